@@ -1,0 +1,1 @@
+//! The administrative listener: health and readiness.

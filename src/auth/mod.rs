@@ -1,0 +1,1 @@
+//! Who calls: WS-Security and HTTP digest credentials become a caller.

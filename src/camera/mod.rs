@@ -1,0 +1,1 @@
+//! The outside: the connection to one camera.

@@ -1,0 +1,8 @@
+//! Subcommands, wiring, signals, exit codes.
+
+use std::process::ExitCode;
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    ExitCode::from(2)
+}

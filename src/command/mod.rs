@@ -1,0 +1,163 @@
+//! The protocol-neutral command: what policy judges, what the audit log records, what a pass is for.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use crate::{
+    ids::{CameraId, RequestId},
+    schema::{AccessClass, OperationId, Traits},
+};
+
+/// What somebody wants done to one camera, or to the gateway itself.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The request it came with.
+    pub request: RequestId,
+    /// The camera it is for; none for administration of the gateway.
+    pub camera: Option<CameraId>,
+    /// What is to be done.
+    pub operation: Operation,
+    /// The access class it is judged by.
+    pub class: AccessClass,
+    /// The traits that hold for this very command.
+    pub traits: Traits,
+    /// Every place the camera would send to, fetch from or listen on because of it. At most
+    /// `COMMAND_DESTINATIONS_MAX`.
+    pub destinations: Vec<Destination>,
+    /// Its arguments as a JSON value, secrets masked, cut at `AUDIT_ARGUMENTS_BYTES_MAX`.
+    pub arguments: serde_json::Value,
+}
+
+/// Everything that can be done, by front door.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A SOAP operation of the catalogue.
+    Onvif {
+        /// Its row.
+        id: OperationId,
+        /// As people write it: `tds:SetNTP`.
+        name: Arc<str>,
+    },
+    /// A SOAP operation nobody declared, as `{namespace}local`, cut at 256 bytes. Always denied.
+    Unknown(Arc<str>),
+    /// An RTSP method on a stream.
+    Rtsp(RtspMethod),
+    /// A transfer over plain HTTP.
+    Http(HttpTransfer),
+    /// A change to the gateway itself.
+    Admin(AdminAction),
+    /// A notification that a camera sends.
+    Notify,
+    /// Something the gateway does of its own accord.
+    Gateway(Reason),
+}
+
+/// RTSP methods (RFC 2326 §10) that a client may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are those of RFC 2326")]
+pub enum RtspMethod {
+    Describe,
+    Setup,
+    Play,
+    Pause,
+    Teardown,
+}
+
+/// Transfers over plain HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpTransfer {
+    /// GET of a snapshot picture.
+    Snapshot,
+}
+
+/// Changes to the gateway itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AdminAction {
+    /// The gateway starts to serve a configuration.
+    Start,
+    /// The gateway stops.
+    Stop,
+}
+
+/// Why the gateway itself asks a camera for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// To learn how far its clock is off.
+    ClockProbe,
+    /// To learn who it is.
+    Identity,
+    /// To find a locator again that was lost.
+    LocatorRecovery,
+}
+
+impl Reason {
+    /// The word used in policies and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClockProbe => "clock-probe",
+            Self::Identity => "identity",
+            Self::LocatorRecovery => "locator-recovery",
+        }
+    }
+}
+
+impl Operation {
+    /// The name used in policies and records: `tds:SetNTP`, `rtsp:PLAY`, `http:Snapshot`, `admin:Start`,
+    /// `gateway:clock-probe`, `unknown:{namespace}local`.
+    pub fn name(&self) -> Arc<str> {
+        match self {
+            Self::Onvif { name, .. } => Arc::clone(name),
+            Self::Unknown(name) => format!("unknown:{name}").into(),
+            Self::Rtsp(RtspMethod::Describe) => "rtsp:DESCRIBE".into(),
+            Self::Rtsp(RtspMethod::Setup) => "rtsp:SETUP".into(),
+            Self::Rtsp(RtspMethod::Play) => "rtsp:PLAY".into(),
+            Self::Rtsp(RtspMethod::Pause) => "rtsp:PAUSE".into(),
+            Self::Rtsp(RtspMethod::Teardown) => "rtsp:TEARDOWN".into(),
+            Self::Http(HttpTransfer::Snapshot) => "http:Snapshot".into(),
+            Self::Admin(AdminAction::Start) => "admin:Start".into(),
+            Self::Admin(AdminAction::Stop) => "admin:Stop".into(),
+            Self::Notify => "notify:Notify".into(),
+            Self::Gateway(reason) => format!("gateway:{}", reason.as_str()).into(),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// A place a command would make the camera send to, fetch from or listen on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// What kind of text it was found as.
+    pub kind: DestinationKind,
+    /// The host or address, lower case, without port; the whole text for kind `text`.
+    pub host: String,
+    /// The address, where the host is a literal.
+    pub address: Option<IpAddr>,
+    /// The port, where one was given.
+    pub port: Option<u16>,
+}
+
+/// How a destination was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DestinationKind {
+    /// A value of an address type at a node that gives the camera a destination.
+    Declared,
+    /// A listener of the camera's own.
+    Listener,
+    /// Text elsewhere that parses as a URI or address literal.
+    Text,
+}
+
+impl DestinationKind {
+    /// The word used in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Listener => "listener",
+            Self::Text => "text",
+        }
+    }
+}

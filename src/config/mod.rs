@@ -1,0 +1,1 @@
+//! TOML files become validated domain types.

@@ -1,0 +1,1 @@
+//! The virtual device: answers of its own, locators, rewriting.

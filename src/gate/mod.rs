@@ -1,0 +1,1 @@
+//! Decide, record, hand out the pass.

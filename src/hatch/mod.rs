@@ -1,0 +1,1 @@
+//! The typed contract between inside and outside, and the verifier of answers.

@@ -1,0 +1,1 @@
+//! Cameras, sites, zones and vendors.

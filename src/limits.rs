@@ -1,0 +1,84 @@
+//! Every bound of the gateway, with its unit as the last word of its name.
+//!
+//! Full means refuse, never grow. A bound belongs here and nowhere else; relations between bounds are
+//! asserted below, at compile time.
+
+use std::time::Duration;
+
+/// One SOAP request from a client. ONVIF sets no size (Core §5); large settings stay well below.
+pub const SOAP_REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// One SOAP answer from a camera: the largest seen in recordings is below 700 KB.
+pub const SOAP_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Nesting of elements. The deepest message of the interface has 12 levels below its body; topic trees more.
+pub const XML_DEPTH_MAX: usize = 48;
+/// Attributes of one element, namespace declarations included.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
+/// Bytes of one name with its prefix.
+pub const XML_NAME_BYTES_MAX: usize = 256;
+/// Bytes of one namespace name.
+pub const XML_NAMESPACE_BYTES_MAX: usize = 512;
+/// Namespace declarations in scope at one place.
+pub const XML_NAMESPACES_IN_SCOPE_MAX: usize = 128;
+/// Bytes of one text node or attribute value.
+pub const XML_TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Elements and attributes of one message.
+pub const XML_NODES_MAX: usize = 200_000;
+/// Items of one repeated element in a request.
+pub const REQUEST_LIST_ITEMS_MAX: usize = 1_024;
+
+/// Bytes of one locator path, so that a stream URI stays within the 128 octets of ONVIF Media §5.15.1.
+pub const STREAM_URI_BYTES_MAX: usize = 128;
+/// Permanent locators of one camera.
+pub const LOCATORS_PER_CAMERA_MAX: usize = 256;
+/// One snapshot picture.
+pub const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How far `wsu:Created` may lie from the gateway's clock, either way (WSS UsernameToken Profile §3.1).
+pub const WSSE_CREATED_SKEW_MAX: Duration = Duration::from_secs(300);
+/// Fingerprints of used nonces kept for one client and bucket of ten seconds.
+pub const WSSE_NONCES_PER_BUCKET_MAX: usize = 65_536;
+/// Bytes of a decoded WS-Security nonce.
+pub const WSSE_NONCE_BYTES_MAX: usize = 128;
+/// Life of an HTTP digest nonce before the answer says `stale=true`.
+pub const DIGEST_NONCE_LIFE: Duration = Duration::from_secs(300);
+
+/// Header bytes of one HTTP message.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of one HTTP message.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Time for a client to send a request head.
+pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time for a client to send a request body.
+pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Connections of one virtual camera's listener.
+pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
+/// Commands of one camera that may be under way; more are refused.
+pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
+
+/// Time to open a connection to a camera.
+pub const CAMERA_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time for one whole exchange with a camera, challenge and retry included.
+pub const CAMERA_EXCHANGE_TIME_MAX: Duration = Duration::from_secs(20);
+/// Idle connections kept open to one camera.
+pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = 4;
+/// Rejected logins of one credential version before the breaker opens.
+pub const CAMERA_LOGIN_REJECTIONS_MAX: u32 = 3;
+/// How long an open breaker waits before one try.
+pub const CAMERA_BREAKER_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// Audit records waiting for the disk; beyond it new commands are refused.
+pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
+/// Bytes of one audit line.
+pub const AUDIT_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one audit segment before the next is begun.
+pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest time between two signed checkpoints.
+pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Bytes of the masked arguments of one record.
+pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
+/// Destinations named in one record; a command with more is refused.
+pub const COMMAND_DESTINATIONS_MAX: usize = 64;
+
+const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
+const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
+const _: () = assert!(CAMERA_CONNECT_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs());

@@ -1,0 +1,1 @@
+//! Sockets on the core side and the pipeline of one request.

@@ -1,0 +1,5 @@
+//! The `cordon` command: see `cordon --help`.
+
+fn main() -> std::process::ExitCode {
+    cordon::cmd::main()
+}

@@ -1,0 +1,1 @@
+//! Cedar policies over a schema made from the catalogue.

@@ -1,0 +1,14 @@
+//! The interface tables and the schema-driven document.
+//!
+//! `Tables` are loaded once from the WSDL and XSD files in `wsdl/` (embedded, or a folder given at start) and
+//! the overlay beside them. A [`Document`] holds one message and can hold nothing the tables do not declare.
+//! This room knows neither SOAP nor cameras, and does no I/O but reading a folder of tables.
+
+mod facts;
+mod tables;
+
+pub use facts::{AccessClass, AddressEffect, Trait, Traits};
+pub use tables::{
+    AddressKind, Builtin, Content, Facets, Model, NameId, NamespaceId, Node, NodeId, NodeKind, Occurs, Operation,
+    OperationId, Particle, ParticleId, SimpleType, Tables, TypeId, Variety, Wildcard, WildcardId,
+};

@@ -1,0 +1,1 @@
+//! Simulated ONVIF cameras with vendor dialects. They know nothing of the gateway.
