@@ -9,6 +9,6 @@ mod tables;
 
 pub use facts::{AccessClass, AddressEffect, Trait, Traits};
 pub use tables::{
-    AddressKind, Builtin, Content, Facets, Model, NameId, NamespaceId, Node, NodeId, NodeKind, Occurs, Operation,
-    OperationId, Particle, ParticleId, SimpleType, Tables, TypeId, Variety, Wildcard, WildcardId,
+    AddressKind, Builtin, Content, Facets, Model, NameId, NamespaceId, Node, NodeId, NodeKind, Occurs,
+    Operation, OperationId, Particle, ParticleId, SimpleType, Tables, TypeId, Variety, Wildcard, WildcardId,
 };
