@@ -1,1 +1,15 @@
 //! The typed contract between inside and outside, and the verifier of answers.
+//!
+//! Only what is written here crosses: plain values, no bytes of one side, no address of the other. An
+//! [`Ask`] can only be made from a `Pass`, so that nothing reaches a camera that was not permitted and
+//! recorded.
+
+/// Where on the enrolled host something is asked for. The host is never part of it: the gateway dials only
+/// the enrolled address, whatever a camera says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The port, where it is not the enrolled one.
+    pub port: Option<u16>,
+    /// Path and query, beginning with `/`.
+    pub path_and_query: String,
+}
