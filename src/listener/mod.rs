@@ -1,1 +1,3 @@
 //! Sockets on the core side and the pipeline of one request.
+
+pub mod http;
