@@ -1,1 +1,7 @@
 //! Who calls: WS-Security and HTTP digest credentials become a caller.
+
+mod caller;
+mod secret;
+
+pub use caller::{Caller, CameraScope, ClientRecord, Method, Reason, Role};
+pub use secret::{Login, Secret};

@@ -1,1 +1,11 @@
 //! Cameras, sites, zones and vendors.
+
+mod camera;
+mod place;
+mod snapshot;
+mod vendors;
+
+pub use camera::{Camera, CameraAddress, MacPolicy};
+pub use place::{Isolation, Network, OTHER_NETWORK, Site, Zone};
+pub use snapshot::{Inventory, InventoryError};
+pub use vendors::{Vendor, VendorClass, VendorError, VendorVerdict, Vendors};

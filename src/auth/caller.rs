@@ -1,0 +1,170 @@
+//! Clients as configured, and callers as recognised.
+
+use std::{fmt, net::SocketAddr};
+
+use ipnet::IpNet;
+
+use super::Secret;
+use crate::ids::{CameraId, ClientId};
+
+/// An ONVIF user level (Core §5.9.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// May only watch.
+    User,
+    /// May also move and adjust.
+    Operator,
+    /// May do what policy leaves to anybody.
+    Administrator,
+}
+
+impl Role {
+    /// All levels, the least first.
+    pub const ALL: [Self; 3] = [Self::User, Self::Operator, Self::Administrator];
+
+    /// The name as ONVIF writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Operator => "Operator",
+            Self::Administrator => "Administrator",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The cameras a client may address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CameraScope {
+    /// Every camera.
+    All,
+    /// These and no other.
+    Only(Vec<CameraId>),
+}
+
+impl CameraScope {
+    /// Whether the client may address this camera.
+    pub fn contains(&self, camera: &CameraId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(cameras) => cameras.contains(camera),
+        }
+    }
+}
+
+/// A client system, person or script, as configured. Its user name is its id.
+#[derive(Debug, Clone)]
+pub struct ClientRecord {
+    /// Its name, and the user name it logs in with.
+    pub id: ClientId,
+    /// Its ONVIF user level.
+    pub role: Role,
+    /// What it proves itself with.
+    pub password: Secret,
+    /// Where it may call from; empty means nowhere.
+    pub networks: Vec<IpNet>,
+    /// Which cameras it may address.
+    pub cameras: CameraScope,
+}
+
+/// How a client proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// WS-Security UsernameToken with a password digest.
+    Wsse,
+    /// HTTP digest with MD5.
+    DigestMd5,
+    /// HTTP digest with SHA-256.
+    DigestSha256,
+}
+
+impl Method {
+    /// The name that stands in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wsse => "wsse",
+            Self::DigestMd5 => "digest-md5",
+            Self::DigestSha256 => "digest-sha256",
+        }
+    }
+}
+
+/// Why the gateway itself asks a camera something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Measuring the camera's clock.
+    ClockProbe,
+    /// Finding out what the camera is.
+    Identity,
+    /// Keeping a running session alive.
+    KeepAlive,
+    /// The gateway's one event subscription at the camera.
+    Subscription,
+    /// Looking a lost locator up, or cleaning up after a restart.
+    Sweep,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::ClockProbe, Self::Identity, Self::KeepAlive, Self::Subscription, Self::Sweep];
+
+    /// The name that stands in policies and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClockProbe => "clock-probe",
+            Self::Identity => "identity",
+            Self::KeepAlive => "keep-alive",
+            Self::Subscription => "subscription",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+/// Who asks for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A configured client that proved itself.
+    Client {
+        /// Which one.
+        id: ClientId,
+        /// Its user level.
+        role: Role,
+        /// Where it calls from.
+        source: SocketAddr,
+        /// How it proved itself.
+        method: Method,
+        /// Whether the connection is encrypted.
+        tls: bool,
+    },
+    /// Somebody who showed no credentials.
+    Anonymous {
+        /// Where it calls from.
+        source: SocketAddr,
+    },
+    /// The gateway on its own account.
+    Gateway(Reason),
+}
+
+impl Caller {
+    /// Where the call came from; the gateway's own calls come from nowhere.
+    pub fn source(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Client { source, .. } | Self::Anonymous { source } => Some(*source),
+            Self::Gateway(_) => None,
+        }
+    }
+
+    /// The client's name, where there is one.
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client { id, .. } => Some(id),
+            Self::Anonymous { .. } | Self::Gateway(_) => None,
+        }
+    }
+}

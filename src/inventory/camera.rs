@@ -1,0 +1,70 @@
+//! One enrolled camera.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::VendorVerdict;
+use crate::ids::{CameraId, SiteId, ZoneId};
+
+/// Where a camera is dialled: an enrolled IP literal, never a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CameraAddress {
+    /// The camera's IP address.
+    pub host: IpAddr,
+    /// Its HTTP port.
+    pub port: u16,
+}
+
+impl CameraAddress {
+    /// The address as sockets want it.
+    pub fn socket(self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
+
+impl fmt::Display for CameraAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket().fmt(f)
+    }
+}
+
+/// Which hardware address the virtual camera shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MacPolicy {
+    /// A stable, locally administered one of the gateway's own.
+    #[default]
+    Virtual,
+    /// The camera's.
+    Camera,
+}
+
+/// One camera and the virtual camera that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Camera {
+    /// Its name.
+    pub id: CameraId,
+    /// Where it is dialled.
+    pub address: CameraAddress,
+    /// Path of its device service, beginning with `/`.
+    pub device_path: String,
+    /// The network zone it hangs in.
+    pub zone: ZoneId,
+    /// The place it looks at.
+    pub site: SiteId,
+    /// What is known about its maker.
+    pub vendor: VendorVerdict,
+    /// Where the gateway listens on its behalf.
+    pub listen: SocketAddr,
+    /// `host:port` of its HTTP addresses as clients see them.
+    pub advertise: String,
+    /// `host:port` of its stream addresses as clients see them.
+    pub advertise_rtsp: String,
+    /// Which hardware address clients see.
+    pub mac: MacPolicy,
+    /// The maker's name shown to clients, if not the camera's own answer.
+    pub manufacturer: Option<String>,
+    /// The model shown to clients, if not the camera's own answer.
+    pub model: Option<String>,
+}
