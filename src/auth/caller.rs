@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr};
 use ipnet::IpNet;
 
 use super::Secret;
-use crate::ids::{CameraId, ClientId};
+use crate::{
+    command::Reason,
+    ids::{CameraId, ClientId},
+};
 
 /// An ONVIF user level (Core §5.9.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,38 +93,6 @@ impl Method {
             Self::Wsse => "wsse",
             Self::DigestMd5 => "digest-md5",
             Self::DigestSha256 => "digest-sha256",
-        }
-    }
-}
-
-/// Why the gateway itself asks a camera something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// Measuring the camera's clock.
-    ClockProbe,
-    /// Finding out what the camera is.
-    Identity,
-    /// Keeping a running session alive.
-    KeepAlive,
-    /// The gateway's one event subscription at the camera.
-    Subscription,
-    /// Looking a lost locator up, or cleaning up after a restart.
-    Sweep,
-}
-
-impl Reason {
-    /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::ClockProbe, Self::Identity, Self::KeepAlive, Self::Subscription, Self::Sweep];
-
-    /// The name that stands in policies and records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClockProbe => "clock-probe",
-            Self::Identity => "identity",
-            Self::KeepAlive => "keep-alive",
-            Self::Subscription => "subscription",
-            Self::Sweep => "sweep",
         }
     }
 }

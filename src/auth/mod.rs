@@ -3,5 +3,5 @@
 mod caller;
 mod secret;
 
-pub use caller::{Caller, CameraScope, ClientRecord, Method, Reason, Role};
+pub use caller::{Caller, CameraScope, ClientRecord, Method, Role};
 pub use secret::{Login, Secret};

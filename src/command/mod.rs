@@ -90,6 +90,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::ClockProbe, Self::Identity, Self::LocatorRecovery];
+
     /// The word used in policies and records.
     pub fn as_str(self) -> &'static str {
         match self {
