@@ -74,6 +74,8 @@ pub const AUDIT_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest time between two signed checkpoints.
 pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// How far back the log is read at start for nonces that must not be used again.
+pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 /// Bytes of the masked arguments of one record.
 pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
 /// Destinations named in one record; a command with more is refused.
@@ -81,4 +83,5 @@ pub const COMMAND_DESTINATIONS_MAX: usize = 64;
 
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
+const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
 const _: () = assert!(CAMERA_CONNECT_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs());

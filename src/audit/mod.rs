@@ -1,1 +1,56 @@
 //! The tamper-evident record of every command.
+//!
+//! # The files
+//! A log is a folder:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `segment-<16 digits>.jsonl` | one line per record; the digits are the number of its first line |
+//! | `checkpoints` | every signed checkpoint, five lines each |
+//! | `checkpoint` | the latest of them alone, to be copied elsewhere |
+//! | `frontier-<16 digits>.json` | how the tree stood before that segment, so that opening is fast |
+//! | `public.key` | the key that checks checkpoints (C2SP signed-note, `name+hash+key`) |
+//! | `signing.key` | the key that signs them (PKCS#8, mode 0600), if not kept elsewhere |
+//! | `lock` | held by the gateway that writes |
+//!
+//! # The lines
+//! `{"seq":N,"time":"T","type":"intent|outcome|event",…,"sum":"S"}`, times in RFC 3339 with microseconds, see
+//! [`Intent`], [`Outcome`], [`Event`]. Lines without their LF are the leaves of an RFC 6962 Merkle tree.
+//! `S` is the first half of SHA-256, in hexadecimal, over the `S` of the line before and this line up to
+//! `,"sum":"`. A checkpoint signs number of lines and root.
+//!
+//! # What that shows, and what not
+//! One changed, moved or missing byte anywhere breaks a sum; sums need no key, so whoever rewrites all lines
+//! after the last checkpoint, or removes them, is not caught by the files alone. Whoever holds the signing key
+//! can rewrite everything; only a checkpoint that was kept elsewhere shows it. `cordon audit verify` says so.
+//!
+//! # Secrets
+//! This room masks nothing. Arguments, destinations and notes come here masked by the room that knows the
+//! schema. Control characters are escaped by JSON.
+
+mod chain;
+mod files;
+mod log;
+mod note;
+mod open;
+mod record;
+mod segment;
+mod tail;
+mod tree;
+mod verify;
+mod writer;
+
+pub use self::{
+    chain::Break,
+    log::{Health, Log, LogError, OutcomeSlot},
+    note::{Checkpoint, NoteError, PublicKey, SigningKey},
+    open::{AuditError, OpenReport, Options, RecentNonce},
+    record::{Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Who},
+    segment::Damage,
+    tail::{Renderer, Tail},
+    tree::{CompactRange, Hash, leaf_hash},
+    verify::{Report, VerifyError, verify},
+};
+
+#[cfg(test)]
+mod tests;

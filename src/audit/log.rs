@@ -1,0 +1,450 @@
+//! The open log: a bounded queue in front of one writing thread.
+//!
+//! Whoever asks for a line waits for the batch his line is in; the writer takes everything that is queued,
+//! writes it with one write and one sync, and wakes that batch. While it syncs, the next batch gathers, so
+//! that no timer is needed.
+
+use std::{
+    mem,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::{
+    record::{Decision, Ended, Ending, Event, Intent, Outcome, Record},
+    writer::{Awaited, Entry, Writer},
+};
+use crate::clock::Clock;
+
+/// Why a record could not be made durable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Too much waits for the disk or for an outcome.
+    #[error("the audit log's queue is full")]
+    Full,
+    /// The disk refused. Nothing is recorded any more until the log is opened anew.
+    #[error("the audit log cannot be written: {0}")]
+    Failed(Arc<str>),
+    /// The log was closed.
+    #[error("the audit log is closed")]
+    Closed,
+}
+
+/// How the log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Why nothing can be recorded any more; none while all is well.
+    pub failure: Option<String>,
+    /// Records waiting for the disk.
+    pub queued: usize,
+    /// Outcomes not yet known, for which a place is kept.
+    pub awaited: usize,
+    /// Durable lines.
+    pub durable: u64,
+    /// Lines covered by a checkpoint.
+    pub signed: u64,
+    /// Outcomes that could not be recorded since the log failed or was closed.
+    pub lost_outcomes: u64,
+}
+
+/// An open log. Clones are the same log; it ends when [`Log::close`] is called or the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Log {
+    handle: Arc<Handle>,
+}
+
+impl Log {
+    /// Begins the thread that writes.
+    pub(super) fn start(writer: Writer, clock: Arc<dyn Clock>, pace: Pace) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new(writer.chain.size(), writer.latest.clone())),
+            work: Condvar::new(),
+            clock,
+            records_max: pace.records_max,
+            durable: AtomicU64::new(writer.chain.size()),
+            signed: AtomicU64::new(writer.signed),
+        });
+        let inner = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            let mut last =
+                Last { shared: inner, error: Some(LogError::Failed("the writer panicked".into())) };
+            last.error = serve(writer, &last.shared, pace.checkpoint_interval).err();
+        })?;
+        Ok(Self { handle: Arc::new(Handle { shared, thread: Mutex::new(Some(thread)) }) })
+    }
+
+    /// Records a command before it is done. When this is ready the line is durable, and the place of its
+    /// outcome is kept. If the future is dropped meanwhile, `abandoned, not sent` is recorded.
+    pub async fn intent(&self, intent: Intent) -> Result<OutcomeSlot, LogError> {
+        let shared = &self.handle.shared;
+        let intent = Intent { decision: Decision::Permitted, ..intent };
+        let request = intent.request.clone();
+        let body = Record::Intent(intent).body();
+        let placed = shared.push(body, Awaited::Opens(request.clone()))?;
+        let started = shared.clock.monotonic();
+        let slot = OutcomeSlot {
+            shared: Arc::clone(shared),
+            seq: placed.seq,
+            request,
+            started,
+            state: State::NotSent,
+        };
+        placed.batch.settled().await?;
+        Ok(slot)
+    }
+
+    /// Records a refused command, durable when ready. No outcome follows. Gives the line's number.
+    pub async fn refusal(&self, intent: Intent) -> Result<u64, LogError> {
+        self.record(Record::Intent(Intent { decision: Decision::Denied, ..intent })).await
+    }
+
+    /// Records an event, durable when ready. Gives the line's number.
+    pub async fn event(&self, event: Event) -> Result<u64, LogError> {
+        self.record(Record::Event(event)).await
+    }
+
+    /// Queues an event without waiting for it, for places that cannot wait.
+    pub fn note(&self, event: Event) -> Result<(), LogError> {
+        self.handle.shared.push(Record::Event(event).body(), Awaited::Nothing).map(|_| ())
+    }
+
+    /// Whether new records can be made durable, as far as is known.
+    pub fn healthy(&self) -> bool {
+        self.handle.shared.queue().failure.is_none()
+    }
+
+    /// How the log is.
+    pub fn health(&self) -> Health {
+        let shared = &self.handle.shared;
+        let queue = shared.queue();
+        Health {
+            failure: queue.failure.as_ref().map(ToString::to_string),
+            queued: queue.entries.len(),
+            awaited: queue.reserved,
+            durable: shared.durable.load(Ordering::Acquire),
+            signed: shared.signed.load(Ordering::Acquire),
+            lost_outcomes: queue.lost,
+        }
+    }
+
+    /// The latest signed checkpoint, to be kept elsewhere.
+    pub fn checkpoint(&self) -> String {
+        self.handle.shared.queue().checkpoint.clone()
+    }
+
+    /// Records the stop, writes what is queued, signs, and gives the files back. Outcomes that come later are
+    /// lost and become `unknown` when the log is opened again. Blocks on the disk.
+    pub fn close(self) -> Result<(), LogError> {
+        let shared = &self.handle.shared;
+        let noted = self.note(Event::new("log-close", Value::Null));
+        shared.stop();
+        let thread = self.handle.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            return Err(LogError::Failed("the writing thread panicked".into()));
+        }
+        match &shared.queue().failure {
+            Some(LogError::Failed(why)) => Err(LogError::Failed(Arc::clone(why))),
+            _ => noted,
+        }
+    }
+
+    async fn record(&self, record: Record) -> Result<u64, LogError> {
+        let placed = self.handle.shared.push(record.body(), Awaited::Nothing)?;
+        placed.batch.settled().await?;
+        Ok(placed.seq)
+    }
+}
+
+/// The kept place of one outcome. Finishing or dropping it neither waits for the disk nor fails.
+#[derive(Debug)]
+pub struct OutcomeSlot {
+    shared: Arc<Shared>,
+    seq: u64,
+    request: String,
+    started: Duration,
+    state: State,
+}
+
+impl OutcomeSlot {
+    /// Number of the intent's line.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Says that the command is being sent: dropped from now on, it is `abandoned, sent, unanswered`.
+    pub fn sending(&mut self) {
+        if self.state == State::NotSent {
+            self.state = State::Sent;
+        }
+    }
+
+    /// Records how the command ended; durable with the next batch.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.put(outcome);
+    }
+
+    fn put(&mut self, mut outcome: Outcome) {
+        self.state = State::Finished;
+        let took = self.shared.clock.monotonic().saturating_sub(self.started);
+        outcome.duration_us.get_or_insert(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let ended = Ended { intent: self.seq, request: mem::take(&mut self.request), outcome };
+        self.shared.push_outcome(self.seq, Record::Outcome(ended).body());
+    }
+}
+
+impl Drop for OutcomeSlot {
+    fn drop(&mut self) {
+        let what = match self.state {
+            State::NotSent => Ending::AbandonedNotSent,
+            State::Sent => Ending::AbandonedUnanswered,
+            State::Finished => return,
+        };
+        self.put(Outcome { what, ..Outcome::default() });
+    }
+}
+
+/// How fast the writer goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) records_max: usize,
+    pub(super) checkpoint_interval: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    NotSent,
+    Sent,
+    Finished,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+/// Lets nobody wait for a writer that has ended, however it ended.
+struct Last {
+    shared: Arc<Shared>,
+    error: Option<LogError>,
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.shared.end(self.error.take());
+    }
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    clock: Arc<dyn Clock>,
+    records_max: usize,
+    durable: AtomicU64,
+    signed: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Queue {
+    entries: Vec<Entry>,
+    /// What those who wait for `entries` wait for.
+    batch: Arc<Batch>,
+    /// Places kept for outcomes.
+    reserved: usize,
+    /// Number of the next line. Lines are numbered here, since the writer writes them in this order.
+    next_seq: u64,
+    /// The writer sleeps and must be woken.
+    idle: bool,
+    stopping: bool,
+    failure: Option<LogError>,
+    lost: u64,
+    checkpoint: String,
+}
+
+impl Queue {
+    fn new(next_seq: u64, checkpoint: String) -> Self {
+        Self {
+            entries: Vec::new(),
+            batch: Arc::default(),
+            reserved: 0,
+            next_seq,
+            idle: false,
+            stopping: false,
+            failure: None,
+            lost: 0,
+            checkpoint,
+        }
+    }
+}
+
+/// A line's number, and what to wait for.
+struct Placed {
+    seq: u64,
+    batch: Arc<Batch>,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, body: String, mark: Awaited) -> Result<Placed, LogError> {
+        let time = self.time();
+        let mut queue = self.queue();
+        if let Some(failure) = &queue.failure {
+            return Err(failure.clone());
+        }
+        let kept = usize::from(matches!(mark, Awaited::Opens(_)));
+        if queue.entries.len() + queue.reserved + 1 + kept > self.records_max {
+            return Err(LogError::Full);
+        }
+        queue.reserved += kept;
+        let batch = Arc::clone(&queue.batch);
+        Ok(Placed { seq: self.add(queue, Entry { time, body, mark }), batch })
+    }
+
+    fn push_outcome(&self, intent: u64, body: String) {
+        let time = self.time();
+        let mut queue = self.queue();
+        queue.reserved = queue.reserved.saturating_sub(1);
+        if queue.failure.is_some() {
+            queue.lost += 1;
+            return;
+        }
+        self.add(queue, Entry { time, body, mark: Awaited::Closes(intent) });
+    }
+
+    fn add(&self, mut queue: MutexGuard<'_, Queue>, entry: Entry) -> u64 {
+        let seq = queue.next_seq;
+        queue.next_seq += 1;
+        queue.entries.push(entry);
+        let wake = mem::take(&mut queue.idle);
+        drop(queue);
+        if wake {
+            self.work.notify_one();
+        }
+        seq
+    }
+
+    fn stop(&self) {
+        self.queue().stopping = true;
+        self.work.notify_one();
+    }
+
+    /// After this nobody waits and nothing is taken any more.
+    fn end(&self, error: Option<LogError>) {
+        let mut queue = self.queue();
+        let failure = error.unwrap_or(LogError::Closed);
+        queue.failure = Some(failure.clone());
+        queue.lost +=
+            queue.entries.iter().filter(|entry| matches!(entry.mark, Awaited::Closes(_))).count() as u64;
+        queue.entries.clear();
+        let batch = mem::take(&mut queue.batch);
+        drop(queue);
+        batch.settle(Err(failure));
+    }
+
+    fn time(&self) -> String {
+        time_text(self.clock.now())
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+/// Lines that become durable together.
+#[derive(Debug, Default)]
+struct Batch {
+    result: OnceLock<Result<(), LogError>>,
+    settled: Notify,
+}
+
+impl Batch {
+    async fn settled(&self) -> Result<(), LogError> {
+        let mut notified = std::pin::pin!(self.settled.notified());
+        // Listen first, look second: settling in between is not missed.
+        notified.as_mut().enable();
+        if let Some(result) = self.result.get() {
+            return result.clone();
+        }
+        notified.await;
+        self.result.get().cloned().unwrap_or(Err(LogError::Closed))
+    }
+
+    fn settle(&self, result: Result<(), LogError>) {
+        let _ = self.result.set(result);
+        self.settled.notify_waiters();
+    }
+}
+
+/// A time as it stands in lines: RFC 3339 in UTC with microseconds.
+pub(super) fn time_text(time: jiff::Timestamp) -> String {
+    format!("{time:.6}")
+}
+
+fn serve(mut writer: Writer, shared: &Shared, interval: Duration) -> Result<(), LogError> {
+    let failed = |what: &str, error: std::io::Error| LogError::Failed(format!("{what}: {error}").into());
+    let mut signed_at = shared.clock.monotonic();
+    loop {
+        let (entries, batch, stopping) = take(shared, &writer, signed_at.saturating_add(interval));
+        if !entries.is_empty() {
+            let written = writer.commit(entries).map_err(|error| failed("writing lines", error));
+            if written.is_ok() {
+                shared.durable.store(writer.chain.size(), Ordering::Release);
+            } else if let Err(error) = &written {
+                // Before anyone is told: whoever hears of the failure finds the log red.
+                shared.queue().failure = Some(error.clone());
+            }
+            batch.settle(written.clone());
+            written?;
+        }
+        let due = shared.clock.monotonic().saturating_sub(signed_at) >= interval;
+        if writer.unsigned() && (due || stopping) {
+            writer.checkpoint().map_err(|error| failed("writing a checkpoint", error))?;
+            signed_at = shared.clock.monotonic();
+        }
+        if shared.signed.swap(writer.signed, Ordering::AcqRel) != writer.signed {
+            shared.queue().checkpoint.clone_from(&writer.latest);
+        }
+        if stopping {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for something to write, at most until a checkpoint is due, and takes all of it.
+fn take(shared: &Shared, writer: &Writer, due: Duration) -> (Vec<Entry>, Arc<Batch>, bool) {
+    let mut queue = shared.queue();
+    if queue.entries.is_empty() && !queue.stopping {
+        queue.idle = true;
+        queue = if writer.unsigned() {
+            let wait = due.saturating_sub(shared.clock.monotonic());
+            shared.work.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner)
+        };
+        queue.idle = false;
+    }
+    let stopping = queue.stopping;
+    if stopping {
+        // Nothing may be queued behind what is taken now, for nobody would write it.
+        queue.failure.get_or_insert(LogError::Closed);
+    }
+    (mem::take(&mut queue.entries), mem::take(&mut queue.batch), stopping)
+}

@@ -1,0 +1,236 @@
+//! Checks a log with nothing but its files and the public key.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    note::{NoteError, PublicKey},
+    segment::{
+        self, CHECKPOINT, CHECKPOINTS, Damage, End, Frontier, Mark, PUBLIC_KEY, Segment, Walker,
+        frontier_name,
+    },
+};
+
+/// Why a log could not even be looked at, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The public key is none.
+    #[error("{}: {source}", path.display())]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NoteError,
+    },
+    /// The log is not what was written and signed.
+    #[error("{0}")]
+    Damaged(#[from] Damage),
+}
+
+/// What a check that found nothing wrong covered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The public key used.
+    pub public_key: String,
+    /// Whether it came from elsewhere than the log's folder.
+    pub key_from_elsewhere: bool,
+    /// Segments.
+    pub segments: usize,
+    /// Lines.
+    pub lines: u64,
+    /// Checkpoints.
+    pub checkpoints: usize,
+    /// Lines covered by the last checkpoint.
+    pub signed: u64,
+    /// Lines covered by the checkpoint kept elsewhere, if one was given.
+    pub witnessed: Option<u64>,
+    /// Permitted commands without an outcome yet.
+    pub unanswered: usize,
+    /// Time of the first and the last line.
+    pub span: Option<(String, String)>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { segments, lines, checkpoints, signed, unanswered, .. } = self;
+        writeln!(
+            f,
+            "audit log verified: {lines} lines in {segments} segments, {checkpoints} signed checkpoints"
+        )?;
+        if let Some((first, last)) = &self.span {
+            writeln!(f, "  from {first} to {last}")?;
+        }
+        writeln!(f, "  public key: {}", self.public_key)?;
+        writeln!(f, "  permitted commands without an outcome: {unanswered}")?;
+        match lines - signed {
+            0 => writeln!(f, "  every line is covered by a signed checkpoint")?,
+            rest => writeln!(
+                f,
+                "  {rest} lines after the last signed checkpoint: their sums hold, but whoever could write the \
+                 folder could have replaced or removed lines there"
+            )?,
+        }
+        match self.witnessed {
+            Some(size) => writeln!(f, "  the first {size} lines are those of the checkpoint kept elsewhere")?,
+            None => writeln!(
+                f,
+                "  no checkpoint kept elsewhere was given (--checkpoint FILE): a rollback to an older state, or a \
+                 rewrite by somebody with the signing key, cannot be excluded"
+            )?,
+        }
+        if !self.key_from_elsewhere {
+            writeln!(
+                f,
+                "  the public key was taken from the folder itself: compare it with one kept elsewhere"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks every line, sum, number, leaf, root and signature of a log. `public_key` is a file or the key itself.
+pub fn verify(
+    dir: &Path,
+    public_key: Option<&Path>,
+    checkpoint: Option<&Path>,
+) -> Result<Report, VerifyError> {
+    let (key, key_from_elsewhere) = read_key(dir, public_key)?;
+    // Checkpoints before lines: a gateway that goes on writing meanwhile only adds lines.
+    let latest = dir.join(CHECKPOINT);
+    let latest = if latest.exists() { Some(read(&latest)?) } else { None };
+    let text = read(&dir.join(CHECKPOINTS))?;
+    let notes = segment::notes(&text);
+    let mut marks = segment::marks(&notes, &key, 0)?;
+    if notes.torn {
+        let line = notes.notes.last().map_or(1, |(line, _)| line + segment::NOTE_LINES as u64);
+        let what = "the last checkpoint is not whole".to_owned();
+        return Err(Damage { file: CHECKPOINTS.to_owned(), line, what }.into());
+    }
+    let Some(signed) = marks.last().map(|mark| mark.checkpoint.size) else {
+        let what = "there is no checkpoint".to_owned();
+        return Err(Damage { file: CHECKPOINTS.to_owned(), line: 1, what }.into());
+    };
+    let checkpoints = marks.len();
+    if latest.is_some_and(|latest| !notes.notes.iter().any(|(_, note)| *note == latest)) {
+        let what = format!("it is none of the checkpoints in `{CHECKPOINTS}`");
+        return Err(Damage { file: CHECKPOINT.to_owned(), line: 1, what }.into());
+    }
+    let witnessed = checkpoint.map(|path| witness(path, &key, &mut marks)).transpose()?;
+    let segments =
+        segment::segments(dir).map_err(|source| VerifyError::File { path: dir.to_owned(), source })?;
+    let (walker, span) = walk(dir, &segments, &marks)?;
+    Ok(Report {
+        public_key: key.to_string(),
+        key_from_elsewhere,
+        segments: segments.len(),
+        lines: walker.chain.size(),
+        checkpoints,
+        signed,
+        witnessed,
+        unanswered: walker.unanswered.len(),
+        span,
+    })
+}
+
+type Span = Option<(String, String)>;
+
+fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Span), VerifyError> {
+    let mut walker = Walker::default();
+    let mut span: Span = None;
+    let mut ahead = marks;
+    for (index, segment) in segments.iter().enumerate() {
+        if segment.first == walker.chain.size() {
+            check_frontier(dir, segment, &walker)?;
+        }
+        let last = index + 1 == segments.len();
+        if last {
+            wait_for_writer(&segment.path);
+        }
+        let end = walker.segment(segment, &mut ahead, &mut |head| match &mut span {
+            Some((_, last)) => last.clone_from(&head.time),
+            None => span = Some((head.time.clone(), head.time.clone())),
+        })?;
+        if let End::Torn { line, .. } = end {
+            let what = "the last line is not whole: it was changed, or the gateway was cut off while writing it \
+                        (then starting the gateway repairs and records it)";
+            return Err(Damage { file: segment.name.clone(), line, what: what.to_owned() }.into());
+        }
+    }
+    match ahead.first() {
+        Some(mark) => Err(segment::beyond(mark, walker.chain.size()).into()),
+        None => Ok((walker, span)),
+    }
+}
+
+/// A frontier is no evidence, but a changed one would mislead the next start.
+fn check_frontier(dir: &Path, segment: &Segment, walker: &Walker) -> Result<(), VerifyError> {
+    let name = frontier_name(segment.first);
+    let path = dir.join(&name);
+    if path.exists()
+        && fs::read(&path).ok() != Some(Frontier::new(&walker.chain, &walker.unanswered).text().into())
+    {
+        let what = "it does not say how the log stood before this segment".to_owned();
+        return Err(Damage { file: name, line: 1, what }.into());
+    }
+    Ok(())
+}
+
+/// A line that is being written at this moment is given a moment to be whole.
+fn wait_for_writer(path: &Path) {
+    for _ in 0..5 {
+        if fs::read(path).is_ok_and(|bytes| bytes.is_empty() || bytes.ends_with(b"\n")) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Puts a checkpoint from elsewhere among those of the log.
+fn witness(path: &Path, key: &PublicKey, marks: &mut Vec<Mark>) -> Result<u64, VerifyError> {
+    let file = path.display().to_string();
+    let checkpoint = key.open(&read(path)?).map_err(|error| Damage {
+        file: file.clone(),
+        line: 1,
+        what: error.to_string(),
+    })?;
+    let at = marks.partition_point(|mark| mark.checkpoint.size <= checkpoint.size);
+    marks.insert(at, Mark { file, line: 1, checkpoint });
+    Ok(checkpoint.size)
+}
+
+fn read_key(dir: &Path, given: Option<&Path>) -> Result<(PublicKey, bool), VerifyError> {
+    let own = dir.join(PUBLIC_KEY);
+    let path = given.unwrap_or(&own);
+    let broken = |source| VerifyError::Key { path: path.to_owned(), source };
+    if let Some(text) = given.and_then(Path::to_str).filter(|text| !Path::new(text).exists())
+        && let Ok(key) = PublicKey::parse(text)
+    {
+        return Ok((key, true));
+    }
+    let text = read(path)?;
+    let text = text.strip_suffix('\n').ok_or(NoteError::PublicKey).map_err(broken)?;
+    let key = PublicKey::parse(text).map_err(broken)?;
+    Ok((key, given.is_some()))
+}
+
+fn read(path: &Path) -> Result<String, VerifyError> {
+    let bytes = fs::read(path).map_err(|source| VerifyError::File { path: path.to_owned(), source })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = before.filter(|byte| **byte == b'\n').count() as u64 + 1;
+        VerifyError::Damaged(Damage { file, line, what: "it is no text".to_owned() })
+    })
+}

@@ -1,0 +1,110 @@
+//! The only part that writes: lines, checkpoints, segments.
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
+
+use super::{
+    chain::Chain,
+    files::{Appending, Files},
+    note::SigningKey,
+    segment::{CHECKPOINT, Frontier, frontier_name, segment_name},
+};
+
+/// A line to be written.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) time: String,
+    pub(super) body: String,
+    pub(super) mark: Awaited,
+}
+
+/// What a line means for the list of intents that wait for an outcome.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// Nothing.
+    Nothing,
+    /// It waits for an outcome; the request.
+    Opens(String),
+    /// It is the outcome of the intent with this number.
+    Closes(u64),
+}
+
+/// Owns the files of an open log. After an error it must not be used again: what is on disk is unknown.
+pub(super) struct Writer {
+    pub(super) dir: PathBuf,
+    pub(super) files: Box<dyn Files>,
+    pub(super) key: SigningKey,
+    pub(super) chain: Chain,
+    pub(super) unanswered: BTreeMap<u64, String>,
+    pub(super) segment: Box<dyn Appending>,
+    pub(super) segment_bytes: u64,
+    pub(super) segment_bytes_max: u64,
+    pub(super) checkpoints: Box<dyn Appending>,
+    /// Lines covered by the latest checkpoint.
+    pub(super) signed: u64,
+    /// The latest checkpoint.
+    pub(super) latest: String,
+    pub(super) buffer: Vec<u8>,
+    /// Held as long as this writes.
+    pub(super) lock: fs::File,
+}
+
+impl Writer {
+    /// Writes lines and makes them durable: one write, one sync.
+    pub(super) fn commit(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        if self.segment_bytes >= self.segment_bytes_max {
+            self.rotate()?;
+        }
+        self.buffer.clear();
+        for entry in entries {
+            match entry.mark {
+                Awaited::Nothing => {}
+                Awaited::Opens(request) => {
+                    self.unanswered.insert(self.chain.size(), request);
+                }
+                Awaited::Closes(intent) => {
+                    self.unanswered.remove(&intent);
+                }
+            }
+            self.chain.seal(&entry.time, &entry.body, &mut self.buffer);
+        }
+        self.segment.append(&self.buffer)?;
+        self.segment.sync()?;
+        self.segment_bytes += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Signs what is durable.
+    pub(super) fn checkpoint(&mut self) -> io::Result<()> {
+        let size = self.chain.size();
+        self.latest = self.key.sign(size, &self.chain.tree().root());
+        self.checkpoints.append(self.latest.as_bytes())?;
+        self.checkpoints.sync()?;
+        self.files.replace(&self.dir.join(CHECKPOINT), self.latest.as_bytes())?;
+        self.signed = size;
+        Ok(())
+    }
+
+    /// Whether lines are not yet covered by a checkpoint.
+    pub(super) fn unsigned(&self) -> bool {
+        self.signed < self.chain.size()
+    }
+
+    /// Seals the segment and begins the next. The frontier comes first, so that a segment that exists has one.
+    fn rotate(&mut self) -> io::Result<()> {
+        if self.unsigned() {
+            self.checkpoint()?;
+        }
+        let first = self.chain.size();
+        let frontier = Frontier::new(&self.chain, &self.unanswered).text();
+        self.files.replace(&self.dir.join(frontier_name(first)), frontier.as_bytes())?;
+        self.segment = self.files.create(&self.dir.join(segment_name(first)))?;
+        self.segment_bytes = 0;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Writer({}, {} lines, {:?})", self.dir.display(), self.chain.size(), self.lock)
+    }
+}
