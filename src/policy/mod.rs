@@ -1,1 +1,20 @@
-//! Cedar policies over a schema made from the catalogue.
+//! Cedar policies over a schema made from the catalogue: may this caller do this to this camera?
+//!
+//! Deny is the zero value: what no policy permits is denied, a `forbid` beats every `permit`, and when a policy
+//! cannot be evaluated (Cedar would skip it) the whole decision is a denial. What the catalogue does not know is
+//! denied before any policy is asked, so that no policy can permit it by accident.
+//!
+//! An [`Engine`] is made for one configuration and never changes; a reload makes a new one.
+
+mod circumstances;
+mod engine;
+mod entities;
+mod explain;
+mod load;
+mod operations;
+mod shipped;
+mod vocabulary;
+
+pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
+pub use load::Problem;
+pub use shipped::SHIPPED;

@@ -1,0 +1,91 @@
+//! One command's circumstances: the `context` of a decision.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use cedar_policy::{Context, RestrictedExpression};
+
+use super::{entities::Names, vocabulary::NO_LOGIN};
+use crate::{
+    auth::Caller,
+    command::{Command, Destination, DestinationKind},
+    inventory::{Inventory, OTHER_NETWORK},
+    schema::Traits,
+};
+
+/// The circumstances of one command as plain values, in a fixed order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Circumstances {
+    pub(super) source: String,
+    pub(super) source_networks: Vec<String>,
+    pub(super) tls: bool,
+    pub(super) login: &'static str,
+    pub(super) traits: Traits,
+    pub(super) destinations: BTreeSet<String>,
+    pub(super) networks: BTreeSet<String>,
+    pub(super) listeners: BTreeSet<String>,
+}
+
+impl Circumstances {
+    /// Gathers them. `traits` are those of the document and those that always hold.
+    pub(super) fn new(caller: &Caller, command: &Command, traits: Traits, inventory: &Inventory) -> Self {
+        let address = caller.source().map(|source| source.ip().to_canonical());
+        let networks_of = |address: IpAddr| inventory.networks_of(address).into_iter().map(str::to_owned);
+        let (tls, login) = match caller {
+            Caller::Client { tls, method, .. } => (*tls, method.as_str()),
+            Caller::Anonymous { .. } | Caller::Gateway(_) => (false, NO_LOGIN),
+        };
+        let hosts = |wanted: fn(&Destination) -> bool| {
+            command.destinations.iter().filter(move |it| wanted(it)).map(|it| it.host.clone()).collect()
+        };
+        let sent_to = command.destinations.iter().filter(|it| is_sent_to(it));
+        let networks = sent_to.flat_map(|it| match it.address {
+            Some(address) => networks_of(address).collect::<Vec<_>>(),
+            // Where a host name leads is for others to say, later, in another way.
+            None => vec![OTHER_NETWORK.to_owned()],
+        });
+        Self {
+            source: address.map(|it| it.to_string()).unwrap_or_default(),
+            source_networks: address.into_iter().flat_map(networks_of).collect(),
+            tls,
+            login,
+            traits,
+            destinations: hosts(is_sent_to),
+            networks: networks.collect(),
+            listeners: hosts(|it| !is_sent_to(it)),
+        }
+    }
+
+    /// As Cedar takes them.
+    pub(super) fn to_context(&self, names: &Names) -> Result<Context, String> {
+        let text = |it: &String| RestrictedExpression::new_string(it.clone());
+        let entity = |kind: &'static str, name: &str| {
+            let uid = names.uid(kind, name).ok_or_else(|| format!("no entity type {kind}"))?;
+            Ok::<_, String>(RestrictedExpression::new_entity_uid(uid))
+        };
+        let traits =
+            self.traits.iter().map(|it| entity("Trait", it.as_str())).collect::<Result<Vec<_>, _>>()?;
+        let networks = self.networks.iter().map(|it| entity("Network", it)).collect::<Result<Vec<_>, _>>()?;
+        let at =
+            self.source_networks.iter().map(|it| entity("Network", it)).collect::<Result<Vec<_>, _>>()?;
+        let pairs = [
+            ("source", text(&self.source)),
+            ("source_networks", RestrictedExpression::new_set(at)),
+            ("tls", RestrictedExpression::new_bool(self.tls)),
+            ("login", entity("Login", self.login)?),
+            ("traits", RestrictedExpression::new_set(traits)),
+            ("destinations", RestrictedExpression::new_set(self.destinations.iter().map(text))),
+            ("networks", RestrictedExpression::new_set(networks)),
+            ("listeners", RestrictedExpression::new_set(self.listeners.iter().map(text))),
+        ];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value));
+        Context::from_pairs(pairs).map_err(|error| error.to_string())
+    }
+}
+
+/// A listener is where the camera waits, not where it sends.
+fn is_sent_to(destination: &Destination) -> bool {
+    match destination.kind {
+        DestinationKind::Declared | DestinationKind::Text => true,
+        DestinationKind::Listener => false,
+    }
+}

@@ -1,0 +1,384 @@
+//! The engine: everything loaded, checked and sliced once, then asked for each command.
+
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+
+use aws_lc_rs::digest;
+use cedar_policy::{Authorizer, Decision as Verdict, Effect, EntityUid, Request, Schema};
+
+use super::{
+    circumstances::Circumstances,
+    entities::{Cast, Names},
+    load::{self, Checked, Kind, Problem, Slices},
+    operations::{self, OperationFacts},
+    vocabulary,
+};
+use crate::{
+    auth::{Caller, ClientRecord},
+    command::{Command, Operation},
+    inventory::{Camera, Inventory},
+    limits::COMMAND_DESTINATIONS_MAX,
+    schema::Tables,
+};
+
+/// Why policies cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Some policies are wrong.
+    #[error("{}", lines(.0))]
+    Policies(Vec<Problem>),
+    /// The words for policies could not be written from catalogue and configuration.
+    #[error("the policy schema made from the catalogue and the configuration is invalid: {0}")]
+    Schema(String),
+    /// Cameras and clients could not be put into those words.
+    #[error("cameras and clients do not fit the policy schema: {0}")]
+    Entities(String),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What was decided and by which policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the command may go on.
+    pub allow: bool,
+    /// The policies that decided, by name: the permits that hold, or the forbids that win. None where nothing
+    /// permits. Sorted.
+    pub policies: Vec<String>,
+    /// The version of policies and schema: 16 hexadecimal digits.
+    pub version: String,
+    /// Of a denial, why, in words.
+    pub note: Option<String>,
+    refusal: Option<RefusalKind>,
+}
+
+impl Decision {
+    /// Of a denial, what kind of refusal it is; decides the fault a client sees.
+    pub fn refusal_kind(&self) -> Option<RefusalKind> {
+        self.refusal
+    }
+}
+
+/// Kinds of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalKind {
+    /// No policy permits it: the caller's role is too low, or it needs a login (`ter:NotAuthorized`).
+    NotAuthorized,
+    /// A policy forbids it, or policies could not be evaluated (`ter:OperationProhibited`).
+    OperationProhibited,
+    /// The catalogue does not know it, or gives it no access class (`ter:ActionNotSupported`).
+    NotSupported,
+}
+
+/// How much was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Policies.
+    pub policies: usize,
+    /// Operations they can be about.
+    pub operations: usize,
+    /// Operations of the catalogue without an access class; they are always denied.
+    pub unclassified: Vec<String>,
+    /// Different slices of policies.
+    pub slices: usize,
+    /// The version of policies and schema.
+    pub version: String,
+}
+
+/// Policies, words, cameras and clients of one configuration.
+#[derive(Debug)]
+pub struct Engine {
+    authorizer: Authorizer,
+    schema: Schema,
+    schema_text: String,
+    names: Names,
+    cast: Cast,
+    inventory: Inventory,
+    actions: HashMap<String, Action>,
+    slices: Slices,
+    pub(super) policies: HashMap<Arc<str>, Checked>,
+    version: String,
+}
+
+/// One operation as the engine has it.
+#[derive(Debug)]
+struct Action {
+    uid: EntityUid,
+    facts: OperationFacts,
+    slices: [usize; 5],
+}
+
+/// A command made ready for Cedar.
+pub(super) struct Question<'a> {
+    pub(super) request: Request,
+    pub(super) slice: &'a cedar_policy::PolicySet,
+    pub(super) circumstances: Circumstances,
+}
+
+/// Denied before any policy was asked.
+pub(super) struct Denial(RefusalKind, String);
+
+impl Engine {
+    /// Loads policies for one configuration: `texts` are file names and contents (see [`super::SHIPPED`]).
+    ///
+    /// # Errors
+    /// Every problem of every file, with line and remedy; or that the schema or the entities could not be made.
+    pub fn load<A: AsRef<str>, B: AsRef<str>>(
+        tables: &Tables,
+        texts: &[(A, B)],
+        inventory: &Inventory,
+        clients: &[ClientRecord],
+    ) -> Result<Self, PolicyError> {
+        Self::load_for(operations::all(tables), texts, inventory, clients)
+    }
+
+    pub(super) fn load_for<A: AsRef<str>, B: AsRef<str>>(
+        operations: Vec<OperationFacts>,
+        texts: &[(A, B)],
+        inventory: &Inventory,
+        clients: &[ClientRecord],
+    ) -> Result<Self, PolicyError> {
+        let schema_text = vocabulary::schema_text(&operations, inventory.networks());
+        let (schema, _) = Schema::from_cedarschema_str(&schema_text)
+            .map_err(|error| PolicyError::Schema(error.to_string()))?;
+        let policies = load::check(texts, &schema).map_err(PolicyError::Policies)?;
+        let names = Names::new().map_err(PolicyError::Schema)?;
+        let cast = Cast::new(&names, inventory, clients, &schema).map_err(PolicyError::Entities)?;
+        let mut slices = Slices::default();
+        let mut actions = HashMap::with_capacity(operations.len());
+        for facts in operations {
+            let uid = names
+                .uid("Action", &facts.name)
+                .ok_or_else(|| PolicyError::Schema("no entity type Action".to_owned()))?;
+            let cut = slices.cut(&facts, &policies);
+            actions.insert(facts.name.clone(), Action { uid, facts, slices: cut });
+        }
+        Ok(Self {
+            authorizer: Authorizer::new(),
+            version: version(texts, &schema_text),
+            schema,
+            schema_text,
+            names,
+            cast,
+            inventory: inventory.clone(),
+            actions,
+            slices,
+            policies: policies.into_iter().map(|one| (Arc::clone(&one.id), one)).collect(),
+        })
+    }
+
+    /// Whether the caller may do this to this camera, and which policies say so. `camera` is none for what
+    /// concerns the gateway itself.
+    pub fn decide(&self, caller: &Caller, command: &Command, camera: Option<&Camera>) -> Decision {
+        match self.question(caller, command, camera) {
+            Ok(question) => self.ask(&question, caller, command),
+            Err(Denial(kind, note)) => self.denied(kind, Vec::new(), note),
+        }
+    }
+
+    /// The words policies may use, in Cedar's schema notation.
+    pub fn schema_text(&self) -> &str {
+        &self.schema_text
+    }
+
+    /// The version of policies and schema: 16 hexadecimal digits of a SHA-256.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// How much was loaded.
+    pub fn summary(&self) -> Summary {
+        let mut unclassified: Vec<String> = self
+            .actions
+            .values()
+            .filter(|it| it.facts.class.is_none())
+            .map(|it| it.facts.name.clone())
+            .collect();
+        unclassified.sort();
+        Summary {
+            policies: self.policies.len(),
+            operations: self.actions.len(),
+            unclassified,
+            slices: self.slices.len(),
+            version: self.version.clone(),
+        }
+    }
+
+    pub(super) fn question(
+        &self,
+        caller: &Caller,
+        command: &Command,
+        camera: Option<&Camera>,
+    ) -> Result<Question<'_>, Denial> {
+        let action = self.action(command)?;
+        let (kind, principal) = self.principal(caller)?;
+        let resource = self.resource(command, camera, action)?;
+        if command.destinations.len() > COMMAND_DESTINATIONS_MAX {
+            let note = format!("it names more than {COMMAND_DESTINATIONS_MAX} destinations");
+            return Err(Denial(RefusalKind::OperationProhibited, note));
+        }
+        let traits = command.traits.union(action.facts.always);
+        let circumstances = Circumstances::new(caller, command, traits, &self.inventory);
+        let undecidable = |error: String| {
+            Denial(RefusalKind::OperationProhibited, format!("the question could not be put: {error}"))
+        };
+        let context = circumstances.to_context(&self.names).map_err(undecidable)?;
+        let request = Request::new(
+            principal.clone(),
+            action.uid.clone(),
+            resource.clone(),
+            context,
+            Some(&self.schema),
+        )
+        .map_err(|error| undecidable(error.to_string()))?;
+        let slice = action.slices.get(kind.index()).and_then(|index| self.slices.get(*index));
+        let slice = slice.ok_or_else(|| undecidable("no policies were cut for it".to_owned()))?;
+        Ok(Question { request, slice, circumstances })
+    }
+
+    fn action(&self, command: &Command) -> Result<&Action, Denial> {
+        let unsupported = |note: String| Denial(RefusalKind::NotSupported, note);
+        let name = match &command.operation {
+            Operation::Unknown(name) => {
+                return Err(unsupported(format!("the operation {name} is not in the catalogue")));
+            }
+            known => known.name(),
+        };
+        let action = self.actions.get(name.as_ref());
+        let action = action.ok_or_else(|| unsupported(format!("{name} is not in the catalogue")))?;
+        let Some(class) = action.facts.class else {
+            return Err(unsupported(format!("the catalogue gives {name} no access class")));
+        };
+        // The other front doors have no rows; of those that have, command and catalogue must agree.
+        if matches!(command.operation, Operation::Onvif { .. }) && command.class != class {
+            let note = format!("{name} came as {} but is {class} in the catalogue", command.class);
+            return Err(Denial(RefusalKind::OperationProhibited, note));
+        }
+        Ok(action)
+    }
+
+    fn principal(&self, caller: &Caller) -> Result<(Kind, &EntityUid), Denial> {
+        let (kind, found) = match caller {
+            Caller::Client { id, role, .. } => (Kind::Client(*role), self.cast.clients.get(id)),
+            Caller::Anonymous { .. } => (Kind::Anonymous, Some(&self.cast.anonymous)),
+            Caller::Gateway(reason) => (Kind::Gateway, self.cast.gateway.get(reason)),
+        };
+        let unknown =
+            || Denial(RefusalKind::NotAuthorized, "the client is not in this configuration".to_owned());
+        Ok((kind, found.ok_or_else(unknown)?))
+    }
+
+    fn resource(
+        &self,
+        command: &Command,
+        camera: Option<&Camera>,
+        action: &Action,
+    ) -> Result<&EntityUid, Denial> {
+        let prohibited = |note: &str| Denial(RefusalKind::OperationProhibited, note.to_owned());
+        if command.camera.as_ref() != camera.map(|it| &it.id) {
+            return Err(prohibited("the command is for another camera than the one asked about"));
+        }
+        match camera {
+            None if action.facts.of_appliance => Ok(&self.cast.appliance),
+            None => Err(prohibited("it needs a camera")),
+            Some(_) if action.facts.of_appliance => Err(prohibited("it concerns the gateway, not a camera")),
+            Some(camera) => self
+                .cast
+                .cameras
+                .get(&camera.id)
+                .ok_or_else(|| prohibited("the camera is not in this configuration")),
+        }
+    }
+
+    fn ask(&self, question: &Question<'_>, caller: &Caller, command: &Command) -> Decision {
+        let response = self.authorizer.is_authorized(&question.request, question.slice, &self.cast.entities);
+        // Cedar leaves out a policy that fails; if that was a forbid, the rest may well permit.
+        if let Some(error) = response.diagnostics().errors().next() {
+            let failed = response.diagnostics().errors().map(|error| match error {
+                cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
+                    error.policy_id().to_string()
+                }
+            });
+            let note = format!("a policy could not be evaluated: {error}");
+            return self.denied(RefusalKind::OperationProhibited, sorted(failed), note);
+        }
+        let policies = sorted(response.diagnostics().reason().map(ToString::to_string));
+        match response.decision() {
+            Verdict::Allow => {
+                Decision { allow: true, policies, version: self.version.clone(), note: None, refusal: None }
+            }
+            Verdict::Deny if policies.is_empty() => {
+                let note =
+                    format!("no policy permits {} ({}) to {}", command.operation, command.class, who(caller));
+                self.denied(RefusalKind::NotAuthorized, policies, note)
+            }
+            Verdict::Deny => {
+                let note = self.forbidden(&policies);
+                self.denied(RefusalKind::OperationProhibited, policies, note)
+            }
+        }
+    }
+
+    fn forbidden(&self, policies: &[String]) -> String {
+        let mut note = String::new();
+        for id in policies {
+            let reason = self.policies.get(id.as_str()).and_then(|it| it.reason.as_deref());
+            let separator = if note.is_empty() { "" } else { "; " };
+            let _ = write!(note, "{separator}forbidden by {id}: {}", reason.unwrap_or("it gives no reason"));
+        }
+        note
+    }
+
+    fn denied(&self, kind: RefusalKind, policies: Vec<String>, note: String) -> Decision {
+        Decision {
+            allow: false,
+            policies,
+            version: self.version.clone(),
+            note: Some(note),
+            refusal: Some(kind),
+        }
+    }
+
+    /// The permits that would hold if nothing forbade it.
+    pub(super) fn overruled(&self, question: &Question<'_>) -> Vec<String> {
+        let mut permits = cedar_policy::PolicySet::new();
+        for policy in question.slice.policies().filter(|it| it.effect() == Effect::Permit) {
+            let added = permits.add(policy.clone());
+            debug_assert!(added.is_ok(), "{}", policy.id());
+        }
+        let response = self.authorizer.is_authorized(&question.request, &permits, &self.cast.entities);
+        sorted(response.diagnostics().reason().map(ToString::to_string))
+    }
+}
+
+/// How a caller is called in notes.
+pub(super) fn who(caller: &Caller) -> String {
+    match caller {
+        Caller::Client { role, .. } => format!("the role {role}"),
+        Caller::Anonymous { .. } => "callers who have not logged in".to_owned(),
+        Caller::Gateway(reason) => format!("the gateway ({})", reason.as_str()),
+    }
+}
+
+fn sorted(ids: impl Iterator<Item = String>) -> Vec<String> {
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort();
+    ids
+}
+
+/// The first 8 bytes of a SHA-256 over the schema and the files in the order of their names, each with its length.
+fn version<A: AsRef<str>, B: AsRef<str>>(texts: &[(A, B)], schema: &str) -> String {
+    let mut files: Vec<(&str, &str)> =
+        texts.iter().map(|(name, text)| (name.as_ref(), text.as_ref())).collect();
+    files.sort_unstable();
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [schema].into_iter().chain(files.into_iter().flat_map(|(name, text)| [name, text])) {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    context.finish().as_ref().iter().take(8).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

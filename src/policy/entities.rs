@@ -1,0 +1,133 @@
+//! Inventory and clients as Cedar entities, built once per configuration.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
+
+use crate::{
+    auth::{CameraScope, ClientRecord},
+    command::Reason,
+    ids::{CameraId, ClientId},
+    inventory::{Camera, Inventory},
+};
+
+/// Makes names of entities; the types are parsed once.
+#[derive(Debug)]
+pub(super) struct Names {
+    types: HashMap<&'static str, EntityTypeName>,
+}
+
+impl Names {
+    pub(super) fn new() -> Result<Self, String> {
+        let parse = |name: &'static str| match name.parse() {
+            Ok(parsed) => Ok((name, parsed)),
+            Err(error) => Err(format!("{name}: {error}")),
+        };
+        Ok(Self { types: TYPES.into_iter().map(parse).collect::<Result<_, _>>()? })
+    }
+
+    /// The entity of that type and name; none for a type that is not ours.
+    pub(super) fn uid(&self, kind: &str, name: &str) -> Option<EntityUid> {
+        let kind = self.types.get(kind)?;
+        Some(EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(name)))
+    }
+
+    fn need(&self, kind: &str, name: &str) -> Result<EntityUid, String> {
+        self.uid(kind, name).ok_or_else(|| format!("no entity type {kind}"))
+    }
+}
+
+const TYPES: [&str; 15] = [
+    "Action",
+    "Anonymous",
+    "Appliance",
+    "Camera",
+    "Client",
+    "Gateway",
+    "Login",
+    "Network",
+    "Quarantine",
+    "Role",
+    "Site",
+    "Trait",
+    "Vendor",
+    "VendorClass",
+    "Zone",
+];
+
+/// Everybody and everything policies decide about.
+#[derive(Debug)]
+pub(super) struct Cast {
+    pub(super) entities: Entities,
+    pub(super) clients: HashMap<ClientId, EntityUid>,
+    pub(super) cameras: HashMap<CameraId, EntityUid>,
+    pub(super) anonymous: EntityUid,
+    pub(super) appliance: EntityUid,
+    pub(super) gateway: HashMap<Reason, EntityUid>,
+}
+
+impl Cast {
+    pub(super) fn new(
+        names: &Names,
+        inventory: &Inventory,
+        clients: &[ClientRecord],
+        schema: &Schema,
+    ) -> Result<Self, String> {
+        let anonymous = names.need("Anonymous", "anonymous")?;
+        let appliance = names.need("Appliance", "cordon")?;
+        let mut all = vec![Entity::with_uid(anonymous.clone()), Entity::with_uid(appliance.clone())];
+        let mut camera_uids = HashMap::new();
+        for camera in inventory.cameras() {
+            let uid = names.need("Camera", camera.id.as_str())?;
+            all.push(camera_entity(names, uid.clone(), camera, inventory)?);
+            camera_uids.insert(camera.id.clone(), uid);
+        }
+        let mut client_uids = HashMap::new();
+        for client in clients {
+            let uid = names.need("Client", client.id.as_str())?;
+            all.push(client_entity(names, uid.clone(), client)?);
+            client_uids.insert(client.id.clone(), uid);
+        }
+        let gateway = Reason::ALL
+            .into_iter()
+            .map(|reason| Ok((reason, names.need("Gateway", reason.as_str())?)))
+            .collect::<Result<_, String>>()?;
+        let entities = Entities::from_entities(all, Some(schema)).map_err(|error| error.to_string())?;
+        Ok(Self { entities, clients: client_uids, cameras: camera_uids, anonymous, appliance, gateway })
+    }
+}
+
+fn camera_entity(
+    names: &Names,
+    uid: EntityUid,
+    camera: &Camera,
+    inventory: &Inventory,
+) -> Result<Entity, String> {
+    // A site that is not in the inventory counts as sensitive: the stricter rules hold.
+    let sensitive = inventory.site(&camera.site).is_none_or(|site| site.sensitive);
+    let attributes = [("sensitive_site".to_owned(), RestrictedExpression::new_bool(sensitive))];
+    let parents = HashSet::from([
+        names.need("Vendor", &camera.vendor.name)?,
+        names.need("VendorClass", camera.vendor.class.as_str())?,
+        names.need("Site", camera.site.as_str())?,
+        names.need("Zone", camera.zone.as_str())?,
+    ]);
+    Entity::new(uid, attributes.into(), parents).map_err(|error| error.to_string())
+}
+
+fn client_entity(names: &Names, uid: EntityUid, client: &ClientRecord) -> Result<Entity, String> {
+    let (all, only): (bool, &[CameraId]) = match &client.cameras {
+        CameraScope::All => (true, &[]),
+        CameraScope::Only(cameras) => (false, cameras),
+    };
+    let only = only
+        .iter()
+        .map(|camera| names.need("Camera", camera.as_str()).map(RestrictedExpression::new_entity_uid))
+        .collect::<Result<Vec<_>, _>>()?;
+    let attributes = [
+        ("all_cameras".to_owned(), RestrictedExpression::new_bool(all)),
+        ("cameras".to_owned(), RestrictedExpression::new_set(only)),
+    ];
+    let parents = HashSet::from([names.need("Role", client.role.as_str())?]);
+    Entity::new(uid, attributes.into(), parents).map_err(|error| error.to_string())
+}

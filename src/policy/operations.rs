@@ -1,0 +1,75 @@
+//! Every operation there is, as policies see it: the catalogue's and those of the other front doors.
+
+use crate::{
+    command::{AdminAction, HttpTransfer, Operation, Reason, RtspMethod},
+    schema::{AccessClass, Tables, Trait, Traits},
+};
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OperationFacts {
+    /// As people write it: `tds:SetNTP`.
+    pub(super) name: String,
+    /// The service it belongs to; the front door for what is no SOAP operation.
+    pub(super) service: String,
+    /// Its access class; without one it is denied.
+    pub(super) class: Option<AccessClass>,
+    /// Traits that hold whatever the document says.
+    pub(super) always: Traits,
+    /// Whether it concerns the gateway itself and no camera.
+    pub(super) of_appliance: bool,
+}
+
+/// The operations of the catalogue and those of the other front doors.
+pub(super) fn all(tables: &Tables) -> Vec<OperationFacts> {
+    let catalogue = tables.operations().map(|(_, row)| OperationFacts {
+        name: format!("{}:{}", row.prefix, row.name),
+        service: row.service.to_string(),
+        class: row.class,
+        always: row.traits,
+        of_appliance: false,
+    });
+    merge(catalogue.chain(other_doors()))
+}
+
+/// Port types can share an operation (`wsntw:Renew`): the name is one action, of the stricter facts.
+fn merge(operations: impl Iterator<Item = OperationFacts>) -> Vec<OperationFacts> {
+    let mut merged: Vec<OperationFacts> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for one in operations {
+        let place = *places.entry(one.name.clone()).or_insert(merged.len());
+        match merged.get_mut(place) {
+            None => merged.push(one),
+            Some(first) => {
+                first.always = first.always.union(one.always);
+                // Without a class an operation is denied: of two that differ, that is the safe one.
+                first.class = first.class.filter(|class| Some(*class) == one.class);
+            }
+        }
+    }
+    merged
+}
+
+/// What comes in by RTSP, plain HTTP and administration, and what the gateway does of its own accord.
+pub(super) fn other_doors() -> impl Iterator<Item = OperationFacts> {
+    use RtspMethod::{Describe, Pause, Play, Setup, Teardown};
+    let rtsp = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
+    let row = |operation: Operation, service: &str, class, traits: &[Trait]| OperationFacts {
+        name: operation.name().as_ref().to_owned(),
+        service: service.to_owned(),
+        class: Some(class),
+        always: traits.iter().copied().collect(),
+        of_appliance: service == "admin",
+    };
+    let mut rows: Vec<OperationFacts> =
+        rtsp.map(|it| row(it, "rtsp", AccessClass::ReadMedia, &[Trait::Session])).into();
+    rows.push(row(Operation::Http(HttpTransfer::Snapshot), "http", AccessClass::ReadMedia, &[]));
+    for action in [AdminAction::Start, AdminAction::Stop] {
+        rows.push(row(Operation::Admin(action), "admin", AccessClass::WriteSystem, &[]));
+    }
+    rows.push(row(Operation::Notify, "notify", AccessClass::NotForClients, &[]));
+    for errand in Reason::ALL {
+        rows.push(row(Operation::Gateway(errand), "gateway", AccessClass::ReadSystem, &[]));
+    }
+    rows.into_iter()
+}
