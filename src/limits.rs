@@ -41,6 +41,20 @@ pub const WSSE_NONCES_PER_BUCKET_MAX: usize = 65_536;
 pub const WSSE_NONCE_BYTES_MAX: usize = 128;
 /// Life of an HTTP digest nonce before the answer says `stale=true`.
 pub const DIGEST_NONCE_LIFE: Duration = Duration::from_secs(300);
+/// HTTP digest nonces whose use is counted, for one client; full refuses that client only.
+pub const DIGEST_NONCES_PER_CLIENT_MAX: usize = 65_536;
+/// Bytes of one `WWW-Authenticate` or `Authorization` header.
+pub const AUTH_HEADER_BYTES_MAX: usize = 4_096;
+/// Parameters of one challenge or of credentials. RFC 7616 names eleven.
+pub const AUTH_PARAMETERS_MAX: usize = 24;
+/// Challenges of one answer.
+pub const AUTH_CHALLENGES_MAX: usize = 16;
+/// Characters of a user name that nobody has, kept for the record.
+pub const CLAIMED_NAME_CHARS_MAX: usize = 63;
+/// Bytes of one configuration file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of one secret read from a file or the environment.
+pub const SECRET_BYTES_MAX: usize = 1_024;
 
 /// Header bytes of one HTTP message.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
