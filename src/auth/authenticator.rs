@@ -1,0 +1,355 @@
+//! Credentials become a caller.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use subtle::ConstantTimeEq;
+
+use super::{
+    AuthError, Caller, CameraScope, ClientRecord, Failure, Method, Role, Secret,
+    digest::{Algorithm, Challenge, Credentials},
+    replay::{Counts, Nonces, Refused},
+    wsse::{WssePassword, WsseToken, parse_created, password_digest},
+};
+use crate::{
+    clock::{Clock, Entropy, EntropyError},
+    ids::{CameraId, ClientId},
+    limits::{CLAIMED_NAME_CHARS_MAX, DIGEST_NONCE_LIFE, WSSE_CREATED_SKEW_MAX, WSSE_NONCE_BYTES_MAX},
+};
+
+/// The realm of every HTTP digest challenge.
+pub const REALM: &str = "Cordon";
+
+const NONCE_TIME_BYTES: usize = 8;
+const NONCE_BODY_BYTES: usize = 2 * NONCE_TIME_BYTES;
+const NONCE_TAG_BYTES: usize = 16;
+
+/// What one request shows of who sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// Where the request came from.
+    pub source: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The request target exactly as on the request line.
+    pub target: &'a str,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The WS-Security UsernameToken.
+    pub token: Option<WsseToken<'a>>,
+    /// The camera addressed, if any.
+    pub camera: Option<&'a CameraId>,
+}
+
+/// An 8-byte keyed fingerprint of a used token. It stands in the audit record, so that a restart is no
+/// replay window, and tells nothing about the nonce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NonceFingerprint(u64);
+
+impl NonceFingerprint {
+    /// Reads the 16 hexadecimal digits of a record.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for NonceFingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Who called, and what is to be recorded about the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identified {
+    /// The caller.
+    pub caller: Caller,
+    /// The fingerprint for the intent record, if a WS-Security token was used.
+    pub nonce: Option<NonceFingerprint>,
+}
+
+struct Account {
+    record: ClientRecord,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    nonces: Nonces,
+    counts: Counts,
+}
+
+/// Knows the clients and recognises them.
+pub struct Authenticator {
+    accounts: HashMap<String, Account>,
+    /// Takes the place of a client nobody has, so that an unknown name costs the same time.
+    decoy: Account,
+    fingerprint_key: hmac::Key,
+    /// New with every start: counts of nonces are not kept, so neither are the nonces.
+    nonce_key: hmac::Key,
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator").field("clients", &self.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Authenticator {
+    /// Takes the clients and a key that survives restarts, from which fingerprints are made.
+    pub fn new(
+        clients: Vec<ClientRecord>,
+        persisted_key: &[u8; 32],
+        entropy: &dyn Entropy,
+    ) -> Result<Self, EntropyError> {
+        let mut bytes = [0; 32];
+        entropy.fill(&mut bytes)?;
+        let nonce_key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        entropy.fill(&mut bytes)?;
+        let persisted = hmac::Key::new(hmac::HMAC_SHA256, persisted_key);
+        let derived = hmac::sign(&persisted, b"cordon wsse nonce fingerprint 1");
+        let accounts = clients.into_iter().map(|record| (record.id.to_string(), Account::of(record)));
+        Ok(Self {
+            accounts: accounts.collect(),
+            decoy: Account::of(decoy(URL_SAFE_NO_PAD.encode(bytes))?),
+            fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            nonce_key,
+        })
+    }
+
+    /// Recognises the caller. With credentials at both levels both must pass and name the same client
+    /// (Core §5.9.1); without any the caller is anonymous.
+    pub fn identify(&self, shown: &Shown<'_>, clock: &dyn Clock) -> Result<Identified, AuthError> {
+        let http = shown.authorization.map(|header| self.http_digest(header, shown, clock)).transpose()?;
+        let Some(token) = &shown.token else {
+            let caller = http.unwrap_or(Caller::Anonymous { source: shown.source });
+            return Ok(Identified { caller, nonce: None });
+        };
+        if http.as_ref().is_some_and(|caller| caller.client().map(ClientId::as_str) != Some(token.username)) {
+            return Err(refuse(Failure::TwoClients, Some(token.username)));
+        }
+        let (caller, nonce) = self.wsse(token, shown, clock)?;
+        Ok(Identified { caller: http.unwrap_or(caller), nonce: Some(nonce) })
+    }
+
+    /// Recognises the caller by a UsernameToken alone.
+    pub fn wsse(
+        &self,
+        token: &WsseToken<'_>,
+        shown: &Shown<'_>,
+        clock: &dyn Clock,
+    ) -> Result<(Caller, NonceFingerprint), AuthError> {
+        let fail = |failure| refuse(failure, Some(token.username));
+        let digest = match token.password {
+            WssePassword::Digest(digest) => digest,
+            WssePassword::Text => return Err(fail(Failure::PasswordText)),
+            WssePassword::Missing => return Err(fail(Failure::Incomplete)),
+        };
+        if token.nonce.is_empty() || token.created.is_empty() {
+            return Err(fail(Failure::Incomplete));
+        }
+        if token.nonce.len() > WSSE_NONCE_BYTES_MAX {
+            return Err(fail(Failure::NonceTooLong));
+        }
+        let created = parse_created(token.created).ok_or_else(|| fail(Failure::Created))?;
+        let (account, known) = self.account(token.username);
+        let password = account.record.password.expose();
+        let expected = password_digest(token.nonce, token.created, password);
+        let right: bool = expected.ct_eq(&digest).into();
+        account.admit(known, right, shown).map_err(fail)?;
+        if created.duration_since(clock.now()).unsigned_abs() > WSSE_CREATED_SKEW_MAX {
+            return Err(fail(Failure::Skew));
+        }
+        let fingerprint = self.fingerprint(token);
+        let second = seconds(clock.monotonic());
+        account.used(|used| used.nonces.remember(fingerprint.0, second, second)).map_err(fail)?;
+        Ok((account.caller(shown, Method::Wsse), fingerprint))
+    }
+
+    /// Recognises the caller by an `Authorization` header alone.
+    pub fn http_digest(
+        &self,
+        header: &str,
+        shown: &Shown<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Caller, AuthError> {
+        let credentials = Credentials::parse(header).map_err(|_| refuse(Failure::Header, None))?;
+        let fail = |failure| refuse(failure, Some(&credentials.username));
+        let Some(count) = credentials.count.as_ref().filter(|_| credentials.realm == REALM) else {
+            return Err(fail(Failure::Header));
+        };
+        let (account, known) = self.account(&credentials.username);
+        let expected = credentials.expected(account.record.password.expose(), shown.method);
+        let response = credentials.response.to_ascii_lowercase();
+        let right: bool = expected.as_bytes().ct_eq(response.as_bytes()).into();
+        account.admit(known, right, shown).map_err(fail)?;
+        if credentials.uri != shown.target {
+            return Err(fail(Failure::Uri));
+        }
+        let now = clock.monotonic();
+        let nonce = self.open_nonce(&credentials.nonce).ok_or_else(|| fail(Failure::Stale))?;
+        if now > nonce.0 + DIGEST_NONCE_LIFE {
+            return Err(fail(Failure::Stale));
+        }
+        account.used(|used| used.counts.accept(nonce, count.nc, now)).map_err(fail)?;
+        let method = match credentials.hash() {
+            Algorithm::Md5 => Method::DigestMd5,
+            Algorithm::Sha256 => Method::DigestSha256,
+        };
+        Ok(account.caller(shown, method))
+    }
+
+    /// Values of the `WWW-Authenticate` headers of a 401, one header each: MD5 first, since that is all
+    /// ONVIF promises a client to know, then SHA-256.
+    pub fn challenges(
+        &self,
+        stale: bool,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<String>, EntropyError> {
+        let mut headers = Vec::with_capacity(2);
+        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+            // A nonce of its own for each: a client may count its uses per challenge.
+            let challenge = Challenge {
+                realm: REALM.to_owned(),
+                nonce: self.seal_nonce(clock.monotonic(), entropy.bits()?),
+                opaque: None,
+                algorithm: Some(algorithm),
+                qop_auth: true,
+                stale,
+            };
+            headers.push(challenge.to_string());
+        }
+        Ok(headers)
+    }
+
+    /// Takes up a fingerprint that the audit log recorded before a restart. Says whether it is kept: a
+    /// client that no longer exists, or a time long past, needs none.
+    pub fn restore(
+        &self,
+        client: &ClientId,
+        fingerprint: NonceFingerprint,
+        recorded: Timestamp,
+        clock: &dyn Clock,
+    ) -> bool {
+        let Some(account) = self.accounts.get(client.as_str()) else {
+            return false;
+        };
+        let age = clock.now().duration_since(recorded).as_secs().max(0);
+        let now = seconds(clock.monotonic());
+        let fresh = age <= 2 * seconds(WSSE_CREATED_SKEW_MAX);
+        fresh && account.used(|used| used.nonces.remember(fingerprint.0, now - age, now)).is_ok()
+    }
+
+    fn account(&self, name: &str) -> (&Account, bool) {
+        self.accounts.get(name).map_or((&self.decoy, false), |account| (account, true))
+    }
+
+    /// Over everything the digest covers but the password, and over the border between nonce and time
+    /// not at all: shifting bytes across it keeps the digest and must keep the fingerprint.
+    fn fingerprint(&self, token: &WsseToken<'_>) -> NonceFingerprint {
+        let mut context = hmac::Context::with_key(&self.fingerprint_key);
+        context.update(token.username.as_bytes());
+        context.update(&[0]);
+        context.update(token.nonce);
+        context.update(token.created.as_bytes());
+        let tag = context.sign();
+        NonceFingerprint(number(tag.as_ref()))
+    }
+
+    /// Time of issue in milliseconds, a random number, and a tag over both.
+    fn seal_nonce(&self, issued: Duration, random: u64) -> String {
+        let milliseconds = u64::try_from(issued.as_millis()).unwrap_or(u64::MAX);
+        let mut bytes = Vec::with_capacity(NONCE_BODY_BYTES + NONCE_TAG_BYTES);
+        bytes.extend_from_slice(&milliseconds.to_be_bytes());
+        bytes.extend_from_slice(&random.to_be_bytes());
+        let tag = hmac::sign(&self.nonce_key, &bytes);
+        bytes.extend(tag.as_ref().iter().take(NONCE_TAG_BYTES));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn open_nonce(&self, nonce: &str) -> Option<(Duration, u64)> {
+        let bytes = URL_SAFE_NO_PAD.decode(nonce).ok()?;
+        let (body, tag) = bytes.split_at_checked(NONCE_BODY_BYTES)?;
+        let expected = hmac::sign(&self.nonce_key, body);
+        let genuine: bool = expected.as_ref().get(..NONCE_TAG_BYTES)?.ct_eq(tag).into();
+        let (issued, random) = body.split_at_checked(NONCE_TIME_BYTES)?;
+        genuine.then(|| (Duration::from_millis(number(issued)), number(random)))
+    }
+}
+
+impl Account {
+    fn of(record: ClientRecord) -> Self {
+        Self { record, used: Mutex::default() }
+    }
+
+    /// The checks that come after the digest was computed, whatever it was.
+    fn admit(&self, known: bool, right: bool, shown: &Shown<'_>) -> Result<(), Failure> {
+        let source: IpAddr = shown.source.ip().to_canonical();
+        if !known {
+            Err(Failure::UnknownClient)
+        } else if !right {
+            Err(Failure::WrongPassword)
+        } else if !self.record.networks.iter().any(|network| network.contains(&source)) {
+            Err(Failure::Network)
+        } else if shown.camera.is_some_and(|camera| !self.record.cameras.contains(camera)) {
+            Err(Failure::Camera)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn used(&self, take: impl FnOnce(&mut Used) -> Result<(), Refused>) -> Result<(), Failure> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        take(&mut used).map_err(|refused| match refused {
+            Refused::Used => Failure::Replayed,
+            Refused::Full => Failure::TooMany,
+        })
+    }
+
+    fn caller(&self, shown: &Shown<'_>, method: Method) -> Caller {
+        let Shown { source, tls, .. } = *shown;
+        Caller::Client { id: self.record.id.clone(), role: self.record.role, source, method, tls }
+    }
+}
+
+fn decoy(password: String) -> Result<ClientRecord, EntropyError> {
+    Ok(ClientRecord {
+        id: ClientId::new("nobody").map_err(|_| EntropyError)?,
+        role: Role::User,
+        password: Secret::new(password),
+        networks: Vec::new(),
+        cameras: CameraScope::Only(Vec::new()),
+    })
+}
+
+fn refuse(failure: Failure, claimed: Option<&str>) -> AuthError {
+    let plain = |name: &str| {
+        name.chars().filter(|letter| !letter.is_control()).take(CLAIMED_NAME_CHARS_MAX).collect()
+    };
+    AuthError { failure, claimed: claimed.map(plain) }
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The first eight bytes as a number.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+#[path = "authenticator_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+//! Why somebody was not recognised: one text outward, the cause for the record.
+
+/// Why credentials were refused. What the caller hears is [`Failure::OUTWARD`] and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Failure {
+    /// No client has this name.
+    #[error("no client has this name")]
+    UnknownClient,
+    /// The digest is another one.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// The client exists, but not here.
+    #[error("the client called from outside its networks")]
+    Network,
+    /// The client may not address this camera.
+    #[error("the client may not address this camera")]
+    Camera,
+    /// The token shows its password in clear.
+    #[error("PasswordText is refused: it is accepted over TLS only, which this gateway does not serve yet")]
+    PasswordText,
+    /// The token has no password, nonce or time of creation.
+    #[error("the UsernameToken lacks its password, Nonce or Created")]
+    Incomplete,
+    /// The nonce is longer than the bound.
+    #[error("the Nonce is too long")]
+    NonceTooLong,
+    /// `wsu:Created` is no time.
+    #[error("Created is no xs:dateTime")]
+    Created,
+    /// `wsu:Created` is too far from the gateway's clock.
+    #[error("Created is more than 300 s away from the gateway's clock")]
+    Skew,
+    /// The credentials were used before.
+    #[error("the nonce was used before")]
+    Replayed,
+    /// The client used more nonces than can be remembered.
+    #[error("the client used too many nonces at once")]
+    TooMany,
+    /// The `Authorization` header is no digest with `qop=auth` for this realm.
+    #[error("the Authorization header is no usable digest")]
+    Header,
+    /// The digest is for another address.
+    #[error("the digest was made for another address")]
+    Uri,
+    /// The nonce is too old, or from before a restart.
+    #[error("the digest nonce has expired")]
+    Stale,
+    /// HTTP and WS-Security name two clients.
+    #[error("HTTP and WS-Security credentials name different clients")]
+    TwoClients,
+}
+
+impl Failure {
+    /// What every refused caller hears.
+    pub const OUTWARD: &str = "Sender not authorized";
+
+    /// The word that stands in records and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownClient => "unknown-client",
+            Self::WrongPassword => "wrong-password",
+            Self::Network => "network",
+            Self::Camera => "camera",
+            Self::PasswordText => "password-text",
+            Self::Incomplete => "incomplete",
+            Self::NonceTooLong => "nonce-too-long",
+            Self::Created => "created",
+            Self::Skew => "skew",
+            Self::Replayed => "replayed",
+            Self::TooMany => "too-many-nonces",
+            Self::Header => "header",
+            Self::Uri => "uri",
+            Self::Stale => "stale",
+            Self::TwoClients => "two-clients",
+        }
+    }
+}
+
+/// Refused credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct AuthError {
+    /// The cause, for the record only.
+    pub failure: Failure,
+    /// The name that was claimed, shortened and without control characters.
+    pub claimed: Option<String>,
+}
+
+impl AuthError {
+    /// What the caller hears.
+    pub fn outward(&self) -> &'static str {
+        Failure::OUTWARD
+    }
+
+    /// Whether new challenges say `stale=true`: the password was right, only the nonce too old.
+    pub fn stale(&self) -> bool {
+        self.failure == Failure::Stale
+    }
+}
