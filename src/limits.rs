@@ -12,7 +12,7 @@ pub const SOAP_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Nesting of elements. The deepest message of the interface has 12 levels below its body; topic trees more.
 pub const XML_DEPTH_MAX: usize = 48;
 /// Attributes of one element, namespace declarations included.
-pub const XML_ATTRIBUTES_MAX: usize = 64;
+pub const XML_ATTRIBUTES_MAX: usize = 128;
 /// Bytes of one name with its prefix.
 pub const XML_NAME_BYTES_MAX: usize = 256;
 /// Bytes of one namespace name.
@@ -23,6 +23,12 @@ pub const XML_NAMESPACES_IN_SCOPE_MAX: usize = 128;
 pub const XML_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Elements and attributes of one message.
 pub const XML_NODES_MAX: usize = 200_000;
+/// Namespaces of one message that the tables do not have (vendors' topics).
+pub const DOCUMENT_NAMESPACES_MAX: usize = 32;
+/// Deviations of one answer that are named; more are only counted.
+pub const DEVIATION_NAMES_MAX: usize = 64;
+/// Bytes of the path that names a deviation or the place of a refusal.
+pub const PATH_BYTES_MAX: usize = 256;
 /// Items of one repeated element in a request.
 pub const REQUEST_LIST_ITEMS_MAX: usize = 1_024;
 

@@ -303,6 +303,12 @@ impl Tables {
         self.prefixes.get(id.index()).map_or("", |prefix| prefix)
     }
 
+    /// The namespace we write with that prefix.
+    pub fn namespace_by_prefix(&self, prefix: &str) -> Option<NamespaceId> {
+        let found = self.prefixes.iter().position(|it| !it.is_empty() && **it == *prefix)?;
+        u16::try_from(found).ok().map(NamespaceId)
+    }
+
     /// The name made of a namespace and a local name, if any message holds it.
     pub fn name(&self, namespace: NamespaceId, local: &str) -> Option<NameId> {
         // A map keyed by owned text cannot be asked with borrowed text in a tuple: ask by local name first.
