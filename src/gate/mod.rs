@@ -1,1 +1,171 @@
 //! Decide, record, hand out the pass.
+//!
+//! Every front door ends here. A [`Pass`] exists only for a command that policy permitted **and** whose
+//! intent is durable in the audit log; nothing else can make one, it cannot be copied, and dropping it
+//! records what became of it.
+//!
+//! A pass cannot be forged, since its fields are private:
+//!
+//! ```compile_fail,E0451
+//! fn forge(grant: cordon::gate::Grant) -> cordon::gate::Pass {
+//!     cordon::gate::Pass { grant, slot: None }
+//! }
+//! ```
+//!
+//! nor used twice, since it is not `Clone`:
+//!
+//! ```compile_fail,E0599
+//! fn twice(pass: cordon::gate::Pass) -> (cordon::gate::Pass, cordon::gate::Pass) {
+//!     (pass.clone(), pass)
+//! }
+//! ```
+
+mod record;
+
+use std::sync::Arc;
+
+use crate::{
+    audit::{Ending, Event, Log, LogError, Outcome, OutcomeSlot},
+    auth::Caller,
+    command::{Command, Operation},
+    ids::{CameraId, RequestId},
+    inventory::Inventory,
+    policy::{Decision, Engine, RefusalKind},
+};
+
+pub use record::{Disposal, Ended, Rejected};
+
+/// Decides commands and records them.
+#[derive(Debug)]
+pub struct Gate {
+    engine: Engine,
+    inventory: Arc<Inventory>,
+    log: Log,
+}
+
+/// Why there is no pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The command needs credentials and came without.
+    #[error("credentials are needed")]
+    Unauthenticated,
+    /// No policy permits it to this caller.
+    #[error("no policy permits this to the caller")]
+    NotAuthorized,
+    /// A policy forbids it.
+    #[error("a policy forbids it")]
+    Forbidden,
+    /// Nobody declared such an operation, or it is not for clients.
+    #[error("the operation is not supported")]
+    NotSupported,
+    /// It cannot be recorded, and what is not recorded is not done.
+    #[error("the command cannot be recorded")]
+    Unrecordable(#[source] LogError),
+}
+
+/// What a pass was given for.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The request.
+    pub request: RequestId,
+    /// The camera; none for administration of the gateway.
+    pub camera: Option<CameraId>,
+    /// What may be done.
+    pub operation: Operation,
+}
+
+/// Permission for one exchange, recorded. See the module's page.
+#[derive(Debug)]
+#[must_use = "a pass that is dropped is recorded as abandoned"]
+pub struct Pass {
+    grant: Grant,
+    slot: OutcomeSlot,
+}
+
+impl Gate {
+    /// Decides with these policies and records in this log.
+    pub fn new(engine: Engine, inventory: Arc<Inventory>, log: Log) -> Self {
+        Self { engine, inventory, log }
+    }
+
+    /// Decides a command, records it, and gives the pass once the record is durable. A refusal is recorded
+    /// and durable too. `nonce` is the fingerprint of the credentials used, so that a restart is no replay
+    /// window.
+    pub async fn decide(
+        &self,
+        command: Command,
+        caller: &Caller,
+        nonce: Option<String>,
+    ) -> Result<Pass, Refusal> {
+        let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
+        let decision = self.engine.decide(caller, &command, camera);
+        let intent = record::intent(&command, caller, camera, &decision, nonce);
+        if decision.allow {
+            let slot = self.log.intent(intent).await.map_err(Refusal::Unrecordable)?;
+            let Command { request, camera, operation, .. } = command;
+            return Ok(Pass { grant: Grant { request, camera, operation }, slot });
+        }
+        let refusal = refusal(caller, &decision);
+        tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
+        self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;
+        Err(refusal)
+    }
+
+    /// Records a request that never became a command: not understood, not authenticated, no such place.
+    /// Durable when it returns.
+    pub async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Refusal> {
+        let camera = self.inventory.camera(rejected.camera);
+        let written = self.log.refusal(record::rejection(&rejected, camera)).await;
+        written.map(|_| ()).map_err(Refusal::Unrecordable)
+    }
+
+    /// Records something that happened, without waiting for the disk.
+    pub fn note(&self, event: Event) {
+        if let Err(error) = self.log.note(event) {
+            tracing::error!(%error, "an event could not be recorded");
+        }
+    }
+
+    /// The audit log, for readiness and shutdown.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether the caller would be permitted a command; gives no pass and records nothing. For what is shown
+    /// as offered, never for what is done.
+    pub fn would_permit(&self, command: &Command, caller: &Caller) -> bool {
+        let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
+        self.engine.decide(caller, command, camera).allow
+    }
+}
+
+impl Pass {
+    /// What it was given for.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Says that from now on the camera may have heard of it.
+    pub fn sending(&mut self) {
+        self.slot.sending();
+    }
+
+    /// Spends the pass and records how the exchange ended.
+    pub fn finish(self, ended: Ended) {
+        let Ended { disposal, status, fault, deviations, bytes, note } = ended;
+        let what = match disposal {
+            Disposal::Answered => Ending::Answered,
+            Disposal::Failed => Ending::Failed,
+        };
+        self.slot.finish(Outcome { what, status, fault, deviations, bytes, note, ..Outcome::default() });
+    }
+}
+
+fn refusal(caller: &Caller, decision: &Decision) -> Refusal {
+    match (caller, decision.refusal_kind()) {
+        (Caller::Anonymous { .. }, _) => Refusal::Unauthenticated,
+        (_, Some(RefusalKind::NotSupported)) => Refusal::NotSupported,
+        (_, Some(RefusalKind::OperationProhibited)) => Refusal::Forbidden,
+        (_, Some(RefusalKind::NotAuthorized) | None) => Refusal::NotAuthorized,
+    }
+}

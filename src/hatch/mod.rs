@@ -4,6 +4,10 @@
 //! [`Ask`] can only be made from a `Pass`, so that nothing reaches a camera that was not permitted and
 //! recorded.
 
+mod ask;
+
+pub use ask::{Ask, AskKind, NoCamera, Reply};
+
 /// Where on the enrolled host something is asked for. The host is never part of it: the gateway dials only
 /// the enrolled address, whatever a camera says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

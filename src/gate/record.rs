@@ -1,0 +1,131 @@
+//! How commands become records.
+
+use std::net::SocketAddr;
+
+use crate::{
+    audit::{Decision as Recorded, Deviation, Intent, Kind, Who},
+    auth::Caller,
+    command::{Command, Destination},
+    ids::{CameraId, RequestId},
+    inventory::Camera,
+    policy::Decision,
+};
+
+/// A request that never became a command.
+#[derive(Debug)]
+pub struct Rejected<'a> {
+    /// The request.
+    pub request: RequestId,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// The name it claimed, unproven; cut and cleaned here.
+    pub claimed: Option<&'a str>,
+    /// The camera whose door it knocked at.
+    pub camera: &'a CameraId,
+    /// What it asked for, as far as that was understood.
+    pub operation: &'a str,
+    /// What the peer was told.
+    pub fault: &'a str,
+    /// Why, for whoever reads the log.
+    pub reason: String,
+}
+
+/// Whether an exchange did what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposal {
+    /// The peer was answered, be it with a fault of the camera's.
+    Answered,
+    /// The gateway had to give up.
+    Failed,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Whether it was answered.
+    pub disposal: Disposal,
+    /// HTTP status towards the peer.
+    pub status: Option<u16>,
+    /// The fault towards the peer, as `Sender/ter:NotAuthorized`.
+    pub fault: Option<String>,
+    /// Where the camera left the schema.
+    pub deviations: Vec<Deviation>,
+    /// Bytes of the body towards the peer.
+    pub bytes: u64,
+    /// What else a reader of the log should know: who answered, why it failed.
+    pub note: Option<String>,
+}
+
+pub(super) fn intent(
+    command: &Command,
+    caller: &Caller,
+    camera: Option<&Camera>,
+    decision: &Decision,
+    nonce: Option<String>,
+) -> Intent {
+    Intent {
+        request: command.request.to_string(),
+        who: who(caller),
+        source: caller.source().map(|source| source.to_string()),
+        camera: command.camera.as_ref().map(ToString::to_string),
+        vendor: camera.map(|it| it.vendor.name.clone()),
+        vendor_class: camera.map(|it| it.vendor.class.as_str().to_owned()),
+        operation: command.operation.to_string(),
+        class: Some(command.class.as_str().to_owned()),
+        traits: command.traits.iter().map(|it| it.as_str().to_owned()).collect(),
+        destinations: command.destinations.iter().map(destination).collect(),
+        arguments: command.arguments.clone(),
+        decision: if decision.allow { Recorded::Permitted } else { Recorded::Denied },
+        policies: decision.policies.clone(),
+        policy_version: decision.version.clone(),
+        nonce,
+        fault: None,
+        note: decision.note.clone(),
+    }
+}
+
+pub(super) fn rejection(rejected: &Rejected<'_>, camera: Option<&Camera>) -> Intent {
+    Intent {
+        request: rejected.request.to_string(),
+        who: Who { kind: Kind::Anonymous, name: claimed(rejected.claimed), ..Who::default() },
+        source: Some(rejected.source.to_string()),
+        camera: Some(rejected.camera.to_string()),
+        vendor: camera.map(|it| it.vendor.name.clone()),
+        vendor_class: camera.map(|it| it.vendor.class.as_str().to_owned()),
+        operation: rejected.operation.chars().take(CLAIMED_CHARS_MAX).collect(),
+        fault: Some(rejected.fault.to_owned()),
+        note: Some(rejected.reason.clone()),
+        ..Intent::default()
+    }
+}
+
+fn who(caller: &Caller) -> Who {
+    match caller {
+        Caller::Client { id, role, method, tls, .. } => Who {
+            kind: Kind::Client,
+            name: id.to_string(),
+            role: Some(role.as_str().to_owned()),
+            method: Some(method.as_str().to_owned()),
+            tls: *tls,
+        },
+        Caller::Anonymous { .. } => Who::default(),
+        Caller::Gateway(reason) => {
+            Who { kind: Kind::Gateway, name: reason.as_str().to_owned(), ..Who::default() }
+        }
+    }
+}
+
+/// A name nobody has proven: marked as such, so that it cannot be taken for a client's.
+fn claimed(name: Option<&str>) -> String {
+    let Some(name) = name else { return String::new() };
+    let clean: String = name.chars().filter(|letter| !letter.is_control()).take(CLAIMED_CHARS_MAX).collect();
+    format!("claims to be {clean:?}")
+}
+
+fn destination(destination: &Destination) -> String {
+    let port = destination.port.map_or_else(String::new, |port| format!(":{port}"));
+    format!("{} {}{port}", destination.kind.as_str(), destination.host)
+}
+
+/// Characters kept of what an unproven caller says of itself.
+const CLAIMED_CHARS_MAX: usize = 128;

@@ -1,0 +1,333 @@
+//! Bytes become an envelope.
+
+use super::{
+    SOAP11, SOAP12,
+    fault::{Fault, FaultCode, Subcode, cleaned},
+    header::{self, Addressing, Header, UsernameToken},
+};
+use crate::schema::{
+    Deviations, Document, NameId, NodeId, OperationId, Refusal, Tables,
+    xml::{ExpandedName, XmlError, XmlEvent, XmlReader, utf8},
+};
+
+/// The version of SOAP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// SOAP 1.1.
+    Soap11,
+    /// SOAP 1.2.
+    Soap12,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Envelope {
+    /// Its version.
+    pub version: Version,
+    /// Its credentials.
+    pub security: Option<UsernameToken>,
+    /// Its addressing.
+    pub addressing: Addressing,
+    /// Its body.
+    pub body: Body,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum Body {
+    /// The request of an operation; of several with the same element, all.
+    Operation {
+        /// Which operations it can be.
+        candidates: Vec<OperationId>,
+        /// The request.
+        document: Document,
+    },
+    /// An element nobody declared as a request, as `{namespace}local`.
+    Unknown(String),
+}
+
+/// Why a request cannot be taken, with what was understood of it, so that it can be recorded.
+#[derive(Debug)]
+pub struct DecodeError {
+    /// What the peer is told.
+    pub fault: Fault,
+    /// Who asked, as far as that was read. Not verified.
+    pub security: Option<UsernameToken>,
+    /// What was asked, as far as that was read: `tds:SetNTP`, or `{namespace}local`.
+    pub operation: Option<String>,
+}
+
+/// What a camera answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// The operation's answer.
+    Document(Document, Deviations),
+    /// A fault.
+    Fault(Fault),
+}
+
+/// Why an answer cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// Not XML.
+    #[error("the answer is not XML this gateway reads: {0}")]
+    Xml(#[from] XmlError),
+    /// XML, but no SOAP envelope.
+    #[error("the answer is no SOAP envelope: {0}")]
+    NotSoap(&'static str),
+    /// The answer of something else.
+    #[error("the answer is `{0}`, which was not asked for")]
+    Other(String),
+    /// It leaves the interface in a way that cannot be repaired.
+    #[error("the answer leaves its interface definition: {0}")]
+    Refused(#[source] Refusal),
+}
+
+/// Why reading stops.
+pub(super) enum Trouble {
+    Fault(Fault),
+    Xml(XmlError),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<XmlError> for Trouble {
+    fn from(error: XmlError) -> Self {
+        Self::Xml(error)
+    }
+}
+
+impl Trouble {
+    fn into_fault(self) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::Xml(error) => Fault::well_formed(error.to_string()),
+        }
+    }
+}
+
+/// Reads a request. Takes SOAP 1.2; the body strictly, as its operation is declared.
+pub fn decode_request(tables: &Tables, bytes: &[u8]) -> Result<Envelope, DecodeError> {
+    let mut header = Header::default();
+    let mut operation = None;
+    match read_request(tables, bytes, &mut header, &mut operation) {
+        Ok(body) => {
+            let Header { security, addressing, fault } = header;
+            match fault {
+                Some(fault) => Err(DecodeError { fault, security, operation }),
+                None => Ok(Envelope { version: Version::Soap12, security, addressing, body }),
+            }
+        }
+        Err(trouble) => {
+            Err(DecodeError { fault: trouble.into_fault(), security: header.security, operation })
+        }
+    }
+}
+
+fn read_request(
+    tables: &Tables,
+    bytes: &[u8],
+    header: &mut Header,
+    operation: &mut Option<String>,
+) -> Result<Body, Trouble> {
+    let mut reader = XmlReader::strict(utf8(bytes)?)?;
+    match open_envelope(&mut reader)? {
+        Some(Version::Soap12) => {}
+        Some(Version::Soap11) => {
+            let reason = "SOAP 1.1 is not taken; send SOAP 1.2 (application/soap+xml)";
+            return Err(Fault::envelope(FaultCode::VersionMismatch, reason).into());
+        }
+        None => return Err(Fault::well_formed("the message is no SOAP envelope").into()),
+    }
+    enter_body(&mut reader, SOAP12, header)?;
+    let Some(name) = first_element(&mut reader)? else {
+        return Err(Fault::invalid_args("the body is empty").into());
+    };
+    let body = match known(tables, &reader, name) {
+        Some((id, root)) if !tables.operations_by_input(id).is_empty() => {
+            *operation = Some(tables.qualified(id));
+            let document = Document::read_request(tables, &mut reader, root).map_err(|it| refused(&it))?;
+            Body::Operation { candidates: tables.operations_by_input(id).to_vec(), document }
+        }
+        _ => {
+            let name = spelt(&reader, name);
+            *operation = Some(name.clone());
+            reader.skip()?;
+            Body::Unknown(name)
+        }
+    };
+    if first_element(&mut reader)?.is_some() {
+        return Err(Fault::invalid_args("the body holds more than one element").into());
+    }
+    close_envelope(&mut reader)?;
+    Ok(body)
+}
+
+/// The fault for a request that is not as declared.
+fn refused(refusal: &Refusal) -> Fault {
+    match refusal {
+        Refusal::Xml(_) => Fault::well_formed(refusal.to_string()),
+        Refusal::Attachment(_) => {
+            Fault::action_not_supported(format!("{refusal}: send it by HTTP upload instead of MTOM"))
+        }
+        Refusal::UnknownElement(_) => Fault::new(FaultCode::Sender, Subcode::Tag, refusal.to_string()),
+        Refusal::UnknownAttribute(_) => {
+            Fault::new(FaultCode::Sender, Subcode::ProhibAttr, refusal.to_string())
+        }
+        Refusal::MissingAttribute(_) => {
+            Fault::new(FaultCode::Sender, Subcode::MissingAttr, refusal.to_string())
+        }
+        Refusal::Value(..) => Fault::invalid_argument_value(refusal.to_string()),
+        _ => Fault::invalid_args(refusal.to_string()),
+    }
+}
+
+/// Reads an answer to an operation. Takes SOAP 1.2 and 1.1; the body tolerantly.
+pub fn decode_answer(tables: &Tables, bytes: &[u8], expected: OperationId) -> Result<Answer, AnswerError> {
+    let mut reader = XmlReader::tolerant(utf8(bytes)?)?;
+    let envelope = match open_envelope(&mut reader).map_err(from_trouble)? {
+        Some(Version::Soap12) => SOAP12,
+        Some(Version::Soap11) => SOAP11,
+        None => return Err(AnswerError::NotSoap("another root element")),
+    };
+    // A camera's header blocks say nothing the gateway acts on.
+    enter_body(&mut reader, envelope, &mut Header::default()).map_err(from_trouble)?;
+    let Some(name) = first_element(&mut reader).map_err(from_trouble)? else {
+        return Err(AnswerError::NotSoap("an empty body"));
+    };
+    if name.local == "Fault" && reader.uri(name.space) == envelope {
+        return Ok(Answer::Fault(read_fault(&mut reader)?));
+    }
+    let output = tables.operation(expected).and_then(|operation| operation.output);
+    let root = match known(tables, &reader, name) {
+        Some((_, root)) if Some(root) == output => root,
+        _ => return Err(AnswerError::Other(spelt(&reader, name))),
+    };
+    let (document, deviations) =
+        Document::read_answer(tables, &mut reader, root).map_err(AnswerError::Refused)?;
+    if first_element(&mut reader).map_err(from_trouble)?.is_some() {
+        return Err(AnswerError::NotSoap("more than one element in the body"));
+    }
+    close_envelope(&mut reader).map_err(from_trouble)?;
+    Ok(Answer::Document(document, deviations))
+}
+
+fn from_trouble(trouble: Trouble) -> AnswerError {
+    match trouble {
+        Trouble::Xml(error) => AnswerError::Xml(error),
+        Trouble::Fault(_) => AnswerError::NotSoap("an envelope that is not built as one"),
+    }
+}
+
+/// Reads the start tag of the envelope.
+fn open_envelope(reader: &mut XmlReader<'_>) -> Result<Option<Version>, Trouble> {
+    let XmlEvent::Start(name) = reader.next_event()? else { return Ok(None) };
+    Ok(match (name.local, reader.uri(name.space)) {
+        ("Envelope", SOAP12) => Some(Version::Soap12),
+        ("Envelope", SOAP11) => Some(Version::Soap11),
+        _ => None,
+    })
+}
+
+/// Reads up to and with the start tag of the body, and the header on the way.
+fn enter_body(reader: &mut XmlReader<'_>, envelope: &str, header: &mut Header) -> Result<(), Trouble> {
+    let mut seen_header = false;
+    while let Some(name) = first_element(reader)? {
+        match (name.local, reader.uri(name.space) == envelope) {
+            ("Header", true) if !seen_header => {
+                seen_header = true;
+                header::read(reader, envelope, header)?;
+            }
+            ("Body", true) => return Ok(()),
+            _ => return Err(Fault::well_formed("the envelope holds something beside header and body").into()),
+        }
+    }
+    Err(Fault::well_formed("the envelope has no body").into())
+}
+
+/// The next element inside the open one; none if that ends.
+fn first_element<'x>(reader: &mut XmlReader<'x>) -> Result<Option<ExpandedName<'x>>, Trouble> {
+    loop {
+        match reader.next_event()? {
+            XmlEvent::Start(name) => return Ok(Some(name)),
+            XmlEvent::Text(text) if text.trim().is_empty() => {}
+            XmlEvent::Text(_) => return Err(Fault::well_formed("text where an element should stand").into()),
+            XmlEvent::End | XmlEvent::Eof => return Ok(None),
+        }
+    }
+}
+
+/// Reads what follows the body: nothing but the envelope's end.
+fn close_envelope(reader: &mut XmlReader<'_>) -> Result<(), Trouble> {
+    if first_element(reader)?.is_some() {
+        return Err(Fault::well_formed("the envelope holds something after its body").into());
+    }
+    match reader.next_event()? {
+        XmlEvent::Eof => Ok(()),
+        _ => Err(Fault::well_formed("something stands after the envelope").into()),
+    }
+}
+
+fn known(tables: &Tables, reader: &XmlReader<'_>, name: ExpandedName<'_>) -> Option<(NameId, NodeId)> {
+    let id = tables.name(tables.namespace(reader.uri(name.space))?, name.local)?;
+    Some((id, tables.root(id)?))
+}
+
+/// A name of the peer's for records: `{namespace}local`, cut.
+fn spelt(reader: &XmlReader<'_>, name: ExpandedName<'_>) -> String {
+    let text = format!("{{{}}}{}", reader.uri(name.space), name.local);
+    text.chars().take(SPELT_CHARS_MAX).collect()
+}
+
+/// The text of the open element, up to and with its end tag. Elements inside are refused.
+pub(super) fn text_of(reader: &mut XmlReader<'_>) -> Result<String, Trouble> {
+    let mut found = String::new();
+    loop {
+        match reader.next_event()? {
+            XmlEvent::Text(text) => found.push_str(&text),
+            XmlEvent::End => return Ok(found),
+            XmlEvent::Start(_) => {
+                return Err(Fault::invalid_args("an element where text should stand").into());
+            }
+            XmlEvent::Eof => return Err(Fault::well_formed("an element does not end").into()),
+        }
+    }
+}
+
+/// Reads a fault of SOAP 1.2 or 1.1, whatever its order: codes and the first reason.
+fn read_fault(reader: &mut XmlReader<'_>) -> Result<Fault, XmlError> {
+    let mut codes = Vec::new();
+    let mut reason = String::new();
+    let mut open = vec!["Fault".to_owned()];
+    while !open.is_empty() {
+        match reader.next_event()? {
+            XmlEvent::Start(name) if matches!(name.local, "Detail" | "detail" | "Node" | "Role") => {
+                reader.skip()?
+            }
+            XmlEvent::Start(name) => open.push(name.local.to_owned()),
+            XmlEvent::Text(text) => match open.last().map(String::as_str) {
+                Some("Value" | "faultcode") => {
+                    let local = text.trim().rsplit(':').next().unwrap_or_default().to_owned();
+                    codes.push(local);
+                }
+                Some("Text" | "faultstring") if reason.is_empty() => reason = cleaned(&text),
+                _ => {}
+            },
+            XmlEvent::End => drop(open.pop()),
+            XmlEvent::Eof => break,
+        }
+    }
+    let code = codes.first().and_then(|it| FaultCode::from_local(it));
+    let rest = codes.iter().skip(usize::from(code.is_some())).take(FAULT_CODES_MAX);
+    let subcodes = rest.filter_map(|it| Subcode::from_local(it)).collect();
+    Ok(Fault { code: code.unwrap_or(FaultCode::Receiver), subcodes, reason })
+}
+
+/// Characters kept of a name that a peer made up.
+const SPELT_CHARS_MAX: usize = 256;
+/// Subcodes kept of a camera's fault.
+const FAULT_CODES_MAX: usize = 4;

@@ -1,0 +1,152 @@
+//! Fresh envelopes: every namespace declared at the root, one line, UTF-8.
+
+use std::fmt::Write as _;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+
+use super::{
+    BASE64_BINARY, PASSWORD_DIGEST, SOAP12, TER, WSA, WSSE, WSU,
+    fault::{Fault, FaultCode},
+};
+use crate::schema::{Document, Tables, escape as escape_as};
+
+/// Header blocks to write. Empty for a plain message.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    /// A digest to prove oneself with.
+    pub security: Option<Proof>,
+    /// `wsa:Action`.
+    pub action: Option<String>,
+    /// `wsa:To`.
+    pub to: Option<String>,
+    /// `wsa:MessageID`.
+    pub message_id: Option<String>,
+    /// `wsa:RelatesTo`: the message id of the request.
+    pub relates_to: Option<String>,
+}
+
+/// A finished UsernameToken.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The user.
+    pub username: String,
+    /// SHA-1 over nonce, time and password.
+    pub digest: [u8; 20],
+    /// The nonce.
+    pub nonce: Vec<u8>,
+    /// The time of making.
+    pub created: String,
+}
+
+/// Writes a message with a document as its body.
+pub fn encode(tables: &Tables, document: &Document, headers: &Headers) -> Bytes {
+    let mut out = open(headers, &document.namespaces(tables));
+    document.write(tables, &mut out);
+    close(out)
+}
+
+/// Writes a fault. With `relates_to` or `action` set, the WS-Addressing fault action is the caller's to give.
+pub fn encode_fault(fault: &Fault, headers: &Headers) -> Bytes {
+    let mut out = open(headers, &[("ter".to_owned(), TER.to_owned())]);
+    out.push_str("<env:Fault><env:Code><env:Value>env:");
+    out.push_str(fault.code.as_str());
+    out.push_str("</env:Value>");
+    for subcode in &fault.subcodes {
+        out.push_str("<env:Subcode><env:Value>ter:");
+        escape(subcode.as_str(), &mut out);
+        out.push_str("</env:Value>");
+    }
+    for _ in &fault.subcodes {
+        out.push_str("</env:Subcode>");
+    }
+    out.push_str("</env:Code><env:Reason><env:Text xml:lang=\"en\">");
+    let reason = if fault.reason.is_empty() { fallback(fault.code) } else { &fault.reason };
+    escape(reason, &mut out);
+    out.push_str("</env:Text></env:Reason></env:Fault>");
+    close(out)
+}
+
+fn fallback(code: FaultCode) -> &'static str {
+    match code {
+        FaultCode::Sender => "the request was refused",
+        FaultCode::Receiver => "the request could not be carried out",
+        FaultCode::VersionMismatch => "another version of SOAP is needed",
+        FaultCode::MustUnderstand => "a header block was not understood",
+        FaultCode::DataEncodingUnknown => "the encoding is not known",
+    }
+}
+
+fn open(headers: &Headers, namespaces: &[(String, String)]) -> String {
+    let mut out = String::with_capacity(4_096);
+    out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?><env:Envelope");
+    let mut declare = |prefix: &str, uri: &str| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, " xmlns:{prefix}=\"");
+        escape(uri, &mut out);
+        out.push('"');
+    };
+    declare("env", SOAP12);
+    let addressed = headers.action.is_some() || headers.to.is_some() || headers.relates_to.is_some();
+    if addressed && !namespaces.iter().any(|(_, uri)| uri == WSA) {
+        declare("wsa", WSA);
+    }
+    for (prefix, uri) in namespaces {
+        declare(prefix, uri);
+    }
+    out.push('>');
+    header(headers, namespaces, &mut out);
+    out.push_str("<env:Body>");
+    out
+}
+
+fn header(headers: &Headers, namespaces: &[(String, String)], out: &mut String) {
+    let wsa = namespaces.iter().find(|(_, uri)| uri == WSA).map_or("wsa", |(prefix, _)| prefix);
+    let blocks = [
+        ("Action", &headers.action),
+        ("To", &headers.to),
+        ("MessageID", &headers.message_id),
+        ("RelatesTo", &headers.relates_to),
+    ];
+    if headers.security.is_none() && blocks.iter().all(|(_, text)| text.is_none()) {
+        return;
+    }
+    out.push_str("<env:Header>");
+    for (name, text) in blocks {
+        if let Some(text) = text {
+            let _ = write!(out, "<{wsa}:{name}>");
+            escape(text, out);
+            let _ = write!(out, "</{wsa}:{name}>");
+        }
+    }
+    if let Some(proof) = &headers.security {
+        security(proof, out);
+    }
+    out.push_str("</env:Header>");
+}
+
+fn security(proof: &Proof, out: &mut String) {
+    let _ = write!(
+        out,
+        "<wsse:Security xmlns:wsse=\"{WSSE}\" xmlns:wsu=\"{WSU}\" env:mustUnderstand=\"1\">\
+         <wsse:UsernameToken><wsse:Username>"
+    );
+    escape(&proof.username, out);
+    let _ = write!(out, "</wsse:Username><wsse:Password Type=\"{PASSWORD_DIGEST}\">");
+    BASE64_STANDARD.encode_string(proof.digest, out);
+    let _ = write!(out, "</wsse:Password><wsse:Nonce EncodingType=\"{BASE64_BINARY}\">");
+    BASE64_STANDARD.encode_string(&proof.nonce, out);
+    out.push_str("</wsse:Nonce><wsu:Created>");
+    escape(&proof.created, out);
+    out.push_str("</wsu:Created></wsse:UsernameToken></wsse:Security>");
+}
+
+fn close(mut out: String) -> Bytes {
+    out.push_str("</env:Body></env:Envelope>");
+    Bytes::from(out)
+}
+
+/// Appends text, written so that it is the same text inside an element and inside an attribute.
+fn escape(text: &str, out: &mut String) {
+    escape_as(text, true, out);
+}
