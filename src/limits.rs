@@ -81,10 +81,20 @@ pub const CAMERA_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 pub const CAMERA_EXCHANGE_TIME_MAX: Duration = Duration::from_secs(20);
 /// Idle connections kept open to one camera.
 pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = 4;
+/// How long an idle connection to a camera is kept. Many cameras close theirs after 30 seconds or more, silently.
+pub const CAMERA_IDLE_TIME_MAX: Duration = Duration::from_secs(15);
+/// Exchanges with one camera at the same time; more wait their turn within their own deadline.
+pub const CAMERA_EXCHANGES_MAX: usize = 8;
+/// Digest challenges remembered for one camera, one per port and path.
+pub const CAMERA_CHALLENGES_MAX: usize = 32;
 /// Rejected logins of one credential version before the breaker opens.
 pub const CAMERA_LOGIN_REJECTIONS_MAX: u32 = 3;
 /// How long an open breaker waits before one try.
 pub const CAMERA_BREAKER_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// How long after a camera came up a refused login does not count: booting cameras refuse good passwords.
+pub const CAMERA_BOOT_TIME_MAX: Duration = Duration::from_secs(120);
+/// Pause between two tries that do not count, so that a booting camera does not lock the account either.
+pub const CAMERA_BOOT_LOGIN_PAUSE: Duration = Duration::from_secs(45);
 
 /// Audit records waiting for the disk; beyond it new commands are refused.
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;

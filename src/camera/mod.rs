@@ -1,1 +1,18 @@
 //! The outside: the connection to one camera.
+//!
+//! Everything a camera sends is untrusted here, and leaves this room only as a typed
+//! [`Reply`](crate::hatch) or a [`CameraError`]. Only the enrolled address is dialled.
+//!
+//! - `body`, `offset`, `negotiation`, `breaker`: pure rules
+//! - `link`: one bounded HTTP/1.1 connection
+
+mod body;
+mod breaker;
+mod error;
+mod link;
+mod negotiation;
+mod offset;
+
+pub use breaker::Health;
+pub use error::{CameraError, Failure, Phase, Retry};
+pub use negotiation::Scheme;

@@ -1,0 +1,92 @@
+//! What an answer's body looks like, before anybody parses it.
+
+use http::{HeaderMap, header};
+
+/// Whether the body may be read as a SOAP envelope: the content type does not say otherwise, and the first
+/// element is called `Envelope`. A camera's HTML login page is none.
+pub(super) fn looks_like_envelope(headers: &HeaderMap, body: &[u8]) -> bool {
+    let kind = media_type(headers);
+    let other = ["text/html", "multipart/", "image/", "application/json", "application/octet-stream"];
+    !other.iter().any(|prefix| kind.starts_with(prefix)) && first_element(body) == Some(b"Envelope")
+}
+
+/// Whether the answer is a JPEG picture by its content type and its first and last marker (ITU-T T.81 §B.1).
+pub(super) fn is_jpeg(headers: &HeaderMap, body: &[u8]) -> bool {
+    // Some cameras pad the picture, or end it early: an end marker near the end will do.
+    let tail = body.get(body.len().saturating_sub(PICTURE_TAIL_BYTES)..).unwrap_or_default();
+    matches!(media_type(headers).as_str(), "image/jpeg" | "image/jpg")
+        && body.starts_with(&[0xFF, 0xD8, 0xFF])
+        && tail.windows(2).any(|pair| pair == [0xFF, 0xD9])
+}
+
+/// How far before the end of a picture its end marker may stand.
+const PICTURE_TAIL_BYTES: usize = 1024;
+/// How far into a body its first element may begin.
+const PROLOG_BYTES: usize = 1024;
+
+fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The local name of the first element, past byte order mark, white space, declarations and comments.
+fn first_element(body: &[u8]) -> Option<&[u8]> {
+    let mut rest = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    rest = rest.get(..PROLOG_BYTES).unwrap_or(rest);
+    loop {
+        rest = rest.trim_ascii_start().strip_prefix(b"<")?;
+        if let Some(declaration) = rest.strip_prefix(b"?") {
+            rest = after(declaration, b"?>")?;
+        } else if let Some(comment) = rest.strip_prefix(b"!--") {
+            rest = after(comment, b"-->")?;
+        } else {
+            let name = rest.split(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/')).next()?;
+            return name.rsplit(|byte| *byte == b':').next();
+        }
+    }
+}
+
+fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    let at = text.windows(mark.len()).position(|window| window == mark)?;
+    text.get(at + mark.len()..)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn typed(kind: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))])
+    }
+
+    #[test]
+    fn only_envelopes_look_like_envelopes() {
+        let soap = typed("application/soap+xml; charset=utf-8");
+        for yes in [
+            "<s:Envelope>",
+            "\u{FEFF}<?xml version=\"1.0\"?>\r\n<!-- gSOAP --><SOAP-ENV:Envelope xmlns:x=\"y\">",
+            " <Envelope/>",
+        ] {
+            assert!(looks_like_envelope(&soap, yes.as_bytes()), "{yes}");
+            assert!(looks_like_envelope(&HeaderMap::new(), yes.as_bytes()), "without a content type: {yes}");
+            assert!(!looks_like_envelope(&typed("text/html"), yes.as_bytes()), "as HTML: {yes}");
+            assert!(!looks_like_envelope(&typed("Multipart/Related; a=b"), yes.as_bytes()), "as MTOM: {yes}");
+        }
+        for no in ["", "<", "<html>", "<!DOCTYPE html><html>", "{}", "<?xml", "<Enveloped>", "x<Envelope>"] {
+            assert!(!looks_like_envelope(&soap, no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn only_jpeg_is_a_picture() {
+        let jpeg = typed("image/jpeg");
+        let picture = [0xFF, 0xD8, 0xFF, 0xE0, 1, 2, 3, 0xFF, 0xD9, 0];
+        assert!(is_jpeg(&jpeg, &picture));
+        assert!(!is_jpeg(&typed("text/html"), &picture));
+        assert!(!is_jpeg(&jpeg, &picture[..6]), "no end marker");
+        assert!(!is_jpeg(&jpeg, &picture[1..]), "no start marker");
+        assert!(!is_jpeg(&jpeg, b"GIF89a"));
+    }
+}

@@ -1,0 +1,105 @@
+//! What can go wrong between the gateway and a camera.
+
+use std::{fmt, time::Duration};
+
+/// Why a camera's answer could not be had, and whether it may have heard the question.
+///
+/// The text names neither an address nor a secret nor anything the camera said, a bounded element name apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct CameraError {
+    /// What happened.
+    pub failure: Failure,
+    /// Whether a byte of the request may have reached the camera.
+    pub sent: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No connection: refused, or no way to the host.
+    #[error("the camera cannot be reached")]
+    Unreachable,
+    /// The camera took too long.
+    #[error("the camera did not {0} in time")]
+    TimedOut(Phase),
+    /// The connection ended before the answer did.
+    #[error("the camera cut the connection before it had answered")]
+    Reset,
+    /// The answer is not HTTP/1.x as it should be.
+    #[error("the camera's answer is not valid HTTP: {0}")]
+    NotHttp(&'static str),
+    /// The answer's body is no SOAP envelope.
+    #[error("the camera's answer is not SOAP (HTTP status {0})")]
+    NotSoap(u16),
+    /// A success without a body where an envelope was due.
+    #[error("the camera's answer is empty")]
+    Empty,
+    /// The answer exceeds a bound.
+    #[error("the camera's answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// An envelope that holds the answer to something else.
+    #[error("the camera answered something else: {0}")]
+    WrongAnswer(String),
+    /// An envelope the tables cannot read.
+    #[error("the camera's answer cannot be understood: {0}")]
+    Malformed(String),
+    /// The camera refused the credentials, or the breaker is open because it did.
+    #[error("the camera refused the gateway's login{0}")]
+    LoginRefused(Retry),
+    /// The camera asks for a login of a kind the gateway does not use (Basic, bearer tokens).
+    #[error("the camera offers no kind of login that the gateway uses")]
+    LoginUnsupported,
+    /// WS-Security is needed and nobody knows how far the camera's clock is off: probe it, then ask again.
+    #[error("the camera's clock is not known, and its login needs it")]
+    ClockUnknown,
+    /// The camera wants the question asked elsewhere, which the gateway never does.
+    #[error("the camera redirected the request, which is not followed")]
+    Redirected,
+    /// An HTTP status without a SOAP fault.
+    #[error("the camera answered with HTTP status {0}")]
+    BadStatus(u16),
+    /// A snapshot that is no JPEG picture.
+    #[error("the camera's answer is not a JPEG picture")]
+    NotPicture,
+    /// The endpoint cannot be written as an HTTP request target.
+    #[error("the endpoint is no valid request target")]
+    BadEndpoint,
+    /// The gateway itself has no randomness for a nonce.
+    #[error("the system's random generator failed")]
+    NoEntropy,
+}
+
+/// How far an exchange had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for a turn, or for another login to end.
+    Turn,
+    /// Opening the connection.
+    Connect,
+    /// Waiting for the answer.
+    Answer,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Turn => "become free",
+            Self::Connect => "accept a connection",
+            Self::Answer => "answer",
+        })
+    }
+}
+
+/// When a login is tried again; none: with the next command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retry(pub Option<Duration>);
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(wait) => write!(f, "; it is tried again in {} s", wait.as_secs().max(1)),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One HTTP/1.1 connection to a camera: plain, boring, bounded.
+//!
+//! The connection is driven by whoever has an exchange on it, so that no task outlives a command and a broken
+//! camera can only break the exchange it is asked in.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::error::{Failure, Phase};
+use crate::limits::{CAMERA_CONNECT_TIME_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
+
+/// An open connection.
+pub(super) struct Link {
+    /// The port it leads to.
+    pub(super) port: u16,
+    /// When it was last used, in monotonic time.
+    pub(super) used: Duration,
+    sender: SendRequest<Full<Bytes>>,
+    /// None once it ended.
+    driver: Option<Pin<Box<http1::Connection<TokioIo<Wire>, Full<Bytes>>>>>,
+    traffic: Arc<Traffic>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct HttpAnswer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// An exchange that failed.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) failure: Failure,
+    /// Whether a byte of the request was written.
+    pub(super) written: bool,
+    /// Whether a byte of an answer came.
+    pub(super) answered: bool,
+}
+
+impl Link {
+    /// Dials the camera.
+    pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
+        let stream = tokio::time::timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
+            .await
+            .map_err(|_| Failure::TimedOut(Phase::Connect))?
+            .map_err(|_| Failure::Unreachable)?;
+        // Best effort: without it an exchange is slower, not wrong.
+        let _ = stream.set_nodelay(true);
+        let traffic = Arc::new(Traffic::default());
+        let wire = Wire { stream, traffic: Arc::clone(&traffic) };
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(HTTP_HEAD_BYTES_MAX)
+            .max_headers(HTTP_HEADERS_MAX)
+            .title_case_headers(true)
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(|_| Failure::Reset)?;
+        Ok(Self {
+            port: address.port(),
+            used: Duration::ZERO,
+            sender,
+            driver: Some(Box::pin(driver)),
+            traffic,
+        })
+    }
+
+    /// Whether an idle connection is still open and silent, as far as one look can tell.
+    pub(super) async fn is_usable(&mut self) -> bool {
+        std::future::poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(self.driver.is_some() && self.sender.is_ready())
+        })
+        .await
+    }
+
+    /// Sends one request and reads its whole answer. After an error the connection must not be used again.
+    pub(super) async fn exchange(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+        body_bytes_max: usize,
+    ) -> Result<HttpAnswer, Broken> {
+        self.traffic.written.store(false, Ordering::Relaxed);
+        self.traffic.read.store(false, Ordering::Relaxed);
+        let traffic = Arc::clone(&self.traffic);
+        let interim = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&interim);
+        hyper::ext::on_informational(&mut request, move |_| seen.store(true, Ordering::Relaxed));
+        let sending = self.sender.send_request(request);
+        let work = async {
+            let response = sending.await.map_err(|error| failure_of(&error))?;
+            if interim.load(Ordering::Relaxed) || response.status().is_informational() {
+                return Err(Failure::NotHttp("an interim status nobody asked for"));
+            }
+            collect(response, body_bytes_max).await
+        };
+        let mut work = pin!(work);
+        let driver = &mut self.driver;
+        let outcome = std::future::poll_fn(|cx| {
+            poll_driver(driver, cx);
+            work.as_mut().poll(cx)
+        })
+        .await;
+        outcome.map_err(|failure| Broken {
+            failure,
+            written: traffic.written.load(Ordering::Relaxed),
+            answered: traffic.read.load(Ordering::Relaxed),
+        })
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        poll_driver(&mut self.driver, cx);
+    }
+}
+
+type Driver = Pin<Box<http1::Connection<TokioIo<Wire>, Full<Bytes>>>>;
+
+fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    // The same error reaches the exchange through its own channel.
+    if driver.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready()) {
+        *driver = None;
+    }
+}
+
+/// Reads a body whose framing leaves no doubt, up to its bound.
+async fn collect(response: Response<Incoming>, body_bytes_max: usize) -> Result<HttpAnswer, Failure> {
+    let (head, mut body) = response.into_parts();
+    check_framing(&head.headers)?;
+    if hyper::body::Body::size_hint(&body).lower() > body_bytes_max as u64 {
+        return Err(Failure::TooLarge(body_bytes_max));
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| failure_of(&error))?;
+        // Trailers are dropped.
+        if let Some(data) = frame.data_ref() {
+            if bytes.len().saturating_add(data.len()) > body_bytes_max {
+                return Err(Failure::TooLarge(body_bytes_max));
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(HttpAnswer { status: head.status, headers: head.headers, body: bytes.freeze() })
+}
+
+/// Two statements about a body's length are one too many (RFC 9112 §6.3).
+fn check_framing(headers: &HeaderMap) -> Result<(), Failure> {
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (lengths, codings.next(), codings.next()) {
+        (0 | 1, None, _) => Ok(()),
+        (0, Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (0, _, _) => Err(Failure::NotHttp("a transfer coding other than chunked")),
+        _ => Err(Failure::NotHttp("two statements of the body's length")),
+    }
+}
+
+fn failure_of(error: &hyper::Error) -> Failure {
+    if error.is_parse_too_large() {
+        Failure::TooLarge(HTTP_HEAD_BYTES_MAX)
+    } else if error.is_parse() {
+        Failure::NotHttp("a head or chunk that breaks the grammar")
+    } else {
+        Failure::Reset
+    }
+}
+
+/// What went over a connection in the exchange under way.
+#[derive(Debug, Default)]
+struct Traffic {
+    written: AtomicBool,
+    read: AtomicBool,
+}
+
+/// A socket that notes whether bytes went either way.
+struct Wire {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.traffic.read.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if matches!(polled, Poll::Ready(Ok(1..))) {
+            self.traffic.written.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if matches!(polled, Poll::Ready(Ok(1..))) {
+            self.traffic.written.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
