@@ -5,14 +5,18 @@
 //!
 //! - `body`, `offset`, `negotiation`, `breaker`: pure rules
 //! - `link`: one bounded HTTP/1.1 connection
+//! - `session`: pool, login, retry and deadline of one camera
 
 mod body;
 mod breaker;
 mod error;
 mod link;
+mod memory;
 mod negotiation;
 mod offset;
+mod session;
 
 pub use breaker::Health;
 pub use error::{CameraError, Failure, Phase, Retry};
+pub use memory::CameraMemory;
 pub use negotiation::Scheme;
