@@ -8,6 +8,7 @@ use std::{
     fmt::Write,
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -87,6 +88,7 @@ pub(super) struct Session {
     scheme: Cell<Option<Scheme>>,
     clockwork: Cell<Clockwork>,
     turns: Semaphore,
+    exchange_time_max: Duration,
     /// Held by whoever tries a login that is not known to be good, so that tries go one by one.
     login_turn: Mutex<()>,
 }
@@ -126,6 +128,7 @@ impl Session {
             scheme: Cell::new(restored.scheme),
             clockwork: Cell::new(Clockwork::restored(restored)),
             turns: Semaphore::new(CAMERA_EXCHANGES_MAX),
+            exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
             login_turn: Mutex::new(()),
         }
     }
@@ -138,7 +141,7 @@ impl Session {
     ) -> Result<T, CameraError> {
         let progress = Progress { phase: Cell::new(Phase::Turn), sent: Cell::new(false) };
         let outcome =
-            tokio::time::timeout(CAMERA_EXCHANGE_TIME_MAX, self.settle(errand, judge, &progress)).await;
+            tokio::time::timeout(self.exchange_time_max, self.settle(errand, judge, &progress)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(Failure::TimedOut(progress.phase.get())));
         outcome.map_err(|failure| CameraError { failure, sent: progress.sent.get() })
     }
@@ -456,3 +459,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

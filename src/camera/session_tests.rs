@@ -1,0 +1,274 @@
+//! The session against a hand-written peer on loopback: what arrives, byte for byte, and what comes of it.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex as Shared},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+use crate::{auth::Secret, clock::SimulatedClock};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const DENIED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\n\r\ndenied";
+const PASSWORD: &str = "s3cret-word";
+
+fn challenge(nonce: &str, more: &str) -> String {
+    format!(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"cam\", nonce=\"{nonce}\", qop=\"auth\", opaque=\"o/p\"{more}\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+struct Counting(std::sync::atomic::AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), crate::clock::EntropyError> {
+        buffer.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+/// One scripted connection: an answer per request; the empty answer closes.
+type Script = Vec<Vec<String>>;
+
+struct Peer {
+    session: Session,
+    clock: Arc<SimulatedClock>,
+    seen: Arc<Shared<Vec<String>>>,
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            if body.len() >= length.map_or(0, |it| it.parse().unwrap()) {
+                return Some(text);
+            }
+        }
+        let mut bytes = [0; 4096];
+        match stream.read(&mut bytes).await {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => text.push_str(std::str::from_utf8(&bytes[..n]).unwrap()),
+        }
+    }
+}
+
+async fn peer(script: Script) -> Peer {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = Arc::new(Shared::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    tokio::spawn(async move {
+        for answers in script {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for answer in answers {
+                let Some(request) = read_request(&mut stream).await else { break };
+                log.lock().unwrap().push(request);
+                if answer == "hang" {
+                    std::future::pending::<()>().await;
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let clock = Arc::new(SimulatedClock::new("2026-11-23T12:00:00Z".parse().unwrap()));
+    let address = CameraAddress { host: IpAddr::from([127, 0, 0, 1]), port };
+    let login = Login { username: "admin".into(), password: Secret::new(PASSWORD.into()) };
+    let session = Session::new(
+        CameraId::new("gate").unwrap(),
+        address,
+        login,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        Arc::new(Counting(0.into())),
+        CameraMemory::default(),
+    );
+    Peer { session, clock, seen }
+}
+
+impl Peer {
+    /// Posts `ping`; an answer `denied` refuses the login.
+    async fn post(&self, idempotent: bool) -> Result<String, CameraError> {
+        let endpoint = Endpoint { port: None, path_and_query: "/onvif/ptz?x=1".into() };
+        let body = |token: Option<Token>| match token {
+            None => Bytes::from_static(b"ping"),
+            Some(token) => Bytes::from(format!("ping {} {}", token.username, token.created)),
+        };
+        let errand = Errand {
+            kind: Kind::Soap,
+            endpoint: &endpoint,
+            post: Some(Post { content_type: HeaderValue::from_static("text/plain"), body: &body }),
+            answer_bytes_max: 64,
+            idempotent,
+        };
+        let judge = |answer: &HttpAnswer| {
+            let text = String::from_utf8(answer.body.to_vec()).unwrap();
+            Ok(if text == "denied" { Judged::NotAuthorized(text) } else { Judged::Done(text) })
+        };
+        self.session.run(&errand, &judge).await
+    }
+
+    fn seen(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap().clone();
+        assert!(!seen.iter().any(|it| it.contains(PASSWORD)), "the password itself never goes out");
+        seen
+    }
+}
+
+fn failure(outcome: Result<String, CameraError>) -> (Failure, bool) {
+    let error = outcome.unwrap_err();
+    (error.failure, error.sent)
+}
+
+#[tokio::test]
+async fn digest_is_answered_and_its_nonce_counted() {
+    let peer = peer(vec![vec![challenge("n1", ""), OK.into(), OK.into()]]).await;
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    let seen = peer.seen();
+    assert_eq!(seen.len(), 3, "one connection, one challenge");
+    assert!(seen[0].starts_with("POST /onvif/ptz?x=1 HTTP/1.1\r\nHost: 127.0.0.1:"), "{}", seen[0]);
+    assert!(!seen[0].contains("Authorization") && !seen[0].contains("Expect"));
+    let header = "Authorization: Digest username=\"admin\", realm=\"cam\", nonce=\"n1\", uri=\"/onvif/ptz?x=1\", qop=auth, nc=00000001, cnonce=\"00000000000000000000000000000000\", response=\"";
+    assert!(seen[1].contains(header), "{}", seen[1]);
+    assert!(
+        seen[1].contains("opaque=\"o/p\"\r\n") && seen[1].ends_with("\r\n\r\nping"),
+        "no token beside digest"
+    );
+    assert!(seen[2].contains("nc=00000002"), "{}", seen[2]);
+    assert_eq!(peer.session.memory().scheme, Some(Scheme::Digest));
+    assert_eq!(peer.session.health(), Health::Up);
+}
+
+#[tokio::test]
+async fn the_stronger_hash_is_chosen() {
+    let both = challenge("m", "").replace(
+        "Content-Length",
+        "WWW-Authenticate: Digest realm=\"cam\", nonce=\"s\", qop=\"auth\", algorithm=SHA-256\r\nContent-Length",
+    );
+    let peer = peer(vec![vec![both, OK.into()]]).await;
+    peer.post(false).await.unwrap();
+    assert!(peer.seen()[1].contains("nonce=\"s\"") && peer.seen()[1].contains("algorithm=SHA-256"));
+}
+
+#[tokio::test]
+async fn a_stale_nonce_is_no_rejection() {
+    let stale = challenge("n2", ", stale=true");
+    let peer = peer(vec![vec![challenge("n1", ""), OK.into(), stale, OK.into()]]).await;
+    peer.post(false).await.unwrap();
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    assert!(peer.seen()[3].contains("nonce=\"n2\"") && peer.seen()[3].contains("nc=00000001"));
+    assert_eq!(peer.session.budget(), Ok(3));
+}
+
+#[tokio::test]
+async fn the_breaker_opens_and_nothing_is_sent() {
+    let refuse =
+        |n: &str| vec![challenge(n, "").replace("WWW", "Date: Mon, 23 Nov 2026 12:00:00 GMT\r\nWWW")];
+    let script: Vec<String> = (0..12).flat_map(|n| refuse(&n.to_string())).collect();
+    let peer = peer(vec![script.clone(), script]).await;
+    for _ in 0..2 {
+        assert!(matches!(failure(peer.post(false).await), (Failure::LoginRefused(_), true)));
+    }
+    assert!(matches!(peer.session.health(), Health::LoginRefused { .. }));
+    let logins =
+        || peer.seen().iter().filter(|it| it.contains("Authorization") || it.contains("ping admin")).count();
+    assert_eq!(logins(), 3, "{:#?}", peer.seen());
+    let before = peer.seen().len();
+    let (refused, sent) = failure(peer.post(false).await);
+    assert_eq!(refused, Failure::LoginRefused(Retry(Some(crate::limits::CAMERA_BREAKER_PAUSE))));
+    assert!(!sent && peer.seen().len() == before, "no packet while open");
+    peer.clock.advance(crate::limits::CAMERA_BREAKER_PAUSE);
+    assert!(matches!(failure(peer.post(false).await).0, Failure::LoginRefused(_) | Failure::Reset));
+    assert_eq!(logins(), 4, "one try when half-open");
+}
+
+#[tokio::test]
+async fn ws_security_uses_the_measured_clock() {
+    let peer = peer(vec![vec![DENIED.into(), DENIED.into(), OK.into()]]).await;
+    assert_eq!(failure(peer.post(false).await), (Failure::ClockUnknown, true));
+    peer.session.observe_offset(SignedDuration::from_hours(-2));
+    assert_eq!(peer.post(false).await.unwrap(), "ok", "it shows local time as UTC");
+    assert!(peer.seen()[1].ends_with("10:00:00.000Z") && peer.seen()[2].ends_with("12:00:00.000Z"));
+    assert_eq!(peer.session.memory().clock_offset_milliseconds, Some(0));
+}
+
+#[tokio::test]
+async fn a_token_carries_the_cameras_time() {
+    let peer = peer(vec![vec![DENIED.into(), OK.into()]]).await;
+    peer.session.observe_offset(SignedDuration::from_hours(-2));
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    let last = peer.seen().pop().unwrap();
+    assert!(
+        last.ends_with("ping admin 2026-11-23T10:00:00.000Z") && !last.contains("Authorization"),
+        "{last}"
+    );
+    assert_eq!(peer.session.memory().scheme, Some(Scheme::Wsse));
+}
+
+#[tokio::test]
+async fn a_silently_closed_connection_is_replaced() {
+    let peer = peer(vec![vec![OK.into()], vec![OK.into()]]).await;
+    peer.post(false).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    assert_eq!(peer.seen().len(), 2, "the second request went out once");
+}
+
+#[tokio::test]
+async fn only_idempotent_requests_are_sent_twice() {
+    for (idempotent, requests) in [(true, 3), (false, 2)] {
+        let peer = peer(vec![vec![OK.into(), String::new()], vec![OK.into()]]).await;
+        peer.post(idempotent).await.unwrap();
+        let second = peer.post(idempotent).await;
+        if idempotent {
+            assert_eq!(second.unwrap(), "ok");
+        } else {
+            assert_eq!(failure(second), (Failure::Reset, true));
+        }
+        assert_eq!(peer.seen().len(), requests);
+    }
+}
+
+#[tokio::test]
+async fn broken_answers_are_named() {
+    let smuggled =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let large = format!("HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n{}", "x".repeat(65));
+    let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(65));
+    for (answer, expected) in [
+        ("", Failure::Reset),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", Failure::Reset),
+        ("\0\0HTTP/1.1 200 OK\r\n\r\n", Failure::NotHttp("a head or chunk that breaks the grammar")),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            Failure::NotHttp("an interim status nobody asked for"),
+        ),
+        (smuggled, Failure::NotHttp("two statements of the body's length")),
+        (&large, Failure::TooLarge(64)),
+        (&endless, Failure::TooLarge(64)),
+    ] {
+        let peer = peer(vec![vec![answer.to_owned()]]).await;
+        assert_eq!(failure(peer.post(true).await), (expected, true), "{answer:?}");
+        assert!(peer.session.idle.borrow().is_empty(), "not used again: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_camera_that_hangs_is_given_up() {
+    let mut peer = peer(vec![vec!["hang".into()]]).await;
+    peer.session.exchange_time_max = Duration::from_millis(100);
+    assert_eq!(failure(peer.post(true).await), (Failure::TimedOut(Phase::Answer), true));
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable_and_nothing_was_sent() {
+    let peer = peer(Vec::new()).await;
+    tokio::task::yield_now().await;
+    assert_eq!(failure(peer.post(true).await), (Failure::Unreachable, false));
+    assert_eq!(peer.session.health(), Health::Unreachable);
+}
