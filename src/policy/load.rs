@@ -75,10 +75,18 @@ fn check_file(file: &str, text: &str, validator: &Validator) -> Result<Vec<Check
         .validation_errors()
         .map(|error| problem(file, text, &DetailedError::from(error), WORDS_REMEDY))
         .collect();
+    let errors = one_for_each_line(errors);
     if !errors.is_empty() {
         return Err(errors);
     }
     Ok(set.policies().map(|policy| named(file, text, policy)).collect())
+}
+
+/// Cedar says the same of one place once for every operation it can be about.
+fn one_for_each_line(mut errors: Vec<Problem>) -> Vec<Problem> {
+    errors.sort_by(|a, b| (a.line, &a.what).cmp(&(b.line, &b.what)));
+    errors.dedup_by_key(|it| it.line);
+    errors
 }
 
 /// Gives a policy the name it has in decisions and records.
@@ -122,6 +130,12 @@ fn problem(file: &str, text: &str, error: &DetailedError, remedy: &str) -> Probl
     } else {
         format!("{} ({})", error.message, labels.join("; "))
     };
+    // Cedar numbers the policies of a file; people have file and line.
+    let what = what
+        .strip_prefix("for policy `")
+        .and_then(|it| it.split_once("`, "))
+        .map_or(what.as_str(), |it| it.1);
+    let what = what.to_owned();
     let remedy = error.help.clone().unwrap_or_else(|| remedy.to_owned());
     Problem { file: file.to_owned(), line: at.map_or(1, |at| line_of(text, at)), what, remedy }
 }

@@ -15,6 +15,9 @@ mod operations;
 mod shipped;
 mod vocabulary;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
 pub use load::Problem;
 pub use shipped::SHIPPED;

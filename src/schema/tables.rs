@@ -48,6 +48,12 @@ id!(
     OperationId(u16)
 );
 
+#[cfg(test)]
+impl OperationId {
+    /// An id that is in no tables, for tests that go by names.
+    pub(crate) const OF_NO_TABLES: Self = Self(u16::MAX);
+}
+
 /// How often something may stand: `0 <= min <= max`, `max == u32::MAX` for unbounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Occurs {
