@@ -111,6 +111,17 @@ pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
 /// Destinations named in one record; a command with more is refused.
 pub const COMMAND_DESTINATIONS_MAX: usize = 64;
 
+/// Messages a simulated camera remembers; the oldest go first.
+pub const SIM_LOG_MESSAGES_MAX: usize = 16_384;
+/// Items of one list of a simulated camera (profiles, presets, pull points …).
+pub const SIM_ITEMS_MAX: usize = 64;
+/// Nonces a simulated camera remembers, of digest and of tokens each.
+pub const SIM_NONCES_MAX: usize = 512;
+/// Connections to one simulated camera.
+pub const SIM_CONNECTIONS_MAX: usize = 64;
+/// Longest wait of a simulated camera's PullMessages.
+pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
+
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());

@@ -1,1 +1,18 @@
 //! Simulated ONVIF cameras with vendor dialects. They know nothing of the gateway.
+//!
+//! A camera is a script (`data/`, read by [`script`]) and a small engine ([`device`]) behind an HTTP server
+//! with logins of its own ([`login`]). It remembers all it received ([`Received`]), so that a test can say
+//! what did *not* arrive, and can be told to misbehave ([`Fault`]).
+
+mod device;
+mod dialect;
+mod login;
+mod message;
+mod script;
+mod server;
+
+pub use device::{is_pre_auth, operation_name};
+pub use dialect::Dialect;
+pub use login::{Algorithm, LoginRules, Scheme};
+pub use script::ScriptError;
+pub use server::{Camera, Fault, Options, Received, RunningCamera, StartError};

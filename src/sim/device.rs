@@ -1,0 +1,485 @@
+//! The engine: what a camera holds, and how a script section becomes an answer.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+
+use super::{
+    message::{Element, Request, escaped},
+    script::{Item, Part, Script, Section, Source, Step},
+};
+use crate::limits::{SIM_ITEMS_MAX, SIM_PULL_TIME_MAX};
+
+/// What a camera holds.
+#[derive(Debug)]
+pub struct Device {
+    script: Script,
+    variables: BTreeMap<String, String>,
+    collections: BTreeMap<String, Vec<Item>>,
+    /// The camera's clock minus the true time.
+    skew: SignedDuration,
+    made: u32,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The envelope.
+    pub envelope: String,
+    /// How long the camera takes for it.
+    pub wait: Duration,
+}
+
+/// What a camera refuses with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Whether the sender is to blame (`env:Sender`), or else the camera (`env:Receiver`).
+    pub sender: bool,
+    /// Subcodes, outermost first.
+    pub subcodes: Vec<String>,
+    /// The reason, in words.
+    pub reason: String,
+}
+
+/// Namespaces of the operations a camera can be asked for, with the prefix scripts write.
+pub(super) const SERVICES: [(&str, &str); 8] = [
+    ("http://www.onvif.org/ver10/device/wsdl", "tds"),
+    ("http://www.onvif.org/ver10/media/wsdl", "trt"),
+    ("http://www.onvif.org/ver20/media/wsdl", "tr2"),
+    ("http://www.onvif.org/ver20/ptz/wsdl", "tptz"),
+    ("http://www.onvif.org/ver10/events/wsdl", "tev"),
+    ("http://docs.oasis-open.org/wsn/b-2", "wsnt"),
+    ("http://www.onvif.org/ver20/imaging/wsdl", "timg"),
+    ("http://www.onvif.org/ver10/deviceIO/wsdl", "tmd"),
+];
+
+/// Operations that need no login (ONVIF Core §5.9.4.3), as far as simulated cameras know them.
+const PRE_AUTH: [&str; 7] = [
+    "tds:GetSystemDateAndTime",
+    "tds:GetServices",
+    "tds:GetCapabilities",
+    "tds:GetServiceCapabilities",
+    "tds:GetHostname",
+    "tds:GetWsdlUrl",
+    "tds:GetEndpointReference",
+];
+
+impl Refused {
+    /// `env:Sender` with `ter:NotAuthorized`.
+    pub fn not_authorized() -> Self {
+        Self::new(true, &["ter:NotAuthorized"], "Sender not authorized")
+    }
+
+    /// `env:Receiver` with `ter:ActionNotSupported`.
+    pub fn not_supported() -> Self {
+        Self::new(false, &["ter:ActionNotSupported"], "Optional Action Not Implemented")
+    }
+
+    /// `env:Sender` with `ter:WellFormed`.
+    pub fn not_well_formed() -> Self {
+        Self::new(true, &["ter:WellFormed"], "Well-formed Error")
+    }
+
+    fn new(sender: bool, subcodes: &[&str], reason: &str) -> Self {
+        let subcodes = subcodes.iter().map(|code| (*code).to_owned()).collect();
+        Self { sender, subcodes, reason: reason.to_owned() }
+    }
+}
+
+/// How the operation of a request is called: `tds:SetNTP`, or `{namespace}Local` outside the known services.
+pub fn operation_name(body: &Element) -> String {
+    match SERVICES.iter().find(|(namespace, _)| *namespace == body.namespace) {
+        Some((_, prefix)) => format!("{prefix}:{}", body.local),
+        None => format!("{{{}}}{}", body.namespace, body.local),
+    }
+}
+
+/// Whether an operation needs no login.
+pub fn is_pre_auth(operation: &str) -> bool {
+    // The capabilities of every service are PRE_AUTH.
+    PRE_AUTH.contains(&operation) || operation.ends_with(":GetServiceCapabilities")
+}
+
+impl Device {
+    /// A camera fresh from its script, with these variables set over the script's.
+    pub fn new(script: Script, own: Vec<(&str, String)>, skew: SignedDuration) -> Self {
+        let (mut variables, collections) = (script.variables.clone(), script.collections.clone());
+        variables.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        Self { script, variables, collections, skew, made: 0 }
+    }
+
+    /// The camera's clock, given the true time.
+    pub fn time(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.skew).unwrap_or(now)
+    }
+
+    /// A variable, with what stands in it filled in.
+    pub fn variable(&self, name: &str) -> String {
+        let text = self.variables.get(name).cloned().unwrap_or_default();
+        let known = self.variables.iter().filter(|(inner, _)| *inner != name);
+        known.fold(text, |text, (inner, value)| text.replace(&format!("%{inner}%"), value))
+    }
+
+    /// The operations this camera answers, sorted.
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
+        self.script.operations()
+    }
+
+    /// Answers a request that may be answered. `now` is the true time, `path` the path of the HTTP request.
+    pub fn answer(&mut self, request: &Request, path: &str, now: Timestamp) -> Answer {
+        let operation = operation_name(&request.body);
+        match self.perform(&operation, request, path, now) {
+            Ok(answer) => answer,
+            Err(refused) => self.refuse(&refused),
+        }
+    }
+
+    /// A fault.
+    pub fn refuse(&self, refused: &Refused) -> Answer {
+        let codes = refused.subcodes.iter().rev().fold(String::new(), |inner, code| {
+            format!("<{{env}}:Subcode><{{env}}:Value>{code}</{{env}}:Value>{inner}</{{env}}:Subcode>")
+        });
+        let (code, status) = if refused.sender { ("Sender", 400) } else { ("Receiver", 500) };
+        let reason = escaped(&refused.reason);
+        let body = format!(
+            "<{{env}}:Fault><{{env}}:Code><{{env}}:Value>{{env}}:{code}</{{env}}:Value>{codes}</{{env}}:Code>\
+             <{{env}}:Reason><{{env}}:Text xml:lang=\"en\">{reason}</{{env}}:Text></{{env}}:Reason></{{env}}:Fault>"
+        );
+        let body = body.replace("{env}", &self.variable("env"));
+        Answer { status, envelope: self.envelope("", &body), wait: Duration::ZERO }
+    }
+
+    /// An envelope in the dialect's style.
+    pub fn envelope(&self, header: &str, body: &str) -> String {
+        let env = self.variable("env");
+        let header =
+            if header.is_empty() { String::new() } else { format!("<{env}:Header>{header}</{env}:Header>") };
+        let namespaces = self.variable("namespaces");
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{env}:Envelope {namespaces}>{header}\
+             <{env}:Body>{body}</{env}:Body></{env}:Envelope>"
+        )
+    }
+
+    fn perform(
+        &mut self,
+        name: &str,
+        request: &Request,
+        path: &str,
+        now: Timestamp,
+    ) -> Result<Answer, Refused> {
+        let section: Section = self.script.operation(name).cloned().ok_or_else(Refused::not_supported)?;
+        self.tell_time(now);
+        self.collections.entry("subscriptions".to_owned()).or_default().retain(|item| {
+            item.get("until")
+                .and_then(|until| until.parse::<Timestamp>().ok())
+                .is_none_or(|until| until > now)
+        });
+        let mut scene = Scene {
+            request,
+            path,
+            now,
+            picked: HashMap::new(),
+            last: None,
+            wait: Duration::ZERO,
+            header: String::new(),
+        };
+        for step in &section.steps {
+            self.take(step, &mut scene)?;
+        }
+        let mut content = String::new();
+        let item = scene.last.as_ref().and_then(|list| scene.picked.get(list));
+        self.render(&section.parts, item, &scene.picked, &mut content);
+        let body = format!("<{name}Response>{content}</{name}Response>");
+        Ok(Answer { status: 200, envelope: self.envelope(&scene.header, &body), wait: scene.wait })
+    }
+
+    /// Sets the variables that say what time the camera thinks it is.
+    fn tell_time(&mut self, now: Timestamp) {
+        let here = self.time(now);
+        let civil = here.to_zoned(TimeZone::UTC).datetime();
+        let later = |seconds| here.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(here);
+        let second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let parts = [
+            ("utc", second(here)),
+            ("utc.minute.later", second(later(60))),
+            ("utc.year", civil.year().to_string()),
+            ("utc.month", civil.month().to_string()),
+            ("utc.day", civil.day().to_string()),
+            ("utc.hour", civil.hour().to_string()),
+            ("utc.minute", civil.minute().to_string()),
+            ("utc.second", civil.second().to_string()),
+        ];
+        self.variables.extend(parts.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    fn take(&mut self, step: &Step, scene: &mut Scene<'_>) -> Result<(), Refused> {
+        let body = &scene.request.body;
+        match step {
+            Step::Pick { collection, path, optional, reason } => {
+                let Some(token) = body.value(path) else {
+                    return if *optional { Ok(()) } else { Err(missing(path)) };
+                };
+                let found =
+                    self.list(collection).iter().find(|item| item.get("token").is_some_and(|t| t == token));
+                let unknown =
+                    || Refused::new(true, &["ter:InvalidArgVal", &format!("ter:{reason}")], "No such token");
+                scene.pick(collection, found.ok_or_else(unknown)?.clone());
+            }
+            Step::Make { collection, fields } => self.make(collection, fields, scene)?,
+            Step::Write { collection, fields } => {
+                let changes = values(fields, body);
+                self.change(collection, scene, |item| item.extend(changes));
+            }
+            Step::Drop { collection } => {
+                let picked = scene.picked.get(collection).cloned().unwrap_or_default();
+                if picked.get("fixed").is_some_and(|fixed| fixed == "true") {
+                    return Err(Refused::new(true, &["ter:Action", "ter:DeletionOfFixedProfile"], "Fixed"));
+                }
+                self.list_mut(collection).retain(|item| item.get("token") != picked.get("token"));
+            }
+            Step::Set { variable, path } => {
+                let value = body.value(path).ok_or_else(|| missing(path))?.to_owned();
+                self.variables.insert(variable.clone(), value);
+            }
+            Step::Replace { collection, path } => {
+                self.list_mut(collection).clear();
+                self.append(collection, body.all(path))?;
+            }
+            Step::Append { collection, path } => self.append(collection, body.all(path))?,
+            Step::Remove { collection, path } => {
+                let gone: Vec<&str> = body.all(path).iter().map(|element| element.text.as_str()).collect();
+                let stays =
+                    |item: &Item| item.get("value").is_none_or(|value| !gone.contains(&value.as_str()));
+                self.list_mut(collection).retain(stays);
+            }
+            Step::Attach | Step::Detach => self.attach(scene, *step == Step::Attach),
+            Step::Clock => self.set_clock(scene)?,
+            Step::Subscription => self.subscription(scene)?,
+            Step::Pull => self.pull(scene),
+            Step::Action(uri) => scene.header = addressing(uri, scene.request),
+        }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        list: &str,
+        fields: &[(String, Source)],
+        scene: &mut Scene<'_>,
+    ) -> Result<(), Refused> {
+        let mut item: Item = values(fields, &scene.request.body).into_iter().collect();
+        if list == "subscriptions" {
+            let until = scene.now.saturating_add(SignedDuration::from_secs(60)).unwrap_or(scene.now);
+            item.insert("until".to_owned(), until.to_string());
+        }
+        self.made = self.made.wrapping_add(1);
+        let fresh = format!("{list}_{}", self.made);
+        let token = item.entry("token".to_owned()).or_insert(fresh).clone();
+        let present = self.list_mut(list);
+        let full = present.len() >= SIM_ITEMS_MAX;
+        match present.iter_mut().find(|old| old.get("token") == Some(&token)) {
+            Some(old) => old.extend(item.clone()),
+            None if full => {
+                return Err(Refused::new(false, &["ter:Action", "ter:MaxNumberReached"], "Too many"));
+            }
+            None => present.push(item.clone()),
+        }
+        scene.pick(list, item);
+        Ok(())
+    }
+
+    fn change(&mut self, collection: &str, scene: &mut Scene<'_>, edit: impl FnOnce(&mut Item)) {
+        let token = scene.picked.get(collection).and_then(|item| item.get("token")).cloned();
+        let found = self.list_mut(collection).iter_mut().find(|item| item.get("token") == token.as_ref());
+        if let Some(item) = found {
+            edit(item);
+            let changed = item.clone();
+            scene.pick(collection, changed);
+        }
+    }
+
+    fn append(&mut self, collection: &str, texts: Vec<&Element>) -> Result<(), Refused> {
+        let list = self.list_mut(collection);
+        if list.len().saturating_add(texts.len()) > SIM_ITEMS_MAX {
+            return Err(Refused::new(false, &["ter:Action", "ter:TooManyScopes"], "Too many"));
+        }
+        // An element with children of its own (`tt:NetworkHost`) keeps the text of the last, its address.
+        let text =
+            |element: &Element| element.children.last().map_or(&element.text, |last| &last.text).clone();
+        list.extend(texts.into_iter().map(|element| Item::from([("value".to_owned(), text(element))])));
+        Ok(())
+    }
+
+    /// Media2 §5.2: `Configuration/Type` and `Token`.
+    fn attach(&mut self, scene: &mut Scene<'_>, join: bool) {
+        let pairs: Vec<(String, String)> = scene
+            .request
+            .body
+            .all("Configuration")
+            .into_iter()
+            .filter_map(|configuration| {
+                let list = match configuration.value("Type")? {
+                    "VideoSource" => "vsc",
+                    "VideoEncoder" => "venc",
+                    "AudioSource" => "asc",
+                    "AudioEncoder" => "aenc",
+                    "PTZ" => "ptzc",
+                    "Metadata" => "metadata",
+                    _ => return None,
+                };
+                let token = if join { configuration.value("Token").unwrap_or_default() } else { "" };
+                Some((list.to_owned(), token.to_owned()))
+            })
+            .collect();
+        self.change("profiles", scene, |profile| profile.extend(pairs));
+    }
+
+    fn set_clock(&mut self, scene: &Scene<'_>) -> Result<(), Refused> {
+        let Some(given) = scene.request.body.find("UTCDateTime") else { return Ok(()) };
+        let wrong = || Refused::new(true, &["ter:InvalidArgVal", "ter:InvalidDateTime"], "No such time");
+        let number =
+            |path: &str| given.value(path).and_then(|text| text.parse::<i16>().ok()).ok_or_else(wrong);
+        let small = |path: &str| number(path).and_then(|number| i8::try_from(number).map_err(|_| wrong()));
+        let (year, month, day) = (number("Date/Year")?, small("Date/Month")?, small("Date/Day")?);
+        let (hour, minute, second) = (small("Time/Hour")?, small("Time/Minute")?, small("Time/Second")?);
+        let civil = DateTime::new(year, month, day, hour, minute, second, 0).map_err(|_| wrong())?;
+        let set = TimeZone::UTC.to_timestamp(civil).map_err(|_| wrong())?;
+        self.skew = set.duration_since(scene.now);
+        Ok(())
+    }
+
+    /// A pull point is named by the path it is asked at, or by a header block that its reference told to send.
+    fn subscription(&mut self, scene: &mut Scene<'_>) -> Result<(), Refused> {
+        let named = |item: &&Item| {
+            item.get("token").is_some_and(|token| {
+                scene.path.ends_with(token.as_str())
+                    || scene.request.headers.iter().any(|block| block.text == *token)
+            })
+        };
+        let found = self.list("subscriptions").iter().find(named).cloned();
+        let gone = || Refused::new(true, &["ter:InvalidArgVal"], "No such subscription");
+        scene.pick("subscriptions", found.ok_or_else(gone)?);
+        let until = scene.now.saturating_add(SignedDuration::from_secs(60)).unwrap_or(scene.now).to_string();
+        self.change("subscriptions", scene, |item| {
+            item.insert("until".to_owned(), until);
+        });
+        Ok(())
+    }
+
+    fn pull(&mut self, scene: &mut Scene<'_>) {
+        let told = scene
+            .picked
+            .get("subscriptions")
+            .is_some_and(|item| item.get("told").is_some_and(|t| t == "true"));
+        if told {
+            scene.wait = scene.request.body.value("Timeout").map_or(Duration::ZERO, timeout);
+        }
+        self.change("subscriptions", scene, |item| {
+            item.insert("told".to_owned(), "true".to_owned());
+        });
+        // The states are told once: what is written now is what the pull point had to tell before.
+        let states = if told { "" } else { "true" };
+        if let Some(item) = scene.picked.get_mut("subscriptions") {
+            item.insert("news".to_owned(), states.to_owned());
+        }
+    }
+
+    fn list(&self, name: &str) -> &[Item] {
+        self.collections.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn list_mut(&mut self, name: &str) -> &mut Vec<Item> {
+        self.collections.entry(name.to_owned()).or_default()
+    }
+
+    fn render(&self, parts: &[Part], item: Option<&Item>, picked: &HashMap<String, Item>, out: &mut String) {
+        let field = |name: &str| item.and_then(|item| item.get(name)).filter(|value| !value.is_empty());
+        for part in parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Variable(name) => out.push_str(&escaped(&self.variable(name))),
+                Part::Field(name) => out.push_str(&escaped(field(name).map_or("", String::as_str))),
+                Part::Include(name) => self.render(self.script.fragment(name), item, picked, out),
+                Part::Given { field: name, parts } => {
+                    if field(name).is_some() {
+                        self.render(parts, item, picked, out);
+                    }
+                }
+                Part::Linked { collection, fragment } => {
+                    let token = field(collection);
+                    let linked = self
+                        .list(collection)
+                        .iter()
+                        .find(|other| token.is_some() && other.get("token") == token);
+                    if linked.is_some() {
+                        self.render(self.script.fragment(fragment), linked, picked, out);
+                    }
+                }
+                Part::Each { collection, having, fragment } => {
+                    let only = picked.get(collection).map(std::slice::from_ref);
+                    let has = |item: &&Item| {
+                        having
+                            .as_ref()
+                            .is_none_or(|name| item.get(name).is_some_and(|value| !value.is_empty()))
+                    };
+                    for other in only.unwrap_or(self.list(collection)).iter().filter(has) {
+                        self.render(self.script.fragment(fragment), Some(other), picked, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One request while it is performed.
+struct Scene<'a> {
+    request: &'a Request,
+    path: &'a str,
+    now: Timestamp,
+    picked: HashMap<String, Item>,
+    last: Option<String>,
+    wait: Duration,
+    header: String,
+}
+
+impl Scene<'_> {
+    fn pick(&mut self, collection: &str, item: Item) {
+        self.picked.insert(collection.to_owned(), item);
+        self.last = Some(collection.to_owned());
+    }
+}
+
+fn filled(item: &Item, field: &str) -> bool {
+    item.get(field).is_some_and(|value| !value.is_empty())
+}
+
+fn missing(path: &str) -> Refused {
+    Refused::new(true, &["ter:InvalidArgs"], &format!("{path} is missing"))
+}
+
+fn values(fields: &[(String, Source)], body: &Element) -> Vec<(String, String)> {
+    let value = |source: &Source| match source {
+        Source::Literal(text) => Some(text.clone()),
+        Source::Path(path) => body.value(path).map(str::to_owned),
+    };
+    fields.iter().filter_map(|(name, source)| Some((name.clone(), value(source)?))).collect()
+}
+
+fn addressing(action: &str, request: &Request) -> String {
+    let relates = request
+        .header("MessageID")
+        .map_or(String::new(), |id| format!("<wsa:RelatesTo>{}</wsa:RelatesTo>", escaped(&id.text)));
+    format!("<wsa:Action>{action}</wsa:Action>{relates}")
+}
+
+/// `PT5S`, `PT1M` and the like, no longer than a camera waits; what it cannot read is no wait.
+fn timeout(text: &str) -> Duration {
+    let span = text.trim().parse::<jiff::Span>().ok().and_then(|span| SignedDuration::try_from(span).ok());
+    span.map_or(Duration::ZERO, |span| span.unsigned_abs()).min(SIM_PULL_TIME_MAX)
+}

@@ -1,0 +1,457 @@
+//! A camera's HTTP server: requests in, answers out, everything remembered.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    Method, Request as HttpRequest, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER, WWW_AUTHENTICATE},
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::SignedDuration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    device::{Answer, Device, Refused, is_pre_auth, operation_name},
+    dialect::Dialect,
+    login::{Login, Scheme, Verdict},
+    message::Request,
+    script::{Script, ScriptError},
+};
+use crate::{
+    clock::{Clock, Entropy},
+    limits::{
+        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SOAP_ANSWER_BYTES_MAX,
+        SOAP_REQUEST_BYTES_MAX,
+    },
+};
+
+/// The picture every snapshot shows.
+const PICTURE: &[u8] = include_bytes!("data/picture.jpg");
+
+/// Starts cameras.
+#[derive(Debug)]
+pub struct Camera;
+
+/// What makes one camera different from another of its dialect.
+#[derive(Clone)]
+pub struct Options {
+    /// Where it listens; port 0 takes any.
+    pub bind: SocketAddr,
+    /// Its one account, an administrator.
+    pub username: String,
+    /// The account's password.
+    pub password: Zeroizing<String>,
+    /// Its clock minus the true time.
+    pub clock_skew: SignedDuration,
+    /// The true time.
+    pub clock: Arc<dyn Clock>,
+    /// Where nonces come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The part of the serial number, endpoint reference and hardware address that tells cameras apart.
+    pub serial: u32,
+    /// The address it claims on its own network, beside the one it listens on.
+    pub lan_address: Ipv4Addr,
+}
+
+/// Why a camera did not start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum StartError {
+    #[error("the dialect `{name}` does not read")]
+    Script { name: &'static str, source: ScriptError },
+    #[error("the simulated camera cannot listen on {address}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+}
+
+/// How a camera may misbehave. The operation is received and remembered all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Takes the request and never answers.
+    Hang,
+    /// Takes the request and resets the connection.
+    Reset,
+    /// Answers 200 with a web page.
+    Html,
+    /// Answers every operation as if it were `tds:GetHostname`.
+    WrongOperation,
+    /// Takes no password for right.
+    BadPassword,
+    /// Sends its answer's head one byte a second.
+    SlowHead,
+    /// Answers 200 with nothing.
+    EmptyBody,
+    /// Answers more bytes than any answer may have.
+    Oversize,
+}
+
+/// One request a camera received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// `tds:SetNTP`; `{namespace}Local` outside known services; none if it was no SOAP request.
+    pub operation: Option<String>,
+    /// The account it was authenticated as.
+    pub user: Option<String>,
+    /// By what it was authenticated.
+    pub scheme: Option<Scheme>,
+    /// Whether it carried credentials that were wrong.
+    pub rejected: bool,
+    /// The HTTP method.
+    pub method: String,
+    /// The path and query asked for.
+    pub target: String,
+    /// The SOAP action, from `SOAPAction` or the content type.
+    pub action: Option<String>,
+    /// All header fields, as received.
+    pub headers: Vec<(String, String)>,
+    /// The body; what is no UTF-8 is replaced.
+    pub body: String,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The HTTP status it was answered with; 0 if a fault kept it from an answer.
+    pub status: u16,
+}
+
+/// A camera at work. It stops when this is dropped.
+#[derive(Debug)]
+pub struct RunningCamera {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+struct Shared {
+    options: Options,
+    server: &'static str,
+    state: Mutex<State>,
+}
+
+struct State {
+    device: Device,
+    login: Login,
+    log: VecDeque<Received>,
+    fault: Option<Fault>,
+}
+
+impl Camera {
+    /// Starts a camera on the runtime this is called from.
+    pub async fn start(dialect: Dialect, options: Options) -> Result<RunningCamera, StartError> {
+        let script = Script::parse(&dialect.scripts)
+            .map_err(|source| StartError::Script { name: dialect.name, source })?;
+        let listen = |source| StartError::Listen { address: options.bind, source };
+        let listener = TcpListener::bind(options.bind).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let device = Device::new(script, identity(&options, address), options.clock_skew);
+        let realm = device.variable("realm");
+        let login = Login::new(dialect.login, realm, options.username.clone(), options.password.clone());
+        let state = Mutex::new(State { device, login, log: VecDeque::new(), fault: None });
+        let shared = Arc::new(Shared { options, server: dialect.server, state });
+        let (stop, stopped) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
+        Ok(RunningCamera { address, shared, accepting, stop })
+    }
+}
+
+/// The variables that belong to one camera.
+fn identity(options: &Options, address: SocketAddr) -> Vec<(&'static str, String)> {
+    let [a, b, c, _] = options.lan_address.octets();
+    let [_, high, middle, low] = options.serial.to_be_bytes();
+    vec![
+        ("host", address.ip().to_string()),
+        ("port", address.port().to_string()),
+        ("authority", address.to_string()),
+        ("lan.address", options.lan_address.to_string()),
+        ("lan.gateway", Ipv4Addr::new(a, b, c, 1).to_string()),
+        ("serial", format!("{:08}", options.serial)),
+        ("mac.tail", format!("{high:02x}:{middle:02x}:{low:02x}")),
+        ("mac.tail.bare", format!("{high:02X}{middle:02X}{low:02X}")),
+        ("username", options.username.clone()),
+    ]
+}
+
+impl RunningCamera {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All it received, oldest first (the last [`SIM_LOG_MESSAGES_MAX`]).
+    pub fn log(&self) -> Vec<Received> {
+        self.shared.state().log.iter().cloned().collect()
+    }
+
+    /// How many requests carried credentials that were wrong.
+    pub fn rejected_logins(&self) -> usize {
+        self.shared.state().log.iter().filter(|received| received.rejected).count()
+    }
+
+    /// Forgets what it received.
+    pub fn clear_log(&self) {
+        self.shared.state().log.clear();
+    }
+
+    /// Makes it misbehave, or behave again.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.shared.state().fault = fault;
+    }
+
+    /// The operations it answers other than with a fault, sorted: `tds:GetHostname` …
+    pub fn operations(&self) -> Vec<String> {
+        self.shared.state().device.operations().map(str::to_owned).collect()
+    }
+
+    /// Stops listening and cuts every connection.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for RunningCamera {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        // Connections end with this; that none may be left is no failure.
+        let _ = self.stop.send(true);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(SIM_CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, peer)) = listener.accept().await else { continue };
+        let (shared, mut stopped) = (Arc::clone(&shared), stopped.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = serve(stream, peer, shared) => {}
+                _ = stopped.changed() => {}
+            }
+        });
+    }
+}
+
+async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let fault = shared.state().fault;
+    if fault == Some(Fault::SlowHead) {
+        return trickle(&mut stream).await;
+    }
+    if fault == Some(Fault::Reset) {
+        // With this a close is a reset. That the socket may be gone already is no failure.
+        let _ = stream.set_zero_linger();
+    }
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { receive(request, peer, &shared).await }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEAD_TIME_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client may go at any moment.
+    let _ = connection.await;
+}
+
+/// One byte a second, whatever was asked.
+async fn trickle(stream: &mut TcpStream) {
+    let mut heard = [0; 1024];
+    if stream.read(&mut heard).await.is_err() {
+        return;
+    }
+    for byte in b"HTTP/1.1 200 OK\r\nServer: slow\r\n".iter().cycle() {
+        if stream.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// The request reset the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("told to reset")]
+struct ToldToReset;
+
+type Reply = Response<Full<Bytes>>;
+
+async fn receive(
+    request: HttpRequest<Incoming>,
+    peer: SocketAddr,
+    shared: &Shared,
+) -> Result<Reply, ToldToReset> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, SOAP_REQUEST_BYTES_MAX).collect().await.map(|body| body.to_bytes());
+    let body = body.unwrap_or_default();
+    let target = head.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut received = Received {
+        operation: None,
+        user: None,
+        scheme: None,
+        rejected: false,
+        method: head.method.to_string(),
+        target,
+        action: action(&head.headers),
+        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        peer,
+        status: 0,
+    };
+    let credentials = head.headers.get(AUTHORIZATION).map(text);
+    let (reply, wait, fault) = {
+        let mut state = shared.state();
+        let outcome = answer(&mut state, shared, &head.method, &body, credentials.as_deref(), &mut received);
+        let (reply, wait, fault) = match misbehaved(state.fault, &state.device) {
+            Some(reply) => (reply, Duration::ZERO, state.fault),
+            None => (outcome.0, outcome.1, state.fault),
+        };
+        if !matches!(fault, Some(Fault::Hang | Fault::Reset)) {
+            received.status = reply.status().as_u16();
+        }
+        if state.log.len() >= SIM_LOG_MESSAGES_MAX {
+            state.log.pop_front();
+        }
+        state.log.push_back(received);
+        (reply, wait, fault)
+    };
+    match fault {
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Reset) => Err(ToldToReset),
+        _ => {
+            tokio::time::sleep(wait).await;
+            let mut reply = reply;
+            reply.headers_mut().insert(SERVER, HeaderValue::from_static(shared.server));
+            Ok(reply)
+        }
+    }
+}
+
+/// What stands in for the right answer while the camera misbehaves.
+fn misbehaved(fault: Option<Fault>, device: &Device) -> Option<Reply> {
+    let soap = "application/soap+xml; charset=utf-8";
+    match fault? {
+        Fault::Html => {
+            Some(plain(200, "text/html", "<!DOCTYPE html><html><body><h1>Login</h1></body></html>"))
+        }
+        Fault::WrongOperation => {
+            let answer = "<tds:GetHostnameResponse><tds:HostnameInformation><tt:FromDHCP>false</tt:FromDHCP>\
+                          </tds:HostnameInformation></tds:GetHostnameResponse>";
+            Some(plain(200, soap, device.envelope("", answer)))
+        }
+        Fault::EmptyBody => Some(plain(200, soap, "")),
+        Fault::Oversize => Some(plain(200, soap, " ".repeat(SOAP_ANSWER_BYTES_MAX.saturating_add(1)))),
+        Fault::Hang | Fault::Reset | Fault::BadPassword | Fault::SlowHead => None,
+    }
+}
+
+/// The right answer, and how long the camera takes for it.
+fn answer(
+    state: &mut State,
+    shared: &Shared,
+    method: &Method,
+    body: &Bytes,
+    credentials: Option<&str>,
+    received: &mut Received,
+) -> (Reply, Duration) {
+    let (clock, now) = (&shared.options.clock, shared.options.clock.now());
+    let at_once = |reply| (reply, Duration::ZERO);
+    let request = if method == Method::POST { Request::read(body).ok() } else { None };
+    let operation = request.as_ref().map(|request| operation_name(&request.body));
+    received.operation.clone_from(&operation);
+    let time = state.device.time(now);
+    let sent = (method.as_str(), received.target.as_str());
+    let mut verdict = state.login.check(credentials, sent, request.as_ref(), clock.monotonic(), time);
+    if state.fault == Some(Fault::BadPassword) && verdict != Verdict::Nobody {
+        verdict = match verdict {
+            Verdict::User(Scheme::UsernameToken) | Verdict::WrongToken => Verdict::WrongToken,
+            _ => Verdict::WrongDigest { stale: false },
+        };
+    }
+    if let Verdict::User(scheme) = verdict {
+        (received.user, received.scheme) = (Some(shared.options.username.clone()), Some(scheme));
+    }
+    received.rejected = matches!(verdict, Verdict::WrongToken | Verdict::WrongDigest { stale: false });
+    let open = operation.as_deref().is_some_and(is_pre_auth);
+    let spoiled = verdict == Verdict::WrongToken && state.login.rules().token_spoils_pre_auth;
+    if !matches!(verdict, Verdict::User(_)) && (!open || spoiled) {
+        return at_once(unauthorized(state, shared, verdict));
+    }
+    let path = received.target.split('?').next().unwrap_or("/");
+    match (method, request) {
+        (&Method::POST, _) if !path.starts_with("/onvif/") => {
+            at_once(plain(404, "text/html", "<h1>404</h1>"))
+        }
+        (&Method::POST, Some(request)) => {
+            let target = received.target.as_str();
+            let Answer { status, envelope, wait } = state.device.answer(&request, target, now);
+            (plain(status, "application/soap+xml; charset=utf-8", envelope), wait)
+        }
+        (&Method::POST, None) => at_once(soap(&state.device.refuse(&Refused::not_well_formed()))),
+        (&Method::GET, _) if path == state.device.variable("snapshot.path") => {
+            at_once(plain(200, "image/jpeg", PICTURE))
+        }
+        (&Method::GET, _) => at_once(plain(404, "text/html", "<h1>404</h1>")),
+        _ => at_once(plain(405, "text/html", "<h1>405</h1>")),
+    }
+}
+
+/// 401 with challenges (ONVIF Core §5.9.1), or 400 with a fault if the token was wrong or nothing but a token
+/// would do.
+fn unauthorized(state: &mut State, shared: &Shared, verdict: Verdict) -> Reply {
+    let fault = state.device.refuse(&Refused::not_authorized());
+    let stale = verdict == Verdict::WrongDigest { stale: true };
+    let now = shared.options.clock.monotonic();
+    let challenges = state.login.challenge(now, shared.options.entropy.as_ref(), stale);
+    let mut reply = soap(&fault);
+    if verdict != Verdict::WrongToken && !challenges.is_empty() {
+        *reply.status_mut() = StatusCode::UNAUTHORIZED;
+        for challenge in challenges.iter().filter_map(|text| HeaderValue::from_str(text).ok()) {
+            reply.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        }
+    }
+    reply
+}
+
+fn soap(answer: &Answer) -> Reply {
+    plain(answer.status, "application/soap+xml; charset=utf-8", answer.envelope.clone())
+}
+
+fn plain(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply
+}
+
+/// `SOAPAction` of SOAP 1.1, or the `action` of SOAP 1.2's content type.
+fn action(headers: &HeaderMap) -> Option<String> {
+    let by_header = headers.get("soapaction").and_then(|value| value.to_str().ok());
+    let by_type =
+        || headers.get(CONTENT_TYPE)?.to_str().ok()?.split_once("action=").map(|(_, action)| action);
+    let action = by_header.or_else(by_type)?;
+    Some(action.trim_matches('"').split('"').next().unwrap_or_default().to_owned())
+}
