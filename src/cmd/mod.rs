@@ -1,5 +1,7 @@
 //! Subcommands, wiring, signals, exit codes.
 
+pub mod policy;
+
 use std::process::ExitCode;
 
 /// Runs the command line.

@@ -1,0 +1,240 @@
+//! `cordon policy schema|check|explain`.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    auth::{Caller, ClientRecord, Method},
+    command::{AdminAction, Command, Destination, DestinationKind, HttpTransfer, Operation, RtspMethod},
+    ids::{CameraId, ClientId, NameError, RequestId},
+    inventory::Inventory,
+    policy::{Engine, PolicyError},
+    schema::{AccessClass, Tables, Trait, Traits},
+};
+
+/// What to do with the policies of a configuration.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The configuration the policies are for.
+    #[arg(long, value_name = "FILE", global = true, default_value = "cordon.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Print the words policies may use, in Cedar's schema notation.
+    Schema,
+    /// Check every policy against catalogue and configuration.
+    Check,
+    /// Say in words which policies decide about one command.
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    /// Who asks: a client of the configuration; nobody in particular if left out.
+    #[arg(long)]
+    client: Option<String>,
+    /// Which camera it is for; the gateway itself if left out.
+    #[arg(long)]
+    camera: Option<String>,
+    /// What is asked, such as `tds:SetNTP` or `rtsp:PLAY`.
+    #[arg(long)]
+    operation: String,
+    /// A host the command would make the camera send to or fetch from; it is then egress.
+    #[arg(long = "destination", value_name = "HOST")]
+    destinations: Vec<String>,
+    /// A trait its document would give it: egress, listener, code, …
+    #[arg(long = "trait", value_name = "TRAIT")]
+    traits: Vec<Trait>,
+    /// Where the client calls from.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    source: IpAddr,
+    /// As if over TLS.
+    #[arg(long)]
+    tls: bool,
+}
+
+/// Why `cordon policy` failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyCommandError {
+    /// The policies are wrong.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// No name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A client or camera that the configuration does not have.
+    #[error("the configuration has no {kind} `{name}`; it has {known}")]
+    Missing {
+        /// `client` or `camera`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The output cannot be written.
+    #[error("the answer could not be written")]
+    Output(#[from] io::Error),
+}
+
+impl Arguments {
+    /// The configuration to load for [`Arguments::run`].
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Does it. `texts` are the names and contents of the policy files in force.
+    pub fn run<A: AsRef<str>, B: AsRef<str>>(
+        &self,
+        tables: &Tables,
+        texts: &[(A, B)],
+        inventory: &Inventory,
+        clients: &[ClientRecord],
+        out: &mut dyn io::Write,
+    ) -> Result<(), PolicyCommandError> {
+        let engine = Engine::load(tables, texts, inventory, clients)?;
+        match &self.task {
+            Task::Schema => out.write_all(engine.schema_text().as_bytes())?,
+            Task::Check => check(&engine, texts.len(), out)?,
+            Task::Explain(explain) => explain.run(&engine, tables, inventory, clients, out)?,
+        }
+        Ok(())
+    }
+}
+
+fn check(engine: &Engine, files: usize, out: &mut dyn io::Write) -> io::Result<()> {
+    let it = engine.summary();
+    writeln!(
+        out,
+        "policies OK: {} policies in {files} files for {} operations, version {}",
+        it.policies, it.operations, it.version
+    )?;
+    for name in it.unclassified {
+        writeln!(out, "note: {name} has no access class in the overlay and is always denied")?;
+    }
+    Ok(())
+}
+
+impl Explain {
+    fn run(
+        &self,
+        engine: &Engine,
+        tables: &Tables,
+        inventory: &Inventory,
+        clients: &[ClientRecord],
+        out: &mut dyn io::Write,
+    ) -> Result<(), PolicyCommandError> {
+        let caller = self.caller(clients)?;
+        let camera = match &self.camera {
+            None => None,
+            Some(name) => Some(inventory.camera(&CameraId::new(name)?).ok_or_else(|| {
+                let known = inventory.cameras().map(|it| it.id.as_str());
+                missing("camera", name, known)
+            })?),
+        };
+        let command = self.command(tables, camera.map(|it| it.id.clone()));
+        out.write_all(engine.explain(&caller, &command, camera).as_bytes())?;
+        Ok(())
+    }
+
+    fn caller(&self, clients: &[ClientRecord]) -> Result<Caller, PolicyCommandError> {
+        let source = SocketAddr::new(self.source, 0);
+        let Some(name) = &self.client else {
+            return Ok(Caller::Anonymous { source });
+        };
+        let id = ClientId::new(name)?;
+        let client = clients.iter().find(|it| it.id == id);
+        let client =
+            client.ok_or_else(|| missing("client", name, clients.iter().map(|it| it.id.as_str())))?;
+        Ok(Caller::Client { id, role: client.role, source, method: Method::Wsse, tls: self.tls })
+    }
+
+    fn command(&self, tables: &Tables, camera: Option<CameraId>) -> Command {
+        let (operation, class, always) = operation(tables, &self.operation);
+        let mut traits: Traits = self.traits.iter().copied().collect();
+        if !self.destinations.is_empty() {
+            traits = traits.with(Trait::Egress);
+        }
+        let destinations = self.destinations.iter().map(|host| Destination {
+            kind: DestinationKind::Declared,
+            host: host.to_ascii_lowercase(),
+            address: host.parse().ok(),
+            port: None,
+        });
+        Command {
+            request: RequestId::from_bits(0),
+            camera,
+            operation,
+            class,
+            traits: traits.union(always),
+            destinations: destinations.collect(),
+            arguments: serde_json::Value::Null,
+        }
+    }
+}
+
+/// The operation of that name, with its class and the traits it always has.
+fn operation(tables: &Tables, name: &str) -> (Operation, AccessClass, Traits) {
+    if let Some(id) = tables.operation_by_name(name)
+        && let Some(row) = tables.operation(id)
+    {
+        let class = row.class.unwrap_or(AccessClass::NotForClients);
+        return (Operation::Onvif { id, name: name.into() }, class, row.traits);
+    }
+    use RtspMethod::{Describe, Pause, Play, Setup, Teardown};
+    let media = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
+    let media = media.into_iter().chain([Operation::Http(HttpTransfer::Snapshot)]);
+    let admin = [AdminAction::Start, AdminAction::Stop].map(Operation::Admin);
+    let known = media
+        .map(|it| (it, AccessClass::ReadMedia))
+        .chain(admin.map(|it| (it, AccessClass::WriteSystem)))
+        .find(|(it, _)| *it.name() == *name);
+    let (operation, class) =
+        known.unwrap_or_else(|| (Operation::Unknown(name.into()), AccessClass::NotForClients));
+    (operation, class, Traits::NONE)
+}
+
+fn missing<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> PolicyCommandError {
+    let known: Vec<&str> = known.take(20).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    PolicyCommandError::Missing { kind, name: name.to_owned(), known }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn explain_takes_client_camera_operation_destination_and_trait() {
+        let words = "policy explain --client vms --camera gate --operation tds:SetNTP \
+                     --destination 203.0.113.9 --trait egress --config a.toml";
+        let line = Line::try_parse_from(words.split_whitespace()).unwrap();
+        assert_eq!(line.arguments.config(), Path::new("a.toml"));
+        let Task::Explain(explain) = line.arguments.task else { panic!("not explain") };
+        assert_eq!(explain.traits, [Trait::Egress]);
+        assert_eq!(explain.destinations, ["203.0.113.9"]);
+    }
+
+    #[test]
+    fn a_missing_camera_is_answered_with_those_there_are() {
+        let error = missing("camera", "gat", ["gate", "yard"].into_iter());
+        assert_eq!(error.to_string(), "the configuration has no camera `gat`; it has gate, yard");
+    }
+}
