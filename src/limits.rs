@@ -32,6 +32,13 @@ pub const PATH_BYTES_MAX: usize = 256;
 /// Items of one repeated element in a request.
 pub const REQUEST_LIST_ITEMS_MAX: usize = 1_024;
 
+/// Bytes of one WSDL, XSD or overlay file; the largest official one has 600 KB.
+pub const TABLE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Files of one folder of tables.
+pub const TABLE_FILES_MAX: usize = 512;
+/// Nodes of the expanded messages; the official ones have some 16,000.
+pub const TABLE_NODES_MAX: usize = 200_000;
+
 /// Bytes of one locator path, so that a stream URI stays within the 128 octets of ONVIF Media §5.15.1.
 pub const STREAM_URI_BYTES_MAX: usize = 128;
 /// Permanent locators of one camera.

@@ -6,19 +6,34 @@
 
 pub mod address;
 mod deviation;
+mod distil;
 mod document;
+mod embedded;
+mod expand;
 mod facts;
+mod load;
+mod names;
+mod overlay;
 mod pattern;
+mod print;
+mod reach;
 mod simple;
+mod source;
 mod tables;
+mod wsdl;
 pub mod xml;
+mod xsd;
 
 pub use deviation::{Deviation, DeviationKind, Deviations};
+pub use distil::{MadeFile, distil};
 pub use document::{
     BuildError, Builder, Document, Edit, Element, Refusal, RewriteError, Value, ValueKind, escape,
 };
 pub use facts::{AccessClass, AddressEffect, Trait, Traits};
+pub use load::LoadError;
+pub use overlay::OverlayError;
 pub use simple::ValueError;
+pub use source::SourceError;
 pub use tables::{
     AddressKind, Builtin, Content, Facets, Model, NameId, NamespaceId, Node, NodeId, NodeKind, Occurs,
     Operation, OperationId, Particle, ParticleId, SimpleType, Tables, TypeId, Variety, Wildcard, WildcardId,

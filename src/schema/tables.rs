@@ -1,9 +1,15 @@
 //! The interface as tables: every message expanded into a tree of nodes, so that a node id alone says the
 //! name, type, occurrence, address effect and secrecy of a value.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
-use super::facts::{AccessClass, AddressEffect, Traits};
+use super::{
+    facts::{AccessClass, AddressEffect, Traits},
+    names::Names,
+};
 
 macro_rules! id {
     ($(#[$doc:meta])* $type:ident($inner:ty)) => {
@@ -269,15 +275,11 @@ pub struct Operation {
 }
 
 /// The interface: all operations, messages and types.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tables {
-    /// Namespace names by id; the first is empty.
-    pub(super) namespaces: Vec<Box<str>>,
+    pub(super) names: Names,
     /// The prefix we write for each namespace, by id.
     pub(super) prefixes: Vec<Box<str>>,
-    pub(super) namespace_index: HashMap<Box<str>, NamespaceId>,
-    pub(super) names: Vec<(NamespaceId, Box<str>)>,
-    pub(super) name_index: HashMap<(NamespaceId, Box<str>), NameId>,
     pub(super) nodes: Vec<Node>,
     pub(super) particles: Vec<Particle>,
     pub(super) wildcards: Vec<Wildcard>,
@@ -290,18 +292,20 @@ pub struct Tables {
     pub(super) by_input: HashMap<NameId, Vec<OperationId>>,
     /// SHA-256 over the files the tables were made of.
     pub(super) digest: [u8; 32],
+    /// Nodes that hold an address and of which the overlay says nothing.
+    pub(super) unjudged: Vec<NodeId>,
 }
 
 /// Lookups. An id of these tables always has its entry; one of other tables answers an inert default.
 impl Tables {
     /// The namespace of that name.
     pub fn namespace(&self, uri: &str) -> Option<NamespaceId> {
-        self.namespace_index.get(uri).copied()
+        self.names.namespace(uri)
     }
 
     /// The name of a namespace.
     pub fn namespace_uri(&self, id: NamespaceId) -> &str {
-        self.namespaces.get(id.index()).map_or("", |uri| uri)
+        self.names.uri(id)
     }
 
     /// The prefix we write for a namespace; empty for "no namespace".
@@ -317,18 +321,17 @@ impl Tables {
 
     /// The name made of a namespace and a local name, if any message holds it.
     pub fn name(&self, namespace: NamespaceId, local: &str) -> Option<NameId> {
-        // A map keyed by owned text cannot be asked with borrowed text in a tuple: ask by local name first.
-        self.name_index.get(&(namespace, Box::from(local))).copied()
+        self.names.name(namespace, local)
     }
 
     /// The local part of a name.
     pub fn local(&self, name: NameId) -> &str {
-        self.names.get(name.index()).map_or("", |(_, local)| local)
+        self.names.local(name)
     }
 
     /// The namespace part of a name.
     pub fn namespace_of(&self, name: NameId) -> NamespaceId {
-        self.names.get(name.index()).map_or(NamespaceId(0), |(namespace, _)| *namespace)
+        self.names.namespace_of(name)
     }
 
     /// How people write the name: `tds:SetNTP`.
@@ -389,5 +392,103 @@ impl Tables {
     /// SHA-256 over the files the tables were made of.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// The operations of which the overlay says nothing: they are refused.
+    pub fn operations_without_class(&self) -> impl Iterator<Item = (OperationId, &Operation)> {
+        self.operations().filter(|(_, operation)| operation.class.is_none())
+    }
+
+    /// The places that can hold an address and of which the overlay says nothing. In requests they count as
+    /// destinations, in answers as the camera's own.
+    pub fn addresses_without_effect(&self) -> &[NodeId] {
+        &self.unjudged
+    }
+
+    /// All nodes with their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        (0..).map(NodeId).zip(&self.nodes)
+    }
+
+    /// The child elements of a node with their ids, in the order of the schema.
+    pub fn children(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.range(self.node(id).map(|node| node.children.clone()))
+    }
+
+    /// The attributes of a node with their ids.
+    pub fn attributes(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.range(self.node(id).map(|node| node.attributes.clone()))
+    }
+
+    /// The path of a node from its root: `tds:SetNTP/tds:NTPManual/tt:IPv4Address`, `tt:Profile/@token`.
+    pub fn path(&self, id: NodeId) -> String {
+        let mut steps = Vec::new();
+        let mut at = Some(id);
+        while let Some(node) = at.and_then(|id| self.node(id)) {
+            let mark = if node.kind == NodeKind::Attribute { "@" } else { "" };
+            steps.push(format!("{mark}{}", self.qualified(node.name)));
+            at = node.parent;
+        }
+        steps.reverse();
+        steps.join("/")
+    }
+
+    /// Visits every node below a root, itself included, and what its wildcards allow; each once.
+    pub fn walk(&self, root: NodeId, visit: &mut dyn FnMut(NodeId, &Node)) {
+        let mut seen = HashSet::from([root]);
+        let mut waiting = vec![root];
+        while let Some(id) = waiting.pop() {
+            let Some(node) = self.node(id) else { continue };
+            visit(id, node);
+            let mut below: Vec<NodeId> =
+                node.attributes.clone().chain(node.children.clone()).map(NodeId).collect();
+            if let Content::Elements(model) | Content::Mixed(model) = node.content {
+                self.allowed_in(model.particle, &mut below);
+            }
+            waiting.extend(below.into_iter().filter(|id| seen.insert(*id)));
+        }
+    }
+
+    fn allowed_in(&self, particle: ParticleId, found: &mut Vec<NodeId>) {
+        match self.particle(particle) {
+            Some(Particle::Any(id, _)) => {
+                let wildcard = self.wildcard(*id);
+                found.extend(wildcard.into_iter().flat_map(|it| it.allowed.values()));
+            }
+            Some(Particle::Sequence(_, held) | Particle::Choice(_, held)) => {
+                for part in held {
+                    self.allowed_in(*part, found);
+                }
+            }
+            Some(Particle::Element(_)) | None => {}
+        }
+    }
+
+    fn range(&self, range: Option<Range<u32>>) -> impl Iterator<Item = (NodeId, &Node)> {
+        range.into_iter().flatten().map(NodeId).filter_map(|id| Some((id, self.node(id)?)))
+    }
+}
+
+impl Node {
+    /// A node of which only name, place and occurrence are known.
+    pub(super) fn new(
+        name: NameId,
+        parent: Option<NodeId>,
+        kind: NodeKind,
+        occurs: Occurs,
+        nillable: bool,
+    ) -> Self {
+        Self {
+            name,
+            parent,
+            kind,
+            occurs,
+            nillable,
+            content: Content::Empty,
+            attributes: 0..0,
+            children: 0..0,
+            effect: AddressEffect::None,
+            secret: false,
+        }
     }
 }
