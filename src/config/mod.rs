@@ -1,1 +1,60 @@
 //! TOML files become validated domain types.
+
+mod diagnostic;
+mod load;
+mod raw;
+mod secret;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use load::load;
+
+use crate::{
+    auth::{ClientRecord, Login},
+    ids::CameraId,
+    inventory::Inventory,
+};
+
+/// A configuration that can be served.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The gateway's name.
+    pub name: String,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// Serving threads; `None` means one per core.
+    pub threads: Option<usize>,
+    /// The address every virtual camera listens on.
+    pub bind: IpAddr,
+    /// The port of the stream locators.
+    pub rtsp_port: u16,
+    /// Where the admin interface listens.
+    pub admin: AdminListen,
+    /// Where the audit log is kept.
+    pub audit_dir: PathBuf,
+    /// Policies of the owner's; `None` means the shipped ones.
+    pub policy_dir: Option<PathBuf>,
+    /// Who may call.
+    pub clients: Vec<ClientRecord>,
+    /// Cameras and places.
+    pub inventory: Arc<Inventory>,
+    /// What the gateway logs in to each camera with.
+    pub logins: BTreeMap<CameraId, Login>,
+    /// What somebody should know.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Where the admin interface listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminListen {
+    /// On loopback.
+    Tcp(SocketAddr),
+    /// On a unix socket.
+    Unix(PathBuf),
+}

@@ -1,0 +1,94 @@
+//! The TOML as written: shapes only, nothing judged.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// Text with its place in the file.
+pub(super) type Text = Spanned<String>;
+
+/// `[gateway]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gateway {
+    pub(super) name: Option<Text>,
+    pub(super) state_dir: Option<Text>,
+    pub(super) threads: Option<Spanned<usize>>,
+}
+
+/// `[listener]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) bind: Option<Text>,
+    pub(super) advertise: Option<Text>,
+    pub(super) first_camera_port: Option<Spanned<u16>>,
+    pub(super) rtsp_port: Option<Spanned<u16>>,
+}
+
+/// `[admin]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) listen: Option<Text>,
+}
+
+/// `[audit]` and `[policy]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Folder {
+    pub(super) dir: Option<Text>,
+}
+
+/// `[[network]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Network {
+    pub(super) name: Text,
+    pub(super) prefixes: Vec<Text>,
+}
+
+/// `[[client]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) name: Text,
+    pub(super) role: Text,
+    pub(super) password: Spanned<toml::Value>,
+    pub(super) networks: Vec<Text>,
+    pub(super) cameras: Option<Vec<Text>>,
+}
+
+/// `[[site]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Site {
+    pub(super) name: Text,
+    pub(super) sensitive: bool,
+}
+
+/// `[[zone]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zone {
+    pub(super) name: Text,
+    pub(super) isolation: Text,
+    pub(super) prefixes: Vec<Text>,
+}
+
+/// `[[camera]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Camera {
+    pub(super) name: Text,
+    pub(super) address: Text,
+    pub(super) device_path: Option<Text>,
+    pub(super) zone: Text,
+    pub(super) site: Text,
+    pub(super) vendor: Text,
+    pub(super) username: Text,
+    pub(super) password: Spanned<toml::Value>,
+    pub(super) listen_port: Option<Spanned<u16>>,
+    pub(super) mac: Option<Text>,
+    pub(super) manufacturer: Option<String>,
+    pub(super) model: Option<String>,
+}
