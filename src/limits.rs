@@ -41,8 +41,12 @@ pub const TABLE_NODES_MAX: usize = 200_000;
 
 /// Bytes of one locator path, so that a stream URI stays within the 128 octets of ONVIF Media §5.15.1.
 pub const STREAM_URI_BYTES_MAX: usize = 128;
+/// Bytes of the profile token that a locator is keyed by (`tt:ReferenceToken` has at most 64 characters).
+pub const LOCATOR_FIELD_BYTES_MAX: usize = 256;
 /// Permanent locators of one camera.
 pub const LOCATORS_PER_CAMERA_MAX: usize = 256;
+/// Path and query of an address that a camera names.
+pub const CAMERA_PATH_BYTES_MAX: usize = 2_048;
 /// One snapshot picture.
 pub const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -117,6 +121,8 @@ pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
 /// Destinations named in one record; a command with more is refused.
 pub const COMMAND_DESTINATIONS_MAX: usize = 64;
+/// Bytes of one destination as policies and records see it; a longer text is cut and matches no rule.
+pub const DESTINATION_TEXT_BYTES_MAX: usize = 512;
 
 /// Messages a simulated camera remembers; the oldest go first.
 pub const SIM_LOG_MESSAGES_MAX: usize = 16_384;

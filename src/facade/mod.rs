@@ -1,1 +1,19 @@
-//! The virtual device: answers of its own, locators, rewriting.
+//! The virtual camera: its own answers, its own addresses, and the rewriting of what the camera says.
+
+mod asks;
+mod identity;
+mod locators;
+mod own;
+mod rewrite;
+mod services;
+mod virtual_camera;
+
+pub use asks::{
+    AskError, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time,
+};
+pub use identity::{FacadeKey, Identity};
+pub use locators::{Locator, LocatorError, LocatorKind, LocatorSink, resolve};
+pub use own::Own;
+pub use rewrite::RewriteRefusal;
+pub use services::{DEVICE, ServiceFacts, ServiceNames, learn_services};
+pub use virtual_camera::{Facade, FacadeShared, Heard};

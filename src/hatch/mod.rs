@@ -5,6 +5,7 @@
 //! recorded.
 
 mod ask;
+pub mod verify;
 
 pub use ask::{Ask, AskKind, NoCamera, Reply};
 

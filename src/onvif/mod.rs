@@ -1,1 +1,12 @@
-//! The operation catalogue, and how a document becomes a command. Whether it is allowed is not decided here.
+//! The operation catalogue: from a request document to the [`Command`] that policy judges.
+//!
+//! Says what a request *is*: operation, class, the traits that hold for this very document, the places it
+//! would make the camera send to. Whether it is allowed is not known here.
+
+mod catalogue;
+mod destinations;
+mod request;
+
+pub use catalogue::{Catalogue, CommandError};
+pub use destinations::names_an_interface;
+pub use request::with_movement_timeout;

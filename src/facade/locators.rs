@@ -1,0 +1,162 @@
+//! Locators: short unforgeable tokens, each for one address of one camera.
+//!
+//! A token is keyed by what the client asked for (virtual camera, profile, protocol), not by the camera's
+//! answer, so that the VMS's URI stays when the camera's changes. The row behind it is durable before the
+//! answer that holds the token leaves.
+
+use subtle::ConstantTimeEq;
+
+use super::identity::FacadeKey;
+use crate::{hatch::Endpoint, ids::CameraId};
+
+/// What stands behind a locator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LocatorKind {
+    /// A live stream over RTSP.
+    Stream,
+    /// A recording played back over RTSP.
+    Replay,
+    /// A picture over HTTP.
+    Snapshot,
+}
+
+impl LocatorKind {
+    /// The word used in the state database and in tokens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Replay => "replay",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// The kind of a word of the state database.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Stream, Self::Replay, Self::Snapshot].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// One address of one camera, and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locator {
+    /// The camera.
+    pub camera: CameraId,
+    /// What stands there.
+    pub kind: LocatorKind,
+    /// The profile, recording or engine it was asked for.
+    pub profile: String,
+    /// The protocol it was asked for, as the client wrote it.
+    pub protocol: String,
+    /// Port, path and query at the camera. Never a host, never a user.
+    pub endpoint: Endpoint,
+}
+
+impl Locator {
+    /// The token that names it.
+    pub fn token(&self, key: &FacadeKey) -> String {
+        key.token(self.kind.as_str(), &[self.camera.as_str(), &self.profile, &self.protocol])
+    }
+}
+
+/// Why a locator could not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LocatorError {
+    /// The camera has as many as it may have.
+    #[error("the camera has its {} permanent locators", crate::limits::LOCATORS_PER_CAMERA_MAX)]
+    Full,
+    /// The state database did not take it.
+    #[error("the state database did not keep the locator: {0}")]
+    Store(String),
+}
+
+/// Keeps locators.
+pub trait LocatorSink {
+    /// Keeps or renews a locator under its token; durable when this returns.
+    fn keep(&mut self, token: &str, locator: &Locator) -> Result<(), LocatorError>;
+
+    /// The locator kept under a token.
+    fn find(&self, token: &str) -> Result<Option<Locator>, LocatorError>;
+}
+
+/// Finds what a token of this camera stands for: none if it is unknown, forged or another camera's.
+pub fn resolve(
+    sink: &dyn LocatorSink,
+    key: &FacadeKey,
+    camera: &CameraId,
+    token: &str,
+) -> Result<Option<Locator>, LocatorError> {
+    if token.len() != TOKEN_BYTES || !token.bytes().all(is_token_byte) {
+        return Ok(None);
+    }
+    let found = sink.find(token)?;
+    // The token is computed again: a row that somebody moved or edited no longer fits it.
+    let fits =
+        |it: &Locator| it.camera == *camera && bool::from(it.token(key).as_bytes().ct_eq(token.as_bytes()));
+    Ok(found.filter(fits))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// 128 bits in base64url without padding.
+const TOKEN_BYTES: usize = 22;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// Keeps locators in memory, a number at most.
+    pub(in crate::facade) struct Memory {
+        pub(in crate::facade) rows: HashMap<String, Locator>,
+        pub(in crate::facade) room: usize,
+    }
+
+    impl Memory {
+        pub(in crate::facade) fn new() -> Self {
+            Self { rows: HashMap::new(), room: 8 }
+        }
+    }
+
+    impl LocatorSink for Memory {
+        fn keep(&mut self, token: &str, locator: &Locator) -> Result<(), LocatorError> {
+            if !self.rows.contains_key(token) && self.rows.len() >= self.room {
+                return Err(LocatorError::Full);
+            }
+            self.rows.insert(token.to_owned(), locator.clone());
+            Ok(())
+        }
+
+        fn find(&self, token: &str) -> Result<Option<Locator>, LocatorError> {
+            Ok(self.rows.get(token).cloned())
+        }
+    }
+
+    #[test]
+    fn a_token_resolves_for_its_camera_only_and_cannot_be_made_up() {
+        let key = FacadeKey::new(&[1; 32]);
+        let (gate, yard) = (CameraId::new("gate").unwrap(), CameraId::new("yard").unwrap());
+        let endpoint = Endpoint { port: Some(554), path_and_query: "/live?c=1".into() };
+        let locator = Locator {
+            camera: gate.clone(),
+            kind: LocatorKind::Stream,
+            profile: "p1".into(),
+            protocol: "RTSP".into(),
+            endpoint,
+        };
+        let token = locator.token(&key);
+        let mut memory = Memory::new();
+        memory.keep(&token, &locator).unwrap();
+        assert_eq!(resolve(&memory, &key, &gate, &token), Ok(Some(locator.clone())));
+        assert_eq!(resolve(&memory, &key, &yard, &token), Ok(None), "another camera's");
+        let forged = FacadeKey::new(&[2; 32]);
+        assert_eq!(resolve(&memory, &forged, &gate, &token), Ok(None), "made with another key");
+        memory.rows.insert("A".repeat(22), locator);
+        assert_eq!(resolve(&memory, &key, &gate, &"A".repeat(22)), Ok(None), "a row somebody planted");
+        for bad in ["", "..", &token[1..], &format!("{token}/x"), "a b", &"é".repeat(11)] {
+            assert_eq!(resolve(&memory, &key, &gate, bad), Ok(None), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The rewriting of answers: every address a camera names becomes one of the gateway's own, or goes.
+
+use std::{collections::HashSet, net::Ipv4Addr};
+
+use super::{
+    locators::{Locator, LocatorError, LocatorKind, LocatorSink},
+    services::{self, DEVICE},
+    virtual_camera::Facade,
+};
+use crate::{
+    limits::{LOCATOR_FIELD_BYTES_MAX, STREAM_URI_BYTES_MAX},
+    onvif::names_an_interface,
+    schema::{
+        AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, OperationId,
+        RewriteError, Value,
+        address::{Uri, find_addresses, parse_ip_literal},
+    },
+    soap::Fault,
+};
+
+/// Why an answer cannot be shown to a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteRefusal {
+    /// It leads to something the gateway does not carry yet.
+    #[error("the gateway does not offer {0} yet")]
+    NotOffered(&'static str),
+    /// The camera's address for a stream or picture is none the gateway can dial.
+    #[error("the camera gave no usable address")]
+    Address,
+    /// The address found no place among the camera's locators.
+    #[error("no locator could be made")]
+    Locator(#[source] LocatorError),
+    /// An address stands where the answer cannot do without it.
+    #[error("an address of the camera cannot be taken out of the answer")]
+    Document(#[source] RewriteError),
+}
+
+impl RewriteRefusal {
+    /// What the client is told.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotOffered(_) => Fault::action_not_supported(self.to_string()),
+            Self::Address | Self::Locator(_) | Self::Document(_) => Fault::action_failed(self.to_string()),
+        }
+    }
+}
+
+impl Facade {
+    /// Rewrites every address in a verified answer by its effect.
+    ///
+    /// A locator made for it is kept in `sink` before this returns.
+    pub fn rewrite_answer(
+        &self,
+        operation: OperationId,
+        request: &Document,
+        answer: &Document,
+        sink: &mut dyn LocatorSink,
+    ) -> Result<Document, RewriteRefusal> {
+        let row = self.shared.tables.operation(operation);
+        let information = row.is_some_and(|it| &*it.name == "GetDeviceInformation");
+        let mut ports = HashSet::new();
+        multicast_ports(self, answer.root(), &mut ports);
+        let mut refusal = None;
+        let rewritten = answer.rewrite(&self.shared.tables, &mut |value| {
+            if information && let Some(shown) = self.shown_information(value) {
+                return Edit::Replace(shown);
+            }
+            if ports.contains(&value.node) {
+                return Edit::Replace("0".to_owned());
+            }
+            self.edit(value, request, sink).unwrap_or_else(|why| {
+                refusal.get_or_insert(why);
+                Edit::Refuse("refused")
+            })
+        });
+        match (refusal, rewritten) {
+            (Some(why), _) => Err(why),
+            (None, rewritten) => rewritten.map_err(RewriteRefusal::Document),
+        }
+    }
+
+    /// The camera can be replaced behind the gateway: its serial number is not what clients see.
+    fn shown_information(&self, value: &Value<'_>) -> Option<String> {
+        match value.local {
+            "SerialNumber" => Some(self.identity.serial.clone()),
+            "Manufacturer" => self.camera.manufacturer.clone(),
+            "Model" => self.camera.model.clone(),
+            _ => None,
+        }
+    }
+
+    fn edit(
+        &self,
+        value: &Value<'_>,
+        request: &Document,
+        sink: &mut dyn LocatorSink,
+    ) -> Result<Edit, RewriteRefusal> {
+        let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
+        let text = value.text.trim();
+        Ok(match node.effect {
+            AddressEffect::None | AddressEffect::Identifier => Edit::Keep,
+            _ if text.is_empty() => Edit::Keep,
+            AddressEffect::Stream => {
+                let root = value_root(request);
+                let kind = if root == "GetReplayUri" { LocatorKind::Replay } else { LocatorKind::Stream };
+                let token = self.locate(kind, "rtsp", text, request, sink)?;
+                let address = self.stream_address(&token);
+                if address.len() > STREAM_URI_BYTES_MAX {
+                    return Err(RewriteRefusal::Address);
+                }
+                Edit::Replace(address)
+            }
+            AddressEffect::Snapshot => {
+                let token = self.locate(LocatorKind::Snapshot, "http", text, request, sink)?;
+                Edit::Replace(self.snapshot_address(&token))
+            }
+            AddressEffect::Service => self.service_edit(node, text),
+            AddressEffect::Upload => not_offered(node, "uploads to cameras")?,
+            AddressEffect::Download => not_offered(node, "downloads from cameras")?,
+            AddressEffect::Subscription => not_offered(node, "event subscriptions")?,
+            AddressEffect::Multicast => Edit::Replace(self.unspecified(node, text)),
+            AddressEffect::Reference if names_an_interface(text) => Edit::Keep,
+            AddressEffect::Reference if node.occurs.min == 0 => Edit::Drop,
+            AddressEffect::Reference => Edit::Replace(self.service_address(DEVICE)),
+            AddressEffect::Own => self.own_edit(node, text),
+            AddressEffect::StoredDestination
+            | AddressEffect::Destination
+            | AddressEffect::PossibleDestination
+            | AddressEffect::Selector
+            | AddressEffect::Listener
+            | AddressEffect::AccessFilter => self.stored_edit(node, text),
+        })
+    }
+
+    /// Keeps a locator for an address of the camera and gives its token.
+    fn locate(
+        &self,
+        kind: LocatorKind,
+        scheme: &str,
+        text: &str,
+        request: &Document,
+        sink: &mut dyn LocatorSink,
+    ) -> Result<String, RewriteRefusal> {
+        let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
+        if !uri.scheme.eq_ignore_ascii_case(scheme) {
+            return Err(RewriteRefusal::NotOffered("streams other than plain RTSP, or pictures over TLS"));
+        }
+        let endpoint = services::endpoint(&uri).ok_or(RewriteRefusal::Address)?;
+        let endpoint = crate::hatch::Endpoint { port: self.locator_port(kind, endpoint.port), ..endpoint };
+        let locator = Locator {
+            camera: self.camera.id.clone(),
+            kind,
+            profile: asked_token(request)?,
+            protocol: asked_protocol(request),
+            endpoint,
+        };
+        let token = locator.token(&self.shared.key);
+        sink.keep(&token, &locator).map_err(RewriteRefusal::Locator)?;
+        Ok(token)
+    }
+
+    /// None stands for the enrolled HTTP port, so streams always name theirs.
+    fn locator_port(&self, kind: LocatorKind, port: Option<u16>) -> Option<u16> {
+        match kind {
+            LocatorKind::Stream | LocatorKind::Replay => port.or(Some(554)),
+            LocatorKind::Snapshot => port.or(Some(80)).filter(|port| *port != self.camera.address.port),
+        }
+    }
+
+    /// Endpoints that are not in the list of services: attributes such as `RTSPWebSocketUri`.
+    fn service_edit(&self, node: &Node, text: &str) -> Edit {
+        let heard = self.heard();
+        let path = Uri::parse(text).map(|uri| uri.path_and_query());
+        let known = heard.services.iter().find(|it| Some(&it.endpoint.path_and_query) == path.as_ref());
+        match known {
+            Some(it) => Edit::Replace(self.service_address(&it.service)),
+            None if node.occurs.min == 0 => Edit::Drop,
+            None => Edit::Replace(self.service_address(DEVICE)),
+        }
+    }
+
+    /// Addresses and names of the camera itself.
+    fn own_edit(&self, node: &Node, text: &str) -> Edit {
+        match self.address_kind(node) {
+            Some(AddressKind::Mac) => Edit::Replace(self.identity.mac.clone()),
+            Some(AddressKind::HostName) if node.occurs.min > 0 => {
+                Edit::Replace(self.camera.id.as_str().to_owned())
+            }
+            Some(AddressKind::Uri) if node.occurs.min > 0 && names_host(text) => {
+                Edit::Replace(self.service_address(DEVICE))
+            }
+            Some(AddressKind::HostName) => Edit::Drop,
+            _ => self.stored_edit(node, text),
+        }
+    }
+
+    /// Values that name some machine go; where the answer needs one, an empty or unspecified one stands.
+    fn stored_edit(&self, node: &Node, text: &str) -> Edit {
+        let typed = matches!(
+            self.address_kind(node),
+            Some(AddressKind::Ipv4 | AddressKind::Ipv6 | AddressKind::HostName)
+        );
+        let unspecified = parse_ip_literal(text).is_some_and(|address| address.is_unspecified());
+        if unspecified || (!typed && !names_host(text)) {
+            return Edit::Keep;
+        }
+        if node.occurs.min == 0 { Edit::Drop } else { Edit::Replace(self.unspecified(node, text)) }
+    }
+
+    fn unspecified(&self, node: &Node, text: &str) -> String {
+        match self.address_kind(node) {
+            Some(AddressKind::Ipv6) => "::".to_owned(),
+            Some(AddressKind::Ipv4) => Ipv4Addr::UNSPECIFIED.to_string(),
+            Some(AddressKind::Mac) => self.identity.mac.clone(),
+            Some(AddressKind::HostName) => "invalid".to_owned(),
+            Some(AddressKind::Uri) => String::new(),
+            None if text.bytes().all(|byte| byte.is_ascii_digit()) => "0".to_owned(),
+            None => String::new(),
+        }
+    }
+
+    fn address_kind(&self, node: &Node) -> Option<AddressKind> {
+        let Content::Simple(simple) = &node.content else { return None };
+        self.shared.tables.simple_type(*simple)?.address
+    }
+
+    /// The camera's list of services as clients see it: known, let through, at the gateway's addresses.
+    pub(super) fn show_services(
+        &self,
+        list: &Document,
+        capabilities: bool,
+        offers: &dyn Fn(&str) -> bool,
+    ) -> Option<Document> {
+        let tables = &*self.shared.tables;
+        let names = &self.shared.names;
+        let service = |it: &Element<'_>| names.service(it.child("Namespace")?.text());
+        let kept = list.retain_elements(tables, &mut |element| match element.local() {
+            "Service" => service(element).is_some_and(offers),
+            "Capabilities" => capabilities || element.children().next().is_none(),
+            _ => true,
+        });
+        let mut current = None;
+        let shown = kept.ok()?.rewrite(tables, &mut |value| {
+            match value.local {
+                "Namespace" => current = names.service(value.text),
+                "XAddr" => {
+                    return current.map_or(Edit::Drop, |it| Edit::Replace(self.service_address(it)));
+                }
+                _ => {}
+            }
+            self.capability_edit(value)
+        });
+        shown.ok()
+    }
+
+    /// The same for the older list of capabilities.
+    pub(super) fn show_capabilities(
+        &self,
+        list: &Document,
+        wanted: &dyn Fn(&str) -> bool,
+        offers: &dyn Fn(&str) -> bool,
+    ) -> Option<Document> {
+        let tables = &*self.shared.tables;
+        let names = &self.shared.names;
+        let kept = list.retain_elements(tables, &mut |element| {
+            if element.child("XAddr").is_none() {
+                return true;
+            }
+            let local = element.local();
+            wanted(local) && names.category(local).is_some_and(offers)
+        });
+        let shown = kept.ok()?.rewrite(tables, &mut |value| {
+            if value.local == "XAddr" {
+                let category = tables.node(value.node).and_then(|node| tables.node(node.parent?));
+                let service = category.and_then(|it| names.category(tables.local(it.name)));
+                return service.map_or(Edit::Drop, |it| Edit::Replace(self.service_address(it)));
+            }
+            self.capability_edit(value)
+        });
+        shown.ok()
+    }
+
+    /// What the gateway does not carry is not advertised: multicast, subscriptions, addresses of other
+    /// transports.
+    fn capability_edit(&self, value: &Value<'_>) -> Edit {
+        let effect = self.shared.tables.node(value.node).map(|node| node.effect);
+        match (value.local, effect) {
+            ("WSPullPointSupport" | "WSSubscriptionPolicySupport" | "RTPMulticast", _) => {
+                Edit::Replace("false".to_owned())
+            }
+            (_, Some(AddressEffect::None | AddressEffect::Identifier)) => Edit::Keep,
+            _ if value.text.is_empty() => Edit::Keep,
+            _ => Edit::Drop,
+        }
+    }
+}
+
+fn value_root(request: &Document) -> &str {
+    request.root().local()
+}
+
+/// The profile, recording or engine a request asks about.
+fn asked_token(request: &Document) -> Result<String, RewriteRefusal> {
+    let token = request.root().children().find(|it| it.local().ends_with("Token"));
+    let token = token.map_or("", |it| it.text()).to_owned();
+    if token.len() > LOCATOR_FIELD_BYTES_MAX { Err(RewriteRefusal::Address) } else { Ok(token) }
+}
+
+/// The protocol a request asks for: `RtspUnicast` (Media2), `RTP-Unicast/RTSP` (Media1, Replay).
+fn asked_protocol(request: &Document) -> String {
+    let root = request.root();
+    let text = |path| root.find(path).map(|it| it.text().trim().to_owned());
+    let setup = || {
+        let stream = text("StreamSetup/Stream")?;
+        Some(format!("{stream}/{}", text("StreamSetup/Transport/Protocol").unwrap_or_default()))
+    };
+    text("Protocol").or_else(setup).unwrap_or_default()
+}
+
+/// `Port` beside a multicast group is shown as zero: a port without a group leads nowhere.
+fn multicast_ports(facade: &Facade, element: Element<'_>, ports: &mut HashSet<NodeId>) {
+    let is_group = |it: Element<'_>| {
+        let node = facade.shared.tables.node(it.node());
+        node.is_some_and(|node| node.effect == AddressEffect::Multicast)
+    };
+    let grouped = element.child("Address").is_some_and(|it| it.children().any(is_group));
+    if grouped && let Some(port) = element.child("Port") {
+        ports.insert(port.node());
+    }
+    element.children().for_each(|child| multicast_ports(facade, child, ports));
+}
+
+/// Whether a text names a machine: an address, or a URI with an authority.
+fn names_host(text: &str) -> bool {
+    let shared_path = text.starts_with("//") || text.starts_with("\\\\");
+    shared_path || text.contains("://") || find_addresses(text).next().is_some()
+}
+
+fn not_offered(node: &Node, what: &'static str) -> Result<Edit, RewriteRefusal> {
+    if node.occurs.min == 0 { Ok(Edit::Drop) } else { Err(RewriteRefusal::NotOffered(what)) }
+}

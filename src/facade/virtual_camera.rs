@@ -1,0 +1,189 @@
+//! One virtual camera.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::{
+    identity::{FacadeKey, Identity},
+    services::{DEVICE, ServiceFacts, ServiceNames, learn_services},
+};
+use crate::{
+    hatch::Endpoint,
+    ids::CameraId,
+    inventory::Camera,
+    schema::{Document, OperationId, Tables, address::parse_ip_literal},
+};
+
+/// What all virtual cameras share.
+#[derive(Debug)]
+pub struct FacadeShared {
+    pub(super) tables: Arc<Tables>,
+    pub(super) names: ServiceNames,
+    pub(super) key: FacadeKey,
+}
+
+impl FacadeShared {
+    /// Prepares what is read off the tables once.
+    pub fn new(tables: Arc<Tables>, key: FacadeKey) -> Arc<Self> {
+        let names = ServiceNames::new(&tables);
+        Arc::new(Self { tables, names, key })
+    }
+
+    /// Which namespace is which service.
+    pub fn names(&self) -> &ServiceNames {
+        &self.names
+    }
+
+    /// The key that locators are made with.
+    pub fn key(&self) -> &FacadeKey {
+        &self.key
+    }
+}
+
+/// What was heard from the camera behind the virtual one.
+#[derive(Debug, Default, Clone)]
+pub struct Heard {
+    /// Its services, from whichever list it gave.
+    pub services: Vec<ServiceFacts>,
+    /// Its GetServices answer, verified.
+    pub service_list: Option<Document>,
+    /// Its GetCapabilities answer, verified.
+    pub capability_list: Option<Document>,
+    /// The scopes in which it claims profiles and types.
+    pub profiles: Vec<String>,
+    /// The model it claims.
+    pub model: Option<String>,
+}
+
+/// One virtual camera: what it answers itself, and how it shows what the camera says.
+#[derive(Debug)]
+pub struct Facade {
+    pub(super) shared: Arc<FacadeShared>,
+    pub(super) camera: Camera,
+    pub(super) identity: Identity,
+    heard: RwLock<Arc<Heard>>,
+}
+
+impl Facade {
+    /// Makes the virtual camera for an enrolled one.
+    pub fn new(shared: &Arc<FacadeShared>, camera: &Camera) -> Self {
+        let address = advertised_address(camera);
+        Self {
+            identity: Identity::derive(&shared.key, &camera.id, address),
+            shared: Arc::clone(shared),
+            camera: camera.clone(),
+            heard: RwLock::default(),
+        }
+    }
+
+    /// The camera it stands for.
+    pub fn camera(&self) -> &CameraId {
+        &self.camera.id
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What was heard from the camera so far.
+    pub fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.heard.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes up a verified answer of the camera to one of the gateway's own requests: GetServices,
+    /// GetCapabilities, GetScopes, GetDeviceInformation. Others are ignored.
+    pub fn learn(&self, answer: Document) {
+        let mut heard = (*self.heard()).clone();
+        let root = answer.root();
+        let text = |local| root.child(local).map(|it| it.text().trim().to_owned());
+        match root.local() {
+            "GetServicesResponse" => {
+                heard.services = learn_services(&self.shared.names, &answer);
+                heard.service_list = Some(answer);
+            }
+            "GetCapabilitiesResponse" => {
+                if heard.service_list.is_none() {
+                    heard.services = learn_services(&self.shared.names, &answer);
+                }
+                heard.capability_list = Some(answer);
+            }
+            "GetScopesResponse" => heard.profiles = claimed_profiles(&answer),
+            "GetDeviceInformationResponse" => heard.model = text("Model"),
+            _ => return,
+        }
+        *self.heard.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(heard);
+    }
+
+    /// Where on the camera an operation is asked: the endpoint it named for the service, the enrolled one
+    /// for the device service. None if the camera was not heard to offer the service.
+    pub fn endpoint(&self, operation: OperationId) -> Option<Endpoint> {
+        let service = &*self.shared.tables.operation(operation)?.service;
+        let service = if service.starts_with("events") { "events" } else { service };
+        if service == DEVICE {
+            return Some(Endpoint { port: None, path_and_query: self.camera.device_path.clone() });
+        }
+        let heard = self.heard();
+        heard.services.iter().find(|it| &*it.service == service).map(|it| it.endpoint.clone())
+    }
+
+    /// The service whose endpoint is at a path of this virtual camera.
+    pub fn service_at(&self, path: &str) -> Option<&str> {
+        self.shared.names.at_path(path)
+    }
+
+    /// Where clients find a service.
+    pub fn service_address(&self, service: &str) -> String {
+        format!("http://{}{}", self.camera.advertise, ServiceNames::path(service))
+    }
+
+    /// Where clients find a stream.
+    pub fn stream_address(&self, token: &str) -> String {
+        format!("rtsp://{}/{token}", self.camera.advertise_rtsp)
+    }
+
+    /// Where clients find a snapshot.
+    pub fn snapshot_address(&self, token: &str) -> String {
+        format!("http://{}{SNAPSHOT_PATH}{token}", self.camera.advertise)
+    }
+
+    /// The token in the path of a snapshot request.
+    pub fn snapshot_token(path: &str) -> Option<&str> {
+        path.strip_prefix(SNAPSHOT_PATH)
+    }
+
+    /// The port in a `host:port` of the configuration; the scheme's where it names none.
+    pub(super) fn port(authority: &str, default: u16) -> u16 {
+        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.unwrap_or(default)
+    }
+}
+
+const SNAPSHOT_PATH: &str = "/onvif/snapshot/";
+
+/// The address clients dial, if it is a literal; else the one listened on, if that is a single one.
+fn advertised_address(camera: &Camera) -> Option<IpAddr> {
+    let authority = camera.advertise.as_str();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    let listened = Some(camera.listen.ip()).filter(|ip| !ip.is_unspecified());
+    parse_ip_literal(host).or(listened)
+}
+
+/// The scopes that say what a device can do; those that say where and who it is are the gateway's own.
+fn claimed_profiles(answer: &Document) -> Vec<String> {
+    let items = answer.root().children().filter_map(|scope| scope.child("ScopeItem"));
+    let texts = items.map(|item| item.text().trim().to_owned());
+    let claims = |text: &String| {
+        let kind = text.strip_prefix("onvif://www.onvif.org/");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-');
+        kind.is_some_and(|kind| {
+            (kind.starts_with("Profile/") || kind.starts_with("type/")) && kind.bytes().all(plain)
+        })
+    };
+    texts.filter(claims).take(16).collect()
+}
