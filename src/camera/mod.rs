@@ -6,9 +6,11 @@
 //! - `body`, `offset`, `negotiation`, `breaker`: pure rules
 //! - `link`: one bounded HTTP/1.1 connection
 //! - `session`: pool, login, retry and deadline of one camera
+//! - `connection`: asks and replies, the door of the room
 
 mod body;
 mod breaker;
+mod connection;
 mod error;
 mod link;
 mod memory;
@@ -17,6 +19,7 @@ mod offset;
 mod session;
 
 pub use breaker::Health;
+pub use connection::Connection;
 pub use error::{CameraError, Failure, Phase, Retry};
 pub use memory::CameraMemory;
 pub use negotiation::Scheme;

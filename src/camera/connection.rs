@@ -1,0 +1,185 @@
+//! Asks go in, replies come out: the one door of this room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::{
+    body,
+    breaker::Health,
+    error::{CameraError, Failure},
+    link::HttpAnswer,
+    memory::CameraMemory,
+    negotiation::Kind,
+    offset,
+    session::{Errand, Judged, Post, Session, Token},
+};
+use crate::{
+    auth::Login,
+    clock::{Clock, Entropy},
+    hatch::{Ask, AskKind, Endpoint, Reply},
+    inventory::Camera,
+    limits::{SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX},
+    schema::{AccessClass, Document, OperationId, Tables},
+    soap::{self, Answer, AnswerError, Fault, Headers, Proof, Subcode},
+};
+
+/// The connection to one camera. Lives on one single-threaded runtime, together with everything else of that
+/// camera; a new one is made when the credentials change, and with it a new login budget.
+pub struct Connection {
+    session: Session,
+    tables: Arc<Tables>,
+}
+
+impl Connection {
+    /// Opens nothing yet. `restored` is what [`memory`](Self::memory) gave before a restart.
+    pub fn new(
+        camera: &Camera,
+        login: Login,
+        tables: Arc<Tables>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        restored: CameraMemory,
+    ) -> Self {
+        let session = Session::new(camera.id.clone(), camera.address, login, clock, entropy, restored);
+        Self { session, tables }
+    }
+
+    /// Asks the camera, logging in as it wants it, within `CAMERA_EXCHANGE_TIME_MAX`.
+    ///
+    /// [`Failure::ClockUnknown`] asks the inside for a `GetSystemDateAndTime` through the gate, and to ask
+    /// again afterwards; the answer's clock is observed here on its way.
+    pub async fn ask(&self, ask: &Ask) -> Result<Reply, CameraError> {
+        match ask.kind() {
+            AskKind::Soap { operation, document, endpoint } => {
+                self.soap(*operation, document, endpoint, ask.idempotent()).await
+            }
+            AskKind::Picture { endpoint } => self.picture(endpoint, ask.idempotent()).await,
+        }
+    }
+
+    /// Takes the camera's time from an answer to `tds:GetSystemDateAndTime`; other documents say nothing.
+    pub fn observe_clock(&self, answer: &Document) {
+        if let Some(camera) = utc_of(answer) {
+            self.session.observe_offset(offset::between(camera, self.session.now()));
+        }
+    }
+
+    /// What is worth keeping over a restart.
+    pub fn memory(&self) -> CameraMemory {
+        self.session.memory()
+    }
+
+    /// What readiness shows of this camera.
+    pub fn state(&self) -> Health {
+        self.session.health()
+    }
+
+    async fn soap(
+        &self,
+        id: OperationId,
+        document: &Document,
+        endpoint: &Endpoint,
+        idempotent: bool,
+    ) -> Result<Reply, CameraError> {
+        let operation = self.tables.operation(id);
+        let pre_auth = operation.is_some_and(|it| it.class == Some(AccessClass::PreAuth));
+        let action = operation.map_or("", |it| &*it.soap_action);
+        let content_type =
+            HeaderValue::try_from(format!("application/soap+xml; charset=utf-8; action=\"{action}\""))
+                .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
+        let body = |token: Option<Token>| {
+            let headers = Headers { security: token.map(proof), ..Headers::default() };
+            soap::encode(&self.tables, document, &headers)
+        };
+        let errand = Errand {
+            kind: if pre_auth { Kind::PreAuth } else { Kind::Soap },
+            endpoint,
+            post: Some(Post { content_type, body: &body }),
+            answer_bytes_max: SOAP_ANSWER_BYTES_MAX,
+            idempotent,
+        };
+        let reply = self.session.run(&errand, &|answer| judge_soap(&self.tables, id, answer)).await?;
+        if let Reply::Document(document, _) = &reply {
+            self.observe_clock(document);
+        }
+        Ok(reply)
+    }
+
+    async fn picture(&self, endpoint: &Endpoint, idempotent: bool) -> Result<Reply, CameraError> {
+        let kind = Kind::Picture;
+        let errand = Errand { kind, endpoint, post: None, answer_bytes_max: SNAPSHOT_BYTES_MAX, idempotent };
+        self.session.run(&errand, &judge_picture).await.map(Reply::Picture)
+    }
+}
+
+fn proof(token: Token) -> Proof {
+    let Token { username, password_digest, nonce, created } = token;
+    Proof { username, digest: password_digest, nonce: nonce.to_vec(), created }
+}
+
+/// Reads a body only if it looks like an envelope. A fault counts with any status, a document with success.
+fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<Judged<Reply>, Failure> {
+    let status = answer.status;
+    if status.is_redirection() {
+        return Err(Failure::Redirected);
+    }
+    if !body::looks_like_envelope(&answer.headers, &answer.body) {
+        return Err(match (status.is_success(), answer.body.is_empty()) {
+            (false, _) => Failure::BadStatus(status.as_u16()),
+            (true, true) => Failure::Empty,
+            (true, false) => Failure::NotSoap(status.as_u16()),
+        });
+    }
+    match soap::decode_answer(tables, &answer.body, id) {
+        Ok(Answer::Fault(fault)) if refuses_login(&fault) => Ok(Judged::NotAuthorized(Reply::Fault(fault))),
+        Ok(Answer::Fault(fault)) => Ok(Judged::Done(Reply::Fault(fault))),
+        Ok(Answer::Document(..)) if !status.is_success() => Err(Failure::BadStatus(status.as_u16())),
+        Ok(Answer::Document(document, deviations)) => Ok(Judged::Done(Reply::Document(document, deviations))),
+        Err(AnswerError::Other(name)) => Err(Failure::WrongAnswer(name.chars().take(NAME_CHARS).collect())),
+        Err(AnswerError::NotSoap(_)) => Err(Failure::NotSoap(status.as_u16())),
+        // What exactly broke is the camera's text: kept out of an error that a client's fault is made of.
+        Err(AnswerError::Xml(_)) => Err(Failure::Malformed("it is not XML the gateway reads".into())),
+        Err(AnswerError::Refused(_)) => Err(Failure::Malformed("it leaves its interface definition".into())),
+    }
+}
+
+fn judge_picture(answer: &HttpAnswer) -> Result<Judged<Bytes>, Failure> {
+    let status = answer.status;
+    if status.is_redirection() {
+        Err(Failure::Redirected)
+    } else if !status.is_success() {
+        Err(Failure::BadStatus(status.as_u16()))
+    } else if body::is_jpeg(&answer.headers, &answer.body) {
+        Ok(Judged::Done(answer.body.clone()))
+    } else {
+        Err(Failure::NotPicture)
+    }
+}
+
+/// `ter:NotAuthorized`, or the codes of WSS SOAP Message Security §12 that some cameras answer instead.
+fn refuses_login(fault: &Fault) -> bool {
+    fault.subcodes.iter().any(|code| match code {
+        Subcode::NotAuthorized => true,
+        Subcode::Other(name) => {
+            matches!(name.as_str(), "FailedAuthentication" | "InvalidSecurityToken" | "InvalidSecurity")
+        }
+        _ => false,
+    })
+}
+
+fn utc_of(answer: &Document) -> Option<jiff::Timestamp> {
+    let root = answer.root();
+    if root.local() != "GetSystemDateAndTimeResponse" {
+        return None;
+    }
+    let part = |path: &str| root.find(&format!("SystemDateAndTime/UTCDateTime/{path}")).map(|it| it.text());
+    offset::moment(
+        [part("Date/Year")?, part("Date/Month")?, part("Date/Day")?],
+        [part("Time/Hour")?, part("Time/Minute")?, part("Time/Second")?],
+    )
+}
+
+/// Characters of an element's name that an error repeats.
+const NAME_CHARS: usize = 64;
