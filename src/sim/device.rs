@@ -423,11 +423,12 @@ impl Device {
                 }
                 Part::Each { collection, having, fragment } => {
                     let only = picked.get(collection).map(std::slice::from_ref);
-                    let has = |item: &&Item| {
-                        having
-                            .as_ref()
-                            .is_none_or(|name| item.get(name).is_some_and(|value| !value.is_empty()))
-                    };
+                    let has =
+                        |item: &&Item| match having.as_deref().map(|name| (name, name.strip_prefix('!'))) {
+                            None => true,
+                            Some((_, Some(name))) => !filled(item, name),
+                            Some((name, None)) => filled(item, name),
+                        };
                     for other in only.unwrap_or(self.list(collection)).iter().filter(has) {
                         self.render(self.script.fragment(fragment), Some(other), picked, out);
                     }
@@ -482,4 +483,94 @@ fn addressing(action: &str, request: &Request) -> String {
 fn timeout(text: &str) -> Duration {
     let span = text.trim().parse::<jiff::Span>().ok().and_then(|span| SignedDuration::try_from(span).ok());
     span.map_or(Duration::ZERO, |span| span.unsigned_abs()).min(SIM_PULL_TIME_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Dialect;
+
+    fn device(dialect: &Dialect) -> Device {
+        let script = Script::parse(&dialect.scripts).unwrap();
+        let own = [
+            ("host", "127.0.0.1"),
+            ("port", "8080"),
+            ("authority", "127.0.0.1:8080"),
+            ("lan.address", "192.0.2.10"),
+            ("lan.gateway", "192.0.2.1"),
+            ("serial", "00000007"),
+            ("mac.tail", "00:00:07"),
+            ("mac.tail.bare", "000007"),
+            ("username", "admin"),
+        ];
+        Device::new(script, own.map(|(name, value)| (name, value.to_owned())).to_vec(), SignedDuration::ZERO)
+    }
+
+    /// A request with the tokens that the operation's steps look for.
+    fn request(device: &Device, operation: &str) -> Request {
+        let (prefix, local) = operation.split_once(':').unwrap();
+        let (namespace, _) = SERVICES.iter().find(|(_, known)| *known == prefix).unwrap();
+        let mut body =
+            Element { namespace: (*namespace).to_owned(), local: local.to_owned(), ..Element::default() };
+        for step in &device.script.operation(operation).unwrap().steps {
+            let (path, text) = match step {
+                Step::Pick { collection, path, .. } => (path, device.list(collection)[0]["token"].clone()),
+                Step::Set { path, .. } => (path, "0".to_owned()),
+                _ => continue,
+            };
+            let mut at = &mut body;
+            for local in path.split('/') {
+                if let Some(name) = local.strip_prefix('@') {
+                    at.attributes.push((name.to_owned(), text.clone()));
+                    continue;
+                }
+                if !at.children.iter().any(|child| child.local == local) {
+                    at.children.push(Element { local: local.to_owned(), ..Element::default() });
+                }
+                at = at.children.iter_mut().find(|child| child.local == local).unwrap();
+            }
+            at.text = text;
+        }
+        Request { headers: Vec::new(), body }
+    }
+
+    /// Every operation answers with an envelope that holds its own answer and no hole.
+    #[test]
+    fn every_operation_answers_as_itself() {
+        for dialect in [Dialect::hikvision(), Dialect::axis()] {
+            let names: Vec<String> = device(&dialect).operations().map(str::to_owned).collect();
+            for name in names {
+                let mut device = device(&dialect);
+                device.list_mut("profiles")[0].insert("fixed".to_owned(), "false".to_owned());
+                let mut path = "/onvif/x".to_owned();
+                if matches!(name.as_str(), "tev:PullMessages" | "tev:SetSynchronizationPoint")
+                    || name.starts_with("wsnt")
+                {
+                    let made = request(&device, "tev:CreatePullPointSubscription");
+                    assert_eq!(device.answer(&made, &path, Timestamp::UNIX_EPOCH).status, 200);
+                    path = "/onvif/subscriptions_1".to_owned();
+                }
+                let asked = request(&device, &name);
+                let answer = device.answer(&asked, &path, Timestamp::UNIX_EPOCH);
+                assert_eq!(answer.status, 200, "{name}: {}", answer.envelope);
+                let read = Request::read(answer.envelope.as_bytes()).unwrap_or_else(|_| panic!("{name}"));
+                assert_eq!(operation_name(&read.body), format!("{name}Response"));
+                assert!(!answer.envelope.contains(['{', '}', '%']) || name == "tds:GetScopes", "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_set_is_answered_and_what_is_unknown_is_refused() {
+        let mut device = device(&Dialect::hikvision());
+        let set = request(&device, "tds:SetHostname");
+        assert_eq!(device.answer(&set, "/", Timestamp::UNIX_EPOCH).status, 200);
+        let get = request(&device, "tds:GetHostname");
+        assert!(device.answer(&get, "/", Timestamp::UNIX_EPOCH).envelope.contains("<tt:Name>0</tt:Name>"));
+        let mut unknown = get.clone();
+        unknown.body.local = "SetDPAddresses".to_owned();
+        let refused = device.answer(&unknown, "/", Timestamp::UNIX_EPOCH);
+        assert_eq!(refused.status, 500);
+        assert!(refused.envelope.contains("<env:Value>ter:ActionNotSupported</env:Value>"));
+    }
 }
