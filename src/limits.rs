@@ -81,6 +81,8 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time for a client to send a request body.
 pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
+/// One request to the admin listener.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Connections of one virtual camera's listener.
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
 /// Commands of one camera that may be under way; more are refused.

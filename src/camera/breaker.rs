@@ -47,6 +47,23 @@ pub enum Health {
     },
 }
 
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("not asked anything yet"),
+            Self::Up => f.write_str("up"),
+            Self::Unreachable => {
+                f.write_str("cannot be reached: check its power, cable and enrolled address")
+            }
+            Self::LoginRefused { wait } => write!(
+                f,
+                "refuses the gateway's login: check the user and password enrolled; tried again in {} s",
+                wait.as_secs()
+            ),
+        }
+    }
+}
+
 impl Breaker {
     /// How many more rejections may be risked now; if none, for how long not.
     pub(super) fn budget(&self, now: Duration) -> Result<u32, Duration> {

@@ -1,10 +1,108 @@
 //! Subcommands, wiring, signals, exit codes.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what commands say is what they are for")]
 
-pub mod policy;
+mod audit;
+mod demo;
+mod files;
+pub mod gateway;
+mod locators;
+mod policy;
+mod ready;
+mod run;
 
-use std::process::ExitCode;
+use std::{error::Error, io, path::Path, process::ExitCode};
 
-/// Runs the command line.
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Loaded},
+    schema::Tables,
+    telemetry,
+};
+
+/// ONVIF camera management gateway: isolates restricted cameras and records every command.
+///
+/// Point the VMS at Cordon instead of at the cameras. `cordon demo` shows it all on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "cordon", version, arg_required_else_help = true)]
+struct Cli {
+    /// Write log lines as JSON objects. What is logged says the variable CORDON_LOG (default: info).
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a complete gateway with simulated cameras, on loopback, and say what to do next.
+    Demo(demo::Args),
+    /// Serve the cameras of a configuration.
+    Run(run::Args),
+    /// Verify the audit log, or show it.
+    Audit(audit::Args),
+    /// Check policies, or explain what they decide.
+    Policy(policy::Arguments),
+}
+
+/// Runs the command line. Exit codes: 0 fine, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let cli = Cli::parse();
+    telemetry::init(cli.log_json);
+    match cli.command {
+        Command::Demo(args) => told(demo::run(&args)),
+        Command::Run(args) => run(&args),
+        Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Policy(args) => judge(&args),
+    }
+}
+
+/// Loads a configuration, or prints every error it has.
+fn load(path: &Path) -> Option<Loaded> {
+    match config::load(path, &|name| std::env::var(name).ok()) {
+        Ok(loaded) => Some(loaded),
+        Err(diagnostics) => {
+            for diagnostic in diagnostics {
+                eprintln!("{}", diagnostic.render());
+            }
+            None
+        }
+    }
+}
+
+fn judge(args: &policy::Arguments) -> ExitCode {
+    let Some(loaded) = load(args.config()) else { return ExitCode::FAILURE };
+    let tables = match Tables::embedded() {
+        Ok(tables) => tables,
+        Err(error) => return told(Err(error)),
+    };
+    let texts = match gateway::policy_texts(&loaded) {
+        Ok(texts) => texts,
+        Err(error) => return told(Err(error)),
+    };
+    told(args.run(&tables, &texts, &loaded.inventory, &loaded.clients, &mut io::stdout().lock()))
+}
+
+fn run(args: &run::Args) -> ExitCode {
+    let Some(loaded) = load(&args.config) else { return ExitCode::FAILURE };
+    for warning in &loaded.warnings {
+        tracing::warn!("{}: {}", warning.message, warning.remedy);
+    }
+    let description = ready::Description::of(&loaded, args.config.clone());
+    told(run::serve(loaded, |gateway, admin| match &args.ready_file {
+        Some(file) => description.write(file, gateway, admin),
+        None => Ok(()),
+    }))
+}
+
+/// Prints an error with everything behind it, and turns it into an exit code.
+fn told<E: Error>(outcome: Result<(), E>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("cordon: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        eprintln!("  because: {inner}");
+        cause = inner.source();
+    }
+    ExitCode::FAILURE
 }

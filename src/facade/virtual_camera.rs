@@ -78,6 +78,11 @@ impl Facade {
         }
     }
 
+    /// What all virtual cameras share.
+    pub fn shared(&self) -> &FacadeShared {
+        &self.shared
+    }
+
     /// The camera it stands for.
     pub fn camera(&self) -> &CameraId {
         &self.camera.id

@@ -5,9 +5,12 @@
 //! recorded.
 
 mod ask;
-pub mod verify;
+mod verify;
 
 pub use ask::{Ask, AskKind, NoCamera, Reply};
+pub use verify::{
+    AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, verify, verify_request,
+};
 
 /// Where on the enrolled host something is asked for. The host is never part of it: the gateway dials only
 /// the enrolled address, whatever a camera says.

@@ -1,6 +1,12 @@
 //! HTTP/1.1 with deadlines: one bounded request in, one reply out.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, rc::Rc};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -8,7 +14,8 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{Semaphore, watch},
     task::JoinSet,
     time::timeout,
@@ -93,11 +100,40 @@ pub trait Service {
     fn answer(self: Rc<Self>, request: Request) -> impl Future<Output = Reply>;
 }
 
+/// Where connections come in.
+pub trait Accept {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+
+    /// The next connection and where it comes from.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>>;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, source) = Self::accept(self).await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, source))
+    }
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+
+    /// Whoever may open a unix socket is on this machine: the source is unspecified.
+    async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((stream, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)))
+    }
+}
+
 /// Accepts connections and answers their requests until `stop` turns true; then finishes what is under way.
 ///
 /// `request_bytes_max` bounds a body. Must run inside a `LocalSet`.
-pub async fn serve<S: Service + 'static>(
-    listener: TcpListener,
+pub async fn serve<A: Accept, S: Service + 'static>(
+    listener: A,
     service: Rc<S>,
     request_bytes_max: usize,
     mut stop: watch::Receiver<bool>,
@@ -133,15 +169,12 @@ pub async fn serve<S: Service + 'static>(
 }
 
 async fn connection<S: Service + 'static>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     source: SocketAddr,
     service: Rc<S>,
     request_bytes_max: usize,
     mut stop: watch::Receiver<bool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%source, %error, "no TCP_NODELAY");
-    }
     let answer = service_fn(move |request: http::Request<Incoming>| {
         let service = Rc::clone(&service);
         async move {

@@ -1,3 +1,8 @@
 //! Sockets on the core side and the pipeline of one request.
 
 pub mod http;
+mod pipeline;
+mod trouble;
+mod virtual_camera;
+
+pub use virtual_camera::{House, VirtualCamera};

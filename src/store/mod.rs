@@ -1,1 +1,338 @@
-//! The state database (SQLite): locators, observed identity, pins, clock offsets. What the rows mean is not its business.
+//! The state database (SQLite): locators, observed identity, pins, clock offsets. What the rows mean is not
+//! its business.
+//!
+//! A [`Store`] is one connection: `Send`, not `Sync`. Keep it behind a mutex or on a thread of its own, since
+//! every call blocks on the disk. What a call wrote is durable when it returns (`synchronous=FULL`).
+
+mod schema;
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use crate::limits::LOCATORS_PER_CAMERA_MAX;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened.
+    #[error("cannot open the state database {}: check that its folder exists and belongs to the gateway's user", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file was written by a newer gateway.
+    #[error(
+        "the state database is of version {found}, this gateway knows up to {known}: run the newer gateway, or restore the copy made before the upgrade"
+    )]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// The latest version known here.
+        known: i64,
+    },
+    /// A camera has as many permanent locators as it may have.
+    #[error("camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators already")]
+    TooManyLocators {
+        /// The camera.
+        camera: String,
+    },
+    /// The database failed.
+    #[error("the state database failed")]
+    Database(#[from] rusqlite::Error),
+}
+
+/// A gateway address that stands for a camera's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locator {
+    /// What a client sees; unique.
+    pub token: String,
+    /// The camera.
+    pub camera: String,
+    /// What kind of address it stands for.
+    pub kind: String,
+    /// What it is keyed by, together with camera and kind.
+    pub keys: [String; 3],
+    /// The camera's side of it.
+    pub upstream: String,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+    /// When it ends, in seconds since 1970; never if absent.
+    pub expires: Option<i64>,
+}
+
+/// Where a camera offers a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The camera.
+    pub camera: String,
+    /// The service's namespace.
+    pub service: String,
+    /// The port, if it is not the camera's enrolled one.
+    pub port: Option<u16>,
+    /// Path and query.
+    pub path: String,
+}
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens a database file, making it (mode 0600) or bringing it up to date.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // SQLite would make the file with the mode of the umask; its journal takes the mode of the file.
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        made.map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        Self::prepare(Connection::open(path)?)
+    }
+
+    /// A database that nothing outlives, for tests and the demo.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_in_memory()?)
+    }
+
+    fn prepare(mut connection: Connection) -> Result<Self, StoreError> {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.busy_timeout(BUSY_TIME_MAX)?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection })
+    }
+
+    /// Keeps a locator. One with the same camera, kind and keys is replaced, its token included.
+    pub fn locator_put(&mut self, locator: &Locator) -> Result<(), StoreError> {
+        let [key1, key2, key3] = &locator.keys;
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute(
+            "DELETE FROM locator WHERE camera = ?1 AND kind = ?2 AND key1 = ?3 AND key2 = ?4 AND key3 = ?5",
+            params![locator.camera, locator.kind, key1, key2, key3],
+        )?;
+        let permanent: usize = change.query_row(
+            "SELECT count(*) FROM locator WHERE camera = ?1 AND expires IS NULL",
+            [&locator.camera],
+            |row| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+        )?;
+        if locator.expires.is_none() && permanent >= LOCATORS_PER_CAMERA_MAX {
+            return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+        }
+        change.execute(
+            "INSERT INTO locator (token, camera, kind, key1, key2, key3, upstream, created, expires)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                locator.token,
+                locator.camera,
+                locator.kind,
+                key1,
+                key2,
+                key3,
+                locator.upstream,
+                locator.created,
+                locator.expires
+            ],
+        )?;
+        Ok(change.commit()?)
+    }
+
+    /// The locator with this token, unless it ended before `now` (seconds since 1970).
+    pub fn locator_get(&self, token: &str, now: i64) -> Result<Option<Locator>, StoreError> {
+        let sql = "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires FROM locator
+                   WHERE token = ?1 AND (expires IS NULL OR expires > ?2)";
+        let mut statement = self.connection.prepare(sql)?;
+        Ok(statement.query_row(params![token, now], locator).optional()?)
+    }
+
+    /// All locators of a camera, ended ones included, oldest first.
+    pub fn locators_of(&self, camera: &str) -> Result<Vec<Locator>, StoreError> {
+        let sql = "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires FROM locator
+                   WHERE camera = ?1 ORDER BY created, token";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([camera], locator)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets a locator; whether there was one.
+    pub fn locator_remove(&mut self, token: &str) -> Result<bool, StoreError> {
+        Ok(self.connection.execute("DELETE FROM locator WHERE token = ?1", [token])? > 0)
+    }
+
+    /// Forgets locators that ended before `now` (seconds since 1970); how many.
+    pub fn locators_expire(&mut self, now: i64) -> Result<usize, StoreError> {
+        Ok(self.connection.execute("DELETE FROM locator WHERE expires <= ?1", [now])?)
+    }
+
+    /// Keeps where a camera offers a service, in place of what was kept before.
+    pub fn endpoint_put(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO camera_endpoint (camera, service, port, path) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (camera, service) DO UPDATE SET port = excluded.port, path = excluded.path",
+            params![endpoint.camera, endpoint.service, endpoint.port, endpoint.path],
+        )?;
+        Ok(())
+    }
+
+    /// Where a camera offers a service.
+    pub fn endpoint_get(&self, camera: &str, service: &str) -> Result<Option<Endpoint>, StoreError> {
+        let sql =
+            "SELECT camera, service, port, path FROM camera_endpoint WHERE camera = ?1 AND service = ?2";
+        let mut statement = self.connection.prepare(sql)?;
+        Ok(statement.query_row([camera, service], endpoint).optional()?)
+    }
+
+    /// Everything kept about where cameras offer services.
+    pub fn endpoint_all(&self) -> Result<Vec<Endpoint>, StoreError> {
+        let sql = "SELECT camera, service, port, path FROM camera_endpoint ORDER BY camera, service";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], endpoint)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keeps a value under a camera and a key, in place of what was kept before.
+    pub fn state_put(&mut self, camera: &str, key: &str, value: &str) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO camera_state (camera, key, value) VALUES (?1, ?2, ?3)
+             ON CONFLICT (camera, key) DO UPDATE SET value = excluded.value",
+            [camera, key, value],
+        )?;
+        Ok(())
+    }
+
+    /// The value under a camera and a key.
+    pub fn state_get(&self, camera: &str, key: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT value FROM camera_state WHERE camera = ?1 AND key = ?2";
+        let mut statement = self.connection.prepare(sql)?;
+        Ok(statement.query_row([camera, key], |row| row.get(0)).optional()?)
+    }
+
+    /// All keys and values of a camera.
+    pub fn state_of(&self, camera: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT key, value FROM camera_state WHERE camera = ?1 ORDER BY key";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([camera], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn locator(row: &Row<'_>) -> rusqlite::Result<Locator> {
+    Ok(Locator {
+        token: row.get(0)?,
+        camera: row.get(1)?,
+        kind: row.get(2)?,
+        keys: [row.get(3)?, row.get(4)?, row.get(5)?],
+        upstream: row.get(6)?,
+        created: row.get(7)?,
+        expires: row.get(8)?,
+    })
+}
+
+fn endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
+    Ok(Endpoint { camera: row.get(0)?, service: row.get(1)?, port: row.get(2)?, path: row.get(3)? })
+}
+
+/// How long to wait for another process that reads the file, such as a backup.
+const BUSY_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locator(number: usize, expires: Option<i64>) -> Locator {
+        Locator {
+            token: format!("t{number}"),
+            camera: "gate-1".to_owned(),
+            kind: "stream".to_owned(),
+            keys: [number.to_string(), "RTSP".to_owned(), String::new()],
+            upstream: format!("/stream/{number}?x=\u{e4}"),
+            created: 1_000,
+            expires,
+        }
+    }
+
+    #[test]
+    fn rows_outlive_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sqlite");
+        let mut store = Store::open(&path).unwrap();
+        let endpoint = Endpoint {
+            camera: "gate-1".to_owned(),
+            service: "http://www.onvif.org/ver10/media/wsdl".to_owned(),
+            port: Some(8080),
+            path: "/onvif/media".to_owned(),
+        };
+        store.locator_put(&locator(1, None)).unwrap();
+        store.endpoint_put(&endpoint).unwrap();
+        store.state_put("gate-1", "clock-offset", "1").unwrap();
+        store.state_put("gate-1", "clock-offset", "-7").unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.locator_get("t1", 0).unwrap(), Some(locator(1, None)));
+        assert_eq!(store.locator_get("t2", 0).unwrap(), None);
+        assert_eq!(store.endpoint_get("gate-1", &endpoint.service).unwrap().as_ref(), Some(&endpoint));
+        assert_eq!(store.endpoint_all().unwrap(), [endpoint]);
+        assert_eq!(store.state_get("gate-1", "clock-offset").unwrap().as_deref(), Some("-7"));
+        assert_eq!(store.state_of("gate-1").unwrap(), [("clock-offset".to_owned(), "-7".to_owned())]);
+        assert_eq!(store.state_get("gate-2", "clock-offset").unwrap(), None);
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sqlite");
+        let mut store = Store::open(&path).unwrap();
+        store.state_put("c", "k", "v").unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
+        }
+    }
+
+    #[test]
+    fn permanent_locators_are_bounded_and_temporary_ones_end() {
+        let mut store = Store::in_memory().unwrap();
+        for number in 0..LOCATORS_PER_CAMERA_MAX {
+            store.locator_put(&locator(number, None)).unwrap();
+        }
+        let error = store.locator_put(&locator(LOCATORS_PER_CAMERA_MAX, None)).unwrap_err();
+        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already");
+        // The same keys again are no further locator.
+        store.locator_put(&Locator { token: "renewed".to_owned(), ..locator(0, None) }).unwrap();
+        assert_eq!(store.locator_get("t0", 0).unwrap(), None);
+        assert_eq!(store.locators_of("gate-1").unwrap().len(), LOCATORS_PER_CAMERA_MAX);
+        store.locator_put(&locator(9_999, Some(2_000))).unwrap();
+        assert!(store.locator_get("t9999", 1_999).unwrap().is_some());
+        assert_eq!(store.locator_get("t9999", 2_000).unwrap(), None);
+        assert_eq!(store.locators_expire(2_000).unwrap(), 1);
+        assert!(store.locator_remove("renewed").unwrap());
+        assert!(!store.locator_remove("renewed").unwrap());
+    }
+
+    #[test]
+    fn a_token_stands_for_one_address_only() {
+        let mut store = Store::in_memory().unwrap();
+        store.locator_put(&locator(1, None)).unwrap();
+        let other = Locator { camera: "gate-2".to_owned(), ..locator(1, None) };
+        assert!(matches!(store.locator_put(&other), Err(StoreError::Database(_))));
+        assert_eq!(store.locator_get("t1", 0).unwrap().unwrap().camera, "gate-1");
+    }
+
+    #[test]
+    fn a_newer_database_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sqlite");
+        drop(Store::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let error = Store::open(&path).unwrap_err().to_string();
+        assert!(error.contains("version 99") && error.contains("run the newer gateway"), "{error}");
+    }
+}

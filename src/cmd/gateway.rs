@@ -1,0 +1,392 @@
+//! Wiring: from a configuration to a gateway that serves, and back to silence.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    fs,
+    hash::{Hash, Hasher},
+    io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, mpsc},
+    thread::JoinHandle,
+};
+
+use serde_json::json;
+use tokio::{sync::watch, task::LocalSet};
+
+use super::locators::{StoredLocators, StoredMemory};
+use crate::{
+    admin::{Part, Readiness},
+    audit::{self, AuditError, Event, Log},
+    auth::{Authenticator, Caller, Login, Method, NonceFingerprint},
+    camera::Connection,
+    clock::{Clock, Entropy, EntropyError},
+    config::Loaded,
+    facade::{Facade, FacadeKey, FacadeShared},
+    gate::Gate,
+    hatch::AddressRules,
+    ids::ClientId,
+    inventory::{Camera, Isolation},
+    limits,
+    listener::{House, VirtualCamera, http},
+    onvif::Catalogue,
+    policy::{Engine, PolicyError, SHIPPED},
+    schema::Tables,
+    store::{Store, StoreError},
+};
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum StartError {
+    #[error("the interface tables cannot be loaded")]
+    Tables(#[from] crate::schema::LoadError),
+    #[error("`{path}`: {source}; the folder must exist or be makeable, and be writable by this user")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("the audit log cannot be opened")]
+    Audit(#[from] AuditError),
+    #[error("the state database cannot be opened")]
+    Store(#[from] StoreError),
+    #[error("the policies cannot be used")]
+    Policy(#[from] PolicyError),
+    #[error("{0}")]
+    Entropy(#[from] EntropyError),
+    #[error(
+        "camera `{camera}` cannot be served at {address}: {source}; choose another listen_port or stop what holds it"
+    )]
+    Listen { camera: String, address: std::net::SocketAddr, source: io::Error },
+    #[error("camera `{0}` has no login in the configuration")]
+    NoLogin(String),
+    #[error("a serving thread cannot be started: {0}")]
+    Thread(io::Error),
+    #[error("a serving thread ended before it served")]
+    Lost,
+    #[error("the start cannot be recorded")]
+    Record(#[from] audit::LogError),
+}
+
+/// A gateway that serves.
+pub struct Gateway {
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    house: Arc<House>,
+    state: Arc<State>,
+    public_key_file: PathBuf,
+}
+
+/// What readiness looks at.
+struct State {
+    log: Log,
+    warnings: Vec<Part>,
+    house: Arc<House>,
+}
+
+impl Readiness for State {
+    fn parts(&self) -> Vec<Part> {
+        let health = self.log.health();
+        let note = health.failure.clone().unwrap_or_else(|| format!("{} lines durable", health.durable));
+        let log = Part { name: "audit log".into(), ready: health.failure.is_none(), note };
+        let cameras = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let cameras = cameras.iter().map(|(name, health)| Part {
+            name: format!("camera {name}"),
+            // One camera's trouble is no reason to take the gateway out of service.
+            ready: true,
+            note: health.to_string(),
+        });
+        std::iter::once(log).chain(self.warnings.iter().cloned()).chain(cameras).collect()
+    }
+}
+
+impl Gateway {
+    /// Opens the log, loads policies, and serves every camera. Returns once every listener accepts.
+    pub fn start(
+        loaded: Loaded,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        let tables = Tables::embedded()?;
+        folder(&loaded.state_dir)?;
+        folder(&loaded.audit_dir)?;
+        let options = audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name));
+        let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;
+        let engine = Engine::load(&tables, &policy_texts(&loaded)?, &loaded.inventory, &loaded.clients)?;
+        let version = engine.version().to_owned();
+        let store = Arc::new(Mutex::new(Store::open(&loaded.state_dir.join("state.sqlite"))?));
+        let authenticator = Authenticator::new(
+            loaded.clients.clone(),
+            &*key(&loaded.state_dir.join("nonce.key"), &*entropy)?,
+            &*entropy,
+        )?;
+        restore(&authenticator, &report, &*clock);
+        let house = Arc::new(House {
+            catalogue: Catalogue::new(Arc::clone(&tables)),
+            gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone()),
+            authenticator,
+            callers: callers(&loaded),
+            locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
+            healths: Mutex::default(),
+            tables: Arc::clone(&tables),
+            clock,
+            entropy: Arc::clone(&entropy),
+        });
+        let facades = FacadeShared::new(
+            tables,
+            FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?),
+        );
+        let state = Arc::new(State { log, warnings: warnings(&loaded), house: Arc::clone(&house) });
+        let (stop, stopped) = watch::channel(false);
+        let mut gateway =
+            Self { stop, threads: Vec::new(), house, state, public_key_file: report.public_key_file.clone() };
+        gateway.serve(&loaded, &facades, &store, &stopped)?;
+        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version });
+        gateway.house.gate.note(Event::new("start", detail));
+        Ok(gateway)
+    }
+
+    /// The file with the key that verifies the log.
+    pub fn public_key_file(&self) -> &Path {
+        &self.public_key_file
+    }
+
+    /// What readiness says.
+    pub fn readiness(&self) -> Arc<dyn Readiness> {
+        Arc::clone(&self.state) as Arc<dyn Readiness>
+    }
+
+    /// Stops accepting, lets what is under way finish, signs the log and closes it.
+    pub fn stop(self) -> Result<(), StartError> {
+        self.house.gate.note(Event::new("stop", serde_json::Value::Null));
+        self.stop.send_replace(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a serving thread panicked");
+            }
+        }
+        self.state.log.clone().close()?;
+        Ok(())
+    }
+
+    /// Starts the serving threads; a camera lives on the one its name hashes to.
+    fn serve(
+        &mut self,
+        loaded: &Loaded,
+        facades: &Arc<FacadeShared>,
+        store: &Arc<Mutex<Store>>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), StartError> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let count = loaded.threads.unwrap_or(cores).max(1);
+        let mut shares: Vec<Vec<Door>> = std::iter::repeat_with(Vec::new).take(count).collect();
+        for camera in loaded.inventory.cameras() {
+            let door = self.door(camera, loaded, facades, store)?;
+            let place = shard(camera.id.as_str(), count);
+            if let Some(share) = shares.get_mut(place) {
+                share.push(door);
+            }
+        }
+        let (ready, opened) = mpsc::channel();
+        for (number, share) in shares.into_iter().enumerate().filter(|(_, share)| !share.is_empty()) {
+            let (ready, house, stopped) = (ready.clone(), Arc::clone(&self.house), stopped.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("serve-{number}"))
+                .spawn(move || serve_share(share, &house, &ready, &stopped))
+                .map_err(StartError::Thread)?;
+            self.threads.push(thread);
+        }
+        drop(ready);
+        for _ in &self.threads {
+            opened.recv().map_err(|_| StartError::Lost)??;
+        }
+        Ok(())
+    }
+
+    fn door(
+        &self,
+        camera: &Camera,
+        loaded: &Loaded,
+        facades: &Arc<FacadeShared>,
+        store: &Arc<Mutex<Store>>,
+    ) -> Result<Door, StartError> {
+        let name = camera.id.to_string();
+        let address = camera.listen;
+        let failed = |source| StartError::Listen { camera: name.clone(), address, source };
+        // Bound here, so that a port that is taken stops the start before anything is served.
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let login =
+            loaded.logins.get(&camera.id).cloned().ok_or_else(|| StartError::NoLogin(name.clone()))?;
+        let rules = match loaded.inventory.zone(&camera.zone) {
+            Some(zone) => AddressRules::new(camera, zone),
+            None => AddressRules::default(),
+        };
+        Ok(Door {
+            listener,
+            camera: Arc::new(camera.clone()),
+            facade: Facade::new(facades, camera),
+            login,
+            rules,
+            memory: StoredMemory::new(Arc::clone(store), &camera.id),
+        })
+    }
+}
+
+/// One virtual camera before its thread has it.
+struct Door {
+    listener: std::net::TcpListener,
+    camera: Arc<Camera>,
+    facade: Facade,
+    login: Login,
+    rules: AddressRules,
+    memory: StoredMemory,
+}
+
+/// One serving thread, from its start to its end.
+fn serve_share(
+    share: Vec<Door>,
+    house: &Arc<House>,
+    ready: &mpsc::Sender<Result<(), StartError>>,
+    stopped: &watch::Receiver<bool>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(StartError::Thread(error)));
+            return;
+        }
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut serving = Vec::new();
+        for door in share {
+            match open(door, house) {
+                Ok(open) => serving.push(open),
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            }
+        }
+        let tasks: Vec<_> = serving
+            .into_iter()
+            .map(|(listener, camera, memory)| {
+                let service = std::rc::Rc::clone(&camera);
+                let serve = http::serve(listener, service, limits::SOAP_REQUEST_BYTES_MAX, stopped.clone());
+                tokio::task::spawn_local(async move {
+                    serve.await;
+                    memory.keep(camera.memory());
+                })
+            })
+            .collect();
+        let _ = ready.send(Ok(()));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a listener ended");
+            }
+        }
+    });
+}
+
+type Opened = (tokio::net::TcpListener, std::rc::Rc<VirtualCamera>, StoredMemory);
+
+fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
+    let Door { listener, camera, facade, login, rules, memory } = door;
+    let address = camera.listen;
+    let listen = |source| StartError::Listen { camera: camera.id.to_string(), address, source };
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(listen)?;
+    let connection = Connection::new(
+        &camera,
+        login,
+        Arc::clone(&house.tables),
+        Arc::clone(&house.clock),
+        Arc::clone(&house.entropy),
+        memory.recall(),
+    );
+    Ok((listener, VirtualCamera::new(Arc::clone(house), camera, facade, connection, rules), memory))
+}
+
+fn shard(name: &str, count: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    usize::try_from(hasher.finish() % count as u64).unwrap_or_default()
+}
+
+/// Names and texts of the policies of the configuration, or of the shipped ones.
+pub(super) fn policy_texts(loaded: &Loaded) -> Result<Vec<(String, String)>, StartError> {
+    let Some(dir) = &loaded.policy_dir else {
+        return Ok(SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect());
+    };
+    let read = || {
+        let mut texts = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "cedar") {
+                texts.push((path.display().to_string(), fs::read_to_string(&path)?));
+            }
+        }
+        texts.sort();
+        Ok(texts)
+    };
+    read().map_err(|source| StartError::Folder { path: dir.clone(), source })
+}
+
+/// Tokens used shortly before the last stop are used.
+fn restore(authenticator: &Authenticator, report: &audit::OpenReport, clock: &dyn Clock) {
+    for nonce in &report.recent_nonces {
+        if let (Ok(client), Some(fingerprint)) =
+            (ClientId::new(&nonce.client), NonceFingerprint::parse(&nonce.fingerprint))
+        {
+            authenticator.restore(&client, fingerprint, nonce.time, clock);
+        }
+    }
+}
+
+/// One caller for each client, to ask what could be permitted at all.
+fn callers(loaded: &Loaded) -> Vec<Caller> {
+    let caller = |client: &crate::auth::ClientRecord| {
+        let network = client.networks.first()?;
+        Some(Caller::Client {
+            id: client.id.clone(),
+            role: client.role,
+            source: std::net::SocketAddr::new(network.addr(), 0),
+            method: Method::DigestSha256,
+            tls: false,
+        })
+    };
+    loaded.clients.iter().filter_map(caller).collect()
+}
+
+/// What the operator must not overlook.
+fn warnings(loaded: &Loaded) -> Vec<Part> {
+    let zones = loaded.inventory.zones().filter(|zone| zone.isolation == Isolation::None);
+    zones
+        .map(|zone| Part {
+            name: format!("zone {}", zone.id),
+            ready: true,
+            note: "isolation is off: nothing but this program keeps its cameras from the core network".into(),
+        })
+        .collect()
+}
+
+fn folder(path: &Path) -> Result<(), StartError> {
+    fs::create_dir_all(path).map_err(|source| StartError::Folder { path: path.to_owned(), source })
+}
+
+/// A secret of 32 bytes that outlives restarts, made at the first.
+fn key(path: &Path, entropy: &dyn Entropy) -> Result<zeroize::Zeroizing<[u8; 32]>, StartError> {
+    let failed = |source| StartError::Folder { path: path.to_owned(), source };
+    let mut key = zeroize::Zeroizing::new([0; 32]);
+    match fs::read(path) {
+        Ok(bytes) if bytes.len() == key.len() => key.copy_from_slice(&bytes),
+        Ok(_) => {
+            return Err(failed(io::Error::other(
+                "the key is not 32 bytes; restore it, or remove it to begin anew",
+            )));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            entropy.fill(&mut *key)?;
+            super::files::write_private(path, &*key).map_err(failed)?;
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    Ok(key)
+}

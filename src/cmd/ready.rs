@@ -1,0 +1,75 @@
+//! The ready file: what is served where, for scripts.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::{files, gateway::Gateway};
+use crate::{config::Loaded, inventory::Camera};
+
+/// What the ready file says, taken down before the configuration is served.
+pub(super) struct Description {
+    config: PathBuf,
+    state_dir: PathBuf,
+    audit_dir: PathBuf,
+    clients: Vec<Value>,
+    cameras: Vec<Value>,
+    http: Option<String>,
+}
+
+impl Description {
+    /// Takes down a configuration. Passwords stay out: only the demo, which made them up, adds them.
+    pub(super) fn of(loaded: &Loaded, config: PathBuf) -> Self {
+        let clients = loaded.clients.iter();
+        let cameras: Vec<&Camera> = loaded.inventory.cameras().collect();
+        Self {
+            config,
+            state_dir: loaded.state_dir.clone(),
+            audit_dir: loaded.audit_dir.clone(),
+            clients: clients.map(|it| json!({ "name": it.id.as_str(), "role": it.role.as_str() })).collect(),
+            cameras: cameras.iter().map(|it| camera(it)).collect(),
+            http: cameras.first().map(|it| format!("http://{}", it.advertise)),
+        }
+    }
+
+    /// Adds the clients' passwords, in the order of the configuration.
+    pub(super) fn with_passwords<'a>(mut self, passwords: impl Iterator<Item = &'a str>) -> Self {
+        for (client, password) in self.clients.iter_mut().zip(passwords) {
+            if let Some(client) = client.as_object_mut() {
+                client.insert("password".into(), password.into());
+            }
+        }
+        self
+    }
+
+    /// Writes the file and renames it into place.
+    pub(super) fn write(&self, file: &Path, gateway: &Gateway, admin: &str) -> io::Result<()> {
+        let mut core = serde_json::Map::new();
+        if let Some(http) = &self.http {
+            core.insert("http".into(), http.as_str().into());
+        }
+        let ready = json!({
+            "core": core,
+            "admin": admin,
+            "config": self.config,
+            "state_dir": self.state_dir,
+            "audit": { "dir": self.audit_dir, "public_key": gateway.public_key_file() },
+            "clients": self.clients,
+            "cameras": self.cameras,
+        });
+        files::replace(file, format!("{ready:#}\n").as_bytes())
+    }
+}
+
+fn camera(camera: &Camera) -> Value {
+    json!({
+        "name": camera.id.as_str(),
+        "vendor": camera.vendor.name,
+        "restricted": camera.vendor.class.is_restricted(),
+        "xaddr": format!("http://{}/onvif/device_service", camera.advertise),
+        "upstream": format!("http://{}{}", camera.address, camera.device_path),
+    })
+}

@@ -1,0 +1,525 @@
+//! The pipeline of one request: the table of `src/ARCHITECTURE.md`, top to bottom.
+
+use std::{rc::Rc, sync::Arc};
+
+use ::http::{Method, StatusCode, header};
+use tracing::Instrument;
+
+use super::{
+    http::{Reply, Request, Service},
+    trouble::{Trouble, status},
+    virtual_camera::{House, VirtualCamera},
+};
+use crate::{
+    audit::Deviation,
+    auth::{
+        AuthError, Caller, Identified, Shown,
+        wsse::{WssePassword, WsseToken},
+    },
+    command::{Command, HttpTransfer, Operation},
+    facade::{Facade, Own, resolve},
+    gate::{Disposal, Ended, Pass, Refusal, Rejected},
+    hatch::{self, AskKind, CoreAddresses, verify_request},
+    ids::RequestId,
+    onvif::with_movement_timeout,
+    schema::{AccessClass, Deviations, Document, OperationId, Traits},
+    soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken},
+};
+
+/// What a SOAP reply calls itself.
+const SOAP_TYPE: &str = "application/soap+xml; charset=utf-8";
+/// The WS-Addressing action of faults (WS-Addressing SOAP Binding §6).
+const FAULT_ACTION: &str = "http://www.w3.org/2005/08/addressing/soap/fault";
+
+impl Service for VirtualCamera {
+    async fn answer(self: Rc<Self>, request: Request) -> Reply {
+        let id = self.house.request_id();
+        let span =
+            tracing::info_span!("request", request = %id, camera = %self.camera.id, source = %request.source);
+        async {
+            let path = request.path();
+            let token = Facade::snapshot_token(path).map(str::to_owned);
+            match (&request.method, token, self.facade.service_at(path).is_some()) {
+                (&Method::POST, None, true) => self.soap(id, request).await,
+                (&Method::GET, Some(token), _) => self.snapshot(id, request, &token).await,
+                (_, Some(_), _) | (_, None, true) => {
+                    Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "POST to services, GET for pictures\n")
+                }
+                (_, None, false) => Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n"),
+            }
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// A command on its way: everything the task that owns the pass needs.
+struct Work {
+    command: Command,
+    identified: Identified,
+    headers: ReplyHeaders,
+    kind: Kind,
+}
+
+enum Kind {
+    Soap {
+        operation: OperationId,
+        document: Document,
+    },
+    /// Nobody declared it: the gate will say no.
+    Unknown,
+    Picture {
+        endpoint: hatch::Endpoint,
+    },
+}
+
+/// What the reply's header relates to.
+#[derive(Clone, Default)]
+struct ReplyHeaders {
+    addressed: bool,
+    message_id: Option<String>,
+}
+
+/// An answer on its way out.
+enum Answer {
+    Document(Document, Deviations, &'static str),
+    Picture(bytes::Bytes),
+}
+
+impl VirtualCamera {
+    async fn soap(self: &Rc<Self>, id: RequestId, request: Request) -> Reply {
+        if let Some(reply) = wrong_content_type(&request) {
+            return reply;
+        }
+        // Bytes → envelope.
+        let envelope = match soap::decode_request(&self.house.tables, &request.body) {
+            Ok(envelope) => envelope,
+            Err(error) => return self.not_understood(id, &request, error).await,
+        };
+        let Envelope { security, addressing, body, .. } = envelope;
+        // Credentials → caller.
+        let identified = match self.identify(&request, security.as_ref()) {
+            Ok(identified) => identified,
+            Err(error) => {
+                let operation = self.operation_of(&body);
+                return self.not_recognised(id, &request, &operation, security.is_some(), &error).await;
+            }
+        };
+        let headers = ReplyHeaders {
+            addressed: addressing.action.is_some() || addressing.message_id.is_some(),
+            message_id: addressing.message_id,
+        };
+        // Document → command.
+        let camera = &self.camera.id;
+        let service = self.facade.service_at(request.path());
+        let (command, kind) = match body {
+            Body::Operation { candidates, document } => {
+                let catalogue = &self.house.catalogue;
+                let command = match catalogue.command(id, camera, &candidates, service, &document) {
+                    Ok(command) => command,
+                    Err(error) => {
+                        let error = DecodeError {
+                            fault: Trouble::from(error).fault(),
+                            security,
+                            operation: Some(self.house.tables.qualified(document.root().name())),
+                        };
+                        return self.not_understood(id, &request, error).await;
+                    }
+                };
+                match command.operation {
+                    Operation::Onvif { id: operation, .. } => (command, Kind::Soap { operation, document }),
+                    _ => (command, Kind::Unknown),
+                }
+            }
+            Body::Unknown(name) => (self.house.catalogue.unknown(id, camera, &name), Kind::Unknown),
+        };
+        self.run(Work { command, identified, headers, kind }).await
+    }
+
+    /// The pass and the exchange live in a task of their own, which outlives a client that hangs up; a panic
+    /// ends that task and nothing else.
+    async fn run(self: &Rc<Self>, work: Work) -> Reply {
+        let headers = work.headers.clone();
+        let picture = matches!(work.kind, Kind::Picture { .. });
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return self.fault_reply(&Trouble::Busy.fault(), &headers, picture);
+        };
+        let camera = Rc::clone(self);
+        let task = async move {
+            let reply = camera.execute(work).await;
+            drop(place);
+            reply
+        };
+        match tokio::task::spawn_local(task.in_current_span()).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::error!(%error, "an exchange was given up");
+                self.fault_reply(&Trouble::Lost.fault(), &headers, picture)
+            }
+        }
+    }
+
+    async fn execute(&self, work: Work) -> Reply {
+        let Work { command, identified, headers, kind } = work;
+        let picture = matches!(kind, Kind::Picture { .. });
+        let idempotent = matches!(
+            command.class,
+            AccessClass::PreAuth
+                | AccessClass::ReadSystem
+                | AccessClass::ReadSystemSensitive
+                | AccessClass::ReadSystemSecret
+                | AccessClass::ReadMedia
+        ) && !command.traits.contains(crate::schema::Trait::Session);
+        let nonce = identified.nonce.map(|it| it.to_string());
+        // Command → pass, permitted and durably recorded.
+        let mut pass = match self.house.gate.decide(command, &identified.caller, nonce).await {
+            Ok(pass) => pass,
+            Err(refusal) => return self.refused(refusal, &headers, picture),
+        };
+        let outcome = match kind {
+            Kind::Soap { operation, document } => {
+                self.carry_out(&mut pass, operation, document, &identified.caller, idempotent).await
+            }
+            Kind::Picture { endpoint } => self.picture(&mut pass, endpoint).await,
+            // A policy that permits what nobody declared permits nothing that could be sent.
+            Kind::Unknown => Err(Trouble::NoEndpoint),
+        };
+        let (reply, ended) = self.reply(outcome, &headers, picture);
+        pass.finish(ended);
+        reply
+    }
+
+    /// Pass → answer: the facade's own, or the camera's, verified and rewritten.
+    async fn carry_out(
+        &self,
+        pass: &mut Pass,
+        operation: OperationId,
+        document: Document,
+        caller: &Caller,
+        idempotent: bool,
+    ) -> Result<Answer, Trouble> {
+        let tables = &self.house.tables;
+        if self.needs_introduction(operation) {
+            self.introduce().await?;
+        }
+        let offers = |service: &str| self.offers(service);
+        let own = self.facade.own_answer(operation, &document, self.house.clock.now(), &offers)?;
+        match own {
+            Some(Own::Document(answer)) => {
+                return Ok(Answer::Document(answer, Deviations::default(), "the gateway"));
+            }
+            Some(Own::Fault(fault)) => return Err(Trouble::Own(fault)),
+            None => {}
+        }
+        let core = CoreAddresses::new(caller.source().map(|source| source.ip()), &self.camera);
+        verify_request(tables, &document, &core)?;
+        let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
+        let asked = with_movement_timeout(tables, document)?;
+        let kept = asked.clone();
+        let kind = AskKind::Soap { operation, document: asked, endpoint };
+        let reply = self.ask(pass, kind, idempotent).await?;
+        let (answer, deviations) = self.verified(operation, reply)?;
+        let answer = self.rewritten(operation, &kept, answer)?;
+        hatch::assert_clean(tables, &answer, &self.rules.borrow())?;
+        Ok(Answer::Document(answer, deviations, "the camera"))
+    }
+
+    fn rewritten(
+        &self,
+        operation: OperationId,
+        request: &Document,
+        answer: Document,
+    ) -> Result<Document, Trouble> {
+        let mut locators = self.house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(self.facade.rewrite_answer(operation, request, &answer, &mut **locators)?)
+    }
+
+    async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
+        match self.ask(pass, AskKind::Picture { endpoint }, true).await? {
+            hatch::Reply::Picture(bytes) => Ok(Answer::Picture(bytes)),
+            hatch::Reply::Document(..) | hatch::Reply::Fault(_) => Err(Trouble::NoEndpoint),
+        }
+    }
+
+    async fn snapshot(self: &Rc<Self>, id: RequestId, request: Request, token: &str) -> Reply {
+        let operation = Operation::Http(HttpTransfer::Snapshot);
+        let identified = match self.identify(&request, None) {
+            Ok(identified) => identified,
+            Err(error) => {
+                return self.not_recognised(id, &request, &operation.name(), false, &error).await;
+            }
+        };
+        let found = {
+            let house = &*self.house;
+            let locators = house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            resolve(&**locators, self.facade.shared().key(), &self.camera.id, token)
+        };
+        let locator = match found {
+            Ok(Some(locator)) if locator.kind == crate::facade::LocatorKind::Snapshot => locator,
+            Ok(_) => {
+                let reason = "the locator is forged, another camera's, or unknown".to_owned();
+                self.reject(id, &request, &operation.name(), None, "404", reason).await;
+                return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
+            }
+            Err(error) => {
+                tracing::error!(%error, "a locator could not be read");
+                return Reply::plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the gateway could not look this up\n",
+                );
+            }
+        };
+        let command = Command {
+            request: id,
+            camera: Some(self.camera.id.clone()),
+            operation,
+            class: AccessClass::ReadMedia,
+            traits: Traits::NONE,
+            destinations: Vec::new(),
+            arguments: serde_json::json!({ "profile": locator.profile }),
+        };
+        let kind = Kind::Picture { endpoint: locator.endpoint };
+        self.run(Work { command, identified, headers: ReplyHeaders::default(), kind }).await
+    }
+
+    fn identify(&self, request: &Request, token: Option<&UsernameToken>) -> Result<Identified, AuthError> {
+        let shown = Shown {
+            source: request.source,
+            tls: false,
+            method: request.method.as_str(),
+            target: &request.target,
+            authorization: request.header(header::AUTHORIZATION),
+            token: token.map(|it| WsseToken {
+                username: &it.username,
+                nonce: &it.nonce,
+                created: &it.created,
+                password: match it.password {
+                    Password::Digest(digest) => WssePassword::Digest(digest),
+                    Password::Text(_) => WssePassword::Text,
+                    Password::Missing => WssePassword::Missing,
+                },
+            }),
+            camera: Some(&self.camera.id),
+        };
+        self.house.authenticator.identify(&shown, &*self.house.clock)
+    }
+
+    fn operation_of(&self, body: &Body) -> Arc<str> {
+        match body {
+            Body::Operation { candidates, .. } => {
+                candidates.first().map_or_else(|| "unknown".into(), |id| self.house.catalogue.name(*id))
+            }
+            Body::Unknown(name) => name.as_str().into(),
+        }
+    }
+
+    /// What depends on knowing the camera's services: their list, and the endpoint of one.
+    fn needs_introduction(&self, operation: OperationId) -> bool {
+        let Some(row) = self.house.tables.operation(operation) else { return false };
+        match (&*row.service, &*row.name) {
+            ("device", "GetServices" | "GetCapabilities" | "GetScopes") => true,
+            ("device", _) => false,
+            _ => self.facade.endpoint(operation).is_none(),
+        }
+    }
+
+    /// Whether any rule lets any client use an operation of a service that is not open to all.
+    fn offers(&self, service: &str) -> bool {
+        let House { tables, catalogue, gate, callers, .. } = &*self.house;
+        let mut rows = tables.operations().filter(|(_, row)| {
+            let same = &*row.service == service || (service == "events" && row.service.starts_with("events"));
+            same && row.class.is_some_and(|class| class != AccessClass::PreAuth)
+        });
+        rows.any(|(id, row)| {
+            let command = Command {
+                request: RequestId::from_bits(0),
+                camera: Some(self.camera.id.clone()),
+                operation: Operation::Onvif { id, name: catalogue.name(id) },
+                class: row.class.unwrap_or(AccessClass::NotForClients),
+                traits: row.traits,
+                destinations: Vec::new(),
+                arguments: serde_json::Value::Null,
+            };
+            callers.iter().any(|caller| gate.would_permit(&command, caller))
+        })
+    }
+
+    /// A request that is no command: recorded, and answered with the fault.
+    async fn not_understood(&self, id: RequestId, request: &Request, error: DecodeError) -> Reply {
+        let DecodeError { fault, security, operation } = error;
+        let claimed = security.as_ref().map(|it| it.username.as_str());
+        let operation = operation.unwrap_or_else(|| "not understood".to_owned());
+        self.reject(id, request, &operation, claimed, &fault.codes(), fault.reason.clone()).await;
+        self.fault_reply(&fault, &ReplyHeaders::default(), false)
+    }
+
+    /// Credentials that do not hold: recorded with the cause; outward one text for all.
+    async fn not_recognised(
+        &self,
+        id: RequestId,
+        request: &Request,
+        operation: &str,
+        by_token: bool,
+        error: &AuthError,
+    ) -> Reply {
+        let fault = Fault::not_authorized(error.outward());
+        let reason = error.to_string();
+        self.reject(id, request, operation, error.claimed.as_deref(), &fault.codes(), reason).await;
+        // Core §5.9.1: a refused HTTP digest is a 401 with challenges, a refused UsernameToken a 400.
+        if by_token && request.header(header::AUTHORIZATION).is_none() {
+            return self.fault_reply(&fault, &ReplyHeaders::default(), false);
+        }
+        self.challenge(&fault, error.stale())
+    }
+
+    async fn reject(
+        &self,
+        request_id: RequestId,
+        request: &Request,
+        operation: &str,
+        claimed: Option<&str>,
+        fault: &str,
+        reason: String,
+    ) {
+        tracing::info!(operation, fault, %reason, "rejected");
+        let rejected = Rejected {
+            request: request_id,
+            source: request.source,
+            claimed,
+            camera: &self.camera.id,
+            operation,
+            fault,
+            reason,
+        };
+        if let Err(error) = self.house.gate.reject(rejected).await {
+            tracing::error!(%error, "a rejection could not be recorded");
+        }
+    }
+
+    fn refused(&self, refusal: Refusal, headers: &ReplyHeaders, picture: bool) -> Reply {
+        let unauthenticated = refusal == Refusal::Unauthenticated;
+        let fault = Trouble::Refused(refusal).fault();
+        if unauthenticated {
+            self.challenge(&fault, false)
+        } else {
+            self.fault_reply(&fault, headers, picture)
+        }
+    }
+
+    /// 401 with the challenges, and the fault for those who read bodies.
+    fn challenge(&self, fault: &Fault, stale: bool) -> Reply {
+        let house = &*self.house;
+        let mut reply = self.fault_reply(fault, &ReplyHeaders::default(), false);
+        match house.authenticator.challenges(stale, &*house.clock, &*house.entropy) {
+            Ok(challenges) => {
+                reply.status = StatusCode::UNAUTHORIZED;
+                reply.challenges = challenges;
+                reply
+            }
+            Err(error) => {
+                tracing::error!(%error, "no challenge could be made");
+                Reply::plain(StatusCode::SERVICE_UNAVAILABLE, "the gateway has no random numbers\n")
+            }
+        }
+    }
+
+    /// Answer → bytes, and the outcome that goes on record.
+    fn reply(
+        &self,
+        outcome: Result<Answer, Trouble>,
+        headers: &ReplyHeaders,
+        picture: bool,
+    ) -> (Reply, Ended) {
+        match outcome {
+            Ok(Answer::Document(document, deviations, answered_by)) => {
+                let operation = self.answer_action(&document, headers);
+                let body = soap::encode(&self.house.tables, &document, &operation);
+                let ended = Ended {
+                    disposal: Disposal::Answered,
+                    status: Some(200),
+                    fault: None,
+                    deviations: recorded(&deviations),
+                    bytes: body.len() as u64,
+                    note: Some(format!("answered by {answered_by}")),
+                };
+                (Reply::content(SOAP_TYPE, body), ended)
+            }
+            Ok(Answer::Picture(picture)) => {
+                let ended = Ended {
+                    disposal: Disposal::Answered,
+                    status: Some(200),
+                    fault: None,
+                    deviations: Vec::new(),
+                    bytes: picture.len() as u64,
+                    note: None,
+                };
+                (Reply::content("image/jpeg", picture), ended)
+            }
+            Err(trouble) => {
+                tracing::info!(%trouble, "not answered as asked");
+                let reply = self.fault_reply(&trouble.fault(), headers, picture);
+                (reply, trouble.ended())
+            }
+        }
+    }
+
+    fn answer_action(&self, document: &Document, headers: &ReplyHeaders) -> Headers {
+        if !headers.addressed {
+            return Headers::default();
+        }
+        let root = document.root().node();
+        let row = self.house.tables.operations().find(|(_, row)| row.output == Some(root));
+        Headers {
+            action: row.map(|(_, row)| row.action_out.to_string()),
+            relates_to: headers.message_id.clone(),
+            ..Headers::default()
+        }
+    }
+
+    fn fault_reply(&self, fault: &Fault, headers: &ReplyHeaders, picture: bool) -> Reply {
+        let status = StatusCode::from_u16(status(fault)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if picture {
+            let status = if status == StatusCode::BAD_REQUEST {
+                StatusCode::FORBIDDEN
+            } else {
+                StatusCode::BAD_GATEWAY
+            };
+            return Reply::plain(status, "the picture could not be had; the gateway's log says why\n");
+        }
+        let headers = Headers {
+            action: headers.addressed.then(|| FAULT_ACTION.to_owned()),
+            relates_to: headers.message_id.clone(),
+            ..Headers::default()
+        };
+        Reply { status, ..Reply::content(SOAP_TYPE, soap::encode_fault(fault, &headers)) }
+    }
+}
+
+/// Deviations as records have them.
+pub(super) fn recorded(deviations: &Deviations) -> Vec<Deviation> {
+    let named = deviations.iter().map(|it| Deviation {
+        kind: it.kind.as_str().to_owned(),
+        name: it.name.clone(),
+        count: u64::from(it.count),
+    });
+    let unnamed =
+        Deviation { kind: "more".into(), name: String::new(), count: u64::from(deviations.unnamed()) };
+    named.chain((deviations.unnamed() > 0).then_some(unnamed)).collect()
+}
+
+/// Answers a body that is no SOAP 1.2 message by its content type (Core §5.8.2.4).
+fn wrong_content_type(request: &Request) -> Option<Reply> {
+    let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        // Some clients send SOAP 1.2 as text/xml or without a type; the envelope decides.
+        "application/soap+xml" | "text/xml" | "application/xml" | "" => None,
+        "multipart/related" => {
+            let fault = Fault::action_not_supported("MTOM is not taken; files travel by HTTP upload");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let body = soap::encode_fault(&fault, &Headers::default());
+            Some(Reply { status, ..Reply::content(SOAP_TYPE, body) })
+        }
+        _ => Some(Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n")),
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes wrong on a command's way, and the one place that decides what the peer is told.
+//!
+//! Outward goes a stable code and a sentence of ours; the cause goes to the record.
+
+use crate::{
+    camera::CameraError,
+    facade::{AskError, LocatorError, RewriteRefusal},
+    gate::{Disposal, Ended, Refusal},
+    hatch::{NoCamera, VerifyError},
+    onvif::CommandError,
+    schema::{BuildError, RewriteError},
+    soap::{Fault, FaultCode, Subcode},
+};
+
+/// Why a command was not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The gate gave no pass.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The request names too much.
+    #[error("{0}")]
+    Command(#[from] CommandError),
+    /// An address that may not cross.
+    #[error("{0}")]
+    Verify(#[from] VerifyError),
+    /// An address that cannot be rewritten.
+    #[error("{0}")]
+    Rewrite(#[from] RewriteRefusal),
+    /// The camera could not be asked.
+    #[error("{0}")]
+    Camera(#[from] CameraError),
+    /// The camera answered with a fault, cleaned.
+    #[error("the camera answered {0}")]
+    Fault(Fault),
+    /// The facade answered with a fault of its own.
+    #[error("{0}")]
+    Own(Fault),
+    /// The camera was not heard to offer the service.
+    #[error("the camera offers no such service")]
+    NoEndpoint,
+    /// The camera did not say what it is a moment ago and is not asked again yet.
+    #[error("the camera could not be asked for its services a moment ago")]
+    NotIntroduced,
+    /// Too many commands for this camera are under way.
+    #[error("too many commands for this camera are under way")]
+    Busy,
+    /// An answer of the gateway's own does not fit the interface tables.
+    #[error("an answer of the gateway's own does not fit: {0}")]
+    Build(#[from] BuildError),
+    /// A rewritten document does not fit.
+    #[error("a rewritten message does not fit: {0}")]
+    Edit(#[from] RewriteError),
+    /// A request of the gateway's own does not fit the interface tables.
+    #[error("{0}")]
+    Ask(#[from] AskError),
+    /// A locator could not be read.
+    #[error("{0}")]
+    Locator(#[from] LocatorError),
+    /// The pass was not for a camera.
+    #[error("{0}")]
+    Pass(#[from] NoCamera),
+    /// The task that held the pass ended without an answer.
+    #[error("the exchange was given up")]
+    Lost,
+}
+
+impl Trouble {
+    /// What the peer is told.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Refused(refusal) => refused(refusal),
+            Self::Command(CommandError::NoOperation) => Fault::unknown_action("no such operation"),
+            Self::Command(error @ CommandError::TooManyDestinations) => {
+                Fault::invalid_argument_value(error.to_string())
+            }
+            Self::Verify(error @ VerifyError::CoreAddress(_)) => {
+                Fault::invalid_argument_value(error.to_string())
+            }
+            Self::Rewrite(refusal) => refusal.fault(),
+            Self::Verify(_) => {
+                Fault::action_failed("the camera's answer was refused: it names addresses that may not cross")
+            }
+            Self::Camera(error) => Fault::action_failed(error.to_string()),
+            Self::Fault(fault) => of_camera(fault),
+            Self::Own(fault) => fault.clone(),
+            Self::NoEndpoint => Fault {
+                subcodes: vec![Subcode::ActionNotSupported, Subcode::NoSuchService],
+                ..Fault::action_not_supported("the camera offers no such service")
+            },
+            Self::NotIntroduced => Fault::action_failed(self.to_string()),
+            Self::Busy => Fault::action_failed("too many commands for this camera are under way; try again"),
+            Self::Build(_) | Self::Edit(_) | Self::Ask(_) | Self::Locator(_) | Self::Pass(_) | Self::Lost => {
+                Fault::action_failed("the gateway could not carry this out; its log says why")
+            }
+        }
+    }
+
+    /// The outcome record.
+    pub fn ended(&self) -> Ended {
+        let fault = self.fault();
+        let disposal = match self {
+            Self::Fault(_) | Self::Own(_) => Disposal::Answered,
+            _ => Disposal::Failed,
+        };
+        Ended {
+            disposal,
+            status: Some(status(&fault)),
+            fault: Some(fault.codes()),
+            deviations: Vec::new(),
+            bytes: 0,
+            note: Some(self.to_string()),
+        }
+    }
+}
+
+/// The HTTP status a fault travels with (SOAP 1.2 part 2 §7.5.2.2).
+pub fn status(fault: &Fault) -> u16 {
+    match fault.code {
+        FaultCode::Sender => 400,
+        FaultCode::Receiver
+        | FaultCode::VersionMismatch
+        | FaultCode::MustUnderstand
+        | FaultCode::DataEncodingUnknown => 500,
+    }
+}
+
+fn refused(refusal: &Refusal) -> Fault {
+    match refusal {
+        Refusal::Unauthenticated => Fault::not_authorized("Sender not authorized"),
+        Refusal::NotAuthorized => Fault::not_authorized("the client's role does not permit this operation"),
+        Refusal::Forbidden => {
+            Fault::operation_prohibited("an isolation rule of the gateway forbids this operation")
+        }
+        Refusal::NotSupported => Fault::action_not_supported("the operation is not supported"),
+        Refusal::Unrecordable(_) => {
+            Fault::action_failed("the gateway cannot record commands at the moment and so passes none")
+        }
+    }
+}
+
+/// A camera's fault, as the client may take it: that the camera refuses the *gateway* must not look as if the
+/// client's own password were wrong.
+fn of_camera(fault: &Fault) -> Fault {
+    if fault.subcodes.contains(&Subcode::NotAuthorized) {
+        return Fault::action_failed("the camera does not permit this to the gateway's user");
+    }
+    fault.clone()
+}
