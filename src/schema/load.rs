@@ -204,13 +204,50 @@ fn digest_of<'t>(files: impl Iterator<Item = &'t (&'t str, &'t str)>) -> [u8; 32
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::{AccessClass, AddressEffect, Trait};
+
+    fn operation(name: &str) -> (Arc<Tables>, crate::schema::Operation) {
+        let tables = Tables::embedded().unwrap();
+        let found = tables.operation(tables.operation_by_name(name).unwrap()).unwrap().clone();
+        (tables, found)
+    }
 
     #[test]
-    fn the_embedded_files_hold_every_operation() {
-        let tables = Tables::embedded().unwrap();
+    fn the_embedded_files_hold_every_operation_with_its_class() {
+        let (tables, set_ntp) = operation("tds:SetNTP");
         assert_eq!(tables.operations().count(), 652);
-        let set_ntp = tables.operation(tables.operation_by_name("tds:SetNTP").unwrap()).unwrap();
+        let without: Vec<_> = tables.operations_without_class().map(|(_, it)| &it.name).collect();
+        assert!(without.is_empty(), "{without:?}");
         assert_eq!(&*set_ntp.soap_action, "http://www.onvif.org/ver10/device/wsdl/SetNTP");
-        assert_eq!(tables.path(set_ntp.input), "tds:SetNTP");
+        assert_eq!(set_ntp.class, Some(AccessClass::WriteSystem));
+        assert!(set_ntp.traits_by_document.contains(Trait::Egress));
+        let mut destinations = Vec::new();
+        tables.walk(set_ntp.input, &mut |id, node| {
+            if node.effect == AddressEffect::Destination {
+                destinations.push(tables.path(id));
+            }
+        });
+        destinations.sort();
+        assert_eq!(
+            destinations,
+            ["DNSname", "IPv4Address", "IPv6Address"].map(|it| format!("tds:SetNTP/tds:NTPManual/tt:{it}"))
+        );
+    }
+
+    #[test]
+    fn every_address_has_an_effect_of_its_own() {
+        let tables = Tables::embedded().unwrap();
+        let paths: Vec<_> = tables.addresses_without_effect().iter().map(|id| tables.path(*id)).collect();
+        assert!(paths.is_empty(), "give these an `effect` line: {paths:#?}");
+    }
+
+    #[test]
+    fn passwords_are_secret_and_mask_the_trait() {
+        let (tables, create_users) = operation("tds:CreateUsers");
+        let mut secret = Vec::new();
+        tables.walk(create_users.input, &mut |id, node| secret.extend(node.secret.then(|| tables.path(id))));
+        assert_eq!(secret, ["tds:CreateUsers/tds:User/tt:Password"]);
+        assert!(create_users.traits.contains(Trait::Users));
+        assert!(create_users.traits_by_document.contains(Trait::SecretRequest));
     }
 }

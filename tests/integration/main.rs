@@ -1,1 +1,2 @@
 //! Integration.
+mod interface;
