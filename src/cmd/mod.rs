@@ -9,6 +9,7 @@ mod locators;
 mod policy;
 mod ready;
 mod run;
+pub mod schema;
 
 use std::{error::Error, io, path::Path, process::ExitCode};
 
