@@ -183,3 +183,55 @@ fn utc_of(answer: &Document) -> Option<jiff::Timestamp> {
 
 /// Characters of an element's name that an error repeats.
 const NAME_CHARS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode, header};
+
+    use super::*;
+
+    const TIME: &str = r#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><d:GetSystemDateAndTimeResponse xmlns:d="http://www.onvif.org/ver10/device/wsdl" xmlns:t="http://www.onvif.org/ver10/schema"><d:SystemDateAndTime><t:DateTimeType>Manual</t:DateTimeType><t:DaylightSavings>false</t:DaylightSavings><t:UTCDateTime><t:Time><t:Hour>9</t:Hour><t:Minute>30</t:Minute><t:Second>5</t:Second></t:Time><t:Date><t:Year>2026</t:Year><t:Month>1</t:Month><t:Day>2</t:Day></t:Date></t:UTCDateTime></d:SystemDateAndTime></d:GetSystemDateAndTimeResponse></s:Body></s:Envelope>"#;
+    const DENIED: &str = r#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:ter="http://www.onvif.org/ver10/error"><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:NotAuthorized</s:Value></s:Subcode></s:Code><s:Reason><s:Text xml:lang="en">no</s:Text></s:Reason></s:Fault></s:Body></s:Envelope>"#;
+
+    fn answer(status: u16, kind: &'static str, body: &str) -> HttpAnswer {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        HttpAnswer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Bytes::from(body.to_owned()),
+        }
+    }
+
+    #[test]
+    fn answers_are_judged_by_status_look_and_content() {
+        let tables = Tables::embedded().unwrap();
+        let clock = tables.operation_by_name("tds:GetSystemDateAndTime").unwrap();
+        let other = tables.operation_by_name("tds:GetHostname").unwrap();
+        let soap = "application/soap+xml";
+        for (id, status, kind, body, expected) in [
+            (clock, 302, "text/html", "", Failure::Redirected),
+            (clock, 200, soap, "", Failure::Empty),
+            (clock, 200, "text/html", "<html></html>", Failure::NotSoap(200)),
+            (clock, 503, "text/html", "<html></html>", Failure::BadStatus(503)),
+            (clock, 500, soap, TIME, Failure::BadStatus(500)),
+            (clock, 200, soap, "<s:Envelope>", Failure::Malformed("it is not XML the gateway reads".into())),
+        ] {
+            let judged = judge_soap(&tables, id, &answer(status, kind, body));
+            assert_eq!(judged.err(), Some(expected), "{status} {kind} {body}");
+        }
+        let judged = judge_soap(&tables, other, &answer(200, soap, TIME));
+        assert!(
+            matches!(judged.err(), Some(Failure::WrongAnswer(name)) if name.contains("GetSystemDateAndTime"))
+        );
+        let denied = judge_soap(&tables, clock, &answer(400, soap, DENIED));
+        assert!(
+            matches!(denied, Ok(Judged::NotAuthorized(Reply::Fault(fault))) if fault.codes().contains("NotAuthorized"))
+        );
+        let Ok(Judged::Done(Reply::Document(document, _))) =
+            judge_soap(&tables, clock, &answer(200, soap, TIME))
+        else {
+            panic!("a good answer is taken")
+        };
+        assert_eq!(utc_of(&document), Some("2026-01-02T09:30:05Z".parse().unwrap()));
+    }
+}

@@ -40,7 +40,7 @@ pub(super) struct Link {
     pub(super) used: Duration,
     sender: SendRequest<Full<Bytes>>,
     /// None once it ended.
-    driver: Option<Pin<Box<http1::Connection<TokioIo<Wire>, Full<Bytes>>>>>,
+    driver: Option<Driver>,
     traffic: Arc<Traffic>,
 }
 
