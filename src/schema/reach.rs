@@ -44,10 +44,10 @@ impl Reach {
     }
 
     fn element(&mut self, all: &Declarations, name: NameId) {
-        if self.elements.insert(name) {
-            if let Some(element) = all.elements.get(&name) {
-                self.type_ref(all, element.of);
-            }
+        if self.elements.insert(name)
+            && let Some(element) = all.elements.get(&name)
+        {
+            self.type_ref(all, element.of);
         }
     }
 
@@ -55,10 +55,10 @@ impl Reach {
         match of {
             TypeRef::Any | TypeRef::Builtin(_) => {}
             TypeRef::Named(name) => {
-                if self.types.insert(name) {
-                    if let Some(of) = all.types.get(&name) {
-                        self.type_ref(all, *of);
-                    }
+                if self.types.insert(name)
+                    && let Some(of) = all.types.get(&name)
+                {
+                    self.type_ref(all, *of);
                 }
             }
             TypeRef::Simple(index) => {

@@ -1,12 +1,23 @@
 //! Our interface files against the official ones, node by node.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test that unwraps wrongly fails, as it should; the load time is shown, never judged"
+)]
 
 use std::{path::PathBuf, time::Instant};
 
-use cordon::schema::{Content, NodeId, Particle, ParticleId, Tables, TypeId, Variety};
+use cordon::schema::{AddressEffect, Content, NodeId, Particle, ParticleId, Tables, TypeId, Variety};
+
+/// Where the official files are, if anywhere.
+fn shared() -> PathBuf {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    std::env::var_os("CORDON_SHARED").map_or_else(beside, PathBuf::from)
+}
 
 fn official() -> Option<Tables> {
-    let shared = std::env::var_os("CORDON_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared = shared();
     let onvif = shared.join("onvif");
     if !onvif.is_dir() {
         println!("SKIPPED: no official files in {}; set CORDON_SHARED", onvif.display());
@@ -87,4 +98,76 @@ fn particle(tables: &Tables, id: ParticleId) -> String {
         Particle::Sequence(occurs, held) => format!("{occurs:?} ({})", inner(held)),
         Particle::Choice(occurs, held) => format!("{occurs:?} one of ({})", inner(held)),
     }
+}
+
+/// The effects the field list names; `client_redirect` is told apart by field and only has to be some effect.
+fn expected(effect: &str) -> Option<&'static [AddressEffect]> {
+    use AddressEffect as E;
+    Some(match effect {
+        "egress_creating" => &[E::Destination, E::Selector],
+        "egress_possible" => &[E::PossibleDestination],
+        "egress_target_disclosed" => &[E::StoredDestination],
+        "listener_creating" => &[E::Listener],
+        "access_filter" => &[E::AccessFilter],
+        "selector_of_existing_egress" => &[E::Selector],
+        "identifier_only" | "(not expected in request)" => &[E::Identifier],
+        "info_leak" => &[E::Own],
+        "client_redirect" => &[
+            E::Service,
+            E::Stream,
+            E::Snapshot,
+            E::Upload,
+            E::Download,
+            E::Subscription,
+            E::Multicast,
+            E::Reference,
+        ],
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_listed_address_field_has_its_effect() {
+    let fields = shared().join("onvif/uri-fields.tsv");
+    let Ok(text) = std::fs::read_to_string(&fields) else {
+        println!("SKIPPED: no {}; set CORDON_SHARED", fields.display());
+        return;
+    };
+    let tables = Tables::embedded().unwrap();
+    let mut checked = 0;
+    for line in text.lines().skip(1) {
+        let [service, _, operation, direction, path, _, family, effect, ..] =
+            *line.split('\t').collect::<Vec<_>>()
+        else {
+            panic!("short line: {line}");
+        };
+        // Rows written by hand are prose; those of other protocols have no node.
+        if family == "hand" || ["ws-discovery", "rtsp", "http", "*"].contains(&service) {
+            continue;
+        }
+        let mut named =
+            tables.operations().filter(|(_, it)| *it.service == *service && *it.name == *operation);
+        let found = named.find_map(|(_, it)| {
+            let root = if direction == "request" { Some(it.input) } else { it.output };
+            node_at(&tables, root?, path)
+        });
+        let id = found.unwrap_or_else(|| panic!("no node: {line}"));
+        let node = tables.node(id).unwrap();
+        if matches!(node.content, Content::Simple(_)) {
+            assert!(expected(effect).unwrap().contains(&node.effect), "{:?}: {line}", node.effect);
+            checked += 1;
+        }
+    }
+    println!("{checked} fields checked");
+    assert!(checked > 700, "only {checked} fields");
+}
+
+fn node_at(tables: &Tables, root: NodeId, path: &str) -> Option<NodeId> {
+    let mut at = root;
+    for step in path.split('/').skip(1) {
+        let name = step.trim_start_matches('@');
+        let mut below = tables.attributes(at).chain(tables.children(at));
+        at = below.find(|(_, node)| tables.qualified(node.name) == name)?.0;
+    }
+    Some(at)
 }
