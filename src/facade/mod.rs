@@ -13,7 +13,7 @@ pub use asks::{
 };
 pub use identity::{FacadeKey, Identity};
 pub use locators::{Locator, LocatorError, LocatorKind, LocatorSink, resolve};
-pub use own::Own;
+pub use own::{Asker, Own};
 pub use rewrite::RewriteRefusal;
 pub use services::{DEVICE, ServiceFacts, ServiceNames, learn_services};
 pub use virtual_camera::{Facade, FacadeShared, Heard};

@@ -20,6 +20,15 @@ pub enum Own {
     Fault(Fault),
 }
 
+/// The client that asks, as it knows itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// Its user name.
+    pub name: &'a str,
+    /// Its ONVIF user level.
+    pub level: &'a str,
+}
+
 impl Facade {
     /// Answers what must not depend on the camera: time, identity, addresses, network, services. None for
     /// everything that is the camera's to answer.
@@ -30,6 +39,7 @@ impl Facade {
         &self,
         operation: OperationId,
         request: &Document,
+        asker: Option<Asker<'_>>,
         now: Timestamp,
         offers: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Own>, BuildError> {
@@ -47,7 +57,8 @@ impl Facade {
             ("device", "GetRemoteDiscoveryMode") => {
                 build(&|to| leaf(to, "RemoteDiscoveryMode", "NonDiscoverable"))
             }
-            ("device", "GetDPAddresses") => build(&|_| Ok(())),
+            ("device", "GetDPAddresses" | "GetRemoteUser") => build(&|_| Ok(())),
+            ("device", "GetUsers") => build(&|to| users(to, asker)),
             ("device", "GetNetworkInterfaces") => build(&|to| self.interfaces(to)),
             ("device", "GetNetworkProtocols") => build(&|to| self.protocols(to)),
             ("device", "GetNetworkDefaultGateway") => build(&|to| empty(to, "NetworkGateway")),
@@ -291,6 +302,17 @@ fn not_heard_yet() -> Own {
 }
 
 /// `DateTimeType=NTP` keeps clients from setting the clock (Home Assistant does if it reads `Manual`).
+/// The camera's users are the camera's: a client is shown the one user it is. Users are managed in the
+/// gateway's configuration.
+fn users(to: &mut Builder<'_>, asker: Option<Asker<'_>>) -> Result<(), BuildError> {
+    let Some(asker) = asker else { return Ok(()) };
+    to.open("User")?;
+    to.leaf("Username", asker.name)?;
+    to.leaf("UserLevel", asker.level)?;
+    to.close()?;
+    Ok(())
+}
+
 fn time(to: &mut Builder<'_>, now: Timestamp) -> Result<(), BuildError> {
     to.open("SystemDateAndTime")?;
     to.leaf("DateTimeType", "NTP")?;

@@ -89,6 +89,12 @@ impl Facade {
         }
     }
 
+    /// Secret for what it tells, not a credential: the text of a log, a policy file, a card's data. Whether
+    /// the client may read it was decided by policy.
+    fn is_content(&self, node: &Node) -> bool {
+        matches!(self.shared.tables.local(node.name), "String" | "Data" | "Binary" | "Value")
+    }
+
     fn edit(
         &self,
         value: &Value<'_>,
@@ -98,6 +104,10 @@ impl Facade {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
         let text = value.text.trim();
         Ok(match node.effect {
+            // A credential that a camera holds (storage, broker, wireless) is the camera side's.
+            AddressEffect::None | AddressEffect::Identifier if node.secret && !self.is_content(node) => {
+                Edit::Drop
+            }
             AddressEffect::None | AddressEffect::Identifier => Edit::Keep,
             _ if text.is_empty() => Edit::Keep,
             AddressEffect::Stream => {

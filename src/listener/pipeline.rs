@@ -17,7 +17,7 @@ use crate::{
         wsse::{WssePassword, WsseToken},
     },
     command::{Command, HttpTransfer, Operation},
-    facade::{Facade, Own, resolve},
+    facade::{Asker, Facade, Own, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, CoreAddresses, verify_request},
     ids::RequestId,
@@ -88,8 +88,14 @@ enum Answer {
 
 impl VirtualCamera {
     async fn soap(self: &Rc<Self>, id: RequestId, request: Request) -> Reply {
-        if let Some(reply) = wrong_content_type(&request) {
-            return reply;
+        if let Some(fault) = attachment(&request) {
+            let error = DecodeError { fault, security: None, operation: None };
+            return self.not_understood(id, &request, error).await;
+        }
+        if !is_soap(&request) {
+            let reason = "the content type is not SOAP's".to_owned();
+            self.reject(id, &request, "not understood", None, "415", reason).await;
+            return Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n");
         }
         // Bytes → envelope.
         let envelope = match soap::decode_request(&self.house.tables, &request.body) {
@@ -203,7 +209,8 @@ impl VirtualCamera {
             self.introduce().await?;
         }
         let offers = |service: &str| self.offers(service);
-        let own = self.facade.own_answer(operation, &document, self.house.clock.now(), &offers)?;
+        let asker = asker(caller);
+        let own = self.facade.own_answer(operation, &document, asker, self.house.clock.now(), &offers)?;
         match own {
             Some(Own::Document(answer)) => {
                 return Ok(Answer::Document(answer, Deviations::default(), "the gateway"));
@@ -495,6 +502,13 @@ impl VirtualCamera {
     }
 }
 
+fn asker(caller: &Caller) -> Option<Asker<'_>> {
+    match caller {
+        Caller::Client { id, role, .. } => Some(Asker { name: id.as_str(), level: role.as_str() }),
+        Caller::Anonymous { .. } | Caller::Gateway(_) => None,
+    }
+}
+
 /// Deviations as records have them.
 pub(super) fn recorded(deviations: &Deviations) -> Vec<Deviation> {
     let named = deviations.iter().map(|it| Deviation {
@@ -507,19 +521,20 @@ pub(super) fn recorded(deviations: &Deviations) -> Vec<Deviation> {
     named.chain((deviations.unnamed() > 0).then_some(unnamed)).collect()
 }
 
-/// Answers a body that is no SOAP 1.2 message by its content type (Core §5.8.2.4).
-fn wrong_content_type(request: &Request) -> Option<Reply> {
+/// The kind of a body, from its content type.
+fn content_type(request: &Request) -> String {
     let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        // Some clients send SOAP 1.2 as text/xml or without a type; the envelope decides.
-        "application/soap+xml" | "text/xml" | "application/xml" | "" => None,
-        "multipart/related" => {
-            let fault = Fault::action_not_supported("MTOM is not taken; files travel by HTTP upload");
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            let body = soap::encode_fault(&fault, &Headers::default());
-            Some(Reply { status, ..Reply::content(SOAP_TYPE, body) })
-        }
-        _ => Some(Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n")),
-    }
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The fault for a message with attachments.
+fn attachment(request: &Request) -> Option<Fault> {
+    let mtom = content_type(request) == "multipart/related";
+    mtom.then(|| Fault::action_not_supported("MTOM is not taken; files travel by HTTP upload"))
+}
+
+/// Whether a body may be SOAP (Core §5.8.2.4). Some clients send SOAP 1.2 as text/xml or without a type: the
+/// envelope decides.
+fn is_soap(request: &Request) -> bool {
+    matches!(content_type(request).as_str(), "application/soap+xml" | "text/xml" | "application/xml" | "")
 }
