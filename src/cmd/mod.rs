@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what commands say is what they are for")]
 
 mod audit;
+mod check;
 mod demo;
 mod files;
 pub mod gateway;
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::Args),
     /// Serve the cameras of a configuration.
     Run(run::Args),
+    /// Say whether a configuration can be served, or everything that is wrong with it.
+    Check(check::Args),
     /// Verify the audit log, or show it.
     Audit(audit::Args),
     /// Check policies, or explain what they decide.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Demo(args) => told(demo::run(&args)),
         Command::Run(args) => run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Policy(args) => judge(&args),
     }
