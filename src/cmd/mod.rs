@@ -47,6 +47,15 @@ enum Command {
     Audit(audit::Args),
     /// Check policies, or explain what they decide.
     Policy(policy::Arguments),
+    /// Make the interface tables anew from the official files.
+    #[command(subcommand)]
+    Schema(Schema),
+}
+
+#[derive(Debug, Subcommand)]
+enum Schema {
+    /// Write the WSDL and XSD files that the gateway carries, interface facts only.
+    Distil(schema::DistilArgs),
 }
 
 /// Runs the command line. Exit codes: 0 fine, 1 failed, 2 usage.
@@ -59,6 +68,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Policy(args) => judge(&args),
+        Command::Schema(Schema::Distil(args)) => {
+            told(schema::run(&args).map(|files| println!("{files} files written")))
+        }
     }
 }
 
