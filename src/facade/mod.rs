@@ -17,3 +17,6 @@ pub use own::{Asker, Own};
 pub use rewrite::RewriteRefusal;
 pub use services::{DEVICE, ServiceFacts, ServiceNames, learn_services};
 pub use virtual_camera::{Facade, FacadeShared, Heard};
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::{
     inventory::{Camera, Zone},
     schema::{
-        AddressEffect, Document, Edit, OperationId, Tables, Value,
+        AddressEffect, Document, Edit, Element, OperationId, Tables, Value,
         address::{Host, find_addresses, parse_ip_literal},
     },
     soap::Fault,
@@ -170,13 +170,25 @@ pub fn verify(
     Ok(Verified { document, dropped })
 }
 
-/// The last look before an answer leaves: no value of any kind names the camera's side.
+/// The last look before an answer leaves: no value of any kind names the camera's side, nor a namespace or a
+/// name of a topic, which the camera chooses freely.
 pub fn assert_clean(tables: &Tables, answer: &Document, rules: &AddressRules) -> Result<(), VerifyError> {
     let is_hit = |value: &Value<'_>| rules.hits(value.text, is_version(&name(tables, value)));
-    match answer.values().find(is_hit) {
-        Some(value) => Err(VerifyError::CameraAddress(name(tables, &value))),
-        None => Ok(()),
+    if let Some(value) = answer.values().find(is_hit) {
+        return Err(VerifyError::CameraAddress(name(tables, &value)));
     }
+    let spaces = answer.namespaces(tables);
+    if spaces.iter().any(|(_, uri)| rules.hits(uri, false)) {
+        return Err(VerifyError::CameraAddress("xmlns".to_owned()));
+    }
+    clean_names(answer.root(), rules)
+}
+
+fn clean_names(element: Element<'_>, rules: &AddressRules) -> Result<(), VerifyError> {
+    if rules.hits(element.local(), false) {
+        return Err(VerifyError::CameraAddress("a topic".to_owned()));
+    }
+    element.children().try_for_each(|child| clean_names(child, rules))
 }
 
 /// A camera's fault as a client may see it: codes as they are, and a plain reason if the

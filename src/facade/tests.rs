@@ -1,0 +1,310 @@
+//! The virtual camera against the embedded tables.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{locators::tests::Memory, *};
+use crate::{
+    hatch::{AddressRules, CoreAddresses, VerifyError, assert_clean, verify, verify_request},
+    ids::{CameraId, RequestId, SiteId, ZoneId},
+    inventory::{Camera, CameraAddress, Isolation, MacPolicy, VendorClass, VendorVerdict, Zone},
+    onvif::{Catalogue, with_movement_timeout},
+    schema::{Document, OperationId, Tables, Trait},
+};
+
+struct Bench {
+    tables: Arc<Tables>,
+    facade: Facade,
+    rules: AddressRules,
+    core: CoreAddresses,
+}
+
+fn bench() -> Bench {
+    let tables = Tables::embedded().unwrap();
+    let camera = Camera {
+        id: CameraId::new("gate").unwrap(),
+        address: CameraAddress { host: "10.20.0.5".parse().unwrap(), port: 80 },
+        device_path: "/onvif/device_service".into(),
+        zone: ZoneId::new("restricted").unwrap(),
+        site: SiteId::new("hq").unwrap(),
+        vendor: VendorVerdict { name: "maker".into(), class: VendorClass::Restricted, reasons: Vec::new() },
+        listen: "192.0.2.1:8001".parse().unwrap(),
+        advertise: "192.0.2.1:8001".into(),
+        advertise_rtsp: "192.0.2.1:8554".into(),
+        mac: MacPolicy::Virtual,
+        manufacturer: None,
+        model: None,
+    };
+    let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
+    let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes };
+    let rules = AddressRules::new(&camera, &zone);
+    let core = CoreAddresses::new(Some(IpAddr::from([192, 0, 2, 77])), &camera);
+    let shared = FacadeShared::new(Arc::clone(&tables), FacadeKey::new(&[3; 32]));
+    Bench { facade: Facade::new(&shared, &camera), tables, rules, core }
+}
+
+impl Bench {
+    fn id(&self, name: &str) -> OperationId {
+        self.tables.operation_by_name(name).unwrap_or_else(|| panic!("{name}"))
+    }
+
+    fn request(&self, name: &str, inside: &str) -> Document {
+        let row = self.tables.operation(self.id(name)).unwrap();
+        let local = self.tables.local(self.tables.node(row.input).unwrap().name);
+        Document::parse_request(&self.tables, &wrap(name, local, inside), row.input)
+            .unwrap_or_else(|why| panic!("{name}: {why}"))
+    }
+
+    fn answer(&self, name: &str, inside: &str) -> Document {
+        let root = self.tables.operation(self.id(name)).unwrap().output.unwrap();
+        let local = self.tables.local(self.tables.node(root).unwrap().name);
+        let (answer, deviations) =
+            Document::parse_answer(&self.tables, &wrap(name, local, inside), root).unwrap();
+        assert!(deviations.is_empty(), "{name}: {deviations:?}");
+        answer
+    }
+
+    fn xml(&self, document: &Document) -> String {
+        let mut out = String::new();
+        document.write(&self.tables, &mut out);
+        out
+    }
+
+    fn own(&self, name: &str, inside: &str) -> Own {
+        let now = "2026-11-23T22:00:05Z".parse().unwrap();
+        let request = self.request(name, inside);
+        self.facade.own_answer(self.id(name), &request, None, now, &|it| it != "ptz").unwrap().unwrap()
+    }
+
+    fn own_xml(&self, name: &str, inside: &str) -> String {
+        match self.own(name, inside) {
+            Own::Document(document) => {
+                assert_clean(&self.tables, &document, &self.rules).unwrap();
+                self.xml(&document)
+            }
+            Own::Fault(fault) => panic!("{name}: {fault:?}"),
+        }
+    }
+
+    fn rewritten(&self, name: &str, asked: &str, inside: &str) -> Result<String, RewriteRefusal> {
+        let verified = verify(&self.tables, self.id(name), self.answer(name, inside), &self.rules).unwrap();
+        let request = self.request(name, asked);
+        let mut memory = Memory::new();
+        let shown = self.facade.rewrite_answer(self.id(name), &request, &verified.document, &mut memory)?;
+        assert_clean(&self.tables, &shown, &self.rules).unwrap();
+        Ok(self.xml(&shown))
+    }
+
+    fn traits(&self, name: &str, inside: &str) -> (Vec<Trait>, Vec<String>) {
+        let catalogue = Catalogue::new(Arc::clone(&self.tables));
+        let document = self.request(name, inside);
+        let camera = CameraId::new("gate").unwrap();
+        let id = self.id(name);
+        let command =
+            catalogue.command(RequestId::from_bits(1), &camera, &[id], Some("device"), &document).unwrap();
+        let places =
+            command.destinations.iter().map(|it| format!("{}:{}", it.kind.as_str(), it.host)).collect();
+        (command.traits.iter().collect(), places)
+    }
+}
+
+fn wrap(name: &str, local: &str, inside: &str) -> String {
+    let tables = Tables::embedded().unwrap();
+    let row = tables.operation(tables.operation_by_name(name).unwrap()).unwrap();
+    let node = tables.node(row.input).unwrap();
+    let space = tables.namespace_uri(tables.namespace_of(node.name));
+    format!(
+        "<m:{local} xmlns:m='{space}' xmlns:tt='http://www.onvif.org/ver10/schema' \
+         xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'>{inside}</m:{local}>"
+    )
+}
+
+#[test]
+fn the_gateway_answers_itself_what_must_not_depend_on_the_camera() {
+    let bench = bench();
+    let time = bench.own_xml("tds:GetSystemDateAndTime", "");
+    assert!(time.contains(">NTP<") && time.contains("<tt:Second>5</tt:Second>"), "{time}");
+    assert!(bench.own_xml("tds:GetNetworkInterfaces", "").contains("192.0.2.1"));
+    assert!(bench.own_xml("tds:GetNetworkProtocols", "").contains("<tt:Port>8554</tt:Port>"));
+    assert!(bench.own_xml("tds:GetScopes", "").contains("onvif://www.onvif.org/name/gate"));
+    assert!(bench.own_xml("tds:GetEndpointReference", "").contains("urn:uuid:"));
+    for name in ["GetHostname", "GetDNS", "GetNTP", "GetNetworkDefaultGateway", "GetZeroConfiguration"] {
+        bench.own_xml(&format!("tds:{name}"), "");
+    }
+    for name in
+        ["GetWsdlUrl", "GetDiscoveryMode", "GetRemoteDiscoveryMode", "GetDPAddresses", "GetDynamicDNS"]
+    {
+        bench.own_xml(&format!("tds:{name}"), "");
+    }
+    match bench.own("tev:CreatePullPointSubscription", "") {
+        Own::Fault(fault) => assert!(fault.codes().contains("ActionNotSupported"), "{fault:?}"),
+        Own::Document(_) => panic!("a subscription"),
+    }
+}
+
+#[test]
+fn services_are_shown_at_the_gateway_and_only_those_let_through() {
+    let bench = bench();
+    assert!(matches!(
+        bench.own("tds:GetServices", "<m:IncludeCapability>false</m:IncludeCapability>"),
+        Own::Fault(_)
+    ));
+    let service = |space: &str, path: &str| {
+        format!(
+            "<m:Service><m:Namespace>http://www.onvif.org/{space}/wsdl</m:Namespace>\
+             <m:XAddr>http://admin:pw@10.20.0.5:8080{path}</m:XAddr>\
+             <m:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></m:Version></m:Service>"
+        )
+    };
+    let list = [
+        service("ver10/device", "/onvif/device"),
+        service("ver20/media", "/onvif/all?x=1"),
+        service("ver20/ptz", "/onvif/all"),
+        service("vendor", "/v"),
+    ];
+    bench.facade.learn(bench.answer("tds:GetServices", &list.concat()));
+    let endpoint = bench.facade.endpoint(bench.id("tr2:GetProfiles")).unwrap();
+    assert_eq!((endpoint.port, endpoint.path_and_query.as_str()), (None, "/onvif/all?x=1"));
+    let shown = bench.own_xml("tds:GetServices", "<m:IncludeCapability>false</m:IncludeCapability>");
+    assert!(shown.contains("http://192.0.2.1:8001/onvif/device_service"), "{shown}");
+    assert!(shown.contains("http://192.0.2.1:8001/onvif/media2_service"), "{shown}");
+    for gone in ["ptz", "vendor", "10.20", "admin"] {
+        assert!(!shown.contains(gone), "{gone} in {shown}");
+    }
+    let older = bench.own_xml("tds:GetCapabilities", "");
+    assert!(older.contains("device_service") && !older.contains("PTZ"), "{older}");
+    assert_eq!(bench.facade.service_at("/onvif/media2_service"), Some("media2"));
+}
+
+#[test]
+fn streams_and_snapshots_become_locators() {
+    let bench = bench();
+    let asked = "<m:Protocol>RtspUnicast</m:Protocol><m:ProfileToken>p1</m:ProfileToken>";
+    for host in ["10.20.0.5", "[fd00::5]:5554", "CAM.local", "admin:pw@10.20.0.5:554"] {
+        let inside = format!("<m:Uri>rtsp://{host}/live?c=1&amp;s=2</m:Uri>");
+        let shown = bench.rewritten("tr2:GetStreamUri", asked, &inside).unwrap();
+        assert!(shown.contains("<tr2:Uri>rtsp://192.0.2.1:8554/"), "{shown}");
+        assert!(!shown.contains("live") && !shown.contains("pw"), "{shown}");
+    }
+    let refused = bench.rewritten("tr2:GetStreamUri", asked, "<m:Uri>/live</m:Uri>");
+    assert_eq!(refused, Err(RewriteRefusal::Address));
+    let asked = "<m:ProfileToken>p1</m:ProfileToken>";
+    let shown =
+        bench.rewritten("tr2:GetSnapshotUri", asked, "<m:Uri>http://10.20.0.5/s.jpg</m:Uri>").unwrap();
+    assert!(shown.contains("http://192.0.2.1:8001/onvif/snapshot/"), "{shown}");
+}
+
+#[test]
+fn uploads_and_downloads_are_not_offered() {
+    let bench = bench();
+    let inside = "<m:UploadUri>http://10.20.0.5/up</m:UploadUri><m:UploadDelay>PT1S</m:UploadDelay>\
+                  <m:ExpectedDownTime>PT1S</m:ExpectedDownTime>";
+    let refused = bench.rewritten("tds:StartFirmwareUpgrade", "", inside).unwrap_err();
+    assert_eq!(refused, RewriteRefusal::NotOffered("uploads to cameras"));
+    let shown =
+        bench.rewritten("tds:GetSystemUris", "", "<m:SupportInfoUri>http://10.20.0.5/i</m:SupportInfoUri>");
+    assert!(!shown.as_ref().unwrap().contains("http://10"), "{shown:?}");
+}
+
+const ENCODER: &str = "<m:Configuration token='v' GovLength='25'><tt:Name>NAME</tt:Name><tt:UseCount>1</tt:UseCount>\
+    <tt:Encoding>H264</tt:Encoding><tt:Resolution><tt:Width>640</tt:Width><tt:Height>480</tt:Height></tt:Resolution>\
+    <tt:Multicast><tt:Address><tt:Type>IPv4</tt:Type><tt:IPv4Address>GROUP</tt:IPv4Address></tt:Address>\
+    <tt:Port>5004</tt:Port><tt:TTL>1</tt:TTL><tt:AutoStart>false</tt:AutoStart></tt:Multicast>\
+    <tt:Quality>1</tt:Quality></m:Configuration>";
+
+fn encoder(name: &str, group: &str) -> String {
+    ENCODER.replace("NAME", name).replace("GROUP", group)
+}
+
+#[test]
+fn multicast_is_egress_only_with_a_group_and_shown_without_one() {
+    let bench = bench();
+    let (traits, places) = bench.traits("tr2:SetVideoEncoderConfiguration", &encoder("v", "0.0.0.0"));
+    assert!(!traits.contains(&Trait::Egress) && places.is_empty(), "{traits:?} {places:?}");
+    let (traits, places) = bench.traits("tr2:SetVideoEncoderConfiguration", &encoder("v", "239.1.2.3"));
+    assert!(traits.contains(&Trait::Egress), "{traits:?}");
+    assert_eq!(places, ["declared:239.1.2.3"]);
+    let many = encoder("v", "239.1.2.3").replace("m:Configuration", "m:Configurations");
+    let shown = bench.rewritten("tr2:GetVideoEncoderConfigurations", "", &many).unwrap();
+    assert!(shown.contains(">0.0.0.0<") && shown.contains("<tt:Port>0</tt:Port>"), "{shown}");
+}
+
+#[test]
+fn free_text_that_is_an_address_makes_a_command_egress() {
+    let bench = bench();
+    let (traits, places) =
+        bench.traits("tr2:SetVideoEncoderConfiguration", &encoder("http://u:p@evil.example/x", "0.0.0.0"));
+    assert!(traits.contains(&Trait::Egress), "{traits:?}");
+    assert_eq!(places, ["text:http://***@evil.example/x"]);
+    let ntp = "<m:FromDHCP>false</m:FromDHCP><m:NTPManual><tt:Type>DNS</tt:Type>\
+               <tt:DNSname>Time.Example</tt:DNSname></m:NTPManual>";
+    let (traits, places) = bench.traits("tds:SetNTP", ntp);
+    assert!(traits.contains(&Trait::Egress), "{traits:?}");
+    assert_eq!(places, ["declared:time.example"]);
+    let scopes = "<m:Scopes>onvif://www.onvif.org/name/x</m:Scopes>";
+    assert_eq!(bench.traits("tds:SetScopes", scopes).1, Vec::<String>::new());
+    let http = "<m:NetworkProtocols><tt:Name>HTTP</tt:Name><tt:Enabled>ON</tt:Enabled><tt:Port>81</tt:Port>\
+                </m:NetworkProtocols>";
+    let (opens, places) = bench.traits("tds:SetNetworkProtocols", &http.replace("ON", "true"));
+    assert!(opens.contains(&Trait::Listener) && places == ["listener:port"], "{opens:?} {places:?}");
+}
+
+const INFORMATION: &str = "<m:Manufacturer>Maker</m:Manufacturer><m:Model>MODEL</m:Model>\
+    <m:FirmwareVersion>VERSION</m:FirmwareVersion><m:SerialNumber>SN1</m:SerialNumber><m:HardwareId>1</m:HardwareId>";
+
+#[test]
+fn a_name_of_the_camera_network_in_free_text_refuses_the_answer() {
+    let bench = bench();
+    let check = |model: &str, version: &str| {
+        let inside = INFORMATION.replace("MODEL", model).replace("VERSION", version);
+        let answer = bench.answer("tds:GetDeviceInformation", &inside);
+        verify(&bench.tables, bench.id("tds:GetDeviceInformation"), answer, &bench.rules).map(|_| ())
+    };
+    let hit = Err(VerifyError::CameraAddress("tds:Model".into()));
+    for model in [
+        "Cam 10.20.0.5",
+        "http://10.20.0.5/",
+        "cam_10.20.0.5x",
+        "10-20-0-5",
+        "10%2E20%2e0.5",
+        "(10.20.9.9)",
+        "010.020.000.005",
+        "0x0A140005",
+        "169082885",
+        "::ffff:10.20.0.5",
+        "HTTP://ADMIN@10.20.0.5:80",
+    ] {
+        assert_eq!(check(model, "1"), hit, "{model}");
+    }
+    assert_eq!(check("Dome 10.30.0.5", "5.55.1.2"), Ok(()));
+    assert_eq!(check("Dome", "10.20.1.2"), Ok(()), "a version that lies in the zone's prefix");
+    assert!(check("Dome", "10.20.0.5").is_err(), "the camera's own address as a version");
+    let inside = INFORMATION.replace("MODEL", "M").replace("VERSION", "1");
+    let shown = bench.rewritten("tds:GetDeviceInformation", "", &inside).unwrap();
+    assert!(!shown.contains("SN1") && shown.contains(&bench.facade.identity().serial), "{shown}");
+    let answer = bench.answer("tds:GetDeviceInformation", &inside);
+    let other = verify(&bench.tables, bench.id("tds:GetScopes"), answer, &bench.rules).unwrap_err();
+    assert_eq!(other, VerifyError::OtherOperation("tds:GetDeviceInformationResponse".into()));
+}
+
+#[test]
+fn a_request_does_not_tell_the_camera_who_calls() {
+    let bench = bench();
+    let check = |name: &str| {
+        let request = bench.request("tr2:SetVideoEncoderConfiguration", &encoder(name, "0.0.0.0"));
+        verify_request(&bench.tables, &request, &bench.core)
+    };
+    assert_eq!(check("from 192.0.2.77"), Err(VerifyError::CoreAddress("tt:Name".into())));
+    assert_eq!(check("http://192.0.2.1:8001/x"), Err(VerifyError::CoreAddress("tt:Name".into())));
+    assert_eq!(check("main"), Ok(()));
+}
+
+#[test]
+fn a_movement_always_ends() {
+    let bench = bench();
+    let inside = "<m:ProfileToken>p</m:ProfileToken><m:Velocity><tt:PanTilt x='1' y='0'/></m:Velocity>";
+    let given = with_movement_timeout(&bench.tables, bench.request("tptz:ContinuousMove", inside)).unwrap();
+    assert!(bench.xml(&given).contains("<tptz:Timeout>PT10S</tptz:Timeout>"), "{}", bench.xml(&given));
+    let own = format!("{inside}<m:Timeout>PT2S</m:Timeout>");
+    let kept = with_movement_timeout(&bench.tables, bench.request("tptz:ContinuousMove", &own)).unwrap();
+    assert!(bench.xml(&kept).contains("PT2S"));
+}
