@@ -25,12 +25,6 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     Matcher { characters: &characters, steps: 0 }.alternatives(&parsed, 0, &mut |at| at == characters.len())
 }
 
-/// Whether this reader understands the pattern.
-#[cfg(test)]
-pub fn is_understood(pattern: &str) -> bool {
-    parse(pattern).is_some()
-}
-
 type Alternatives = Vec<Vec<Piece>>;
 
 struct Piece {
@@ -312,6 +306,16 @@ mod tests {
         ];
         for (pattern, text, expected) in cases {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn every_pattern_of_the_interface_is_understood() {
+        let tables = super::super::Tables::embedded().unwrap();
+        let patterns: Vec<_> = tables.types.iter().flat_map(|it| &it.facets.patterns).collect();
+        assert!(!patterns.is_empty());
+        for pattern in patterns {
+            assert!(parse(pattern).is_some(), "{pattern}");
         }
     }
 

@@ -699,6 +699,9 @@ const WELL_KNOWN: &[(&str, &str)] = &[
 mod tests {
     use super::*;
 
+    /// What makes a text with so many of something, how many are allowed, and how the error calls them.
+    type Case<'a> = (&'a dyn Fn(usize) -> String, usize, &'a str);
+
     fn read(text: &str, tolerant: bool) -> Result<usize, XmlError> {
         let mut xml = XmlReader::new(text, tolerant)?;
         let mut events = 0;
@@ -772,7 +775,7 @@ mod tests {
         let named = |length| format!("<{}/>", "a".repeat(length));
         let text = |length| format!("<a>{}</a>", "x".repeat(length));
         let bound = |length| format!("<a xmlns:b='{}'/>", "u".repeat(length));
-        let cases: [(&dyn Fn(usize) -> String, usize, &str); 5] = [
+        let cases: [Case; 5] = [
             (&nested, XML_DEPTH_MAX, "levels of elements"),
             (&attributes, XML_ATTRIBUTES_MAX, "attributes"),
             (&named, XML_NAME_BYTES_MAX, "bytes of a name"),

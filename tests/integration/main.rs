@@ -1,2 +1,3 @@
 //! Integration.
 mod interface;
+mod recordings;

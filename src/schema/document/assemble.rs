@@ -100,6 +100,10 @@ impl<'t> Assembler<'t> {
             path.push_str(self.tokens.get(open.token).map_or("", |token| token.local.of(&self.text)));
             path.push('/');
         }
+        if last.starts_with(' ') {
+            // A remark on the element itself.
+            path.pop();
+        }
         path.push_str(last);
         let whole = path.trim_end_matches('/');
         whole.chars().take(PATH_BYTES_MAX / 4).collect()

@@ -12,6 +12,9 @@ mod refusal;
 mod rewrite;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use super::tables::{NameId, NamespaceId, NodeId};
 
 pub use build::{BuildError, Builder};

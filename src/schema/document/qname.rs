@@ -162,8 +162,9 @@ pub(super) struct OwnPrefixes<'t> {
 
 impl<'t> OwnPrefixes<'t> {
     pub(super) fn new(tables: &'t Tables, spaces: &Spaces) -> Self {
-        let named = |(index, uri): (usize, &Box<str>)| (spaces.extra_prefix(index), uri.to_string());
-        let mut extra: Vec<_> = spaces.extra.iter().enumerate().map(named).collect();
+        let named = |index, uri: &str| (spaces.extra_prefix(index), uri.to_owned());
+        let mut extra: Vec<_> =
+            spaces.extra.iter().enumerate().map(|(index, uri)| named(index, uri)).collect();
         extra.extend(CUSTOMARY.iter().map(|(uri, prefix)| ((*prefix).to_owned(), (*uri).to_owned())));
         Self { tables, extra }
     }

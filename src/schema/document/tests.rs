@@ -1,0 +1,164 @@
+//! Documents of the shipped interface, read, changed, built and written.
+
+use super::{Builder, Document, Edit, Refusal, RewriteError};
+use crate::schema::{DeviationKind, Deviations, NodeId, Tables};
+
+const DEVICE: &str =
+    "xmlns='http://www.onvif.org/ver10/device/wsdl' xmlns:tt='http://www.onvif.org/ver10/schema'";
+
+fn input(tables: &Tables, operation: &str) -> NodeId {
+    tables.operation(tables.operation_by_name(operation).unwrap()).unwrap().input
+}
+
+fn output(tables: &Tables, operation: &str) -> NodeId {
+    tables.operation(tables.operation_by_name(operation).unwrap()).unwrap().output.unwrap()
+}
+
+fn request(operation: &str, text: &str) -> Result<Document, Refusal> {
+    let tables = Tables::embedded().unwrap();
+    Document::parse_request(&tables, text, input(&tables, operation))
+}
+
+fn answer(operation: &str, text: &str) -> Result<(Document, Deviations), Refusal> {
+    let tables = Tables::embedded().unwrap();
+    Document::parse_answer(&tables, text, output(&tables, operation))
+}
+
+fn written(document: &Document) -> String {
+    let mut out = String::new();
+    document.write(&Tables::embedded().unwrap(), &mut out);
+    out
+}
+
+fn names(deviations: &Deviations) -> Vec<(DeviationKind, &str)> {
+    deviations.iter().map(|it| (it.kind, it.name.as_str())).collect()
+}
+
+#[test]
+fn requests_are_strict_and_the_place_is_named() {
+    let ntp = |inside: &str| request("tds:SetNTP", &format!("<SetNTP {DEVICE}>{inside}</SetNTP>"));
+    let manual = "<NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>10.0.0.9</tt:IPv4Address></NTPManual>";
+    let cases = [
+        ("<FromDHCP>true</FromDHCP><Vendor/>", "unknown element SetNTP/Vendor"),
+        ("<FromDHCP x='1'>true</FromDHCP>", "unknown attribute SetNTP/FromDHCP/@x"),
+        (manual, "missing element SetNTP/FromDHCP"),
+        ("<FromDHCP>true</FromDHCP><FromDHCP>true</FromDHCP>", "too many of SetNTP/FromDHCP"),
+        ("<FromDHCP>True</FromDHCP>", "the value of SetNTP/FromDHCP is no boolean"),
+        ("<FromDHCP>true</FromDHCP>x", "text in SetNTP, which holds none"),
+        (
+            "<FromDHCP>true</FromDHCP><NTPManual><tt:Type>IPv5</tt:Type></NTPManual>",
+            "the value of SetNTP/NTPManual/Type is none of the listed values",
+        ),
+    ];
+    for (inside, expected) in cases {
+        assert_eq!(ntp(inside).expect_err(inside).to_string(), expected);
+    }
+    let turned = ntp(&format!("{manual}<FromDHCP> true </FromDHCP>")).unwrap();
+    assert!(written(&turned).starts_with("<tds:SetNTP><tds:FromDHCP>true</tds:FromDHCP><tds:NTPManual>"));
+    assert_eq!(turned.root().find("NTPManual/IPv4Address").unwrap().text(), "10.0.0.9");
+    let other = request("tds:SetNTP", &format!("<SetDNS {DEVICE}/>"));
+    assert!(matches!(other, Err(Refusal::Root { expected, .. }) if expected == "tds:SetNTP"));
+}
+
+#[test]
+fn answers_are_put_right_and_each_deviation_is_named() {
+    let text = format!(
+        "<GetNTPResponse {DEVICE}><NTPInformation><tt:NTPManual><tt:Type>Odd</tt:Type></tt:NTPManual>\
+         <tt:FromDHCP>TRUE</tt:FromDHCP><tt:Vendor><x/></tt:Vendor></NTPInformation></GetNTPResponse>"
+    );
+    let (document, deviations) = answer("tds:GetNTP", &text).unwrap();
+    assert_eq!(document.root().find("NTPInformation/FromDHCP").unwrap().text(), "true");
+    assert!(!written(&document).contains("Vendor"));
+    assert_eq!(
+        names(&deviations),
+        [
+            (DeviationKind::Incomplete, "GetNTPResponse/NTPInformation/NTPManual/Type (value)"),
+            (DeviationKind::Repair, "GetNTPResponse/NTPInformation/FromDHCP"),
+            (DeviationKind::Drop, "GetNTPResponse/NTPInformation/Vendor"),
+            (DeviationKind::Repair, "GetNTPResponse/NTPInformation/(order)"),
+        ]
+    );
+    let (_, bare) = answer("tds:GetNTP", &format!("<GetNTPResponse {DEVICE}/>")).unwrap();
+    assert_eq!(names(&bare), [(DeviationKind::Incomplete, "GetNTPResponse/NTPInformation")]);
+}
+
+#[test]
+fn values_are_replaced_and_left_out_with_what_needs_them() {
+    let tables = Tables::embedded().unwrap();
+    let text = format!(
+        "<SetNTP {DEVICE}><FromDHCP>false</FromDHCP><NTPManual><tt:Type>IPv4</tt:Type>\
+         <tt:IPv4Address>10.0.0.9</tt:IPv4Address></NTPManual></SetNTP>"
+    );
+    let document = request("tds:SetNTP", &text).unwrap();
+    let edit = |local: &'static str, edit: Edit| {
+        document.rewrite(&tables, &mut |it| if it.local == local { edit.clone() } else { Edit::Keep })
+    };
+    let replaced = edit("IPv4Address", Edit::Replace("10.0.0.8".to_owned())).unwrap();
+    assert!(written(&replaced).contains(">10.0.0.8<"));
+    let dropped = edit("IPv4Address", Edit::Drop).unwrap();
+    assert!(!written(&dropped).contains("IPv4Address"));
+    assert!(written(&edit("Type", Edit::Drop).unwrap()).ends_with("</tds:FromDHCP></tds:SetNTP>"));
+    assert_eq!(edit("FromDHCP", Edit::Drop), Err(RewriteError::Mandatory("FromDHCP".to_owned())));
+    assert_eq!(
+        edit("FromDHCP", Edit::Refuse("an address")),
+        Err(RewriteError::Refused("FromDHCP".to_owned(), "an address"))
+    );
+    let wrong = edit("IPv4Address", Edit::Replace("cam".to_owned())).unwrap_err().to_string();
+    assert_eq!(wrong, "the new value of IPv4Address is no IPv4 address");
+    let kept = document.retain_elements(&tables, &mut |it| it.local() != "NTPManual").unwrap();
+    assert_eq!(written(&kept), "<tds:SetNTP><tds:FromDHCP>false</tds:FromDHCP></tds:SetNTP>");
+}
+
+#[test]
+fn records_show_no_secret() {
+    let tables = Tables::embedded().unwrap();
+    let text = format!(
+        "<CreateUsers {DEVICE}><User><tt:Username>a</tt:Username><tt:Password>geheim</tt:Password>\
+         <tt:UserLevel>User</tt:UserLevel></User></CreateUsers>"
+    );
+    let document = request("tds:CreateUsers", &text).unwrap();
+    let shown = document.arguments(&tables).to_string();
+    assert_eq!(shown, r#"{"User":{"Username":"a","Password":"***","UserLevel":"User"}}"#);
+    let error =
+        request("tds:CreateUsers", &text.replace("geheim", "geheim</tt:Password><tt:Password>")).unwrap_err();
+    assert_eq!(error.to_string(), "too many of CreateUsers/User/Password");
+}
+
+#[test]
+fn topics_keep_their_namespaces() {
+    let tables = Tables::embedded().unwrap();
+    let text = "<e:GetEventPropertiesResponse xmlns:e='http://www.onvif.org/ver10/events/wsdl' \
+        xmlns:n='http://docs.oasis-open.org/wsn/b-2' xmlns:t='http://docs.oasis-open.org/wsn/t-1' \
+        xmlns:v='urn:vendor' xmlns:o='http://www.onvif.org/ver10/topics'>\
+        <e:TopicNamespaceLocation>http://a.example/t.xml</e:TopicNamespaceLocation>\
+        <n:FixedTopicSet>true</n:FixedTopicSet><t:TopicSet><o:VideoSource><v:Blur t:topic='true'/></o:VideoSource>\
+        </t:TopicSet></e:GetEventPropertiesResponse>";
+    let (document, _) = answer("tev:GetEventProperties", text).unwrap();
+    let out = written(&document);
+    assert!(out.contains("<tns1:VideoSource><ns"), "{out}");
+    assert!(out.contains(":Blur wstop:topic=\"true\"/>"), "{out}");
+    let namespaces = document.namespaces(&tables);
+    assert!(
+        namespaces.iter().any(|(prefix, uri)| prefix.starts_with("ns") && uri == "urn:vendor"),
+        "{namespaces:?}"
+    );
+}
+
+#[test]
+fn a_builder_is_as_strict_as_a_request() {
+    let tables = Tables::embedded().unwrap();
+    let root = input(&tables, "tds:SetNTP");
+    let mut builder = Builder::new(&tables, root);
+    builder.open("NTPManual").unwrap().leaf("Type", "DNS").unwrap();
+    builder.leaf("DNSname", "time.example").unwrap().close().unwrap();
+    builder.leaf("FromDHCP", "false").unwrap();
+    let document = builder.finish().unwrap();
+    assert!(
+        written(&document)
+            .starts_with("<tds:SetNTP><tds:FromDHCP>false</tds:FromDHCP><tds:NTPManual><tt:Type>")
+    );
+    let error = Builder::new(&tables, root).finish().unwrap_err().to_string();
+    assert_eq!(error, "missing element SetNTP/FromDHCP");
+    let error = Builder::new(&tables, root).open("Nope").map(|_| ()).unwrap_err().to_string();
+    assert_eq!(error, "unknown element SetNTP/Nope");
+}

@@ -1,0 +1,92 @@
+//! Answers of real cameras, read as the camera side reads them.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that fails says why, and one that skips says so"
+)]
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use cordon::{
+    schema::{Document, Tables},
+    soap::{Answer, AnswerError, decode_answer},
+};
+
+/// Of the recorded answers, this part must be read; those that are not are listed by the test.
+const READ_PERCENT_MIN: usize = 90;
+
+#[test]
+fn recorded_answers_are_read_and_written_again_unchanged() {
+    let root = env::var("CORDON_SHARED").map_or_else(|_| Path::new("..").join("shared"), PathBuf::from);
+    let folder = root.join("corpus").join("soap");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: no recordings at {} (CORDON_SHARED names another place)", folder.display());
+        return;
+    }
+    let tables = Tables::embedded().expect("the embedded tables load");
+    let mut tally = BTreeMap::<String, usize>::new();
+    let mut refused = Vec::new();
+    let mut files = Vec::new();
+    answers(&folder, &mut files);
+    for file in &files {
+        let outcome = read(&tables, file);
+        if let Err(why) = &outcome {
+            refused.push(format!("{}: {why}", file.strip_prefix(&folder).unwrap_or(file).display()));
+        }
+        *tally.entry(outcome.unwrap_or_else(|_| "refused".to_owned())).or_default() += 1;
+    }
+    eprintln!("{} recorded answers: {tally:?}\n{}", files.len(), refused.join("\n"));
+    let judged = files.len() - tally.get("another operation").copied().unwrap_or(0);
+    assert!((judged - refused.len()) * 100 >= judged * READ_PERCENT_MIN, "refused: {}", refused.join("\n"));
+}
+
+fn answers(folder: &Path, into: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).expect("a folder").flatten().map(|it| it.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            answers(&path, into);
+        } else if path.to_string_lossy().ends_with(".response.xml") {
+            into.push(path);
+        }
+    }
+}
+
+/// Tries every operation called as the file is; its service is not always in the file's name.
+fn read(tables: &Tables, file: &Path) -> Result<String, String> {
+    let bytes = fs::read(file).expect("a file");
+    let called = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = called.trim_end_matches(".response.xml").trim_end_matches(".fault");
+    let named = |name: &str| stem.split(['.', '-', '_']).any(|part| part == name);
+    for (id, operation) in tables.operations().filter(|(_, it)| named(&it.name)) {
+        match decode_answer(tables, &bytes, id) {
+            Ok(Answer::Fault(_)) => return Ok("fault".to_owned()),
+            Ok(Answer::Document(document, deviations)) => {
+                round_trip(tables, &document, operation.output.expect("an answer"))?;
+                return Ok(if deviations.is_empty() { "as declared" } else { "with deviations" }.to_owned());
+            }
+            Err(AnswerError::Other(_)) => {}
+            Err(other) => return Err(format!("{other:?}")),
+        }
+    }
+    Ok("another operation".to_owned())
+}
+
+fn round_trip(tables: &Tables, document: &Document, root: cordon::schema::NodeId) -> Result<(), String> {
+    let mut text = String::new();
+    document.write(tables, &mut text);
+    let declared: String = document
+        .namespaces(tables)
+        .iter()
+        .map(|(prefix, uri)| format!(" xmlns:{prefix}=\"{uri}\""))
+        .collect();
+    let at = text.find([' ', '>', '/']).expect("a start tag");
+    text.insert_str(at, &declared);
+    let (again, _) =
+        Document::parse_answer(tables, &text, root).map_err(|error| format!("written: {error}\n{text}"))?;
+    if again == *document { Ok(()) } else { Err(format!("another document after writing: {text}")) }
+}
