@@ -143,7 +143,7 @@ fn read_request(
         }
         None => return Err(Fault::well_formed("the message is no SOAP envelope").into()),
     }
-    enter_body(&mut reader, SOAP12, header)?;
+    enter_body(&mut reader, SOAP12, Some(header))?;
     let Some(name) = first_element(&mut reader)? else {
         return Err(Fault::invalid_args("the body is empty").into());
     };
@@ -195,7 +195,7 @@ pub fn decode_answer(tables: &Tables, bytes: &[u8], expected: OperationId) -> Re
         None => return Err(AnswerError::NotSoap("another root element")),
     };
     // A camera's header blocks say nothing the gateway acts on.
-    enter_body(&mut reader, envelope, &mut Header::default()).map_err(from_trouble)?;
+    enter_body(&mut reader, envelope, None).map_err(from_trouble)?;
     let Some(name) = first_element(&mut reader).map_err(from_trouble)? else {
         return Err(AnswerError::NotSoap("an empty body"));
     };
@@ -233,14 +233,22 @@ fn open_envelope(reader: &mut XmlReader<'_>) -> Result<Option<Version>, Trouble>
     })
 }
 
-/// Reads up to and with the start tag of the body, and the header on the way.
-fn enter_body(reader: &mut XmlReader<'_>, envelope: &str, header: &mut Header) -> Result<(), Trouble> {
+/// Reads up to and with the start tag of the body, and the header on the way; without a place for it the
+/// header is passed over.
+fn enter_body(
+    reader: &mut XmlReader<'_>,
+    envelope: &str,
+    mut header: Option<&mut Header>,
+) -> Result<(), Trouble> {
     let mut seen_header = false;
     while let Some(name) = first_element(reader)? {
         match (name.local, reader.uri(name.space) == envelope) {
             ("Header", true) if !seen_header => {
                 seen_header = true;
-                header::read(reader, envelope, header)?;
+                match header.as_deref_mut() {
+                    Some(header) => header::read(reader, envelope, header)?,
+                    None => reader.skip()?,
+                }
             }
             ("Body", true) => return Ok(()),
             _ => return Err(Fault::well_formed("the envelope holds something beside header and body").into()),
