@@ -227,7 +227,10 @@ impl<'d> Expander<'d> {
             let of = self.resolve(of)?;
             return Ok(Content::Simple(self.simple_type(of)?));
         }
-        if self.overlay.contents.find(self.direction, &self.path) == Some(&Contents::Topics) {
+        if let Some(Contents::Topics(described)) = self.overlay.contents.find(self.direction, &self.path) {
+            for name in described {
+                self.root(*name, self.direction)?;
+            }
             return Ok(Content::TopicTree);
         }
         let mut next = first;

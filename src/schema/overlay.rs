@@ -11,7 +11,7 @@
 //! effect    request|answer EFFECT PATH            what an address at this place does
 //! secret    request|answer PATH                   the text at this place is a secret
 //! content   request|answer|both PATH ELEMENT...   what may stand where the schema says "anything"
-//! topics    request|answer|both PATH              a topic tree stands there
+//! topics    request|answer|both PATH ELEMENT...   a topic tree stands there, which may describe by these
 //! ```
 //!
 //! A PATH is the end of a place's path, `tds:NTPManual/tt:IPv4Address` or `tt:Profile/@token`; with a leading `/`
@@ -65,7 +65,7 @@ pub(super) struct OperationRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Contents {
     Elements(Vec<NameId>),
-    Topics,
+    Topics(Vec<NameId>),
 }
 
 /// Values by the end of a path.
@@ -209,9 +209,11 @@ impl Overlay {
                 let (path, rooted) = self.path(names, path)?;
                 each(direction, |one| self.secrets.add(one, &path, rooted, true))
             }
-            ["topics", direction, path] => {
+            ["topics", direction, path, elements @ ..] => {
                 let (path, rooted) = self.path(names, path)?;
-                each(direction, |one| self.contents.add(one, &path, rooted, Contents::Topics))
+                let found: Result<Vec<_>, _> = elements.iter().map(|it| self.name(names, it)).collect();
+                let value = Contents::Topics(found?);
+                each(direction, |one| self.contents.add(one, &path, rooted, value.clone()))
             }
             ["content", direction, path, elements @ ..] => {
                 let (path, rooted) = self.path(names, path)?;

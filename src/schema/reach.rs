@@ -36,9 +36,8 @@ impl Reach {
             }
         }
         for contents in overlay.contents.values() {
-            if let Contents::Elements(names) = contents {
-                names.iter().for_each(|name| reach.element(all, *name));
-            }
+            let (Contents::Elements(names) | Contents::Topics(names)) = contents;
+            names.iter().for_each(|name| reach.element(all, *name));
         }
         reach
     }

@@ -309,10 +309,7 @@ impl Device {
         if list.len().saturating_add(texts.len()) > SIM_ITEMS_MAX {
             return Err(Refused::new(false, &["ter:Action", "ter:TooManyScopes"], "Too many"));
         }
-        // An element with children of its own (`tt:NetworkHost`) keeps the text of the last, its address.
-        let text =
-            |element: &Element| element.children.last().map_or(&element.text, |last| &last.text).clone();
-        list.extend(texts.into_iter().map(|element| Item::from([("value".to_owned(), text(element))])));
+        list.extend(texts.into_iter().map(kept));
         Ok(())
     }
 
@@ -456,6 +453,16 @@ impl Scene<'_> {
     }
 }
 
+/// An item that is a text. Of `tt:NetworkHost` and the like it is the address, also by the name of its element
+/// (`DNSname`).
+fn kept(element: &Element) -> Item {
+    let address = element.children.iter().rev().find(|child| child.local != "Type");
+    let text = |element: &Element| element.text.clone();
+    let mut item = Item::from([("value".to_owned(), text(address.unwrap_or(element)))]);
+    item.extend(address.map(|address| (address.local.clone(), text(address))));
+    item
+}
+
 fn filled(item: &Item, field: &str) -> bool {
     item.get(field).is_some_and(|value| !value.is_empty())
 }
@@ -486,91 +493,5 @@ fn timeout(text: &str) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sim::Dialect;
-
-    fn device(dialect: &Dialect) -> Device {
-        let script = Script::parse(&dialect.scripts).unwrap();
-        let own = [
-            ("host", "127.0.0.1"),
-            ("port", "8080"),
-            ("authority", "127.0.0.1:8080"),
-            ("lan.address", "192.0.2.10"),
-            ("lan.gateway", "192.0.2.1"),
-            ("serial", "00000007"),
-            ("mac.tail", "00:00:07"),
-            ("mac.tail.bare", "000007"),
-            ("username", "admin"),
-        ];
-        Device::new(script, own.map(|(name, value)| (name, value.to_owned())).to_vec(), SignedDuration::ZERO)
-    }
-
-    /// A request with the tokens that the operation's steps look for.
-    fn request(device: &Device, operation: &str) -> Request {
-        let (prefix, local) = operation.split_once(':').unwrap();
-        let (namespace, _) = SERVICES.iter().find(|(_, known)| *known == prefix).unwrap();
-        let mut body =
-            Element { namespace: (*namespace).to_owned(), local: local.to_owned(), ..Element::default() };
-        for step in &device.script.operation(operation).unwrap().steps {
-            let (path, text) = match step {
-                Step::Pick { collection, path, .. } => (path, device.list(collection)[0]["token"].clone()),
-                Step::Set { path, .. } => (path, "0".to_owned()),
-                _ => continue,
-            };
-            let mut at = &mut body;
-            for local in path.split('/') {
-                if let Some(name) = local.strip_prefix('@') {
-                    at.attributes.push((name.to_owned(), text.clone()));
-                    continue;
-                }
-                if !at.children.iter().any(|child| child.local == local) {
-                    at.children.push(Element { local: local.to_owned(), ..Element::default() });
-                }
-                at = at.children.iter_mut().find(|child| child.local == local).unwrap();
-            }
-            at.text = text;
-        }
-        Request { headers: Vec::new(), body }
-    }
-
-    /// Every operation answers with an envelope that holds its own answer and no hole.
-    #[test]
-    fn every_operation_answers_as_itself() {
-        for dialect in [Dialect::hikvision(), Dialect::axis()] {
-            let names: Vec<String> = device(&dialect).operations().map(str::to_owned).collect();
-            for name in names {
-                let mut device = device(&dialect);
-                device.list_mut("profiles")[0].insert("fixed".to_owned(), "false".to_owned());
-                let mut path = "/onvif/x".to_owned();
-                if matches!(name.as_str(), "tev:PullMessages" | "tev:SetSynchronizationPoint")
-                    || name.starts_with("wsnt")
-                {
-                    let made = request(&device, "tev:CreatePullPointSubscription");
-                    assert_eq!(device.answer(&made, &path, Timestamp::UNIX_EPOCH).status, 200);
-                    path = "/onvif/subscriptions_1".to_owned();
-                }
-                let asked = request(&device, &name);
-                let answer = device.answer(&asked, &path, Timestamp::UNIX_EPOCH);
-                assert_eq!(answer.status, 200, "{name}: {}", answer.envelope);
-                let read = Request::read(answer.envelope.as_bytes()).unwrap_or_else(|_| panic!("{name}"));
-                assert_eq!(operation_name(&read.body), format!("{name}Response"));
-                assert!(!answer.envelope.contains(['{', '}', '%']) || name == "tds:GetScopes", "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_set_is_answered_and_what_is_unknown_is_refused() {
-        let mut device = device(&Dialect::hikvision());
-        let set = request(&device, "tds:SetHostname");
-        assert_eq!(device.answer(&set, "/", Timestamp::UNIX_EPOCH).status, 200);
-        let get = request(&device, "tds:GetHostname");
-        assert!(device.answer(&get, "/", Timestamp::UNIX_EPOCH).envelope.contains("<tt:Name>0</tt:Name>"));
-        let mut unknown = get.clone();
-        unknown.body.local = "SetDPAddresses".to_owned();
-        let refused = device.answer(&unknown, "/", Timestamp::UNIX_EPOCH);
-        assert_eq!(refused.status, 500);
-        assert!(refused.envelope.contains("<env:Value>ter:ActionNotSupported</env:Value>"));
-    }
-}
+#[path = "device_tests.rs"]
+mod tests;
