@@ -329,7 +329,9 @@ fn read_fault(reader: &mut XmlReader<'_>) -> Result<Fault, XmlError> {
             XmlEvent::Eof => break,
         }
     }
-    let code = codes.first().and_then(|it| FaultCode::from_local(it));
+    // SOAP 1.1 §4.4.1 lets codes be refined after a dot: `Client.Authentication`.
+    let general = codes.first().and_then(|it| it.split('.').next());
+    let code = general.and_then(FaultCode::from_local);
     let rest = codes.iter().skip(usize::from(code.is_some())).take(FAULT_CODES_MAX);
     let subcodes = rest.filter_map(|it| Subcode::from_local(it)).collect();
     Ok(Fault { code: code.unwrap_or(FaultCode::Receiver), subcodes, reason })

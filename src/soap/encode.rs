@@ -87,7 +87,8 @@ fn open(headers: &Headers, namespaces: &[(String, String)]) -> String {
         out.push('"');
     };
     declare("env", SOAP12);
-    let addressed = headers.action.is_some() || headers.to.is_some() || headers.relates_to.is_some();
+    let blocks = [&headers.action, &headers.to, &headers.message_id, &headers.relates_to];
+    let addressed = blocks.iter().any(|block| block.is_some());
     if addressed && !namespaces.iter().any(|(_, uri)| uri == WSA) {
         declare("wsa", WSA);
     }

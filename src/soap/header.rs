@@ -191,6 +191,7 @@ fn username_token(reader: &mut XmlReader<'_>) -> Result<UsernameToken, Trouble> 
         nonce: Vec::new(),
         created: String::new(),
     };
+    let mut seen: Vec<&str> = Vec::new();
     loop {
         let name = match reader.next_event()? {
             XmlEvent::Start(name) => name,
@@ -199,6 +200,11 @@ fn username_token(reader: &mut XmlReader<'_>) -> Result<UsernameToken, Trouble> 
             XmlEvent::Eof => return Err(Fault::well_formed("the header does not end").into()),
         };
         let uri = reader.uri(name.space).to_owned();
+        if seen.contains(&name.local) {
+            // Which of two counts is not for us to guess.
+            return Err(Fault::invalid_args(format!("two wsse:{} in one token", shown(name.local))).into());
+        }
+        seen.extend(TOKEN_PARTS.iter().find(|part| **part == name.local));
         match (uri.as_str(), name.local) {
             (WSSE, "Username") => token.username = bounded(text_of(reader)?, "Username")?,
             (WSSE, "Password") => {
@@ -258,6 +264,8 @@ fn shown(local: &str) -> String {
 /// Addresses that mean "back on this connection" or "not at all" (WS-Addressing Core §2.1).
 const ANONYMOUS: [&str; 2] =
     ["http://www.w3.org/2005/08/addressing/anonymous", "http://www.w3.org/2005/08/addressing/none"];
+/// The parts of a UsernameToken; each stands once.
+const TOKEN_PARTS: [&str; 4] = ["Username", "Password", "Nonce", "Created"];
 /// Bytes of one WS-Addressing value.
 const ADDRESSING_BYTES_MAX: usize = 1_024;
 /// Bytes of a user name or time of making.

@@ -28,3 +28,6 @@ const BASE64_BINARY: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#Base64Binary";
 /// ONVIF's fault codes (Core §5.8.2.1).
 pub const TER: &str = "http://www.onvif.org/ver10/error";
+
+#[cfg(test)]
+mod tests;
