@@ -63,6 +63,18 @@ pub enum Refusal {
     Unrecordable(#[source] LogError),
 }
 
+impl Refusal {
+    /// What the peer is told, as records have it; none for what cannot be recorded anyway.
+    fn codes(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated | Self::NotAuthorized => Some("Sender/ter:NotAuthorized"),
+            Self::Forbidden => Some("Sender/ter:OperationProhibited"),
+            Self::NotSupported => Some("Receiver/ter:ActionNotSupported"),
+            Self::Unrecordable(_) => None,
+        }
+    }
+}
+
 /// What a pass was given for.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -99,13 +111,14 @@ impl Gate {
     ) -> Result<Pass, Refusal> {
         let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
         let decision = self.engine.decide(caller, &command, camera);
-        let intent = record::intent(&command, caller, camera, &decision, nonce);
+        let mut intent = record::intent(&command, caller, camera, &decision, nonce);
         if decision.allow {
             let slot = self.log.intent(intent).await.map_err(Refusal::Unrecordable)?;
             let Command { request, camera, operation, .. } = command;
             return Ok(Pass { grant: Grant { request, camera, operation }, slot });
         }
         let refusal = refusal(caller, &decision);
+        intent.fault = refusal.codes().map(str::to_owned);
         tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
         self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;
         Err(refusal)
