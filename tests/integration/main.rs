@@ -1,3 +1,18 @@
-//! Integration.
+//! The whole gateway, and what its rooms make together.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod client;
+mod commands;
+mod house;
 mod interface;
 mod recordings;
+mod refusals;
+mod replay;
+mod valve;

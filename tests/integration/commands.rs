@@ -1,0 +1,404 @@
+//! Commands that are permitted: what the peer gets, what is on record, what the camera heard.
+
+use serde_json::Value;
+
+use cordon::sim::Fault;
+
+use crate::{
+    client::{self, Reply, Token, envelope, tds, tds_with, trt, trt_with, within},
+    house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, OPERATOR, VIEWER},
+};
+
+const EVENTS: &str = "http://www.onvif.org/ver10/events/wsdl";
+const NOTIFICATION: &str = "http://docs.oasis-open.org/wsn/b-2";
+const MEDIA2: &str = "http://www.onvif.org/ver20/media/wsdl";
+
+/// No byte of a reply is of the cameras' side.
+fn keeps_the_camera_side_in(name: &str, reply: &Reply) {
+    let text = format!("{:?} {}", reply.headers, reply.text()).to_lowercase();
+    for needle in CAMERA_SIDE {
+        assert!(!text.contains(needle), "{name}: `{needle}` in {text}");
+    }
+}
+
+#[test]
+fn what_needs_no_credentials_is_answered_and_recorded() {
+    let house = House::open();
+    for operation in ["GetSystemDateAndTime", "GetHostname", "GetWsdlUrl", "GetEndpointReference"] {
+        let reply = client::ask_anonymously(house.door(CAR_PARK), "device", &tds(operation));
+        assert_eq!((reply.status, reply.fault().as_str()), (200, ""), "{operation}: {}", reply.text());
+        assert!(reply.text().contains(&format!("{operation}Response>")), "{}", reply.text());
+        let recorded = house.record(&reply);
+        let intent = &recorded.intent;
+        assert_eq!((&intent["who"]["kind"], &intent["decision"]), (&"anonymous".into(), &"permitted".into()));
+        assert_eq!(
+            (&intent["operation"], recorded.policies()),
+            (&format!("tds:{operation}").into(), vec!["onvif.pre-auth"])
+        );
+        let outcome = recorded.outcome.unwrap();
+        assert_eq!((&outcome["what"], &outcome["status"]), (&"answered".into(), &200.into()), "{outcome}");
+        assert_eq!(outcome["note"], "answered by the gateway");
+        assert_eq!(outcome["bytes"], reply.body.len());
+        keeps_the_camera_side_in(operation, &reply);
+    }
+    assert_eq!(house.heard(), [], "the gateway answers these itself");
+}
+
+#[test]
+fn a_trusted_camera_takes_a_time_server_of_a_named_network() {
+    let house = House::open();
+    house.acquaint();
+    let inner = "<x:FromDHCP>false</x:FromDHCP><x:NTPManual><tt:Type>IPv4</tt:Type>\
+                 <tt:IPv4Address>203.0.113.5</tt:IPv4Address></x:NTPManual>";
+    let reply = client::ask(house.door(LOBBY), "device", ADMIN, &tds_with("SetNTP", inner));
+    assert_eq!((reply.status, reply.fault().as_str()), (200, ""), "{}", reply.text());
+    let recorded = house.record(&reply);
+    let intent = &recorded.intent;
+    assert_eq!((&intent["operation"], &intent["decision"]), (&"tds:SetNTP".into(), &"permitted".into()));
+    assert_eq!(recorded.policies(), ["onvif.administrator"]);
+    assert_eq!(intent["destinations"].as_array().map(Vec::len), Some(1), "{intent}");
+    assert!(intent["destinations"][0].as_str().unwrap().contains("203.0.113.5"), "{intent}");
+    let outcome = recorded.outcome.unwrap();
+    assert_eq!((&outcome["what"], &outcome["note"]), (&"answered".into(), &"answered by the camera".into()));
+    assert_eq!(house.operations(LOBBY), ["tds:SetNTP"]);
+    let heard = &house.camera(LOBBY).log()[0];
+    assert!(heard.body.contains("203.0.113.5") && heard.user.is_some(), "{}", heard.body);
+    assert!(!heard.body.contains("vms-admin"), "the client's name ends at the gateway: {}", heard.body);
+    assert_eq!(house.operations(CAR_PARK), [""; 0]);
+}
+
+#[test]
+fn addresses_in_answers_are_the_gateways() {
+    let house = House::open();
+    let stream = "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
+                  </x:StreamSetup>";
+    for (camera, profile) in [(CAR_PARK, "Profile_1"), (LOBBY, "profile_1_h264")] {
+        let door = house.door(camera);
+        let token = format!("<x:ProfileToken>{profile}</x:ProfileToken>");
+        let http = format!("http://{door}/onvif/");
+        let rtsp = format!("rtsp://{}:8554/", door.ip());
+        let questions = [
+            (
+                "device",
+                tds_with("GetServices", "<x:IncludeCapability>true</x:IncludeCapability>"),
+                "XAddr",
+                &http,
+            ),
+            ("device", tds("GetCapabilities"), "XAddr", &http),
+            ("device", tds_with("GetCapabilities", "<x:Category>Media</x:Category>"), "XAddr", &http),
+            ("device", tds("GetWsdlUrl"), "WsdlUrl", &http),
+            ("media", trt_with("GetStreamUri", &format!("{stream}{token}")), "Uri", &rtsp),
+            ("media", trt_with("GetSnapshotUri", &token), "Uri", &http),
+            (
+                "media2",
+                within(MEDIA2, "GetStreamUri", &format!("<x:Protocol>RTSP</x:Protocol>{token}")),
+                "Uri",
+                &rtsp,
+            ),
+            ("media2", within(MEDIA2, "GetSnapshotUri", &token), "Uri", &http),
+        ];
+        for (service, body, element, expected) in questions {
+            let reply = client::ask(door, service, VIEWER, &body);
+            assert_eq!((reply.status, reply.fault().as_str()), (200, ""), "{body}: {}", reply.text());
+            let address = reply.element(element).unwrap_or_else(|| panic!("no {element}: {}", reply.text()));
+            assert!(address.starts_with(expected.as_str()), "{body}: {address}");
+            keeps_the_camera_side_in(&body, &reply);
+            assert_eq!(house.record(&reply).outcome.unwrap()["what"], "answered");
+        }
+    }
+}
+
+#[test]
+fn answers_about_the_network_name_nothing_of_the_cameras() {
+    let house = House::open();
+    house.acquaint();
+    let reads = [
+        "GetDeviceInformation",
+        "GetNetworkInterfaces",
+        "GetNetworkProtocols",
+        "GetNetworkDefaultGateway",
+        "GetDNS",
+        "GetNTP",
+        "GetHostname",
+        "GetDynamicDNS",
+        "GetZeroConfiguration",
+        "GetScopes",
+        "GetDiscoveryMode",
+        "GetUsers",
+        "GetSystemUris",
+        "GetSystemSupportInformation",
+        "GetIPAddressFilter",
+        "GetStorageConfigurations",
+    ];
+    for camera in [CAR_PARK, LOBBY] {
+        for operation in reads {
+            let reply = client::ask(house.door(camera), "device", ADMIN, &tds(operation));
+            keeps_the_camera_side_in(operation, &reply);
+            assert!([200, 400, 500].contains(&reply.status), "{operation}: {}", reply.text());
+        }
+        for operation in [
+            "GetProfiles",
+            "GetVideoEncoderConfigurations",
+            "GetMetadataConfigurations",
+            "GetAudioEncoderConfigurations",
+        ] {
+            let reply = client::ask(house.door(camera), "media", ADMIN, &trt(operation));
+            assert_eq!(reply.status, 200, "{operation}: {}", reply.text());
+            keeps_the_camera_side_in(operation, &reply);
+        }
+    }
+}
+
+/// The text of a log is mandatory in its answer: with addresses in it, the answer is refused or the text goes.
+#[test]
+fn a_log_that_names_addresses_does_not_leak_them() {
+    let house = House::open();
+    house.acquaint();
+    for camera in [CAR_PARK, LOBBY] {
+        let body = tds_with("GetSystemLog", "<x:LogType>System</x:LogType>");
+        let reply = client::ask(house.door(camera), "device", ADMIN, &body);
+        keeps_the_camera_side_in("GetSystemLog", &reply);
+        assert_eq!(house.operations(camera), ["tds:GetSystemLog"]);
+        let outcome = house.record(&reply).outcome.unwrap();
+        let said = format!("{}{}", outcome["deviations"], outcome["note"]);
+        assert!(said.contains("address"), "the record says what was taken out: {outcome}");
+        for needle in CAMERA_SIDE {
+            assert!(!outcome.to_string().contains(needle), "{outcome}");
+        }
+    }
+}
+
+/// A subscription would make the camera send, or need a relay that is not built yet.
+#[test]
+fn subscriptions_are_not_offered_and_the_camera_hears_of_none() {
+    let house = House::open();
+    house.acquaint();
+    let consumer = |host: &str| {
+        format!(
+            "<x:ConsumerReference><a:Address xmlns:a=\"http://www.w3.org/2005/08/addressing\">http://{host}/hook</a:Address>\
+             </x:ConsumerReference>"
+        )
+    };
+    let pull = within(EVENTS, "CreatePullPointSubscription", "");
+    let push = |host: &str| within(NOTIFICATION, "Subscribe", &consumer(host));
+    let unsupported = (500, "Receiver/ter:ActionNotSupported", "permitted");
+    let prohibited = (400, "Sender/ter:OperationProhibited", "denied");
+    let cases = [
+        (CAR_PARK, "tev:CreatePullPointSubscription", pull.clone(), unsupported),
+        (LOBBY, "tev:CreatePullPointSubscription", pull, unsupported),
+        (LOBBY, "wsntw:Subscribe", push("203.0.113.7"), unsupported),
+        (LOBBY, "wsntw:Subscribe", push("198.18.0.9"), prohibited),
+        (CAR_PARK, "wsntw:Subscribe", push("203.0.113.7"), prohibited),
+    ];
+    for (camera, operation, body, (status, fault, decision)) in cases {
+        let reply = client::ask(house.door(camera), "events", ADMIN, &body);
+        assert_eq!((reply.status, reply.fault().as_str()), (status, fault), "{operation}: {}", reply.text());
+        let recorded = house.record(&reply);
+        assert_eq!(
+            (&recorded.intent["operation"], &recorded.intent["decision"]),
+            (&operation.into(), &decision.into())
+        );
+        let told = recorded.outcome.as_ref().map_or(&recorded.intent["fault"], |it| &it["fault"]);
+        assert_eq!(told, fault, "{operation}");
+    }
+    assert_eq!(house.heard(), [], "nothing of this is the cameras'");
+}
+
+#[test]
+fn a_picture_is_the_cameras_and_only_for_those_who_log_in() {
+    let house = House::open();
+    let place = |camera, profile: &str| {
+        let body = trt_with("GetSnapshotUri", &format!("<x:ProfileToken>{profile}</x:ProfileToken>"));
+        let reply = client::ask(house.door(camera), "media", VIEWER, &body);
+        let address = reply.element("Uri").unwrap_or_else(|| panic!("{}", reply.text()));
+        let (_, path) = address.split_once("/onvif/").unwrap();
+        format!("/onvif/{path}")
+    };
+    let pictures = [(CAR_PARK, place(CAR_PARK, "Profile_1")), (LOBBY, place(LOBBY, "profile_1_h264"))];
+    let picture = include_bytes!("../../src/sim/data/picture.jpg");
+    for camera in [CAR_PARK, LOBBY] {
+        house.camera(camera).clear_log();
+    }
+    let (_, of_car_park) = &pictures[0];
+    let forged = format!("{}A", &of_car_park[..of_car_park.len() - 1]);
+    let forged = if forged == *of_car_park { forged.replace('A', "B") } else { forged };
+    let refused = [
+        ("forged", CAR_PARK, forged),
+        ("another camera's", LOBBY, of_car_park.clone()),
+        ("none", CAR_PARK, "/onvif/snapshot/".to_owned()),
+        ("one that climbs", CAR_PARK, "/onvif/snapshot/..%2f..%2fonvif".to_owned()),
+        ("a camera's own path", CAR_PARK, "/onvif/snapshot/onvif-http/snapshot?Profile_1".to_owned()),
+    ];
+    for (name, camera, target) in refused {
+        let reply = client::send(house.door(camera), &client::request("GET", &target, &[], b""));
+        assert_eq!(reply.status, 404, "{name}: {}", reply.text());
+        let intent = house.record(&reply).intent;
+        let seen = (&intent["operation"], &intent["decision"], &intent["fault"]);
+        assert_eq!(seen, (&"http:Snapshot".into(), &"denied".into(), &"404".into()), "{name}");
+    }
+    for (camera, target) in &pictures {
+        let door = house.door(*camera);
+        let nobody = client::send(door, &client::request("GET", target, &[], b""));
+        assert_eq!(
+            (nobody.status, nobody.header_values("www-authenticate").len()),
+            (401, 2),
+            "{}",
+            nobody.text()
+        );
+        assert_eq!(house.record(&nobody).intent["decision"], "denied");
+        assert_eq!(house.operations(*camera), [""; 0], "without a login the camera is not asked");
+        let reply = client::send_with_digest(door, "GET", target, VIEWER, "SHA-256", "");
+        assert_eq!(
+            (reply.status, reply.header_values("content-type")),
+            (200, vec!["image/jpeg"]),
+            "{}",
+            reply.text()
+        );
+        assert!(reply.body == picture, "{} bytes of {}", reply.body.len(), picture.len());
+        let recorded = house.record(&reply);
+        assert_eq!(
+            (&recorded.intent["operation"], recorded.policies()),
+            (&"http:Snapshot".into(), vec!["onvif.user"])
+        );
+        assert_eq!(recorded.outcome.unwrap()["bytes"], picture.len());
+        keeps_the_camera_side_in("picture", &Reply { body: Vec::new(), ..reply });
+    }
+}
+
+#[test]
+fn roles_reach_as_far_as_onvif_lets_them() {
+    let house = House::open();
+    house.acquaint();
+    let cases = [
+        (VIEWER, "GetDeviceInformation", "onvif.user"),
+        (OPERATOR, "GetDeviceInformation", "onvif.operator"),
+        (ADMIN, "GetUsers", "onvif.administrator"),
+    ];
+    for (user, operation, policy) in cases {
+        let reply = client::ask(house.door(LOBBY), "device", user, &tds(operation));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(house.record(&reply).policies(), [policy]);
+    }
+    assert_eq!(house.camera(LOBBY).rejected_logins(), 0);
+}
+
+/// The command goes on when nobody waits for it any more, and its end is on record.
+#[test]
+fn a_client_that_hangs_up_does_not_stop_its_command() {
+    let house = House::with_valves();
+    house.acquaint();
+    let inner = "<x:FromDHCP>false</x:FromDHCP><x:NTPManual><tt:Type>IPv4</tt:Type>\
+                 <tt:IPv4Address>203.0.113.5</tt:IPv4Address></x:NTPManual>";
+    let message = envelope(&Token::new(ADMIN).header(), &tds_with("SetNTP", inner));
+    let bytes = client::request("POST", "/onvif/device_service", &[client::SOAP], message.as_bytes());
+    let valve = &house.valves[LOBBY];
+    valve.close();
+    let stream = client::connect(house.door(LOBBY), &bytes);
+    let source = stream.local_addr().unwrap();
+    valve.wait_held();
+    drop(stream);
+    // The same thread serves this, after it was told of the end of the connection above.
+    assert_eq!(client::ask_anonymously(house.door(LOBBY), "device", &tds("GetHostname")).status, 200);
+    valve.release();
+    let outcome = house.outcome(source);
+    assert_eq!((&outcome["what"], &outcome["note"]), (&"answered".into(), &"answered by the camera".into()));
+    assert_eq!(house.operations(LOBBY), ["tds:SetNTP"], "asked once");
+}
+
+/// Half a request is no command: nothing is asked, and the door stays open for others.
+#[test]
+fn a_client_that_hangs_up_within_its_request_asked_nothing() {
+    let house = House::open();
+    let message = envelope(&Token::new(ADMIN).header(), &tds("SystemReboot"));
+    let bytes = client::request("POST", "/onvif/device_service", &[client::SOAP], message.as_bytes());
+    drop(client::connect(house.door(LOBBY), &bytes[..bytes.len() - 10]));
+    let records = house.records();
+    assert!(!records.iter().any(|it| it["operation"] == "tds:SystemReboot"), "{records:?}");
+    assert_eq!(house.heard(), []);
+}
+
+/// How cameras misbehave, what the peer sees of it, and what the record says.
+#[test]
+fn a_camera_that_misbehaves_is_told_on_in_the_record() {
+    let house = House::open();
+    house.acquaint();
+    let cases = [
+        (Fault::Reset, "cut the connection before it had answered"),
+        (Fault::Html, "is not SOAP (HTTP status 200)"),
+        (Fault::EmptyBody, "is empty"),
+        (Fault::WrongOperation, "answered something else"),
+        (Fault::Oversize, "is larger than"),
+    ];
+    for camera in [CAR_PARK, LOBBY] {
+        for (fault, note) in cases {
+            house.camera(camera).set_fault(Some(fault));
+            let reply = client::ask(house.door(camera), "device", VIEWER, &tds("GetDeviceInformation"));
+            house.camera(camera).set_fault(None);
+            gave_up(&house, &reply, note, &format!("{fault:?}"));
+            let after = client::ask(house.door(camera), "device", VIEWER, &tds("GetDeviceInformation"));
+            assert_eq!(after.status, 200, "after {fault:?}: {}", after.text());
+        }
+    }
+}
+
+/// Status 500, `ter:Action`; on record permitted, failed, and why.
+fn gave_up(house: &House, reply: &Reply, note: &str, name: &str) {
+    assert_eq!(
+        (reply.status, reply.fault().as_str()),
+        (500, "Receiver/ter:Action"),
+        "{name}: {}",
+        reply.text()
+    );
+    keeps_the_camera_side_in(name, reply);
+    let recorded = house.record(reply);
+    assert_eq!(recorded.intent["decision"], "permitted", "{name}");
+    let outcome = recorded.outcome.unwrap();
+    let seen = (&outcome["what"], &outcome["status"], &outcome["fault"]);
+    assert_eq!(
+        seen,
+        (&"failed".into(), &500.into(), &Value::from("Receiver/ter:Action")),
+        "{name}: {outcome}"
+    );
+    assert!(outcome["note"].as_str().unwrap().contains(note), "{name}: {outcome}");
+}
+
+/// Takes as long as an exchange with a camera may take.
+#[test]
+fn a_camera_that_hangs_costs_its_own_command_only() {
+    let house = House::open();
+    house.acquaint();
+    house.camera(LOBBY).set_fault(Some(Fault::Hang));
+    let message = envelope(&Token::new(VIEWER).header(), &tds("GetDeviceInformation"));
+    let bytes = client::request("POST", "/onvif/device_service", &[client::SOAP], message.as_bytes());
+    let hanging = client::connect(house.door(LOBBY), &bytes);
+    house.wait_heard(LOBBY, "tds:GetDeviceInformation");
+    let other = client::ask(house.door(CAR_PARK), "device", VIEWER, &tds("GetDeviceInformation"));
+    assert_eq!(other.status, 200, "the other camera is served meanwhile: {}", other.text());
+    let same = client::ask(house.door(LOBBY), "device", VIEWER, &tds("GetNTP"));
+    assert_eq!(same.status, 200, "the gateway's own answers too: {}", same.text());
+    gave_up(&house, &client::receive(hanging), "did not answer in time", "Hang");
+}
+
+/// A camera that takes no password is not asked to lock the account.
+#[test]
+fn a_refused_login_is_tried_three_times_at_most() {
+    for camera in [CAR_PARK, LOBBY] {
+        let house = House::open();
+        house.camera(camera).set_fault(Some(Fault::BadPassword));
+        let mut refusals = Vec::new();
+        for _ in 0..8 {
+            let reply = client::ask(house.door(camera), "media", VIEWER, &trt("GetProfiles"));
+            refusals.push(reply.fault());
+            gave_up(&house, &reply, "refused the gateway's login", "BadPassword");
+        }
+        assert!(house.camera(camera).rejected_logins() <= 3, "{}", house.camera(camera).rejected_logins());
+        let heard = house.operations(camera).len();
+        let reply = client::ask(house.door(camera), "media", VIEWER, &trt("GetProfiles"));
+        gave_up(&house, &reply, "it is tried again in", "breaker");
+        assert_eq!(house.operations(camera).len(), heard, "with the breaker open nothing is sent");
+        assert!(
+            !refusals.iter().any(|it| it.contains("NotAuthorized")),
+            "the client's own login is right: {refusals:?}"
+        );
+    }
+}

@@ -1,0 +1,405 @@
+//! A whole gateway in this process, with simulated cameras behind it, its log, and what the cameras heard.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use cordon::{
+    clock::{Clock, SystemClock, SystemEntropy},
+    cmd::gateway::Gateway,
+    config,
+    sim::{self, Dialect, Received, RunningCamera},
+};
+use jiff::SignedDuration;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::{
+    client::{self, Reply},
+    valve::Valve,
+};
+
+/// The restricted camera (Hikvision's dialect) and the trusted one (Axis's).
+pub const CAR_PARK: usize = 0;
+pub const LOBBY: usize = 1;
+
+pub const ADMIN: (&str, &str) = ("vms-admin", "admin-password-1");
+pub const OPERATOR: (&str, &str) = ("vms-operator", "operator-password-2");
+pub const VIEWER: (&str, &str) = ("vms-viewer", "viewer-password-3");
+/// What the gateway logs in to the cameras with.
+pub const CAMERA_USER: &str = "gateway-service";
+pub const CAMERA_PASSWORD: &str = "camera-password-4";
+
+struct Plan {
+    name: &'static str,
+    vendor: &'static str,
+    zone: &'static str,
+    dialect: fn() -> Dialect,
+    address: Ipv4Addr,
+    lan: Ipv4Addr,
+    skew_seconds: i64,
+}
+
+const PLANS: [Plan; 2] = [
+    Plan {
+        name: "car-park",
+        vendor: "Hikvision",
+        zone: "restricted",
+        dialect: Dialect::hikvision,
+        address: Ipv4Addr::new(127, 0, 1, 11),
+        lan: Ipv4Addr::new(192, 0, 2, 64),
+        skew_seconds: 37,
+    },
+    Plan {
+        name: "lobby",
+        vendor: "Axis",
+        zone: "trusted",
+        dialect: Dialect::axis,
+        address: Ipv4Addr::new(127, 0, 2, 12),
+        lan: Ipv4Addr::new(198, 51, 100, 90),
+        skew_seconds: -7_261,
+    },
+];
+
+/// Texts of the cameras' side that no client may ever read.
+pub const CAMERA_SIDE: [&str; 9] = [
+    "127.0.1.",
+    "127.0.2.",
+    "192.0.2.",
+    "198.51.100.",
+    "239.",
+    "169.254.",
+    CAMERA_USER,
+    CAMERA_PASSWORD,
+    "axis-b8a44f",
+];
+
+/// How long a condition is waited for before a test fails.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+pub struct House {
+    dir: TempDir,
+    clock: Arc<dyn Clock>,
+    gateway: Option<Gateway>,
+    cameras: Cameras,
+    doors: Vec<SocketAddr>,
+    pub valves: Vec<Valve>,
+}
+
+impl House {
+    /// A gateway and its cameras by the machine's clock.
+    pub fn open() -> Self {
+        Self::build(Arc::new(SystemClock::new()), false)
+    }
+
+    /// By a clock of the test's.
+    pub fn open_at(clock: Arc<dyn Clock>) -> Self {
+        Self::build(clock, false)
+    }
+
+    /// With a valve before each camera, which can hold its answers back.
+    pub fn with_valves() -> Self {
+        Self::build(Arc::new(SystemClock::new()), true)
+    }
+
+    fn build(clock: Arc<dyn Clock>, valves: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let cameras = Cameras::start(&clock);
+        let valves: Vec<_> = if valves {
+            let behind =
+                |(camera, plan): (&RunningCamera, &Plan)| Valve::open(plan.address, camera.address());
+            cameras.running.iter().zip(&PLANS).map(behind).collect()
+        } else {
+            Vec::new()
+        };
+        let enrolled: Vec<_> = match valves.as_slice() {
+            [] => cameras.running.iter().map(RunningCamera::address).collect(),
+            valves => valves.iter().map(Valve::address).collect(),
+        };
+        let doors = free_doors();
+        fs::write(dir.path().join("cordon.toml"), configuration(&enrolled, &doors)).unwrap();
+        let mut house = Self { dir, clock, gateway: None, cameras, doors, valves };
+        house.start();
+        house
+    }
+
+    fn start(&mut self) {
+        let path = self.dir.path().join("cordon.toml");
+        // A secret is found under its own text.
+        let loaded = config::load(&path, &|name| Some(name.to_owned()));
+        let loaded = loaded.unwrap_or_else(|found| {
+            panic!("{}", found.iter().map(config::Diagnostic::render).collect::<Vec<_>>().join("\n"))
+        });
+        self.gateway =
+            Some(Gateway::start(loaded, Arc::clone(&self.clock), Arc::new(SystemEntropy)).unwrap());
+    }
+
+    /// Stops the gateway; log and state stay where they are.
+    pub fn stop(&mut self) {
+        self.gateway.take().unwrap().stop().unwrap();
+    }
+
+    /// Stops the gateway and starts it again with the same configuration, state and log.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// Where a virtual camera listens.
+    pub fn door(&self, camera: usize) -> SocketAddr {
+        self.doors[camera]
+    }
+
+    /// The camera behind it.
+    pub fn camera(&self, camera: usize) -> &RunningCamera {
+        &self.cameras.running[camera]
+    }
+
+    /// All that any camera heard, for tests that say that nothing was heard.
+    pub fn heard(&self) -> Vec<Received> {
+        self.cameras.running.iter().flat_map(RunningCamera::log).collect()
+    }
+
+    /// The operations one camera heard, oldest first; other requests as `GET /path`.
+    pub fn operations(&self, camera: usize) -> Vec<String> {
+        let named =
+            |it: &Received| it.operation.clone().unwrap_or_else(|| format!("{} {}", it.method, it.target));
+        self.camera(camera).log().iter().map(named).collect()
+    }
+
+    /// Lets the gateway introduce itself and log in to both cameras, then forgets what they heard of that.
+    pub fn acquaint(&self) {
+        for camera in [CAR_PARK, LOBBY] {
+            for (service, body) in
+                [("device", client::tds("GetDeviceInformation")), ("media", client::trt("GetProfiles"))]
+            {
+                let reply = client::ask(self.door(camera), service, ADMIN, &body);
+                assert_eq!(reply.status, 200, "{}", reply.text());
+            }
+            self.camera(camera).clear_log();
+        }
+    }
+
+    pub fn audit_dir(&self) -> PathBuf {
+        self.dir.path().join("audit")
+    }
+
+    /// The file with the key that checks the log.
+    pub fn public_key(&self) -> PathBuf {
+        self.audit_dir().join("public.key")
+    }
+
+    /// All records, oldest first. What happened before this is called is among them: lines become durable in
+    /// their order, and a command asked here is answered only once its own line is.
+    pub fn records(&self) -> Vec<Value> {
+        if self.gateway.is_some() {
+            let body = client::tds("GetSystemDateAndTime");
+            let reply = client::post(self.door(CAR_PARK), "device", &[], &client::envelope("", &body));
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+        records_of(&self.audit_dir())
+    }
+
+    /// What is on record about the request of a reply.
+    pub fn record(&self, reply: &Reply) -> Recorded {
+        Recorded::find(&self.records(), reply.source)
+            .unwrap_or_else(|| panic!("nothing on record: {}", reply.text()))
+    }
+
+    /// How the command of a connection ended, as soon as that is on record.
+    pub fn outcome(&self, source: SocketAddr) -> Value {
+        let clock = SystemClock::new();
+        while clock.monotonic() < PATIENCE {
+            if let Some(outcome) = Recorded::find(&self.records(), source).and_then(|it| it.outcome) {
+                return outcome;
+            }
+        }
+        panic!("no outcome on record")
+    }
+
+    /// Waits until a camera has heard an operation.
+    pub fn wait_heard(&self, camera: usize, operation: &str) {
+        let clock = SystemClock::new();
+        while !self.operations(camera).iter().any(|it| it == operation) {
+            assert!(clock.monotonic() < PATIENCE, "the camera never heard {operation}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            let stopped = gateway.stop();
+            if !std::thread::panicking() {
+                stopped.unwrap();
+            }
+        }
+    }
+}
+
+/// The intent of one request and, where it has ended, its outcome.
+#[derive(Debug)]
+pub struct Recorded {
+    pub intent: Value,
+    pub outcome: Option<Value>,
+}
+
+impl Recorded {
+    fn find(records: &[Value], source: SocketAddr) -> Option<Self> {
+        let source = source.to_string();
+        let is = |it: &&Value, kind: &str| it["type"] == kind;
+        let mut intents = records.iter().filter(|it| is(it, "intent") && it["source"] == *source);
+        let intent = intents.next_back()?.clone();
+        let ended = |it: &&Value| is(it, "outcome") && it["intent"] == intent["seq"];
+        let outcome = records.iter().find(ended).cloned();
+        Some(Self { intent, outcome })
+    }
+
+    /// The policies that decided.
+    pub fn policies(&self) -> Vec<&str> {
+        let policies = self.intent["policies"].as_array();
+        policies.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+}
+
+/// The whole lines of a log.
+pub fn records_of(audit: &Path) -> Vec<Value> {
+    let names = fs::read_dir(audit).unwrap().map(|it| it.unwrap().path());
+    let mut segments: Vec<_> = names.filter(|it| it.extension().is_some_and(|it| it == "jsonl")).collect();
+    segments.sort();
+    let text: String = segments.iter().map(|it| fs::read_to_string(it).unwrap()).collect();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Simulated cameras on a thread of their own.
+struct Cameras {
+    running: Vec<RunningCamera>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Cameras {
+    fn start(clock: &Arc<dyn Clock>) -> Self {
+        let clock = Arc::clone(clock);
+        let (ready, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                for (serial, plan) in (1..).zip(&PLANS) {
+                    ready.send(camera(plan, serial, &clock).await).unwrap();
+                }
+                // Whichever way the other end goes, the cameras are done.
+                let _ = stopped.await;
+            });
+        });
+        let running = PLANS.iter().map(|_| started.recv().unwrap()).collect();
+        Self { running, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Cameras {
+    fn drop(&mut self) {
+        self.running.clear();
+        drop(self.stop.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+async fn camera(plan: &Plan, serial: u32, clock: &Arc<dyn Clock>) -> RunningCamera {
+    let options = sim::Options {
+        bind: SocketAddr::new(plan.address.into(), 0),
+        username: CAMERA_USER.to_owned(),
+        password: Zeroizing::new(CAMERA_PASSWORD.to_owned()),
+        clock_skew: SignedDuration::from_secs(plan.skew_seconds),
+        clock: Arc::clone(clock),
+        entropy: Arc::new(SystemEntropy),
+        serial,
+        lan_address: plan.lan,
+    };
+    sim::Camera::start((plan.dialect)(), options).await.unwrap()
+}
+
+/// A free port for each virtual camera and the admin listener, at an address no other house of this process has.
+fn free_doors() -> Vec<SocketAddr> {
+    static HOUSES: AtomicU8 = AtomicU8::new(1);
+    let address = Ipv4Addr::new(127, 0, 3, HOUSES.fetch_add(1, Ordering::Relaxed));
+    let held: Vec<_> = (0..=PLANS.len()).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
+    held.iter().map(|it| it.local_addr().unwrap()).collect()
+}
+
+fn configuration(cameras: &[SocketAddr], doors: &[SocketAddr]) -> String {
+    let (bind, admin) = (doors[0].ip(), doors[PLANS.len()]);
+    let mut text = format!(
+        r#"
+[gateway]
+name = "house"
+state_dir = "state"
+threads = 2
+
+[listener]
+bind = "{bind}"
+advertise = "{bind}"
+rtsp_port = 8554
+
+[admin]
+listen = "{admin}"
+
+[audit]
+dir = "audit"
+
+[[network]]
+name = "time"
+prefixes = ["203.0.113.0/24"]
+
+[[site]]
+name = "headquarters"
+sensitive = false
+
+[[zone]]
+name = "restricted"
+isolation = "none"
+prefixes = ["127.0.1.0/24", "192.0.2.0/24"]
+
+[[zone]]
+name = "trusted"
+isolation = "none"
+prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
+"#
+    );
+    for ((name, password), role) in [(ADMIN, "Administrator"), (OPERATOR, "Operator"), (VIEWER, "User")] {
+        let _ = write!(
+            text,
+            "\n[[client]]\nname = \"{name}\"\nrole = \"{role}\"\n\
+             password = {{ env = \"{password}\" }}\nnetworks = [\"127.0.0.1/32\"]\n"
+        );
+    }
+    for ((plan, address), door) in PLANS.iter().zip(cameras).zip(doors) {
+        let Plan { name, vendor, zone, .. } = plan;
+        let _ = write!(
+            text,
+            "\n[[camera]]\nname = \"{name}\"\naddress = \"{address}\"\nvendor = \"{vendor}\"\nzone = \"{zone}\"\n\
+             site = \"headquarters\"\nlisten_port = {port}\nusername = \"{CAMERA_USER}\"\n\
+             password = {{ env = \"{CAMERA_PASSWORD}\" }}\n",
+            port = door.port(),
+        );
+    }
+    text
+}
