@@ -70,6 +70,12 @@ pub const AUTH_CHALLENGES_MAX: usize = 16;
 pub const CLAIMED_NAME_CHARS_MAX: usize = 63;
 /// Bytes of one configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Characters of the gateway's name. With `/audit` after it, it names the log.
+pub const GATEWAY_NAME_CHARS_MAX: usize = 63;
+/// Bytes of a host name (RFC 1035 §2.3.4, as text).
+pub const HOST_NAME_BYTES_MAX: usize = 253;
+/// Bytes of one label of a host name (RFC 1035 §2.3.4).
+pub const HOST_LABEL_BYTES_MAX: usize = 63;
 /// Bytes of one secret read from a file or the environment.
 pub const SECRET_BYTES_MAX: usize = 1_024;
 

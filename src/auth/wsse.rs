@@ -51,8 +51,8 @@ pub fn parse_created(text: &str) -> Option<Timestamp> {
     let (civil, rest) = text.split_at_checked(19)?;
     let parts = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19)];
     let mut numbers = parts.iter().map(|(from, to)| digits(civil.get(*from..*to)?));
-    let separators: Vec<u8> = [4, 7, 10, 13, 16].iter().filter_map(|at| civil.bytes().nth(*at)).collect();
-    if separators != *b"--T::" {
+    let separators: Vec<&u8> = [4, 7, 10, 13, 16].iter().filter_map(|at| civil.as_bytes().get(*at)).collect();
+    if !separators.into_iter().eq(b"--T::") {
         return None;
     }
     let mut next = || numbers.next().flatten();

@@ -8,8 +8,8 @@ use std::{
 
 use super::gateway;
 use crate::{
-    config::{self, Loaded},
-    policy::{Engine, Summary},
+    config::{self, Diagnostic, Loaded},
+    policy::{Engine, PolicyError, Summary},
     schema::Tables,
 };
 
@@ -62,13 +62,29 @@ fn check(
         }
     };
     match Engine::load(&tables, &texts, &loaded.inventory, &loaded.clients) {
-        Ok(engine) => tell(&loaded, &engine.summary(), out)?,
+        Ok(engine) => {
+            tell(&loaded, &engine.summary(), out)?;
+            Ok(true)
+        }
         Err(error) => {
-            writeln!(err, "error: the policies cannot be used\n{error}")?;
-            return Ok(false);
+            accuse(&error, &texts, err)?;
+            Ok(false)
         }
     }
-    Ok(true)
+}
+
+/// Policy errors look like those of the configuration.
+fn accuse(error: &PolicyError, texts: &[(String, String)], err: &mut dyn Write) -> io::Result<()> {
+    let PolicyError::Policies(problems) = error else {
+        return writeln!(err, "error: the policies cannot be used: {error}");
+    };
+    for problem in problems {
+        let text = texts.iter().find(|(name, _)| *name == problem.file).map_or("", |(_, text)| text);
+        let (what, remedy) = (problem.what.clone(), problem.remedy.clone());
+        let diagnostic = Diagnostic::on_line(problem.file.clone().into(), text, problem.line, what, remedy);
+        writeln!(err, "{}\n", diagnostic.render())?;
+    }
+    Ok(())
 }
 
 fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<()> {
@@ -95,4 +111,62 @@ fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<
     }
     let origin = if loaded.policy_dir.is_some() { "your own" } else { "as shipped" };
     writeln!(out, "policies: {}, {origin}, version {}", policies.policies, policies.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    /// What is said of the example with a change in it, and with these policies if any.
+    fn said(change: (&str, &str), policy: Option<&str>) -> (bool, String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["secrets", "policies"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        for name in ["gate", "lobby", "vms", "security-office", "reception"] {
+            let path = dir.path().join("secrets").join(name);
+            fs::write(&path, "secret").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let mut text = include_str!("../../config/cordon.example.toml").replacen(change.0, change.1, 1);
+        if let Some(policy) = policy {
+            fs::write(dir.path().join("policies/mine.cedar"), policy).unwrap();
+            text = text.replace("# [policy]", "[policy]").replace("# dir = \"policies", "dir = \"policies");
+        }
+        let config = dir.path().join("cordon.toml");
+        fs::write(&config, text).unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let fine = check(&Args { config }, &|_| None, &mut out, &mut err).unwrap();
+        (fine, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn the_example_is_ok_and_summed_up() {
+        let (fine, out, err) = said(("", ""), None);
+        assert_eq!((fine, err.as_str()), (true, ""));
+        for line in [
+            "configuration OK\n",
+            "camera gate: hikvision (restricted) in zone restricted, dialled at 192.0.2.10:80, served at 127.0.0.1:8081\n",
+            "zone trusted: isolation namespace\n",
+            "client reception: User\n",
+        ] {
+            assert!(out.contains(line), "{line}\n{out}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_not_ok() {
+        let (fine, out, err) = said(("role = \"Operator\"", "role = \"Boss\""), None);
+        assert_eq!((fine, out.as_str()), (false, ""));
+        assert!(err.contains("error: `Boss` is no role") && err.contains("= help: write"), "{err}");
+    }
+
+    #[test]
+    fn a_wrong_policy_is_shown_with_its_line() {
+        let (fine, out, err) = said(("", ""), Some("permit (principal,\n  action == Nothing, resource);"));
+        assert_eq!((fine, out.as_str()), (false, ""));
+        assert!(err.contains("mine.cedar:2") && err.contains("2 |   action == Nothing"), "{err}");
+    }
 }

@@ -1,59 +1,564 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process};
 
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../config/cordon.example.toml");
+/// A password as somebody might write it into a configuration.
+const LITERAL: &str = "hunter2";
 
-fn try_text(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("secrets")).unwrap();
-    for (name, mode) in [("gate", 0o600), ("vms", 0o640), ("open", 0o644)] {
-        let path = dir.path().join("secrets").join(name);
-        fs::write(&path, format!("{name}-secret\n")).unwrap();
+/// A folder with the example's secrets.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path("secrets")).unwrap();
+        fs::create_dir(folder.path("bare")).unwrap();
+        for (name, mode) in [
+            ("gate", 0o600),
+            ("lobby", 0o600),
+            ("vms", 0o640),
+            ("security-office", 0o600),
+            ("reception", 0o600),
+            ("open", 0o644),
+        ] {
+            folder.secret(name, mode, format!("{name}-secret\n").as_bytes());
+        }
+        folder.secret("empty", 0o600, b"\n");
+        folder.secret("two-lines", 0o600, b"a\nb\n");
+        folder.secret("longest", 0o600, &[b'a'; 1_024]);
+        folder.secret("too-long", 0o600, &[b'a'; 1_025]);
+        let made = process::Command::new("mkfifo").arg(folder.path("secrets/pipe")).status();
+        assert!(made.unwrap().success());
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn secret(&self, name: &str, mode: u32, bytes: &[u8]) {
+        let path = self.path("secrets").join(name);
+        fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let path = dir.path().join("cordon.toml");
-    fs::write(&path, text).unwrap();
-    load(&path, &|_| None)
+
+    fn load(&self, text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+        let path = self.path("cordon.toml");
+        fs::write(&path, text).unwrap();
+        load(&path, &|name| (name == "SET").then(|| "from-environment".to_owned()))
+    }
+
+    /// Every error, as `line:column: message (remedy)`.
+    fn errors(&self, text: &str) -> Vec<String> {
+        let prefix = format!("{}:", self.path("cordon.toml").display());
+        let found = self.load(text).unwrap_err();
+        found
+            .iter()
+            .map(|one| one.to_string().replace(&prefix, "").replace(&*self.0.path().to_string_lossy(), "DIR"))
+            .collect()
+    }
+}
+
+/// The example with a change in it, and where the change is: `line:column` of `at` after it.
+fn changed(from: &str, to: &str, at: &str) -> (String, String) {
+    assert!(EXAMPLE.contains(from), "the example no longer holds {from}");
+    let text = EXAMPLE.replacen(from, to, 1);
+    let start = EXAMPLE.find(from).unwrap();
+    let start = EXAMPLE[..start].rfind('\n').map_or(0, |end| end + 1);
+    let offset = start + text[start..].find(at).unwrap_or_else(|| panic!("{at} is not in {to}"));
+    let line = text[..offset].matches('\n').count() + 1;
+    let column = offset - text[..offset].rfind('\n').map_or(0, |end| end + 1) + 1;
+    (text, format!("{line}:{column}"))
 }
 
 #[test]
 fn the_example_loads() {
-    let loaded = try_text(EXAMPLE).unwrap();
-    let camera = loaded.inventory.cameras().next().unwrap();
+    let loaded = Folder::new().load(EXAMPLE).unwrap();
+    let cameras: Vec<_> = loaded
+        .inventory
+        .cameras()
+        .map(|it| (it.id.as_str(), it.vendor.class.as_str(), it.address.to_string(), it.advertise.as_str()))
+        .collect();
     assert_eq!(
-        (camera.advertise.as_str(), camera.address.to_string().as_str()),
-        ("127.0.0.1:8081", "192.0.2.10:80")
+        cameras,
+        [
+            ("gate", "restricted", "192.0.2.10:80".to_owned(), "127.0.0.1:8081"),
+            ("lobby", "trusted", "198.51.100.20:8000".to_owned(), "127.0.0.1:8082"),
+        ]
     );
+    let roles: Vec<_> = loaded.clients.iter().map(|it| it.role.as_str()).collect();
+    assert_eq!(roles, ["Operator", "Administrator", "User"]);
+    assert_eq!((loaded.inventory.zones().count(), loaded.inventory.networks().len()), (2, 2));
     assert_eq!(loaded.logins.values().next().unwrap().password.expose(), "gate-secret");
     assert_eq!(loaded.warnings, []);
 }
 
 #[test]
-fn every_error_is_told_at_once_with_its_remedy() {
-    for (from, to, line) in [
-        ("{ file = \"secrets/gate\" }", "\"12345\"", "must not stand in the configuration"),
-        ("secrets/gate", "secrets/open", "run chmod 600"),
-        ("192.0.2.10\"", "cam.local\"", "names are not dialled"),
-        ("\"namespace\"\n", "\"vlan\"\n", "write \"namespace\""),
-        ("zone = \"restricted\"", "zone = \"lost\"", "names zone `lost`"),
-        ("cameras = [\"gate\"]", "cameras = [\"yard\"]", "there is no camera `yard`"),
-        ("[admin]", "[[absorb]]\n[admin]", "not built yet"),
-        ("127.0.0.1:9080", "0.0.0.0:9080", "loopback only"),
-        ("mac = ", "mack = ", "unknown field `mack`"),
-    ] {
-        let errors = try_text(&EXAMPLE.replacen(from, to, 1)).unwrap_err();
-        let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        assert!(text.contains(line), "{to}: {text}");
-        assert!(errors.iter().all(|error| !error.render().contains("gate-secret")));
+fn what_the_example_leaves_out_can_be_put_in() {
+    let folder = Folder::new();
+    fs::write(folder.path("bare/a.cedar"), "").unwrap();
+    let mut text = EXAMPLE.replace("# dir = \"policies\"", "dir = \"bare\"");
+    for line in ["# threads", "# advertise", "# [policy]", "# manufacturer", "# model"] {
+        assert!(text.contains(line), "{line}");
+        text = text.replace(line, line.trim_start_matches("# "));
     }
-    let two = EXAMPLE.replace("10.1.0.0/16", "10.1").replace("\"Operator\"", "\"Boss\"");
-    assert!(try_text(&two).unwrap_err().len() >= 3);
+    let loaded = folder.load(&text).unwrap();
+    let camera = loaded.inventory.cameras().next().unwrap();
+    assert_eq!(
+        (camera.advertise.as_str(), camera.model.as_deref()),
+        ("cctv.example.org:8081", Some("Virtual camera"))
+    );
+    assert_eq!((loaded.threads, loaded.policy_dir), (Some(4), Some(folder.path("bare"))));
+}
+
+/// Change the example, and exactly this is told: at `at`, with this message and this remedy.
+const WRONG: &[(&str, &str, &str, &str, &str)] = &[
+    // Secrets.
+    (
+        "{ file = \"secrets/gate\" }",
+        "\"hunter2\"",
+        "\"hunter2\"",
+        "a secret must not stand in the configuration",
+        "put it into a file of mode 0600 and write password = { file = \"PATH\" }, { env = \"NAME\" } or { credential = \"NAME\" }",
+    ),
+    (
+        "{ file = \"secrets/gate\" }",
+        "{ text = \"hunter2\" }",
+        "{ text",
+        "`text` is no way to refer to a secret",
+        "write password = { file = \"PATH\" }, { env = \"NAME\" } or { credential = \"NAME\" }",
+    ),
+    (
+        "{ file = \"secrets/gate\" }",
+        "{ env = \"UNSET\" }",
+        "{ env",
+        "environment variable UNSET is not set",
+        "set it before the gateway starts",
+    ),
+    (
+        "{ file = \"secrets/gate\" }",
+        "{ credential = \"gate\" }",
+        "{ cred",
+        "credential gate is not there: systemd passed no credentials",
+        "add LoadCredential=gate:PATH to the service unit",
+    ),
+    (
+        "secrets/gate",
+        "secrets/none",
+        "{ file",
+        "cannot read the secret file DIR/secrets/none: No such file or directory (os error 2)",
+        "create it with mode 0600, owned by the gateway's user",
+    ),
+    (
+        "secrets/gate",
+        "secrets/open",
+        "{ file",
+        "the secret file DIR/secrets/open is open to everybody (mode 0644)",
+        "run chmod 600 DIR/secrets/open",
+    ),
+    (
+        "secrets/gate",
+        "secrets/pipe",
+        "{ file",
+        "the secret file DIR/secrets/pipe is no file",
+        "put the password into a file of mode 0600",
+    ),
+    (
+        "secrets/gate",
+        "secrets",
+        "{ file",
+        "the secret file DIR/secrets is no file",
+        "put the password into a file of mode 0600",
+    ),
+    (
+        "secrets/gate",
+        "secrets/empty",
+        "{ file",
+        "the secret file DIR/secrets/empty is empty",
+        "put the password into it",
+    ),
+    (
+        "secrets/gate",
+        "secrets/too-long",
+        "{ file",
+        "the secret file DIR/secrets/too-long is longer than 1024 bytes",
+        "use a shorter password",
+    ),
+    (
+        "secrets/gate",
+        "secrets/two-lines",
+        "{ file",
+        "the secret file DIR/secrets/two-lines holds more than one line, or control characters",
+        "put the password alone into it",
+    ),
+    // Sections.
+    (
+        "[admin]",
+        "[[absorb]]\n[admin]",
+        "absorb",
+        "[[absorb]] arrives in a later version: here, what is denied is refused openly",
+        "remove the section",
+    ),
+    (
+        "[admin]",
+        "[vault]\n[admin]",
+        "vault",
+        "there is no section `vault`",
+        "use one of gateway, listener, admin, audit, policy, network, client, site, zone, camera",
+    ),
+    (
+        "name = \"Cordon\"",
+        "name = \"Our gateway\"",
+        "\"Our",
+        "`Our gateway` is no name for a gateway",
+        "use 1 to 63 characters without blanks and `+`",
+    ),
+    (
+        "# threads = 4",
+        "threads = 0",
+        "0",
+        "a gateway without threads serves nobody",
+        "leave it out for one per core",
+    ),
+    (
+        "bind = \"127.0.0.1\"",
+        "bind = \"gateway\"",
+        "\"gateway\"",
+        "`gateway` is no IP address",
+        "write the gateway's core-side address",
+    ),
+    (
+        "bind = \"127.0.0.1\"",
+        "bind = \"0.0.0.0\"",
+        "\"0.0",
+        "clients cannot call 0.0.0.0",
+        "set advertise to the host name or address clients are to use",
+    ),
+    (
+        "# advertise = \"",
+        "advertise = \"http://",
+        "\"http",
+        "`http://cctv.example.org` is no host",
+        "write a host name or IP address alone: scheme, port and path are added per camera",
+    ),
+    ("rtsp_port = 8554", "rtsp_port = 0", "0", "0 is no port", "leave it out for 8554"),
+    (
+        "127.0.0.1:9080",
+        "0.0.0.0:9080",
+        "\"0.0.0.0",
+        "the admin interface listens on loopback only",
+        "write \"127.0.0.1:port\" or the path of a unix socket",
+    ),
+    (
+        "[[network]]",
+        "[policy]\ndir = \"none\"\n[[network]]",
+        "\"none\"",
+        "cannot read the policy folder DIR/none: No such file or directory (os error 2)",
+        "copy the files of config/policies there, or leave [policy] out for the shipped ones",
+    ),
+    (
+        "[[network]]",
+        "[policy]\ndir = \"bare\"\n[[network]]",
+        "\"bare\"",
+        "the folder DIR/bare holds no .cedar file",
+        "copy the files of config/policies there, or leave [policy] out for the shipped ones",
+    ),
+    // Names.
+    (
+        "name = \"time\"",
+        "name = \"vms\"",
+        "\"vms\"",
+        "there are two networks named `vms`",
+        "rename one; the first stands on line 26",
+    ),
+    (
+        "name = \"time\"",
+        "name = \"other\"",
+        "\"other\"",
+        "`other` is every address that is in no network",
+        "choose another name",
+    ),
+    (
+        "name = \"security-office\"",
+        "name = \"vms\"",
+        "\"vms\"",
+        "there are two clients named `vms`",
+        "rename one; the first stands on line 80",
+    ),
+    (
+        "name = \"security-office\"",
+        "name = \"Security\"",
+        "\"Security\"",
+        "`Security` is no valid name: use 1 to 63 of `a-z 0-9 - _ .`, beginning with a letter or digit",
+        "use lower-case letters, digits, `-`, `_` and `.`",
+    ),
+    (
+        "zone = \"restricted\"",
+        "zone = \"lost\"",
+        "\"lost\"",
+        "there is no zone `lost`",
+        "correct the name, or add a [[zone]] of that name",
+    ),
+    (
+        "site = \"depot\"",
+        "site = \"lost\"",
+        "\"lost\"",
+        "there is no site `lost`",
+        "correct the name, or add a [[site]] of that name",
+    ),
+    (
+        "[\"gate\", \"lobby\"]",
+        "[\"gate\", \"yard\"]",
+        "\"yard\"",
+        "there is no camera `yard`",
+        "correct the name, or add a [[camera]] of that name",
+    ),
+    // Values.
+    (
+        "mac = ",
+        "mack = ",
+        "mack",
+        "unknown field `mack`, expected one of `name`, `address`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_port`, `mac`, `manufacturer`, `model`",
+        "compare the section with cordon.example.toml",
+    ),
+    (
+        "sensitive = true",
+        "sensitive = 1",
+        "1",
+        "invalid type: integer `1`, expected a boolean",
+        "compare the section with cordon.example.toml",
+    ),
+    (
+        "\"namespace\"\n",
+        "\"vlan\"\n",
+        "\"vlan\"",
+        "`vlan` is no isolation",
+        "write \"namespace\", or \"none\" for tests",
+    ),
+    ("\"192.0.2.0/24\"", "\"192.0.2\"", "\"192", "`192.0.2` is no network", "write it as 192.0.2.0/24"),
+    (
+        "\"192.0.2.10\"",
+        "\"cam.local\"",
+        "\"cam.local\"",
+        "`cam.local` is no IP address",
+        "write the camera's IP address, or IP:port; names are not dialled",
+    ),
+    (
+        "\"192.0.2.10\"",
+        "\"198.51.100.10\"",
+        "\"198",
+        "198.51.100.10 lies outside zone `restricted`",
+        "correct the address or the zone, or add its network to the zone's prefixes",
+    ),
+    (
+        "\"/onvif/device_service\"",
+        "\"onvif\"",
+        "\"onvif\"",
+        "`onvif` is no path of an HTTP address",
+        "write it as /onvif/device_service",
+    ),
+    (
+        "mac = \"virtual\"",
+        "mac = \"real\"",
+        "\"real\"",
+        "`real` is no choice of mac",
+        "write \"virtual\" or \"camera\"",
+    ),
+    (
+        "username = \"cordon\"",
+        "username = \"\"",
+        "\"\"",
+        "the user name is empty",
+        "name the camera's user for the gateway",
+    ),
+    (
+        "listen_port = 8082",
+        "listen_port = 8081",
+        "8081",
+        "port 8081 is taken by camera `gate`",
+        "give the camera a listen_port that nothing else has",
+    ),
+    (
+        "listen_port = 8082",
+        "listen_port = 8554",
+        "8554",
+        "port 8554 is taken by rtsp_port",
+        "give the camera a listen_port that nothing else has",
+    ),
+    (
+        "listen_port = 8082",
+        "listen_port = 9080",
+        "9080",
+        "port 9080 is taken by the admin interface",
+        "give the camera a listen_port that nothing else has",
+    ),
+    (
+        "listen_port = 8082",
+        "listen_port = 0",
+        "0",
+        "0 is no port",
+        "give the camera a listen_port that nothing else has",
+    ),
+    (
+        "role = \"Operator\"",
+        "role = \"Boss\"",
+        "\"Boss\"",
+        "`Boss` is no role",
+        "write \"Administrator\", \"Operator\" or \"User\"",
+    ),
+    (
+        "networks = [\"10.1.9.9/32\"]",
+        "networks = []",
+        "[]",
+        "client `reception` may call from nowhere",
+        "list the networks it calls from, such as \"10.1.0.0/16\"; \"0.0.0.0/0\" and \"::/0\" are all",
+    ),
+];
+
+#[test]
+fn each_error_is_told_once_at_its_place_with_its_remedy() {
+    let folder = Folder::new();
+    for (from, to, at, message, remedy) in WRONG {
+        let (text, place) = changed(from, to, at);
+        assert_eq!(folder.errors(&text), [format!("{place}: {message} ({remedy})")], "{to}");
+    }
 }
 
 #[test]
-fn a_restricted_camera_without_isolation_is_a_warning() {
-    let loaded = try_text(&EXAMPLE.replace("isolation = \"namespace\"", "isolation = \"none\"")).unwrap();
-    let message = &loaded.warnings[0].message;
-    assert_eq!(message, "restricted camera `gate` hangs in a zone without isolation");
+fn errors_are_collected_and_none_follows_from_another() {
+    let text = EXAMPLE
+        .replace("\"Operator\"", "\"Boss\"")
+        .replace("192.0.2.10", "gate.local")
+        .replace("secrets/lobby", "secrets/none")
+        .replace("bind = \"127.0.0.1\"", "bind = \"core\"")
+        .replace("model", "colour = \"white\" #")
+        .replace("mac =", "mack =")
+        .replace("vendor = \"Axis\"", "vendor = \"Axis\"\nnot_a = 1\nkey = 2");
+    let messages: Vec<_> =
+        Folder::new().load(&text).unwrap_err().into_iter().map(|one| one.message).collect();
+    let begin = |text: &str| messages.iter().filter(|message| message.starts_with(text)).count();
+    assert_eq!(begin("unknown field `mack`"), 1, "{messages:#?}");
+    assert_eq!(begin("unknown field `not_a`") + begin("unknown field `key`"), 2, "{messages:#?}");
+    assert_eq!(
+        begin("`gate.local` is no IP") + begin("`core` is no IP") + begin("cannot read the secret"),
+        3
+    );
+    assert_eq!((begin("`Boss` is no role"), messages.len()), (1, 7), "{messages:#?}");
+}
+
+#[test]
+fn a_section_in_trouble_still_has_its_name() {
+    let folder = Folder::new();
+    for (from, to) in [
+        ("address = \"192.0.2.10\"", "address = 5"),
+        ("username = \"cordon\"", ""),
+        ("prefixes = [\"192.0.2.0/24\"]", ""),
+        ("name = \"restricted\"", "name = 7"),
+        ("name = \"gate\"", ""),
+    ] {
+        let errors = folder.errors(&EXAMPLE.replacen(from, to, 1));
+        assert_eq!(errors.len(), 1, "{to}: {errors:#?}");
+    }
+}
+
+#[test]
+fn secrets_come_from_the_environment_and_may_have_1024_bytes() {
+    let folder = Folder::new();
+    for (to, length) in [("{ env = \"SET\" }", 16), ("{ file = \"secrets/longest\" }", 1_024)] {
+        let loaded = folder.load(&EXAMPLE.replacen("{ file = \"secrets/gate\" }", to, 1)).unwrap();
+        assert_eq!(loaded.logins.values().next().unwrap().password.expose().len(), length, "{to}");
+    }
+}
+
+#[test]
+fn no_message_shows_a_password_that_stands_in_the_file() {
+    let folder = Folder::new();
+    for line in [
+        "password = \"hunter2\"",
+        "password = 'hunter2' # why not",
+        "password = \"\"\"\nhunter2\"\"\"",
+        "password = \"\"\"\n\\q hunter2\"\"\"",
+        "password = [\"hunter2\"]",
+        "password = { file = \"secrets/gate\", text = \"hunter2\" }",
+        "password = { text = \"hunter2\" }",
+        "password.text = \"hunter2\"",
+        "passwort = \"hunter2\"",
+        "pwd = \"hunter2\"",
+        "Password = \"hunter2\"\nzone = 5",
+        "password = \"hunter2",
+        "password = hunter2",
+        "password = hunter2 hunter2",
+        "password = \"hunter2\" hunter2",
+        "password = \"hunter2\"\npassword = \"hunter2\"",
+        "password: hunter2",
+        "password \"hunter2\"",
+        "password = { text = \"hunter2\"",
+        "password = { text = hunter2 }",
+        "zone = { password = \"hunter2\" }",
+        "secret = [{ name = \"hunter2\" }]",
+        "\"\"\"\nhunter2",
+    ] {
+        let text = EXAMPLE.replacen("password = { file = \"secrets/gate\" }", line, 1);
+        let found = folder.load(&text).unwrap_err();
+        assert!(!found.is_empty(), "{line}");
+        for one in &found {
+            for shown in [one.render(), one.to_string(), format!("{one:?}"), format!("{found:#?}")] {
+                assert!(!shown.contains(LITERAL), "{line}\n{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_is_rendered_with_its_line_and_what_may_be_a_secret_masked() {
+    let folder = Folder::new();
+    let (text, _) = changed("{ file = \"secrets/gate\" }", "\"hunter2\"", "\"");
+    let rendered = folder.load(&text).unwrap_err()[0].render();
+    let wanted = [
+        "error: a secret must not stand in the configuration",
+        "cordon.toml:62:12",
+        "62 | password = ***",
+        "   |            ^^^",
+        "help: put it into a file of mode 0600",
+    ];
+    for part in wanted {
+        assert!(rendered.contains(part), "{part}\n{rendered}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_with_its_name() {
+    let folder = Folder::new();
+    let found = load(&folder.path("none.toml"), &|_| None).unwrap_err();
+    let rendered = found[0].render();
+    for part in ["error: cannot read the configuration: No such file", "none.toml", "help: check path"] {
+        assert!(rendered.contains(part), "{part}\n{rendered}");
+    }
+}
+
+#[test]
+fn a_broken_vendor_table_ends_the_start() {
+    let folder = Folder::new();
+    fs::write(folder.path("cordon.toml"), EXAMPLE).unwrap();
+    let found = load_with(&folder.path("cordon.toml"), &|_| None, Vendors::from_texts(&[("v.toml", "x")]));
+    let message = found.unwrap_err()[0].message.clone();
+    assert!(message.starts_with("the vendor table of the program cannot be used: v.toml"), "{message}");
+}
+
+#[test]
+fn what_somebody_should_know_is_a_warning() {
+    let folder = Folder::new();
+    for (from, to, message) in [
+        (
+            "isolation = \"namespace\"",
+            "isolation = \"none\"",
+            "restricted camera `gate` hangs in a zone without isolation",
+        ),
+        ("\"Hikvision\"", "\"Acme\"", "maker `Acme` is not in the vendor table: treated as restricted"),
+    ] {
+        let loaded = folder.load(&EXAMPLE.replacen(from, to, 1)).unwrap();
+        let messages: Vec<_> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(messages, [message]);
+    }
 }

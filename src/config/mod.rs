@@ -1,9 +1,15 @@
 //! TOML files become validated domain types.
 
+mod cameras;
+mod clients;
 mod diagnostic;
+mod heads;
 mod load;
+mod places;
 mod raw;
+mod reader;
 mod secret;
+mod source;
 
 use std::{
     collections::BTreeMap,

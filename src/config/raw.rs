@@ -47,14 +47,14 @@ pub(super) struct Network {
     pub(super) prefixes: Vec<Text>,
 }
 
-/// `[[client]]`
-#[derive(Debug, Deserialize)]
+/// `[[client]]`. No `Debug`: somebody may have written a password into it.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Client {
     pub(super) name: Text,
     pub(super) role: Text,
     pub(super) password: Spanned<toml::Value>,
-    pub(super) networks: Vec<Text>,
+    pub(super) networks: Spanned<Vec<Text>>,
     pub(super) cameras: Option<Vec<Text>>,
 }
 
@@ -75,8 +75,8 @@ pub(super) struct Zone {
     pub(super) prefixes: Vec<Text>,
 }
 
-/// `[[camera]]`
-#[derive(Debug, Deserialize)]
+/// `[[camera]]`. No `Debug`: somebody may have written a password into it.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Camera {
     pub(super) name: Text,

@@ -1,15 +1,20 @@
 //! Secrets by reference: a file, the environment or a systemd credential.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::{auth::Secret, limits::SECRET_BYTES_MAX};
 
 /// What is wrong, and what to do.
 pub(super) type Complaint = (String, String);
 
-/// Follows a secret's reference. Paths are relative to `base`.
+/// Follows a secret's reference. Paths are relative to `base`. No complaint holds any of the secret.
 pub(super) fn resolve(
     value: &toml::Value,
     base: &Path,
@@ -27,7 +32,7 @@ pub(super) fn resolve(
     match kind.as_str() {
         "file" => from_file(&base.join(name)),
         "env" => match env(name) {
-            Some(text) => fitting(text, &format!("environment variable {name}")),
+            Some(text) => fitting(&Zeroizing::new(text), &format!("environment variable {name}")),
             None => {
                 let what = format!("environment variable {name} is not set");
                 Err((what, "set it before the gateway starts".to_owned()))
@@ -45,38 +50,45 @@ pub(super) fn resolve(
 }
 
 fn from_file(path: &Path) -> Result<Secret, Complaint> {
-    let shown = path.display();
-    let unreadable = |error: std::io::Error| {
-        let what = format!("cannot read the secret file {shown}: {error}");
-        (what, "create it with mode 0600, owned by the gateway's user".to_owned())
+    let place = format!("the secret file {}", path.display());
+    let unreadable = |error: io::Error| {
+        (
+            format!("cannot read {place}: {error}"),
+            "create it with mode 0600, owned by the gateway's user".to_owned(),
+        )
     };
-    let data = fs::metadata(path).map_err(unreadable)?;
-    let mode = data.permissions().mode() & 0o777;
+    // Looked at before it is opened: to open a pipe waits for whoever writes to it.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err((format!("{place} is no file"), "put the password into a file of mode 0600".to_owned()));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
     if mode & 0o007 != 0 {
-        let what = format!("the secret file {shown} is open to everybody (mode {mode:04o})");
-        return Err((what, format!("run chmod 600 {shown}")));
+        let what = format!("{place} is open to everybody (mode {mode:04o})");
+        return Err((what, format!("run chmod 600 {}", path.display())));
     }
-    if data.len() > SECRET_BYTES_MAX as u64 {
-        return Err(too_long(&format!("the secret file {shown}")));
-    }
-    let mut text = fs::read_to_string(path).map_err(unreadable)?;
+    // Room for a line end and one byte too many, so that the text never moves and leaves a copy behind.
+    let room = SECRET_BYTES_MAX + 3;
+    let mut text = Zeroizing::new(String::with_capacity(2 * room));
+    file.take(room as u64).read_to_string(&mut text).map_err(unreadable)?;
     // One line end is the editor's, not the password's.
     let plain = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    let secret = fitting(plain.to_owned(), &format!("the secret file {shown}"));
-    text.zeroize();
-    secret
+    fitting(plain, &place)
 }
 
-fn fitting(text: String, place: &str) -> Result<Secret, Complaint> {
+fn fitting(text: &str, place: &str) -> Result<Secret, Complaint> {
     if text.is_empty() {
         return Err((format!("{place} is empty"), "put the password into it".to_owned()));
     }
     if text.len() > SECRET_BYTES_MAX {
-        return Err(too_long(place));
+        return Err((
+            format!("{place} is longer than {SECRET_BYTES_MAX} bytes"),
+            "use a shorter password".to_owned(),
+        ));
     }
-    Ok(Secret::new(text))
-}
-
-fn too_long(place: &str) -> Complaint {
-    (format!("{place} is longer than {SECRET_BYTES_MAX} bytes"), "use a shorter password".to_owned())
+    if text.chars().any(char::is_control) {
+        let what = format!("{place} holds more than one line, or control characters");
+        return Err((what, "put the password alone into it".to_owned()));
+    }
+    Ok(Secret::new(text.to_owned()))
 }

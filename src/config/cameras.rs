@@ -1,0 +1,157 @@
+//! `[[camera]]`.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use toml::Spanned;
+
+use super::{
+    heads::Listening,
+    raw,
+    reader::{Declared, Reader},
+};
+use crate::{
+    auth::Login,
+    ids::{CameraId, SiteId, ZoneId},
+    inventory::{Camera, CameraAddress, Isolation, MacPolicy, VendorClass, VendorVerdict, Vendors, Zone},
+};
+
+/// What cameras are put into.
+pub(super) struct Surroundings<'a> {
+    pub(super) listening: &'a Listening,
+    /// The zones without errors.
+    pub(super) zones: &'a [Zone],
+    pub(super) zone_names: &'a Declared,
+    pub(super) site_names: &'a Declared,
+    pub(super) vendors: &'a Vendors,
+    /// Ports of the gateway's address in use, and what uses them.
+    pub(super) ports: HashMap<u16, String>,
+}
+
+impl Reader<'_> {
+    pub(super) fn camera(
+        &mut self,
+        number: usize,
+        raw: raw::Camera,
+        around: &mut Surroundings<'_>,
+    ) -> Option<(Camera, Login)> {
+        let vendor = self.vendor(&raw, around);
+        let address = self.address(&raw, around, &vendor);
+        let mac = self.mac(raw.mac.as_ref());
+        let device_path = self.device_path(raw.device_path.as_ref());
+        let port = self.port(number, &raw, around);
+        if raw.username.get_ref().is_empty() {
+            self.error(
+                raw.username.span(),
+                "the user name is empty",
+                "name the camera's user for the gateway",
+            );
+        }
+        let password = self.secret(&raw.password);
+        let id = self.name(&raw.name, CameraId::new);
+        let zone = self.refer(&raw.zone, around.zone_names, ZoneId::new);
+        let site = self.refer(&raw.site, around.site_names, SiteId::new);
+        let (listening, port) = (around.listening, port?);
+        let camera = Camera {
+            id: id?,
+            address: address?,
+            device_path,
+            zone: zone?,
+            site: site?,
+            vendor,
+            listen: SocketAddr::new(listening.bind, port),
+            advertise: format!("{}:{port}", listening.host),
+            advertise_rtsp: format!("{}:{}", listening.host, listening.rtsp_port),
+            mac,
+            manufacturer: raw.manufacturer,
+            model: raw.model,
+        };
+        Some((camera, Login { username: raw.username.into_inner(), password: password? }))
+    }
+
+    fn vendor(&mut self, raw: &raw::Camera, around: &Surroundings<'_>) -> VendorVerdict {
+        let verdict = around.vendors.verdict(raw.vendor.get_ref());
+        if verdict.class == VendorClass::Unknown {
+            let what = format!("maker `{}` is not in the vendor table: treated as restricted", verdict.name);
+            self.warn(raw.vendor.span(), &what, "correct the name, if it is misspelt");
+        }
+        verdict
+    }
+
+    /// The address must be the camera's own, in its zone: anything else would be reached past the isolation.
+    fn address(
+        &mut self,
+        raw: &raw::Camera,
+        around: &Surroundings<'_>,
+        vendor: &VendorVerdict,
+    ) -> Option<CameraAddress> {
+        let text = raw.address.get_ref();
+        let host = text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 80));
+        let Some(address) = host.or_else(|| text.parse().ok()).filter(|address| address.port() != 0) else {
+            let remedy = "write the camera's IP address, or IP:port; names are not dialled";
+            self.error(raw.address.span(), &format!("`{text}` is no IP address"), remedy);
+            return None;
+        };
+        let zone = around.zones.iter().find(|zone| zone.id.as_str() == raw.zone.get_ref());
+        if zone.is_some_and(|zone| !zone.contains(address.ip())) {
+            let what = format!("{} lies outside zone `{}`", address.ip(), raw.zone.get_ref());
+            self.error(
+                raw.address.span(),
+                &what,
+                "correct the address or the zone, or add its network to the zone's prefixes",
+            );
+        }
+        if vendor.class.is_restricted() && zone.is_some_and(|zone| zone.isolation == Isolation::None) {
+            let what =
+                format!("restricted camera `{}` hangs in a zone without isolation", raw.name.get_ref());
+            self.warn(raw.zone.span(), &what, "set isolation = \"namespace\" on its zone");
+        }
+        Some(CameraAddress { host: address.ip(), port: address.port() })
+    }
+
+    fn mac(&mut self, raw: Option<&raw::Text>) -> MacPolicy {
+        let Some(raw) = raw else { return MacPolicy::Virtual };
+        match raw.get_ref().as_str() {
+            "virtual" => MacPolicy::Virtual,
+            "camera" => MacPolicy::Camera,
+            other => {
+                let what = format!("`{other}` is no choice of mac");
+                self.error(raw.span(), &what, "write \"virtual\" or \"camera\"");
+                MacPolicy::Virtual
+            }
+        }
+    }
+
+    fn device_path(&mut self, raw: Option<&raw::Text>) -> String {
+        let Some(raw) = raw else { return "/onvif/device_service".to_owned() };
+        let path = raw.get_ref();
+        if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            let what = format!("`{path}` is no path of an HTTP address");
+            self.error(raw.span(), &what, "write it as /onvif/device_service");
+        }
+        path.clone()
+    }
+
+    /// Without a port of its own, the camera gets one by its place in the file. Two never share one.
+    fn port(&mut self, number: usize, raw: &raw::Camera, around: &mut Surroundings<'_>) -> Option<u16> {
+        let span = raw.listen_port.as_ref().map_or(raw.name.span(), Spanned::span);
+        let next = || u16::try_from(number).ok()?.checked_add(around.listening.first_camera_port);
+        let remedy = "give the camera a listen_port that nothing else has";
+        let Some(port) = raw.listen_port.as_ref().map_or_else(next, |port| Some(*port.get_ref())) else {
+            self.error(span, "there are more cameras than ports", "spread them over more gateways");
+            return None;
+        };
+        if port == 0 {
+            self.error(span, "0 is no port", remedy);
+            return None;
+        }
+        if let Some(user) = around.ports.get(&port) {
+            self.error(span, &format!("port {port} is taken by {user}"), remedy);
+            return None;
+        }
+        around.ports.insert(port, format!("camera `{}`", raw.name.get_ref()));
+        Some(port)
+    }
+}

@@ -1,0 +1,34 @@
+//! `[[client]]`.
+
+use super::{
+    raw,
+    reader::{Declared, Reader},
+};
+use crate::{
+    auth::{CameraScope, ClientRecord, Role},
+    ids::{CameraId, ClientId},
+};
+
+impl Reader<'_> {
+    pub(super) fn client(&mut self, raw: raw::Client, cameras: &Declared) -> Option<ClientRecord> {
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == raw.role.get_ref());
+        if role.is_none() {
+            let what = format!("`{}` is no role", raw.role.get_ref());
+            self.error(raw.role.span(), &what, "write \"Administrator\", \"Operator\" or \"User\"");
+        }
+        let scope = raw.cameras.map_or(CameraScope::All, |names| {
+            CameraScope::Only(
+                names.iter().filter_map(|name| self.refer(name, cameras, CameraId::new)).collect(),
+            )
+        });
+        if raw.networks.get_ref().is_empty() {
+            let what = format!("client `{}` may call from nowhere", raw.name.get_ref());
+            let remedy = "list the networks it calls from, such as \"10.1.0.0/16\"; \"0.0.0.0/0\" and \"::/0\" are all";
+            self.error(raw.networks.span(), &what, remedy);
+        }
+        let networks = self.prefixes(raw.networks.get_ref());
+        let password = self.secret(&raw.password);
+        let id = self.name(&raw.name, ClientId::new);
+        Some(ClientRecord { id: id?, role: role?, password: password?, networks: networks?, cameras: scope })
+    }
+}

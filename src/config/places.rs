@@ -1,0 +1,35 @@
+//! `[[network]]`, `[[site]]` and `[[zone]]`.
+
+use super::{raw, reader::Reader};
+use crate::{
+    ids::{SiteId, ZoneId},
+    inventory::{Isolation, Network, OTHER_NETWORK, Site, Zone},
+};
+
+impl Reader<'_> {
+    pub(super) fn network(&mut self, raw: raw::Network) -> Option<Network> {
+        if raw.name.get_ref() == OTHER_NETWORK {
+            let what = format!("`{OTHER_NETWORK}` is every address that is in no network");
+            self.error(raw.name.span(), &what, "choose another name");
+        }
+        Some(Network { prefixes: self.prefixes(&raw.prefixes)?, name: raw.name.into_inner() })
+    }
+
+    pub(super) fn site(&mut self, raw: raw::Site) -> Option<Site> {
+        Some(Site { id: self.name(&raw.name, SiteId::new)?, sensitive: raw.sensitive })
+    }
+
+    pub(super) fn zone(&mut self, raw: raw::Zone) -> Option<Zone> {
+        let isolation = match raw.isolation.get_ref().as_str() {
+            "namespace" => Some(Isolation::Namespace),
+            "none" => Some(Isolation::None),
+            other => {
+                let what = format!("`{other}` is no isolation");
+                self.error(raw.isolation.span(), &what, "write \"namespace\", or \"none\" for tests");
+                None
+            }
+        };
+        let (id, prefixes) = (self.name(&raw.name, ZoneId::new), self.prefixes(&raw.prefixes));
+        Some(Zone { id: id?, isolation: isolation?, prefixes: prefixes? })
+    }
+}
