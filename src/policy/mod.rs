@@ -16,6 +16,8 @@ mod shipped;
 mod vocabulary;
 
 #[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
 mod tests;
 
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};

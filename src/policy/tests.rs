@@ -110,7 +110,7 @@ impl House {
     }
 }
 
-fn inventory() -> Inventory {
+pub(super) fn inventory() -> Inventory {
     let vendors = Arc::new(Vendors::embedded().unwrap());
     let camera = |(index, (id, vendor)): (usize, &(&str, &str))| Camera {
         id: CameraId::new(id).unwrap(),
@@ -140,7 +140,7 @@ fn inventory() -> Inventory {
     .unwrap()
 }
 
-fn clients() -> Vec<ClientRecord> {
+pub(super) fn clients() -> Vec<ClientRecord> {
     let record = |id: &str, role, cameras| ClientRecord {
         id: ClientId::new(id).unwrap(),
         role,
@@ -165,15 +165,15 @@ fn client(id: &str, role: Role) -> Caller {
     }
 }
 
-fn as_role(role: Role) -> Caller {
+pub(super) fn as_role(role: Role) -> Caller {
     client(&role.as_str().to_lowercase(), role)
 }
 
-fn anonymous() -> Caller {
+pub(super) fn anonymous() -> Caller {
     Caller::Anonymous { source: "10.1.2.3:50000".parse().unwrap() }
 }
 
-fn of(operation: Operation, class: AccessClass) -> Command {
+pub(super) fn of(operation: Operation, class: AccessClass) -> Command {
     Command {
         request: RequestId::from_bits(1),
         camera: None,
