@@ -77,7 +77,7 @@ impl AddressRules {
     /// Whether a text names the camera or anything in its zone. `version` says that the text is a version
     /// number, where four numbers with dots are no address unless they are the camera's own.
     fn hits(&self, text: &str, version: bool) -> bool {
-        if text.len() < 3 {
+        if !self.could_hit(text) {
             return false;
         }
         let decoded = if text.contains('%') { percent_decoded(text) } else { text.to_owned() };
@@ -89,6 +89,18 @@ impl AddressRules {
             Host::Name(name) => self.names.iter().any(|own| own == name.trim_end_matches('.')),
         });
         found || self.names.iter().any(|name| stands_in(&lower, name)) || self.is_spelt_out(&lower)
+    }
+
+    /// Whether it is worth looking closely: most texts of an answer are numbers and tokens. An address literal
+    /// or URI has a dot or colon; every other spelling of an IPv4 address has four digits or begins with `0x`;
+    /// anything can hide behind percent signs.
+    fn could_hit(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let told = |byte: &u8| matches!(byte, b'.' | b':' | b'%');
+        let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let hexadecimal = || bytes.windows(2).any(|pair| matches!(pair, [b'0', b'x' | b'X']));
+        bytes.len() >= 3
+            && (bytes.iter().any(told) || !self.names.is_empty() || digits() >= 4 || hexadecimal())
     }
 
     fn is_inside(&self, address: IpAddr, version: bool) -> bool {
