@@ -87,6 +87,12 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time for a client to send a request body.
 pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Time in which a client must take something of a reply; who takes nothing is cut off.
+pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(20);
+/// Pause after a connection could not be accepted for want of file descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time that requests under way have to end when the gateway stops; longer than one exchange with a camera.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// One request to the admin listener.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Connections of one virtual camera's listener.
@@ -146,4 +152,5 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
+const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < DRAIN_TIME_MAX.as_secs());
 const _: () = assert!(CAMERA_CONNECT_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs());
