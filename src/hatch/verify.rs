@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::{
     inventory::{Camera, Zone},
+    limits::CAMERA_NAMES_MAX,
     schema::{
         AddressEffect, Document, Edit, Element, OperationId, Tables, Value,
         address::{Host, find_addresses, parse_ip_literal},
@@ -57,19 +58,19 @@ impl AddressRules {
         rules
     }
 
-    /// Takes up another address of the camera.
+    /// Takes up another address of the camera, up to a number.
     pub fn add_address(&mut self, address: IpAddr) {
         let address = address.to_canonical();
         let known = self.own.iter().any(|it| it.address == address);
-        if !known && !address.is_unspecified() {
+        if !known && !address.is_unspecified() && self.own.len() < CAMERA_NAMES_MAX {
             self.own.push(Needles::new(address));
         }
     }
 
-    /// Takes up a name of the camera. Names of less than four bytes would be found everywhere.
+    /// Takes up a name of the camera, up to a number. Names of less than four bytes would be found everywhere.
     pub fn add_name(&mut self, name: &str) {
         let name = name.trim().trim_end_matches('.').to_ascii_lowercase();
-        if name.len() >= 4 && !self.names.contains(&name) {
+        if name.len() >= 4 && self.names.len() < CAMERA_NAMES_MAX && !self.names.contains(&name) {
             self.names.push(name);
         }
     }
@@ -203,9 +204,10 @@ fn clean_names(element: Element<'_>, rules: &AddressRules) -> Result<(), VerifyE
     element.children().try_for_each(|child| clean_names(child, rules))
 }
 
-/// A camera's fault as a client may see it: codes as they are, and a plain reason if the
-/// camera's names its network.
+/// A camera's fault as a client may see it: without codes that name its network, and with a plain reason if
+/// the camera's does.
 pub fn clean_fault(mut fault: Fault, rules: &AddressRules) -> Fault {
+    fault.subcodes.retain(|code| !rules.hits(code.as_str(), false));
     if rules.hits(&fault.reason, false) {
         fault.reason = "the camera refused the request".to_owned();
     }
