@@ -457,5 +457,66 @@ fn action(headers: &HeaderMap) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::clock::{SystemClock, SystemEntropy};
+
+    async fn camera(dialect: Dialect) -> RunningCamera {
+        let options = Options {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            username: "admin".to_owned(),
+            password: Zeroizing::new("secret".to_owned()),
+            clock_skew: SignedDuration::from_secs(-7200),
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy),
+            serial: 7,
+            lan_address: Ipv4Addr::new(192, 0, 2, 10),
+        };
+        Camera::start(dialect, options).await.unwrap()
+    }
+
+    async fn post(camera: &RunningCamera, operation: &str) -> String {
+        let body = format!(
+            "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\"><e:Body>\
+             <{operation} xmlns=\"http://www.onvif.org/ver10/device/wsdl\"/></e:Body></e:Envelope>"
+        );
+        let head = "POST /onvif/device_service HTTP/1.1\r\nHost: c\r\nConnection: close\r\n";
+        let mut stream = TcpStream::connect(camera.address()).await.unwrap();
+        let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_a_login_only_pre_auth_operations_answer() {
+        for (dialect, challenges) in [(Dialect::hikvision(), 1), (Dialect::axis(), 2)] {
+            let camera = camera(dialect).await;
+            let open = post(&camera, "GetHostname").await;
+            assert!(open.starts_with("HTTP/1.1 200 ") && open.contains("GetHostnameResponse>"), "{open}");
+            let closed = post(&camera, "GetUsers").await;
+            assert!(closed.starts_with("HTTP/1.1 401 ") && closed.contains("ter:NotAuthorized"), "{closed}");
+            assert_eq!(closed.matches("www-authenticate: Digest realm=").count(), challenges);
+            let log = camera.log();
+            let seen: Vec<_> = log.iter().map(|it| (it.operation.as_deref().unwrap(), it.status)).collect();
+            assert_eq!(seen, [("tds:GetHostname", 200), ("tds:GetUsers", 401)]);
+            assert_eq!(camera.rejected_logins(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_answered_and_the_request_remembered() {
+        let camera = camera(Dialect::axis()).await;
+        for (fault, part) in [
+            (Fault::Html, "<h1>Login</h1>"),
+            (Fault::EmptyBody, "content-length: 0"),
+            (Fault::WrongOperation, "GetHostnameResponse>"),
+        ] {
+            camera.set_fault(Some(fault));
+            let answer = post(&camera, "GetWsdlUrl").await;
+            assert!(answer.contains(part), "{fault:?}: {answer}");
+        }
+        assert_eq!(camera.log().len(), 3);
+    }
+}

@@ -155,6 +155,20 @@ pub fn connect(door: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
+/// The same from an address of this machine's.
+pub fn connect_from(address: &str, door: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let connected = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        socket.connect(door).await.unwrap().into_std().unwrap()
+    });
+    connected.set_nonblocking(false).unwrap();
+    let mut stream = connected;
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
 /// Sends bytes and reads what comes back.
 pub fn send(door: SocketAddr, bytes: &[u8]) -> Reply {
     receive(connect(door, bytes))

@@ -2,11 +2,15 @@
 
 use serde_json::Value;
 
-use cordon::sim::Fault;
+use cordon::{
+    clock::{Clock, SystemClock},
+    limits::{CAMERA_EXCHANGE_TIME_MAX, COMMANDS_PER_CAMERA_MAX},
+    sim::Fault,
+};
 
 use crate::{
     client::{self, Reply, Token, envelope, tds, tds_with, trt, trt_with, within},
-    house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, OPERATOR, VIEWER},
+    house::{ADMIN, CAMERA_SIDE, CAR_PARK, CLIENT_SIDE, House, LOBBY, OPERATOR, VIEWER},
 };
 
 const EVENTS: &str = "http://www.onvif.org/ver10/events/wsdl";
@@ -379,6 +383,57 @@ fn a_camera_that_hangs_costs_its_own_command_only() {
     gave_up(&house, &client::receive(hanging), "did not answer in time", "Hang");
 }
 
+/// The first question to a camera, its introduction, is no reason to wait longer.
+#[test]
+fn a_camera_that_is_silent_from_the_start_costs_one_deadline() {
+    let house = House::open();
+    let clock = SystemClock::new();
+    let faults = [(CAR_PARK, Fault::SlowHead), (LOBBY, Fault::Hang)];
+    let waiting = faults.map(|(camera, fault)| {
+        house.camera(camera).set_fault(Some(fault));
+        let message = envelope(&Token::new(VIEWER).header(), &trt("GetProfiles"));
+        let bytes = client::request("POST", "/onvif/media_service", &[client::SOAP], message.as_bytes());
+        client::connect(house.door(camera), &bytes)
+    });
+    for stream in waiting {
+        gave_up(&house, &client::receive(stream), "did not answer in time", "silence");
+    }
+    let waited = clock.monotonic();
+    assert!(waited < CAMERA_EXCHANGE_TIME_MAX * 3 / 2, "{waited:?}");
+}
+
+/// Full means refuse; who is turned away is on record too.
+#[test]
+fn too_many_commands_at_once_are_turned_away_and_recorded() {
+    let house = House::with_valves();
+    house.acquaint();
+    let valve = &house.valves[LOBBY];
+    valve.close();
+    let message = || envelope(&Token::new(VIEWER).header(), &tds("GetDeviceInformation"));
+    let ask = || {
+        let bytes = client::request("POST", "/onvif/device_service", &[client::SOAP], message().as_bytes());
+        client::connect(house.door(LOBBY), &bytes)
+    };
+    let waiting: Vec<_> = (0..COMMANDS_PER_CAMERA_MAX).map(|_| ask()).collect();
+    house.wait_for(|records| {
+        let begun = |it: &&Value| it["operation"] == "tds:GetDeviceInformation" && it["camera"] == "lobby";
+        let sources = waiting.iter().map(|it| it.local_addr().unwrap().to_string());
+        let sources: Vec<_> = sources.collect();
+        let ours = records.iter().filter(begun).filter(|it| sources.iter().any(|one| it["source"] == *one));
+        ours.count() == sources.len()
+    });
+    let reply = client::receive(ask());
+    valve.release();
+    assert_eq!((reply.status, reply.fault().as_str()), (500, "Receiver/ter:Action"), "{}", reply.text());
+    let intent = house.record(&reply).intent;
+    let seen = (&intent["operation"], &intent["decision"], &intent["fault"]);
+    assert_eq!(seen, (&"tds:GetDeviceInformation".into(), &"denied".into(), &reply.fault().into()));
+    assert!(intent["note"].as_str().unwrap().contains("too many commands"), "{intent}");
+    for stream in waiting {
+        assert_eq!(client::receive(stream).status, 200, "those that had a place are answered");
+    }
+}
+
 /// A camera that takes no password is not asked to lock the account.
 #[test]
 fn a_refused_login_is_tried_three_times_at_most() {
@@ -401,4 +456,101 @@ fn a_refused_login_is_tried_three_times_at_most() {
             "the client's own login is right: {refusals:?}"
         );
     }
+}
+
+/// What a camera may have done already is not asked of it twice; a read is, once, on a new connection.
+#[test]
+fn a_command_that_may_have_acted_is_not_asked_twice() {
+    let house = House::open();
+    house.acquaint();
+    house.camera(LOBBY).set_fault(Some(Fault::Reset));
+    let reply = client::ask(house.door(LOBBY), "device", ADMIN, &tds("SystemReboot"));
+    gave_up(&house, &reply, "cut the connection", "SystemReboot");
+    assert_eq!(house.operations(LOBBY), ["tds:SystemReboot"], "asked once");
+    house.camera(LOBBY).clear_log();
+    let reply = client::ask(house.door(LOBBY), "device", ADMIN, &tds("GetDeviceInformation"));
+    gave_up(&house, &reply, "cut the connection", "GetDeviceInformation");
+    assert!(house.operations(LOBBY).len() <= 2, "{:?}", house.operations(LOBBY));
+}
+
+/// The camera's own fault is the answer, with its codes; what it says of itself is not passed on.
+#[test]
+fn a_cameras_fault_is_an_answer() {
+    let house = House::open();
+    house.acquaint();
+    for camera in [CAR_PARK, LOBBY] {
+        let body = trt_with("GetProfile", "<x:ProfileToken>no-such-profile</x:ProfileToken>");
+        let reply = client::ask(house.door(camera), "media", VIEWER, &body);
+        assert_eq!(
+            (reply.status, reply.fault().as_str()),
+            (400, "Sender/ter:InvalidArgVal/ter:NoProfile"),
+            "{}",
+            reply.text()
+        );
+        keeps_the_camera_side_in("fault", &reply);
+        let outcome = house.record(&reply).outcome.unwrap();
+        assert_eq!(
+            (&outcome["what"], &outcome["fault"]),
+            (&"answered".into(), &reply.fault().into()),
+            "{outcome}"
+        );
+        assert_eq!(house.operations(camera), ["trt:GetProfile"]);
+    }
+}
+
+/// Messages to cameras are written anew: nothing of the client's comes along.
+#[test]
+fn nothing_of_the_client_reaches_the_camera() {
+    let house = House::open();
+    let marked = [
+        "User-Agent: marked-agent",
+        "X-Forwarded-For: marked-peer",
+        "Cookie: marked=1",
+        "Referer: http://marked.example/",
+    ];
+    let blocks = "<a:MessageID>urn:marked:1</a:MessageID><a:From><a:Address>http://marked.example/</a:Address></a:From>\
+                  <z:Trace xmlns:z=\"urn:marked\">marked</z:Trace>";
+    for camera in [CAR_PARK, LOBBY] {
+        for (service, body) in [
+            ("device", tds("GetDeviceInformation")),
+            ("media", format!("<!-- marked -->{}", trt("GetProfiles"))),
+            ("device", tds_with("GetServices", "<x:IncludeCapability>true</x:IncludeCapability>")),
+        ] {
+            let message = envelope(&format!("{blocks}{}", Token::new(ADMIN).header()), &body);
+            let reply = client::post(house.door(camera), service, &marked, &message);
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+        let door = house.door(camera);
+        let heard = house.camera(camera).log();
+        assert!(heard.len() >= 3, "{heard:?}");
+        for message in heard {
+            let text = format!("{} {:?} {}", message.target, message.headers, message.body);
+            assert!(!text.contains("marked") && !text.contains(&door.port().to_string()), "{text}");
+            for needle in CLIENT_SIDE {
+                assert!(!text.contains(needle), "`{needle}` in {text}");
+            }
+        }
+    }
+}
+
+/// A VMS keeps the address of a picture; it works after a restart too.
+#[test]
+fn a_locator_outlives_a_restart() {
+    let mut house = House::open();
+    let body = trt_with("GetSnapshotUri", "<x:ProfileToken>profile_1_h264</x:ProfileToken>");
+    let uri = |house: &House| {
+        let reply = client::ask(house.door(LOBBY), "media", VIEWER, &body);
+        reply.element("Uri").unwrap_or_else(|| panic!("{}", reply.text()))
+    };
+    let before = uri(&house);
+    house.restart();
+    let target = before.split_once("/onvif/").map(|(_, path)| format!("/onvif/{path}")).unwrap();
+    let reply = client::send_with_digest(house.door(LOBBY), "GET", &target, VIEWER, "MD5", "");
+    assert_eq!(
+        (reply.status, reply.header_values("content-type")),
+        (200, vec!["image/jpeg"]),
+        "{}",
+        reply.text()
+    );
+    assert_eq!(uri(&house), before, "asked again it is the same");
 }

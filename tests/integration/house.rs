@@ -38,6 +38,8 @@ pub const LOBBY: usize = 1;
 pub const ADMIN: (&str, &str) = ("vms-admin", "admin-password-1");
 pub const OPERATOR: (&str, &str) = ("vms-operator", "operator-password-2");
 pub const VIEWER: (&str, &str) = ("vms-viewer", "viewer-password-3");
+/// An Operator for one camera only.
+pub const LOBBY_ONLY: (&str, &str) = ("vms-lobby", "lobby-password-5");
 /// What the gateway logs in to the cameras with.
 pub const CAMERA_USER: &str = "gateway-service";
 pub const CAMERA_PASSWORD: &str = "camera-password-4";
@@ -74,7 +76,7 @@ const PLANS: [Plan; 2] = [
 ];
 
 /// Texts of the cameras' side that no client may ever read.
-pub const CAMERA_SIDE: [&str; 9] = [
+pub const CAMERA_SIDE: [&str; 10] = [
     "127.0.1.",
     "127.0.2.",
     "192.0.2.",
@@ -84,7 +86,11 @@ pub const CAMERA_SIDE: [&str; 9] = [
     CAMERA_USER,
     CAMERA_PASSWORD,
     "axis-b8a44f",
+    "cctv.example",
 ];
+
+/// Texts of the clients' side that no camera may ever read.
+pub const CLIENT_SIDE: [&str; 4] = ["vms-", "-password-", "127.0.3.", "127.0.0.1"];
 
 /// How long a condition is waited for before a test fails.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -220,13 +226,21 @@ impl House {
 
     /// How the command of a connection ended, as soon as that is on record.
     pub fn outcome(&self, source: SocketAddr) -> Value {
+        let outcome = |records: &[Value]| Recorded::find(records, source).and_then(|it| it.outcome);
+        let records = self.wait_for(|records| outcome(records).is_some());
+        outcome(&records).unwrap()
+    }
+
+    /// The records, as soon as something is among them.
+    pub fn wait_for(&self, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let clock = SystemClock::new();
-        while clock.monotonic() < PATIENCE {
-            if let Some(outcome) = Recorded::find(&self.records(), source).and_then(|it| it.outcome) {
-                return outcome;
+        loop {
+            let records = self.records();
+            if condition(&records) {
+                return records;
             }
+            assert!(clock.monotonic() < PATIENCE, "never on record: {records:#?}");
         }
-        panic!("no outcome on record")
     }
 
     /// Waits until a camera has heard an operation.
@@ -384,11 +398,17 @@ isolation = "none"
 prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
 "#
     );
-    for ((name, password), role) in [(ADMIN, "Administrator"), (OPERATOR, "Operator"), (VIEWER, "User")] {
+    let clients = [
+        (ADMIN, "Administrator", ""),
+        (OPERATOR, "Operator", ""),
+        (VIEWER, "User", ""),
+        (LOBBY_ONLY, "Operator", "cameras = [\"lobby\"]\n"),
+    ];
+    for ((name, password), role, cameras) in clients {
         let _ = write!(
             text,
-            "\n[[client]]\nname = \"{name}\"\nrole = \"{role}\"\n\
-             password = {{ env = \"{password}\" }}\nnetworks = [\"127.0.0.1/32\"]\n"
+            "\n[[client]]\nname = \"{name}\"\nrole = \"{role}\"\npassword = {{ env = \"{password}\" }}\n\
+             networks = [\"127.0.0.1/32\"]\n{cameras}"
         );
     }
     for ((plan, address), door) in PLANS.iter().zip(cameras).zip(doors) {

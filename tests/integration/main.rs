@@ -16,4 +16,3 @@ mod recordings;
 mod refusals;
 mod replay;
 mod valve;
-mod walks;

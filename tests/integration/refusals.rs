@@ -6,8 +6,8 @@ use cordon::limits::SOAP_REQUEST_BYTES_MAX;
 use serde_json::Value;
 
 use crate::{
-    client::{self, Reply, SOAP, Token, envelope, tds, tds_with, within},
-    house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, Recorded, VIEWER},
+    client::{self, Reply, SOAP, Token, User, envelope, tds, tds_with, within},
+    house::{ADMIN, CAR_PARK, House, LOBBY, LOBBY_ONLY, OPERATOR, Recorded, VIEWER},
 };
 
 /// What is expected of one request.
@@ -58,114 +58,139 @@ fn bomb() -> String {
     text + "]>" + &known(&tds_with("SetHostname", "<x:Name>&h;</x:Name>"))
 }
 
-#[test]
-fn messages_that_are_no_command_are_refused_and_recorded() {
-    let house = House::open();
-    let wrong = ("vms-admin", "another password");
-    let nobody = ("nobody", "admin-password-1");
-    let plain = "<w:Security xmlns:w=\"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd\">\
-                 <w:UsernameToken><w:Username>vms-admin</w:Username><w:Password>admin-password-1</w:Password>\
-                 </w:UsernameToken></w:Security>";
-    let ntp = tds("GetNTP");
-    let case = |status, fault, operation, note| Expected { status, fault, operation, policies: &[], note };
-    let sender = |fault, operation, note| case(400, fault, operation, note);
-    let (well_formed, args, refused) =
-        ("Sender/ter:WellFormed", "Sender/ter:InvalidArgs", "Sender/ter:NotAuthorized");
-    let cases: Vec<(&str, String, Expected)> = vec![
+/// A message and what it comes to.
+type Case = (&'static str, String, Expected);
+
+const WELL_FORMED: &str = "Sender/ter:WellFormed";
+const ARGS: &str = "Sender/ter:InvalidArgs";
+const VALUE: &str = "Sender/ter:InvalidArgVal";
+const REFUSED: &str = "Sender/ter:NotAuthorized";
+const NOTHING: &str = "not understood";
+
+fn sender(fault: &'static str, operation: &'static str, note: &'static str) -> Expected {
+    Expected { status: 400, fault, operation, policies: &[], note }
+}
+
+fn envelope_blamed(fault: &'static str, operation: &'static str, note: &'static str) -> Expected {
+    Expected { status: 500, ..sender(fault, operation, note) }
+}
+
+/// What the interface does not declare.
+fn undeclared() -> Vec<Case> {
+    let hostname = |inner: &str| known(&tds_with("SetHostname", inner));
+    let attribute = tds("GetNTP").replacen("x:GetNTP ", "x:GetNTP owner=\"me\" ", 1);
+    let perhaps = tds_with("SetNTP", "<x:FromDHCP>perhaps</x:FromDHCP>");
+    vec![
         (
             "unknown element",
-            known(&tds_with("SetHostname", "<x:Name>gate</x:Name><x:Owner>me</x:Owner>")),
+            hostname("<x:Name>gate</x:Name><x:Owner>me</x:Owner>"),
             sender("Sender/ter:Tag", "tds:SetHostname", "Owner"),
         ),
-        (
-            "unknown attribute",
-            known(&tds("GetNTP").replacen("x:GetNTP ", "x:GetNTP owner=\"me\" ", 1)),
-            sender("Sender/ter:ProhibAttr", "tds:GetNTP", "owner"),
-        ),
+        ("unknown attribute", known(&attribute), sender("Sender/ter:ProhibAttr", "tds:GetNTP", "owner")),
         (
             "element of another namespace",
-            known(&tds_with("SetHostname", "<tt:Name>gate</tt:Name>")),
+            hostname("<tt:Name>gate</tt:Name>"),
             sender("Sender/ter:Tag", "tds:SetHostname", "Name"),
         ),
-        ("missing element", known(&tds("SetHostname")), sender(args, "tds:SetHostname", "Name")),
-        (
-            "value that is none",
-            known(&tds_with("SetNTP", "<x:FromDHCP>perhaps</x:FromDHCP>")),
-            sender("Sender/ter:InvalidArgVal", "tds:SetNTP", "FromDHCP"),
-        ),
-        ("DTD", format!("<!DOCTYPE x>{}", known(&ntp)), sender(well_formed, "not understood", "")),
-        ("entity bomb", bomb(), sender(well_formed, "not understood", "")),
-        (
-            "external entity",
-            format!("<!DOCTYPE x [<!ENTITY f SYSTEM \"file:///etc/passwd\">]>{}", known(&ntp)),
-            sender(well_formed, "not understood", ""),
-        ),
-        ("no XML", "GET me a coffee".to_owned(), sender(well_formed, "not understood", "")),
-        ("nothing", String::new(), sender(well_formed, "not understood", "")),
-        ("half a message", known(&ntp)[..300].to_owned(), sender(well_formed, "not understood", "")),
-        ("no envelope", ntp.clone(), sender(well_formed, "not understood", "no SOAP envelope")),
-        (
-            "SOAP 1.1",
-            known(&ntp).replace(
-                "http://www.w3.org/2003/05/soap-envelope",
-                "http://schemas.xmlsoap.org/soap/envelope/",
-            ),
-            case(500, "VersionMismatch", "not understood", "SOAP 1.1"),
-        ),
-        (
-            "no body",
-            known("").replace("<s:Body></s:Body>", ""),
-            sender(well_formed, "not understood", "no body"),
-        ),
-        ("empty body", known(""), sender(args, "not understood", "empty")),
+        ("missing element", hostname(""), sender(ARGS, "tds:SetHostname", "Name")),
+        ("value that is none", known(&perhaps), sender(VALUE, "tds:SetNTP", "FromDHCP")),
+    ]
+}
+
+/// What is no XML this gateway reads, or no envelope.
+fn unreadable() -> Vec<Case> {
+    let good = known(&tds("GetNTP"));
+    let (soap12, soap11) =
+        ("http://www.w3.org/2003/05/soap-envelope", "http://schemas.xmlsoap.org/soap/envelope/");
+    let external = format!("<!DOCTYPE x [<!ENTITY f SYSTEM \"file:///etc/passwd\">]>{good}");
+    vec![
+        ("DTD", format!("<!DOCTYPE x>{good}"), sender(WELL_FORMED, NOTHING, "")),
+        ("entity bomb", bomb(), sender(WELL_FORMED, NOTHING, "")),
+        ("external entity", external, sender(WELL_FORMED, NOTHING, "")),
+        ("no XML", "GET me a coffee".to_owned(), sender(WELL_FORMED, NOTHING, "")),
+        ("nothing", String::new(), sender(WELL_FORMED, NOTHING, "")),
+        ("half a message", good.chars().take(300).collect(), sender(WELL_FORMED, NOTHING, "")),
+        ("no envelope", tds("GetNTP"), sender(WELL_FORMED, NOTHING, "no SOAP envelope")),
+        ("SOAP 1.1", good.replace(soap12, soap11), envelope_blamed("VersionMismatch", NOTHING, "SOAP 1.1")),
+    ]
+}
+
+/// What is an envelope with too little or too much in its body.
+fn misshapen() -> Vec<Case> {
+    let ntp = tds("GetNTP");
+    let hostname = tds_with("SetHostname", "<x:Name>gate</x:Name>");
+    let two_bodies = known(&ntp).replace("</s:Body>", "</s:Body><s:Body/>");
+    let no_body = known("").replace("<s:Body></s:Body>", "");
+    vec![
+        ("no body", no_body, sender(WELL_FORMED, NOTHING, "no body")),
+        ("empty body", known(""), sender(ARGS, NOTHING, "empty")),
         (
             "two requests in one body",
-            known(&format!("{ntp}{}", tds_with("SetHostname", "<x:Name>gate</x:Name>"))),
-            sender(args, "tds:GetNTP", "more than one element"),
+            known(&format!("{ntp}{hostname}")),
+            sender(ARGS, "tds:GetNTP", "more than one element"),
         ),
-        (
-            "two bodies",
-            known(&ntp).replace("</s:Body>", "</s:Body><s:Body/>"),
-            sender(well_formed, "tds:GetNTP", "after its body"),
-        ),
+        ("two bodies", two_bodies, sender(WELL_FORMED, "tds:GetNTP", "after its body")),
+    ]
+}
+
+/// Header blocks that ask for what is not done.
+fn headers() -> Vec<Case> {
+    let elsewhere = |block: &str| {
+        headed(&format!("<a:{block}><a:Address>http://203.0.113.9/drop</a:Address></a:{block}>"))
+    };
+    let lease = headed("<z:Lease xmlns:z=\"urn:z\" s:mustUnderstand=\"true\"/>");
+    vec![
         (
             "two Security headers",
             headed(&Token::new(VIEWER).header()),
-            sender(args, "not understood", "two wsse:Security"),
+            sender(ARGS, NOTHING, "two wsse:Security"),
         ),
         (
             "an answer to somebody else",
-            headed("<a:ReplyTo><a:Address>http://203.0.113.9/drop</a:Address></a:ReplyTo>"),
-            sender("Sender/ter:InvalidArgVal", "tds:GetNTP", "ReplyTo must be anonymous"),
+            elsewhere("ReplyTo"),
+            sender(VALUE, "tds:GetNTP", "ReplyTo must be anonymous"),
         ),
         (
             "a fault to somebody else",
-            headed("<a:FaultTo><a:Address>http://203.0.113.9/drop</a:Address></a:FaultTo>"),
-            sender("Sender/ter:InvalidArgVal", "tds:GetNTP", "FaultTo must be anonymous"),
+            elsewhere("FaultTo"),
+            sender(VALUE, "tds:GetNTP", "FaultTo must be anonymous"),
         ),
         (
             "a header block that must be understood",
-            headed("<z:Lease xmlns:z=\"urn:z\" s:mustUnderstand=\"true\"/>"),
-            case(500, "MustUnderstand", "tds:GetNTP", "`Lease` is not understood"),
+            lease,
+            envelope_blamed("MustUnderstand", "tds:GetNTP", "`Lease` is not understood"),
         ),
-        (
-            "wrong password",
-            envelope(&Token::new(wrong).header(), &ntp),
-            sender(refused, "tds:GetNTP", "the password is wrong"),
-        ),
+    ]
+}
+
+/// Credentials that prove nothing.
+fn credentials() -> Vec<Case> {
+    let as_user = |user, operation| envelope(&Token::new(user).header(), &tds(operation));
+    let wrong = ("vms-admin", "another password");
+    let plain = "<w:Security xmlns:w=\"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd\">\
+                 <w:UsernameToken><w:Username>vms-admin</w:Username><w:Password>admin-password-1</w:Password>\
+                 </w:UsernameToken></w:Security>";
+    vec![
+        ("wrong password", as_user(wrong, "GetNTP"), sender(REFUSED, "tds:GetNTP", "the password is wrong")),
         (
             "unknown name",
-            envelope(&Token::new(nobody).header(), &ntp),
-            sender(refused, "tds:GetNTP", "no client has this name"),
+            as_user(("nobody", "admin-password-1"), "GetNTP"),
+            sender(REFUSED, "tds:GetNTP", "no client has this name"),
         ),
-        ("password in clear", envelope(plain, &ntp), sender(refused, "tds:GetNTP", "PasswordText")),
+        ("password in clear", envelope(plain, &tds("GetNTP")), sender(REFUSED, "tds:GetNTP", "PasswordText")),
         (
             "wrong password for what needs none",
-            envelope(&Token::new(wrong).header(), &tds("GetHostname")),
-            sender(refused, "tds:GetHostname", "the password is wrong"),
+            as_user(wrong, "GetHostname"),
+            sender(REFUSED, "tds:GetHostname", "the password is wrong"),
         ),
-    ];
-    for (name, message, expected) in cases {
+    ]
+}
+
+#[test]
+fn messages_that_are_no_command_are_refused_and_recorded() {
+    let house = House::open();
+    let groups = [undeclared(), unreadable(), misshapen(), headers(), credentials()];
+    for (name, message, expected) in groups.into_iter().flatten() {
         let reply = client::post(house.door(CAR_PARK), "device", &[], &message);
         let recorded = house.record(&reply);
         expected.check(name, &reply, &recorded);
@@ -186,109 +211,86 @@ fn a_name_that_was_claimed_is_recorded_as_a_claim() {
     assert!(!recorded.intent.to_string().contains("another password"));
 }
 
-#[test]
-fn policies_refuse_and_the_camera_hears_nothing() {
-    let house = House::open();
-    let set = |host: &str| {
-        let inner = format!(
-            "<x:FromDHCP>false</x:FromDHCP><x:NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>{host}</tt:IPv4Address></x:NTPManual>"
-        );
+/// Whose door, who asks (nobody, where the name is empty), what, and what that comes to.
+type Denied = (&'static str, (usize, User, String), Expected);
+
+const NOBODY: User = ("", "");
+
+fn prohibited(operation: &'static str, policies: &'static [&'static str]) -> Expected {
+    Expected { policies, ..sender("Sender/ter:OperationProhibited", operation, "") }
+}
+
+/// Destinations for cameras.
+fn destinations() -> Vec<Denied> {
+    let set = |kind: &str, host: &str| {
+        let inner = format!("<x:FromDHCP>false</x:FromDHCP><x:NTPManual>{kind}{host}</x:NTPManual>");
         tds_with("SetNTP", &inner)
     };
-    let by_name = tds_with(
-        "SetNTP",
-        "<x:FromDHCP>false</x:FromDHCP><x:NTPManual><tt:Type>DNS</tt:Type><tt:DNSname>ntp.example</tt:DNSname></x:NTPManual>",
-    );
-    let user = "<x:User><tt:Username>eve</tt:Username><tt:Password>let-me-in-9</tt:Password>\
-                <tt:UserLevel>Administrator</tt:UserLevel></x:User>";
-    let prohibited = |operation, policies| Expected {
-        status: 400,
-        fault: "Sender/ter:OperationProhibited",
-        operation,
-        policies,
-        note: "",
-    };
-    let role = |operation, policies| Expected {
-        status: 400,
-        fault: "Sender/ter:NotAuthorized",
-        operation,
-        policies,
-        note: "",
-    };
-    let cases = vec![
+    let ip = |host: &str| set("<tt:Type>IPv4</tt:Type>", &format!("<tt:IPv4Address>{host}</tt:IPv4Address>"));
+    let by_name = set("<tt:Type>DNS</tt:Type>", "<tt:DNSname>ntp.example</tt:DNSname>");
+    let ntp = |policies| prohibited("tds:SetNTP", policies);
+    vec![
         (
             "restricted SetNTP, unnamed network",
-            (CAR_PARK, ADMIN, set("198.18.0.9")),
-            prohibited(
-                "tds:SetNTP",
-                &["appliance.named-networks", "restricted.egress", "restricted.network"],
-            ),
+            (CAR_PARK, ADMIN, ip("198.18.0.9")),
+            ntp(&["appliance.named-networks", "restricted.egress", "restricted.network"]),
         ),
         (
             "restricted SetNTP, named network",
-            (CAR_PARK, ADMIN, set("203.0.113.5")),
-            prohibited("tds:SetNTP", &["restricted.egress", "restricted.network"]),
+            (CAR_PARK, ADMIN, ip("203.0.113.5")),
+            ntp(&["restricted.egress", "restricted.network"]),
         ),
         (
             "trusted SetNTP, unnamed network",
-            (LOBBY, ADMIN, set("198.18.0.9")),
-            prohibited("tds:SetNTP", &["appliance.named-networks"]),
+            (LOBBY, ADMIN, ip("198.18.0.9")),
+            ntp(&["appliance.named-networks"]),
         ),
+        ("trusted SetNTP, host name", (LOBBY, ADMIN, by_name), ntp(&["appliance.named-networks"])),
+        ("SetNTP by a User", (LOBBY, VIEWER, ip("203.0.113.5")), sender(REFUSED, "tds:SetNTP", "")),
+    ]
+}
+
+/// Rights, and operations that nobody has.
+fn rights() -> Vec<Denied> {
+    let user = "<x:User><tt:Username>eve</tt:Username><tt:Password>let-me-in-9</tt:Password>\
+                <tt:UserLevel>Administrator</tt:UserLevel></x:User>";
+    let create = tds_with("CreateUsers", user);
+    let denied = |operation| sender(REFUSED, operation, "");
+    let challenge = |operation| Expected { status: 401, ..denied(operation) };
+    vec![
+        ("GetUsers by an Operator", (LOBBY, OPERATOR, tds("GetUsers")), denied("tds:GetUsers")),
+        ("reboot by an Operator", (CAR_PARK, OPERATOR, tds("SystemReboot")), denied("tds:SystemReboot")),
         (
-            "trusted SetNTP, host name",
-            (LOBBY, ADMIN, by_name),
-            prohibited("tds:SetNTP", &["appliance.named-networks"]),
+            "another camera than the client's",
+            (CAR_PARK, LOBBY_ONLY, tds("GetNTP")),
+            sender(REFUSED, "tds:GetNTP", "may not address this camera"),
         ),
-        ("trusted SetNTP by a User", (LOBBY, VIEWER, set("203.0.113.5")), role("tds:SetNTP", &[])),
-        ("GetUsers by an Operator", (LOBBY, OPERATOR, tds("GetUsers")), role("tds:GetUsers", &[])),
-        ("reboot by an Operator", (CAR_PARK, OPERATOR, tds("SystemReboot")), role("tds:SystemReboot", &[])),
         (
             "a user for a trusted camera",
-            (LOBBY, ADMIN, tds_with("CreateUsers", user)),
+            (LOBBY, ADMIN, create.clone()),
             prohibited("tds:CreateUsers", &["appliance.users"]),
         ),
         (
             "a user for a restricted camera",
-            (CAR_PARK, ADMIN, tds_with("CreateUsers", user)),
+            (CAR_PARK, ADMIN, create),
             prohibited("tds:CreateUsers", &["appliance.users", "restricted.users"]),
         ),
         (
             "unknown operation",
             (CAR_PARK, ADMIN, tds("MakeCoffee")),
-            Expected {
-                status: 500,
-                fault: "Receiver/ter:ActionNotSupported",
-                operation: UNKNOWN,
-                policies: &[],
-                note: "",
-            },
+            envelope_blamed("Receiver/ter:ActionNotSupported", UNKNOWN, ""),
         ),
-        (
-            "unknown operation, nobody",
-            (CAR_PARK, ("", ""), tds("MakeCoffee")),
-            Expected {
-                status: 401,
-                fault: "Sender/ter:NotAuthorized",
-                operation: UNKNOWN,
-                policies: &[],
-                note: "",
-            },
-        ),
-        (
-            "a read without credentials",
-            (LOBBY, ("", ""), tds("GetNTP")),
-            Expected {
-                status: 401,
-                fault: "Sender/ter:NotAuthorized",
-                operation: "tds:GetNTP",
-                policies: &[],
-                note: "",
-            },
-        ),
-    ];
-    for (name, (camera, user, body), expected) in cases {
+        ("unknown operation, nobody", (CAR_PARK, NOBODY, tds("MakeCoffee")), challenge(UNKNOWN)),
+        ("a read without credentials", (LOBBY, NOBODY, tds("GetNTP")), challenge("tds:GetNTP")),
+    ]
+}
+
+#[test]
+fn policies_refuse_and_the_camera_hears_nothing() {
+    let house = House::open();
+    for (name, (camera, user, body), expected) in destinations().into_iter().chain(rights()) {
         let door = house.door(camera);
-        let anonymous = user.0.is_empty();
+        let anonymous = user == NOBODY;
         let reply = if anonymous {
             client::ask_anonymously(door, "device", &body)
         } else {
@@ -300,7 +302,7 @@ fn policies_refuse_and_the_camera_hears_nothing() {
         if anonymous {
             assert_eq!(who["kind"], "anonymous", "{name}");
             challenged(name, &reply);
-        } else {
+        } else if user != LOBBY_ONLY {
             assert_eq!((&who["name"], &who["method"]), (&user.0.into(), &"wsse".into()), "{name}");
         }
         let arguments = recorded.intent["arguments"].to_string();
@@ -456,4 +458,37 @@ fn the_body_says_what_is_asked_not_the_path() {
     };
     expected.check("DeleteProfile at the device service", &reply, &house.record(&reply));
     assert_eq!(house.heard(), []);
+}
+
+/// Who may call is said with the networks it may call from.
+#[test]
+fn a_client_from_outside_its_networks_is_not_known() {
+    let house = House::open();
+    let message = known(&tds("GetNTP"));
+    let bytes = client::request("POST", "/onvif/device_service", &[SOAP], message.as_bytes());
+    let reply = client::receive(client::connect_from("127.0.0.9", house.door(LOBBY), &bytes));
+    let expected = sender(REFUSED, "tds:GetNTP", "outside its networks");
+    expected.check("another network", &reply, &house.record(&reply));
+    assert_eq!(house.heard(), []);
+}
+
+/// Each request shows its own credentials; those of the one before on the same connection count for nothing.
+#[test]
+fn a_connection_is_no_login() {
+    let house = House::open();
+    let door = house.door(LOBBY);
+    let known = known(&tds("GetNTP"));
+    let unknown = envelope("", &tds("GetNTP"));
+    let one = client::request("POST", "/onvif/device_service", &[SOAP], known.as_bytes());
+    let kept = String::from_utf8(one).unwrap().replace("Connection: close\r\n", "");
+    let two = client::request("POST", "/onvif/device_service", &[SOAP], unknown.as_bytes());
+    let reply = client::receive(client::connect(door, &[kept.as_bytes(), &two].concat()));
+    let both = String::from_utf8(reply.body.clone()).unwrap();
+    assert_eq!(reply.status, 200, "the first is answered: {both}");
+    assert!(both.contains("HTTP/1.1 401 Unauthorized\r\n"), "the second is not: {both}");
+    let source = reply.source.to_string();
+    let records = house.records();
+    let of_both: Vec<_> =
+        records.iter().filter(|it| it["source"] == source).map(|it| &it["decision"]).collect();
+    assert_eq!(of_both, ["permitted", "denied"]);
 }
