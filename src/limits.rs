@@ -87,17 +87,31 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time for a client to send a request body.
 pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Time in which a client must take something of a reply; who takes nothing is cut off.
+pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(20);
+/// Pause after a connection could not be accepted for want of file descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time that requests under way have to end when the gateway stops; longer than one exchange with a camera.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// One request to the admin listener.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Connections of one virtual camera's listener.
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
 /// Commands of one camera that may be under way; more are refused.
 pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
+/// Of these, commands of callers who have not logged in that wait for the camera; more are refused, so that
+/// nobody without a login takes a camera's turns from those who have one.
+pub const ANONYMOUS_ASKS_PER_CAMERA_MAX: usize = 4;
 
 /// Time to open a connection to a camera.
 pub const CAMERA_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Time for one whole exchange with a camera, challenge and retry included.
 pub const CAMERA_EXCHANGE_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a camera that did not say who it is, is not asked again, so that nobody can make the gateway knock
+/// at it without end by asking for what needs no credentials.
+pub const CAMERA_INTRODUCTION_PAUSE: Duration = Duration::from_secs(10);
+/// Addresses, and names, that a camera is known by; it may claim more, which are not looked for.
+pub const CAMERA_NAMES_MAX: usize = 16;
 /// Idle connections kept open to one camera.
 pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = 4;
 /// How long an idle connection to a camera is kept. Many cameras close theirs after 30 seconds or more, silently.
@@ -146,4 +160,6 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
+const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
+const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < DRAIN_TIME_MAX.as_secs());
 const _: () = assert!(CAMERA_CONNECT_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs());

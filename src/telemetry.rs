@@ -1,5 +1,7 @@
 //! Logging: what is set up once. Log lines carry the request id; secrets and camera text never reach them.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 /// How much is logged if `CORDON_LOG` does not say.
@@ -15,6 +17,7 @@ pub fn init(json: bool) {
     let filter = EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let writer = std::io::stderr.with_max_level(tracing::Level::TRACE);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
     let outcome = if json { lines.json().try_init() } else { lines.compact().try_init() };
     if let Err(error) = outcome {
         tracing::debug!(%error, "logging was already set up");

@@ -19,6 +19,7 @@ use crate::{
     auth::Login,
     clock::{Clock, Entropy},
     hatch::{Ask, AskKind, Endpoint, Reply},
+    ids::CameraId,
     inventory::Camera,
     limits::{SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX},
     schema::{AccessClass, Document, OperationId, Tables},
@@ -28,6 +29,7 @@ use crate::{
 /// The connection to one camera. Lives on one single-threaded runtime, together with everything else of that
 /// camera; a new one is made when the credentials change, and with it a new login budget.
 pub struct Connection {
+    camera: CameraId,
     session: Session,
     tables: Arc<Tables>,
 }
@@ -43,7 +45,7 @@ impl Connection {
         restored: CameraMemory,
     ) -> Self {
         let session = Session::new(camera.id.clone(), camera.address, login, clock, entropy, restored);
-        Self { session, tables }
+        Self { camera: camera.id.clone(), session, tables }
     }
 
     /// Asks the camera, logging in as it wants it, within `CAMERA_EXCHANGE_TIME_MAX`.
@@ -51,6 +53,9 @@ impl Connection {
     /// [`Failure::ClockUnknown`] asks the inside for a `GetSystemDateAndTime` through the gate, and to ask
     /// again afterwards; the answer's clock is observed here on its way.
     pub async fn ask(&self, ask: &Ask) -> Result<Reply, CameraError> {
+        if *ask.camera() != self.camera {
+            return Err(CameraError { failure: Failure::Misdirected, sent: false });
+        }
         match ask.kind() {
             AskKind::Soap { operation, document, endpoint } => {
                 self.soap(*operation, document, endpoint, ask.idempotent()).await
@@ -83,12 +88,16 @@ impl Connection {
         endpoint: &Endpoint,
         idempotent: bool,
     ) -> Result<Reply, CameraError> {
-        let operation = self.tables.operation(id);
-        let pre_auth = operation.is_some_and(|it| it.class == Some(AccessClass::PreAuth));
-        let action = operation.map_or("", |it| &*it.soap_action);
+        let operation = self
+            .tables
+            .operation(id)
+            .filter(|it| it.input == document.root().node())
+            .ok_or(CameraError { failure: Failure::Misdirected, sent: false })?;
+        let pre_auth = operation.class == Some(AccessClass::PreAuth);
         let content_type =
-            HeaderValue::try_from(format!("application/soap+xml; charset=utf-8; action=\"{action}\""))
-                .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
+            format!("application/soap+xml; charset=utf-8; action=\"{}\"", operation.soap_action);
+        let content_type = HeaderValue::try_from(content_type)
+            .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
         let body = |token: Option<Token>| {
             let headers = Headers { security: token.map(proof), ..Headers::default() };
             soap::encode(&self.tables, document, &headers)

@@ -62,6 +62,9 @@ pub enum Failure {
     /// A snapshot that is no JPEG picture.
     #[error("the camera's answer is not a JPEG picture")]
     NotPicture,
+    /// The question is another camera's, or its document another operation's: a defect of the gateway.
+    #[error("the question is not for this camera")]
+    Misdirected,
     /// The endpoint cannot be written as an HTTP request target.
     #[error("the endpoint is no valid request target")]
     BadEndpoint,

@@ -121,6 +121,7 @@ impl Gateway {
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),
             gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone()),
+            inventory: Arc::clone(&loaded.inventory),
             authenticator,
             callers: callers(&loaded),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),

@@ -8,7 +8,7 @@
 //!
 //! ```compile_fail,E0451
 //! fn forge(grant: cordon::gate::Grant) -> cordon::gate::Pass {
-//!     cordon::gate::Pass { grant, slot: None }
+//!     cordon::gate::Pass { grant, slot: todo!(), sent: false }
 //! }
 //! ```
 //!
@@ -92,6 +92,7 @@ pub struct Grant {
 pub struct Pass {
     grant: Grant,
     slot: OutcomeSlot,
+    sent: bool,
 }
 
 impl Gate {
@@ -115,7 +116,7 @@ impl Gate {
         if decision.allow {
             let slot = self.log.intent(intent).await.map_err(Refusal::Unrecordable)?;
             let Command { request, camera, operation, .. } = command;
-            return Ok(Pass { grant: Grant { request, camera, operation }, slot });
+            return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
         }
         let refusal = refusal(caller, &decision);
         intent.fault = refusal.codes().map(str::to_owned);
@@ -158,9 +159,11 @@ impl Pass {
         &self.grant
     }
 
-    /// Says that from now on the camera may have heard of it.
-    pub fn sending(&mut self) {
+    /// Says that from now on the camera may have heard of it. True the first time only: one pass is one
+    /// exchange.
+    pub fn sending(&mut self) -> bool {
         self.slot.sending();
+        !std::mem::replace(&mut self.sent, true)
     }
 
     /// Spends the pass and records how the exchange ended.

@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use crate::{
+    command::{HttpTransfer, Operation},
     gate::Pass,
     ids::{CameraId, RequestId},
     schema::{Deviations, Document, OperationId},
     soap::Fault,
 };
 
-/// One question to one camera: plain data, made from a pass and in no other way.
+/// One question to one camera: plain data, made from a pass and in no other way, of what the pass was given
+/// for and once.
 ///
 /// ```compile_fail,E0451
 /// fn unasked(kind: cordon::hatch::AskKind, camera: cordon::ids::CameraId) -> cordon::hatch::Ask {
@@ -19,8 +21,8 @@ use crate::{
 /// ```
 ///
 /// ```compile_fail,E0308
-/// fn unrecorded(refused: &cordon::gate::Refusal, kind: cordon::hatch::AskKind) {
-///     let _ = cordon::hatch::Ask::new(refused, kind);
+/// fn unrecorded(refused: &mut cordon::gate::Refusal, kind: cordon::hatch::AskKind) {
+///     let _ = cordon::hatch::Ask::new(refused, kind, true);
 /// }
 /// ```
 #[derive(Debug)]
@@ -50,17 +52,34 @@ pub enum AskKind {
     },
 }
 
-/// A pass that is for no camera cannot make an ask.
+/// Why a pass makes no ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the pass is for the gateway itself, not for a camera")]
-pub struct NoCamera;
+pub enum AskError {
+    /// It is for the gateway itself.
+    #[error("the pass is for no camera")]
+    NoCamera,
+    /// It is for something else.
+    #[error("the pass was given for another operation")]
+    Other,
+    /// It made one already: one pass is one exchange.
+    #[error("the pass was used before")]
+    Used,
+}
 
 impl Ask {
-    /// Makes the question that a pass permits. `idempotent` says that asking twice does no harm.
-    pub fn new(pass: &Pass, kind: AskKind, idempotent: bool) -> Result<Self, NoCamera> {
+    /// Makes the question that a pass permits; from now on the camera may have heard of it. `idempotent` says
+    /// that asking twice does no harm.
+    pub fn new(pass: &mut Pass, kind: AskKind, idempotent: bool) -> Result<Self, AskError> {
         let grant = pass.grant();
-        let camera = grant.camera.clone().ok_or(NoCamera)?;
-        Ok(Self { request: grant.request, camera, kind, idempotent })
+        let request = grant.request;
+        let camera = grant.camera.clone().ok_or(AskError::NoCamera)?;
+        if !is_for(&grant.operation, &kind) {
+            return Err(AskError::Other);
+        }
+        if !pass.sending() {
+            return Err(AskError::Used);
+        }
+        Ok(Self { request, camera, kind, idempotent })
     }
 
     /// The request it belongs to.
@@ -84,6 +103,23 @@ impl Ask {
     }
 }
 
+fn is_for(granted: &Operation, kind: &AskKind) -> bool {
+    match (granted, kind) {
+        (Operation::Onvif { id, .. }, AskKind::Soap { operation, .. }) => id == operation,
+        (Operation::Http(HttpTransfer::Snapshot), AskKind::Picture { .. }) => true,
+        (
+            Operation::Onvif { .. }
+            | Operation::Unknown(_)
+            | Operation::Rtsp(_)
+            | Operation::Http(_)
+            | Operation::Admin(_)
+            | Operation::Notify
+            | Operation::Gateway(_),
+            _,
+        ) => false,
+    }
+}
+
 /// What a camera answered, as the outside understood it. Not verified yet.
 #[derive(Debug)]
 pub enum Reply {
@@ -93,4 +129,40 @@ pub enum Reply {
     Fault(Fault),
     /// A JPEG picture.
     Picture(Bytes),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::{Reason, RtspMethod},
+        schema::{Builder, Tables},
+    };
+
+    #[test]
+    fn a_pass_is_for_one_operation_and_no_other() {
+        let tables = Tables::embedded().unwrap();
+        let id = |name| tables.operation_by_name(name).unwrap();
+        let (time, reboot) = (id("tds:GetSystemDateAndTime"), id("tds:SystemReboot"));
+        let input = tables.operation(time).unwrap().input;
+        let endpoint = Endpoint { port: None, path_and_query: "/onvif/device_service".into() };
+        let document = Builder::new(&tables, input).finish().unwrap();
+        let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
+        let picture = AskKind::Picture { endpoint };
+        let onvif = |id| Operation::Onvif { id, name: "any".into() };
+        let snapshot = Operation::Http(HttpTransfer::Snapshot);
+        assert!(is_for(&onvif(time), &soap));
+        assert!(is_for(&snapshot, &picture));
+        assert!(!is_for(&onvif(reboot), &soap), "another operation's");
+        assert!(!is_for(&onvif(time), &picture));
+        assert!(!is_for(&snapshot, &soap));
+        for other in [
+            Operation::Unknown("{urn:x}y".into()),
+            Operation::Rtsp(RtspMethod::Play),
+            Operation::Notify,
+            Operation::Gateway(Reason::Identity),
+        ] {
+            assert!(!is_for(&other, &soap) && !is_for(&other, &picture), "{other}");
+        }
+    }
 }

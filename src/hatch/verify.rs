@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::{
     inventory::{Camera, Zone},
+    limits::CAMERA_NAMES_MAX,
     schema::{
         AddressEffect, Document, Edit, Element, OperationId, Tables, Value,
         address::{Host, find_addresses, parse_ip_literal},
@@ -57,19 +58,19 @@ impl AddressRules {
         rules
     }
 
-    /// Takes up another address of the camera.
+    /// Takes up another address of the camera, up to a number.
     pub fn add_address(&mut self, address: IpAddr) {
         let address = address.to_canonical();
         let known = self.own.iter().any(|it| it.address == address);
-        if !known && !address.is_unspecified() {
+        if !known && !address.is_unspecified() && self.own.len() < CAMERA_NAMES_MAX {
             self.own.push(Needles::new(address));
         }
     }
 
-    /// Takes up a name of the camera. Names of less than four bytes would be found everywhere.
+    /// Takes up a name of the camera, up to a number. Names of less than four bytes would be found everywhere.
     pub fn add_name(&mut self, name: &str) {
         let name = name.trim().trim_end_matches('.').to_ascii_lowercase();
-        if name.len() >= 4 && !self.names.contains(&name) {
+        if name.len() >= 4 && self.names.len() < CAMERA_NAMES_MAX && !self.names.contains(&name) {
             self.names.push(name);
         }
     }
@@ -77,7 +78,7 @@ impl AddressRules {
     /// Whether a text names the camera or anything in its zone. `version` says that the text is a version
     /// number, where four numbers with dots are no address unless they are the camera's own.
     fn hits(&self, text: &str, version: bool) -> bool {
-        if text.len() < 3 {
+        if !self.could_hit(text) {
             return false;
         }
         let decoded = if text.contains('%') { percent_decoded(text) } else { text.to_owned() };
@@ -89,6 +90,18 @@ impl AddressRules {
             Host::Name(name) => self.names.iter().any(|own| own == name.trim_end_matches('.')),
         });
         found || self.names.iter().any(|name| stands_in(&lower, name)) || self.is_spelt_out(&lower)
+    }
+
+    /// Whether it is worth looking closely: most texts of an answer are numbers and tokens. An address literal
+    /// or URI has a dot or colon; every other spelling of an IPv4 address has four digits or begins with `0x`;
+    /// anything can hide behind percent signs.
+    fn could_hit(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let told = |byte: &u8| matches!(byte, b'.' | b':' | b'%');
+        let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let hexadecimal = || bytes.windows(2).any(|pair| matches!(pair, [b'0', b'x' | b'X']));
+        bytes.len() >= 3
+            && (bytes.iter().any(told) || !self.names.is_empty() || digits() >= 4 || hexadecimal())
     }
 
     fn is_inside(&self, address: IpAddr, version: bool) -> bool {
@@ -191,9 +204,10 @@ fn clean_names(element: Element<'_>, rules: &AddressRules) -> Result<(), VerifyE
     element.children().try_for_each(|child| clean_names(child, rules))
 }
 
-/// A camera's fault as a client may see it: codes as they are, and a plain reason if the
-/// camera's names its network.
+/// A camera's fault as a client may see it: without codes that name its network, and with a plain reason if
+/// the camera's does.
 pub fn clean_fault(mut fault: Fault, rules: &AddressRules) -> Fault {
+    fault.subcodes.retain(|code| !rules.hits(code.as_str(), false));
     if rules.hits(&fault.reason, false) {
         fault.reason = "the camera refused the request".to_owned();
     }

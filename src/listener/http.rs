@@ -5,7 +5,10 @@ use std::{
     future::Future,
     io,
     net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
     rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,11 +17,11 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Sleep, sleep, timeout},
 };
 
 use crate::limits;
@@ -114,7 +117,8 @@ impl Accept for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, source) = Self::accept(self).await?;
-        stream.set_nodelay(true)?;
+        // Best effort: without it a reply is slower, not wrong.
+        let _ = stream.set_nodelay(true);
         Ok((stream, source))
     }
 }
@@ -129,10 +133,37 @@ impl Accept for UnixListener {
     }
 }
 
-/// Accepts connections and answers their requests until `stop` turns true; then finishes what is under way.
+/// Accepts connections and answers their requests until `stop` turns true; then gives what is under way
+/// `DRAIN_TIME_MAX` to end.
 ///
 /// `request_bytes_max` bounds a body. Must run inside a `LocalSet`.
 pub async fn serve<A: Accept, S: Service + 'static>(
+    listener: A,
+    service: Rc<S>,
+    request_bytes_max: usize,
+    stop: watch::Receiver<bool>,
+) {
+    serve_at(Pace::USUAL, listener, service, request_bytes_max, stop).await;
+}
+
+/// How long peers and the machine are waited for; tests are less patient.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    write_stall_max: Duration,
+    accept_pause: Duration,
+    drain_max: Duration,
+}
+
+impl Pace {
+    const USUAL: Self = Self {
+        write_stall_max: limits::HTTP_WRITE_STALL_MAX,
+        accept_pause: limits::ACCEPT_PAUSE,
+        drain_max: limits::DRAIN_TIME_MAX,
+    };
+}
+
+async fn serve_at<A: Accept, S: Service + 'static>(
+    pace: Pace,
     listener: A,
     service: Rc<S>,
     request_bytes_max: usize,
@@ -148,10 +179,12 @@ pub async fn serve<A: Accept, S: Service + 'static>(
         };
         let (stream, source) = match accepted {
             Ok(accepted) => accepted,
+            // The peer gave up meanwhile; nothing is wrong here.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
                 // Out of file descriptors, mostly: let others finish before the next try.
                 tracing::warn!(%error, "could not accept a connection");
-                tokio::task::yield_now().await;
+                sleep(pace.accept_pause).await;
                 continue;
             }
         };
@@ -161,11 +194,15 @@ pub async fn serve<A: Accept, S: Service + 'static>(
         };
         let (service, stop) = (Rc::clone(&service), stop.clone());
         connections.spawn_local(async move {
+            let stream = Impatient::new(stream, pace.write_stall_max);
             connection(stream, source, service, request_bytes_max, stop).await;
             drop(place);
         });
     }
-    while connections.join_next().await.is_some() {}
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(pace.drain_max, drained).await.is_err() {
+        tracing::warn!(left = connections.len(), "requests under way took too long and were cut off");
+    }
 }
 
 async fn connection<S: Service + 'static>(
@@ -225,4 +262,188 @@ async fn collect(
     };
     let target = head.uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
     Ok(Request { source, method: head.method, target, headers: head.headers, body })
+}
+
+/// A stream whose peer must take something of what is written within a time: else a peer that reads nothing
+/// would keep its place, and the reply in memory, for ever.
+struct Impatient<S> {
+    stream: S,
+    stall_max: Duration,
+    /// Runs while a write waits for the peer.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Impatient<S> {
+    fn new(stream: S, stall_max: Duration) -> Self {
+        Self { stream, stall_max, patience: None }
+    }
+
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(written) = write(Pin::new(&mut self.stream), cx) {
+            self.patience = None;
+            return Poll::Ready(written);
+        }
+        let stall_max = self.stall_max;
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(stall_max)));
+        ready!(patience.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch(cx, |stream, cx| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch(cx, |stream, cx| stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, future::pending};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        task::LocalSet,
+        time::Instant,
+    };
+
+    use super::*;
+
+    const PACE: Pace = Pace {
+        write_stall_max: Duration::from_millis(300),
+        accept_pause: Duration::from_millis(60),
+        drain_max: Duration::from_millis(200),
+    };
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n";
+
+    /// Answers with many bytes, or never.
+    struct Answers(Option<usize>);
+
+    impl Service for Answers {
+        async fn answer(self: Rc<Self>, _: Request) -> Reply {
+            match self.0 {
+                Some(bytes) => Reply::content("text/plain", vec![b'x'; bytes].into()),
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Errors and connections, in this order, and then none.
+    struct Scripted(RefCell<Vec<io::Result<DuplexStream>>>);
+
+    impl Accept for Scripted {
+        type Stream = DuplexStream;
+
+        async fn accept(&self) -> io::Result<(DuplexStream, SocketAddr)> {
+            let next = self.0.borrow_mut().pop();
+            match next {
+                Some(accepted) => accepted.map(|stream| (stream, ([192, 0, 2, 1], 9).into())),
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Serves what is scripted, meets it as a client does, stops, and says how long serving took.
+    async fn check<F: Future<Output = ()>>(
+        mut script: Vec<io::Result<DuplexStream>>,
+        service: Answers,
+        client: F,
+    ) -> Duration {
+        script.reverse();
+        let (stop, stopped) = watch::channel(false);
+        let began = Instant::now();
+        let local = LocalSet::new();
+        let serving = serve_at(PACE, Scripted(RefCell::new(script)), Rc::new(service), 1_024, stopped);
+        let meeting = async {
+            client.await;
+            stop.send_replace(true);
+        };
+        local.run_until(async { tokio::join!(serving, meeting) }).await;
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_reply_is_cut_off() {
+        let (near, mut far) = duplex(1_024);
+        let client = async {
+            far.write_all(GET).await.unwrap();
+            sleep(2 * PACE.write_stall_max).await;
+            let mut taken = Vec::new();
+            far.read_to_end(&mut taken).await.unwrap();
+            assert!(taken.len() <= 1_024, "{} bytes of 20,480 after the reply was given up", taken.len());
+        };
+        check(vec![Ok(near)], Answers(Some(20_480)), client).await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_slowly_gets_its_whole_reply() {
+        let (near, mut far) = duplex(1_024);
+        let client = async {
+            far.write_all(GET).await.unwrap();
+            let mut taken = 0;
+            while taken < 20_480 {
+                sleep(PACE.write_stall_max / 10).await;
+                taken += far.read(&mut [0; 1_024]).await.unwrap();
+            }
+        };
+        check(vec![Ok(near)], Answers(Some(20_480)), client).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_does_not_hold_up_the_stop() {
+        let (near, mut far) = duplex(1_024);
+        let client = async {
+            far.write_all(GET).await.unwrap();
+            tokio::task::yield_now().await;
+        };
+        let took = check(vec![Ok(near)], Answers(None), client).await;
+        assert!((PACE.drain_max..10 * PACE.drain_max).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn accepting_pauses_when_the_machine_has_no_room_and_not_for_a_peer_that_left() {
+        let full = || Err(io::Error::from(io::ErrorKind::OutOfMemory));
+        let left = || Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+        let (near, mut far) = duplex(1_024);
+        let client = async {
+            far.write_all(GET).await.unwrap();
+            let began = Instant::now();
+            far.read_exact(&mut [0; 15]).await.unwrap();
+            assert!(began.elapsed() >= 2 * PACE.accept_pause, "{:?}", began.elapsed());
+        };
+        check(vec![full(), left(), full(), Ok(near)], Answers(Some(1)), client).await;
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     hatch::{self, AskKind, CoreAddresses, verify_request},
     ids::RequestId,
     onvif::with_movement_timeout,
-    schema::{AccessClass, Deviations, Document, OperationId, Traits},
+    schema::{AccessClass, Deviations, Document, OperationId, Trait, Traits},
     soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken},
 };
 
@@ -88,6 +88,9 @@ enum Answer {
 
 impl VirtualCamera {
     async fn soap(self: &Rc<Self>, id: RequestId, request: Request) -> Reply {
+        if request.body.is_empty() && request.header(header::AUTHORIZATION).is_none() {
+            return self.asks_for_challenge(id, &request).await;
+        }
         if let Some(fault) = attachment(&request) {
             let error = DecodeError { fault, security: None, operation: None };
             return self.not_understood(id, &request, error).await;
@@ -194,7 +197,10 @@ impl VirtualCamera {
                 | AccessClass::ReadSystemSensitive
                 | AccessClass::ReadSystemSecret
                 | AccessClass::ReadMedia
-        ) && !command.traits.contains(crate::schema::Trait::Session);
+        ) && !command
+            .traits
+            .iter()
+            .any(|it| matches!(it, Trait::Session | Trait::Egress | Trait::Destructive));
         let nonce = identified.nonce.map(|it| it.to_string());
         // Command → pass, permitted and durably recorded.
         let mut pass = match self.house.gate.decide(command, &identified.caller, nonce).await {
@@ -224,7 +230,9 @@ impl VirtualCamera {
         idempotent: bool,
     ) -> Result<Answer, Trouble> {
         let tables = &self.house.tables;
-        if self.needs_introduction(operation) {
+        let introduces = self.needs_introduction(operation);
+        if introduces {
+            let _place = self.guest_place(caller)?;
             self.introduce().await?;
         }
         let offers = |service: &str| self.offers(service);
@@ -232,6 +240,9 @@ impl VirtualCamera {
         let own = self.facade.own_answer(operation, &document, asker, self.house.clock.now(), &offers)?;
         match own {
             Some(Own::Document(answer)) => {
+                if introduces {
+                    hatch::assert_clean(tables, &answer, &self.rules.borrow())?;
+                }
                 return Ok(Answer::Document(answer, Deviations::default(), "the gateway"));
             }
             Some(Own::Fault(fault)) => return Err(Trouble::Own(fault)),
@@ -243,7 +254,8 @@ impl VirtualCamera {
         let asked = with_movement_timeout(tables, document)?;
         let kept = asked.clone();
         let kind = AskKind::Soap { operation, document: asked, endpoint };
-        let reply = self.ask(pass, kind, idempotent).await?;
+        let _place = self.guest_place(caller)?;
+        let reply = self.ask(pass, kind, idempotent, true).await?;
         let (answer, deviations) = self.verified(operation, reply)?;
         let answer = self.rewritten(operation, &kept, answer)?;
         hatch::assert_clean(tables, &answer, &self.rules.borrow())?;
@@ -261,7 +273,7 @@ impl VirtualCamera {
     }
 
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
-        match self.ask(pass, AskKind::Picture { endpoint }, true).await? {
+        match self.ask(pass, AskKind::Picture { endpoint }, true, true).await? {
             hatch::Reply::Picture(bytes) => Ok(Answer::Picture(bytes)),
             hatch::Reply::Document(..) | hatch::Reply::Fault(_) => Err(Trouble::NoEndpoint),
         }
@@ -349,8 +361,18 @@ impl VirtualCamera {
         }
     }
 
-    /// Whether any rule lets any client use an operation of a service that is not open to all.
+    /// Whether any rule lets any client use an operation of a service that is not open to all. Asked once for
+    /// each service: whoever asks for the list of services need not have logged in.
     fn offers(&self, service: &str) -> bool {
+        let known = self.offered.borrow().get(service).copied();
+        known.unwrap_or_else(|| {
+            let offers = self.is_permitted_to_anybody(service);
+            self.offered.borrow_mut().insert(service.to_owned(), offers);
+            offers
+        })
+    }
+
+    fn is_permitted_to_anybody(&self, service: &str) -> bool {
         let House { tables, catalogue, gate, callers, .. } = &*self.house;
         let mut rows = tables.operations().filter(|(_, row)| {
             let same = &*row.service == service || (service == "events" && row.service.starts_with("events"));
@@ -377,6 +399,14 @@ impl VirtualCamera {
         let operation = operation.unwrap_or_else(|| "not understood".to_owned());
         self.reject(id, request, &operation, claimed, &fault.codes(), fault.reason.clone()).await;
         self.fault_reply(&fault, &ReplyHeaders::default(), false)
+    }
+
+    /// libcurl and others send a digest login's first request without its body, to get the challenge.
+    async fn asks_for_challenge(&self, id: RequestId, request: &Request) -> Reply {
+        let fault = Trouble::Refused(Refusal::Unauthenticated).fault();
+        let reason = "an empty body and no credentials".to_owned();
+        self.reject(id, request, "not understood", None, &fault.codes(), reason).await;
+        self.challenge(&fault, false)
     }
 
     /// Credentials that do not hold: recorded with the cause; outward one text for all.
@@ -407,7 +437,8 @@ impl VirtualCamera {
         fault: &str,
         reason: String,
     ) {
-        tracing::info!(operation, fault, %reason, "rejected");
+        // As a field and not as text: a reason repeats names that the peer made up.
+        tracing::info!(operation, fault, reason = reason.as_str(), "rejected");
         let rejected = Rejected {
             request: request_id,
             source: request.source,
@@ -482,9 +513,9 @@ impl VirtualCamera {
                 (Reply::content("image/jpeg", picture), ended)
             }
             Err(trouble) => {
-                tracing::info!(%trouble, "not answered as asked");
-                let reply = self.fault_reply(&trouble.fault(), headers, picture);
-                (reply, trouble.ended())
+                let ended = trouble.ended();
+                tracing::info!(fault = ended.fault.as_deref(), "not answered as asked");
+                (self.fault_reply(&trouble.fault(), headers, picture), ended)
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     camera::{CameraError, Failure},
     facade::{AskError, LocatorError, RewriteRefusal},
     gate::{Disposal, Ended, Refusal},
-    hatch::{NoCamera, VerifyError},
+    hatch::{self, VerifyError},
     onvif::CommandError,
     schema::{BuildError, RewriteError},
     soap::{Fault, FaultCode, Subcode},
@@ -42,6 +42,9 @@ pub enum Trouble {
     /// The camera did not say what it is a moment ago and is not asked again yet.
     #[error("the camera could not be asked for its services a moment ago")]
     NotIntroduced,
+    /// The camera names a port of its host at which another camera or the gateway itself answers.
+    #[error("the camera names a port that is another device's")]
+    ForeignPort,
     /// Too many commands for this camera are under way.
     #[error("too many commands for this camera are under way")]
     Busy,
@@ -57,9 +60,9 @@ pub enum Trouble {
     /// A locator could not be read.
     #[error("{0}")]
     Locator(#[from] LocatorError),
-    /// The pass was not for a camera.
+    /// The pass was not for what was to be asked.
     #[error("{0}")]
-    Pass(#[from] NoCamera),
+    Pass(#[from] hatch::AskError),
     /// The task that held the pass ended without an answer.
     #[error("the exchange was given up")]
     Lost,
@@ -78,8 +81,15 @@ impl Trouble {
                 Fault::invalid_argument_value(error.to_string())
             }
             Self::Rewrite(refusal) => refusal.fault(),
-            Self::Verify(_) => {
+            Self::Verify(VerifyError::OtherOperation(_)) => {
+                Fault::action_failed("the camera answered something else")
+            }
+            Self::Verify(VerifyError::CameraAddress(_)) => {
                 Fault::action_failed("the camera's answer was refused: it names addresses that may not cross")
+            }
+            // What it answered instead is a name of the camera's choice: for the record only.
+            Self::Camera(CameraError { failure: Failure::WrongAnswer(_), .. }) => {
+                Fault::action_failed("the camera answered something else")
             }
             Self::Camera(error) => Fault::action_failed(error.to_string()),
             Self::Fault(fault) => of_camera(fault),
@@ -88,7 +98,7 @@ impl Trouble {
                 subcodes: vec![Subcode::ActionNotSupported, Subcode::NoSuchService],
                 ..Fault::action_not_supported("the camera offers no such service")
             },
-            Self::NotIntroduced => Fault::action_failed(self.to_string()),
+            Self::NotIntroduced | Self::ForeignPort => Fault::action_failed(self.to_string()),
             Self::Busy => Fault::action_failed("too many commands for this camera are under way; try again"),
             Self::Build(_) | Self::Edit(_) | Self::Ask(_) | Self::Locator(_) | Self::Pass(_) | Self::Lost => {
                 Fault::action_failed("the gateway could not carry this out; its log says why")

@@ -4,12 +4,13 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::trouble::Trouble;
 use crate::{
@@ -24,10 +25,13 @@ use crate::{
     gate::{Disposal, Ended, Gate, Pass},
     hatch::{AddressRules, Ask, AskKind, Reply, verify},
     ids::{CameraId, RequestId},
-    inventory::Camera,
+    inventory::{Camera, Inventory},
     limits,
-    onvif::Catalogue,
-    schema::{Deviations, Document, OperationId, Tables},
+    onvif::{Catalogue, names_an_interface},
+    schema::{
+        AddressEffect, Deviations, Document, OperationId, Tables,
+        address::{Host, Uri},
+    },
 };
 
 /// What all virtual cameras share, on every thread.
@@ -38,6 +42,8 @@ pub struct House {
     pub catalogue: Catalogue,
     /// Policy and record.
     pub gate: Gate,
+    /// What is enrolled.
+    pub inventory: Arc<Inventory>,
     /// The clients.
     pub authenticator: Authenticator,
     /// One caller for each client, to ask what is offered at all.
@@ -72,6 +78,12 @@ pub struct VirtualCamera {
     pub(super) connection: Connection,
     pub(super) rules: RefCell<AddressRules>,
     pub(super) places: Arc<Semaphore>,
+    /// Places at the camera for callers who have not logged in.
+    guests: Semaphore,
+    /// Ports of the camera's host at which something else answers: another enrolled camera, or the gateway.
+    foreign_ports: Vec<u16>,
+    /// The services any rule lets through, as found out so far. Policies do not change while this lives.
+    pub(super) offered: RefCell<BTreeMap<String, bool>>,
     /// One asks the camera who it is; others wait for what it finds.
     introduction: Mutex<()>,
     introduced: Cell<Introduced>,
@@ -85,10 +97,6 @@ enum Introduced {
     Done,
 }
 
-/// How long an introduction that failed is not tried again, so that nobody can make the gateway knock at a
-/// camera without end by asking for what needs no credentials.
-const INTRODUCTION_PAUSE: Duration = Duration::from_secs(10);
-
 impl VirtualCamera {
     /// Stands for a camera, reached over a connection. `rules` name its side's addresses.
     pub fn new(
@@ -98,6 +106,7 @@ impl VirtualCamera {
         connection: Connection,
         rules: AddressRules,
     ) -> Rc<Self> {
+        let foreign_ports = foreign_ports(&house.inventory, &camera);
         Rc::new(Self {
             house,
             camera,
@@ -105,6 +114,9 @@ impl VirtualCamera {
             connection,
             rules: RefCell::new(rules),
             places: Arc::new(Semaphore::new(limits::COMMANDS_PER_CAMERA_MAX)),
+            guests: Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX),
+            foreign_ports,
+            offered: RefCell::default(),
             introduction: Mutex::new(()),
             introduced: Cell::new(Introduced::Not),
             health: Cell::new(Health::Unknown),
@@ -117,7 +129,7 @@ impl VirtualCamera {
         match self.introduced.get() {
             Introduced::Done => return Ok(()),
             Introduced::Failed(at)
-                if self.house.clock.monotonic().saturating_sub(at) < INTRODUCTION_PAUSE =>
+                if self.house.clock.monotonic().saturating_sub(at) < limits::CAMERA_INTRODUCTION_PAUSE =>
             {
                 return Err(Trouble::NotIntroduced);
             }
@@ -168,48 +180,76 @@ impl VirtualCamera {
     async fn own_command(&self, reason: Reason, request: OwnRequest) -> Result<Document, Trouble> {
         let OwnRequest { operation, document } = request;
         let house = &*self.house;
-        let class = house.tables.operation(operation).and_then(|row| row.class).ok_or(Trouble::NoEndpoint)?;
+        let row = house.tables.operation(operation).ok_or(Trouble::NoEndpoint)?;
         let command = Command {
             request: house.request_id(),
             camera: Some(self.camera.id.clone()),
-            operation: Operation::Gateway(reason),
-            class,
-            traits: crate::schema::Traits::NONE,
+            operation: Operation::Onvif { id: operation, name: house.catalogue.name(operation) },
+            class: row.class.ok_or(Trouble::NoEndpoint)?,
+            traits: row.traits,
             destinations: Vec::new(),
-            arguments: serde_json::json!({ "operation": &*house.catalogue.name(operation) }),
+            arguments: document.arguments(&house.tables),
         };
         let mut pass = house.gate.decide(command, &Caller::Gateway(reason), None).await?;
         let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
-        let ask = Ask::new(&pass, AskKind::Soap { operation, document, endpoint }, true)?;
-        pass.sending();
-        // The clock probe is what the others wait for: it is asked once, and not from within itself.
-        let reply = match (self.dial(&ask).await, reason) {
-            (Err(CameraError { failure: Failure::ClockUnknown, .. }), it) if it != Reason::ClockProbe => {
-                Box::pin(self.probe_clock()).await?;
-                self.dial(&ask).await
-            }
-            (reply, _) => reply,
-        };
-        let outcome = reply.map_err(Trouble::from).and_then(|reply| self.verified(operation, reply));
+        let kind = AskKind::Soap { operation, document, endpoint };
+        // The clock probe is what the others wait for, so it does not wait for one.
+        let reply = self.ask(&mut pass, kind, true, reason != Reason::ClockProbe).await;
+        let outcome = reply.and_then(|reply| {
+            self.meet(&reply);
+            self.verified(operation, reply)
+        });
         pass.finish(ended(&outcome));
         outcome.map(|(document, _)| document)
     }
 
-    /// Asks the camera on behalf of a pass; measures its clock first if its login needs that.
+    /// Asks the camera on behalf of a pass; measures its clock first if its login needs that and it may.
     pub(super) async fn ask(
         &self,
         pass: &mut Pass,
         kind: AskKind,
         idempotent: bool,
+        may_probe: bool,
     ) -> Result<Reply, Trouble> {
+        let (AskKind::Soap { endpoint, .. } | AskKind::Picture { endpoint }) = &kind;
+        if endpoint.port.is_some_and(|port| self.foreign_ports.contains(&port)) {
+            return Err(Trouble::ForeignPort);
+        }
         let ask = Ask::new(pass, kind, idempotent)?;
-        pass.sending();
         match self.dial(&ask).await {
-            Err(CameraError { failure: Failure::ClockUnknown, .. }) => {
-                self.probe_clock().await?;
+            Err(CameraError { failure: Failure::ClockUnknown, .. }) if may_probe => {
+                Box::pin(self.probe_clock()).await?;
                 Ok(self.dial(&ask).await?)
             }
             reply => Ok(reply?),
+        }
+    }
+
+    /// A place at the camera for a caller who has not logged in; others need none.
+    pub(super) fn guest_place(&self, caller: &Caller) -> Result<Option<SemaphorePermit<'_>>, Trouble> {
+        match caller {
+            Caller::Anonymous { .. } => self.guests.try_acquire().map(Some).map_err(|_| Trouble::Busy),
+            Caller::Client { .. } | Caller::Gateway(_) => Ok(None),
+        }
+    }
+
+    /// Takes up the addresses and names under which the camera says its services are: it may sit behind a
+    /// port mapping, and no answer may name them.
+    fn meet(&self, reply: &Reply) {
+        let Reply::Document(answer, _) = reply else { return };
+        let tables = &*self.house.tables;
+        let mut rules = self.rules.borrow_mut();
+        for value in answer.values() {
+            let effect = tables.node(value.node).map(|node| node.effect);
+            if effect != Some(AddressEffect::Service) || names_an_interface(value.text) {
+                continue;
+            }
+            match Uri::parse(value.text.trim()).map(|uri| uri.host) {
+                Some(Host::Ip(address)) => rules.add_address(address),
+                // A bare word could stand in any text.
+                Some(Host::Name(name)) if name.contains('.') => rules.add_name(name),
+                Some(Host::Name(_)) | None => {}
+            }
         }
     }
 
@@ -253,6 +293,23 @@ impl VirtualCamera {
     }
 }
 
+/// Where several cameras share a host (port mapping), or the gateway is on it, a camera that names such a port
+/// would have its commands and its login carried to somebody else.
+fn foreign_ports(inventory: &Inventory, camera: &Camera) -> Vec<u16> {
+    let host = camera.address.host.to_canonical();
+    let others = inventory.cameras().filter(|other| other.id != camera.id);
+    let cameras = others.filter(|other| other.address.host.to_canonical() == host);
+    let listens =
+        |at: &SocketAddr| at.ip().to_canonical() == host || (at.ip().is_unspecified() && host.is_loopback());
+    let doors = inventory.cameras().map(|other| other.listen).filter(listens);
+    let mut ports: Vec<u16> =
+        cameras.map(|other| other.address.port).chain(doors.map(|at| at.port())).collect();
+    ports.retain(|port| *port != camera.address.port);
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
 /// How an exchange of the gateway's own ended.
 fn ended(outcome: &Result<(Document, Deviations), Trouble>) -> Ended {
     match outcome {
@@ -265,5 +322,55 @@ fn ended(outcome: &Result<(Document, Deviations), Trouble>) -> Ended {
             note: None,
         },
         Err(trouble) => trouble.ended(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{SiteId, ZoneId},
+        inventory::{CameraAddress, Isolation, MacPolicy, Site, Vendors, Zone},
+    };
+
+    fn inventory(cameras: &[(&str, &str, &str)]) -> Inventory {
+        let vendors = Arc::new(Vendors::embedded().unwrap());
+        let (zone, site) = (ZoneId::new("yard").unwrap(), SiteId::new("depot").unwrap());
+        let camera = |(id, address, listen): &(&str, &str, &str)| {
+            let at: SocketAddr = address.parse().unwrap();
+            Camera {
+                id: CameraId::new(id).unwrap(),
+                address: CameraAddress { host: at.ip(), port: at.port() },
+                device_path: "/onvif/device_service".into(),
+                zone: zone.clone(),
+                site: site.clone(),
+                vendor: vendors.verdict("Axis"),
+                listen: listen.parse().unwrap(),
+                advertise: (*listen).to_owned(),
+                advertise_rtsp: "192.0.2.1:554".into(),
+                mac: MacPolicy::Virtual,
+                manufacturer: None,
+                model: None,
+            }
+        };
+        let zones = vec![Zone { id: zone.clone(), isolation: Isolation::None, prefixes: Vec::new() }];
+        let sites = vec![Site { id: site.clone(), sensitive: false }];
+        Inventory::new(cameras.iter().map(camera).collect(), sites, zones, Vec::new(), vendors).unwrap()
+    }
+
+    #[test]
+    fn a_camera_cannot_name_a_port_of_another_camera_or_of_the_gateway() {
+        let enrolled = inventory(&[
+            ("mapped-a", "198.51.100.7:8001", "192.0.2.1:9001"),
+            ("mapped-b", "198.51.100.7:8002", "192.0.2.1:9002"),
+            ("alone", "198.51.100.9:80", "192.0.2.1:9003"),
+            ("local", "127.0.0.1:7000", "0.0.0.0:9004"),
+        ]);
+        for (id, foreign) in
+            [("mapped-a", vec![8002]), ("mapped-b", vec![8001]), ("alone", vec![]), ("local", vec![9004])]
+        {
+            let camera = enrolled.camera(&CameraId::new(id).unwrap()).unwrap();
+            assert_eq!(foreign_ports(&enrolled, camera), foreign, "{id}");
+        }
     }
 }

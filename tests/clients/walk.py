@@ -97,11 +97,12 @@ class Walk:
         first = profiles[0]
         self.known["ProfileToken"] = first.token
         self.profile = first
-        for name, service, call, plural in [
-            ("VideoSourceToken", "media", "GetVideoSources", None),
-            ("AudioSourceToken", "media", "GetAudioSources", None),
-            ("NodeToken", "ptz", "GetNodes", None),
-            ("PTZConfigurationToken", "ptz", "GetConfigurations", None),
+        for name, service, call in [
+            ("VideoSourceToken", "media", "GetVideoSources"),
+            ("AudioSourceToken", "media", "GetAudioSources"),
+            ("OSDToken", "media", "GetOSDs"),
+            ("NodeToken", "ptz", "GetNodes"),
+            ("PTZConfigurationToken", "ptz", "GetConfigurations"),
         ]:
             try:
                 found = getattr(self.service(service), call)()
@@ -118,6 +119,7 @@ class Walk:
             ("AudioSourceConfiguration", "AudioSourceConfiguration"),
             ("AudioEncoder", "AudioEncoderConfiguration"),
             ("Metadata", "MetadataConfiguration"),
+            ("OSD", "VideoSourceConfiguration"),
         ]:
             if kind in operation:
                 configuration = getattr(self.profile, field, None)

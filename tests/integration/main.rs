@@ -16,3 +16,4 @@ mod recordings;
 mod refusals;
 mod replay;
 mod valve;
+mod walks;
