@@ -129,7 +129,7 @@ impl VirtualCamera {
                     Err(error) => {
                         let error = DecodeError {
                             fault: Trouble::from(error).fault(),
-                            security,
+                            security: security.map(Box::new),
                             operation: Some(self.house.tables.qualified(document.root().name())),
                         };
                         return self.not_understood(id, &request, error).await;

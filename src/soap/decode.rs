@@ -52,7 +52,7 @@ pub struct DecodeError {
     /// What the peer is told.
     pub fault: Fault,
     /// Who asked, as far as that was read. Not verified.
-    pub security: Option<UsernameToken>,
+    pub security: Option<Box<UsernameToken>>,
     /// What was asked, as far as that was read: `tds:SetNTP`, or `{namespace}local`.
     pub operation: Option<String>,
 }
@@ -119,13 +119,15 @@ pub fn decode_request(tables: &Tables, bytes: &[u8]) -> Result<Envelope, DecodeE
         Ok(body) => {
             let Header { security, addressing, fault } = header;
             match fault {
-                Some(fault) => Err(DecodeError { fault, security, operation }),
+                Some(fault) => Err(DecodeError { fault, security: security.map(Box::new), operation }),
                 None => Ok(Envelope { version: Version::Soap12, security, addressing, body }),
             }
         }
-        Err(trouble) => {
-            Err(DecodeError { fault: trouble.into_fault(), security: header.security, operation })
-        }
+        Err(trouble) => Err(DecodeError {
+            fault: trouble.into_fault(),
+            security: header.security.map(Box::new),
+            operation,
+        }),
     }
 }
 

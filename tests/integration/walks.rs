@@ -1,4 +1,5 @@
 //! Two clients that nobody here wrote walk the gateway, with every role, on both vendors.
+#![expect(clippy::print_stderr, reason = "what was walked, or skipped, is said")]
 
 use std::{
     collections::BTreeSet,

@@ -115,7 +115,7 @@ fn files_and_functions_stay_small() {
         }
         for (number, line) in lines.iter().enumerate() {
             let indent = line.len() - line.trim_start().len();
-            let starts = line.trim_start().split_whitespace().take_while(|word| *word != "fn").count() <= 4
+            let starts = line.split_whitespace().take_while(|word| *word != "fn").count() <= 4
                 && (line.contains(" fn ") || line.trim_start().starts_with("fn "))
                 && !line.trim_start().starts_with("//");
             if !starts || line.ends_with(';') || line.trim_end().ends_with('}') {
