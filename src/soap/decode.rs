@@ -111,7 +111,6 @@ impl Trouble {
 }
 
 /// Reads a request. Takes SOAP 1.2; the body strictly, as its operation is declared.
-#[expect(clippy::result_large_err, reason = "made once for a refused request, and taken apart at once")]
 pub fn decode_request(tables: &Tables, bytes: &[u8]) -> Result<Envelope, DecodeError> {
     let mut header = Header::default();
     let mut operation = None;
