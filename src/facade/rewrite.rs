@@ -312,11 +312,13 @@ fn value_root(request: &Document) -> &str {
 /// The profile, recording or engine a request asks about.
 fn asked_token(request: &Document) -> Result<String, RewriteRefusal> {
     let token = request.root().children().find(|it| it.local().ends_with("Token"));
-    let token = token.map_or("", |it| it.text()).to_owned();
+    let token = token.map_or("", |it| it.text().trim()).to_owned();
     if token.len() > LOCATOR_FIELD_BYTES_MAX { Err(RewriteRefusal::Address) } else { Ok(token) }
 }
 
-/// The protocol a request asks for: `RtspUnicast` (Media2), `RTP-Unicast/RTSP` (Media1, Replay).
+/// The protocol a request asks for: `RtspUnicast` (Media2), `RTP-Unicast/RTSP` (Media1, Replay). Media2 leaves
+/// the word open: one that it does not name shares a locator with all such, so that no client can use up the
+/// camera's locators by making words up.
 fn asked_protocol(request: &Document) -> String {
     let root = request.root();
     let text = |path| root.find(path).map(|it| it.text().trim().to_owned());
@@ -324,8 +326,13 @@ fn asked_protocol(request: &Document) -> String {
         let stream = text("StreamSetup/Stream")?;
         Some(format!("{stream}/{}", text("StreamSetup/Transport/Protocol").unwrap_or_default()))
     };
-    text("Protocol").or_else(setup).unwrap_or_default()
+    let named = |it: String| if MEDIA2_PROTOCOLS.contains(&it.as_str()) { it } else { "other".to_owned() };
+    text("Protocol").map(named).or_else(setup).unwrap_or_default()
 }
+
+/// Media2 §5.4.1.
+const MEDIA2_PROTOCOLS: [&str; 6] =
+    ["RtspUnicast", "RtspMulticast", "RTSP", "RtspsUnicast", "RtspsMulticast", "RtspOverHttp"];
 
 /// `Port` beside a multicast group is shown as zero: a port without a group leads nowhere.
 fn multicast_ports(facade: &Facade, element: Element<'_>, ports: &mut HashSet<NodeId>) {
