@@ -6,6 +6,7 @@ use std::{
     hash::{Hash, Hasher},
     io,
     num::NonZero,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, mpsc},
     thread::JoinHandle,
@@ -368,8 +369,13 @@ fn warnings(loaded: &Loaded) -> Vec<Part> {
         .collect()
 }
 
+/// Makes a folder that others than its owner and group cannot look into, unless it is there.
 fn folder(path: &Path) -> Result<(), StartError> {
-    fs::create_dir_all(path).map_err(|source| StartError::Folder { path: path.to_owned(), source })
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(path)
+        .map_err(|source| StartError::Folder { path: path.to_owned(), source })
 }
 
 /// A secret of 32 bytes that outlives restarts, made at the first.

@@ -1,6 +1,14 @@
 //! `cordon run`: the gateway, until a signal ends it.
 
-use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc};
+use std::{
+    fs::{self, Permissions},
+    io,
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
 
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -94,13 +102,39 @@ async fn open_admin(
         }
         AdminListen::Unix(path) => {
             let failed = |source| ServeError::Admin { at: path.display().to_string(), source };
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                _ => {}
-            }
+            remove_socket(path).map_err(failed)?;
             let listener = UnixListener::bind(path).map_err(failed)?;
+            fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
             let serving = http::serve(listener, service, limits::ADMIN_REQUEST_BYTES_MAX, stopped);
             Ok((format!("unix:{}", path.display()), Box::pin(serving)))
         }
+    }
+}
+
+/// Removes the socket that an earlier run left behind, and nothing but a socket.
+fn remove_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other("something is there that is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_makes_way_for_the_admin_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, file) = (folder.path().join("admin.sock"), folder.path().join("cordon.toml"));
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        fs::write(&file, "kept").unwrap();
+        remove_socket(&socket).unwrap();
+        assert!(!socket.exists());
+        remove_socket(&socket).unwrap();
+        assert_eq!(remove_socket(&file).unwrap_err().to_string(), "something is there that is no socket");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
     }
 }
