@@ -1,10 +1,12 @@
 //! HTTP/1.1 with deadlines: one bounded request in, one reply out.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     convert::Infallible,
     future::Future,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -19,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{Sleep, sleep, timeout},
 };
@@ -169,7 +171,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
     request_bytes_max: usize,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = std::sync::Arc::new(Semaphore::new(limits::CONNECTIONS_PER_CAMERA_MAX));
+    let places = Places::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -188,7 +190,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
                 continue;
             }
         };
-        let Ok(place) = std::sync::Arc::clone(&places).try_acquire_owned() else {
+        let Some(place) = Place::take(&places, source.ip()) else {
             tracing::warn!(%source, "too many connections: closed at once");
             continue;
         };
@@ -202,6 +204,38 @@ async fn serve_at<A: Accept, S: Service + 'static>(
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(pace.drain_max, drained).await.is_err() {
         tracing::warn!(left = connections.len(), "requests under way took too long and were cut off");
+    }
+}
+
+/// How many connections each address has.
+type Places = Rc<RefCell<BTreeMap<IpAddr, usize>>>;
+
+/// The place of one connection, until it is dropped.
+struct Place {
+    places: Places,
+    source: IpAddr,
+}
+
+impl Place {
+    fn take(places: &Places, source: IpAddr) -> Option<Self> {
+        let source = source.to_canonical();
+        let mut taken = places.borrow_mut();
+        let (all, own) = (taken.values().sum::<usize>(), taken.get(&source).copied().unwrap_or_default());
+        if all >= limits::CONNECTIONS_PER_CAMERA_MAX || own >= limits::CONNECTIONS_PER_SOURCE_MAX {
+            return None;
+        }
+        taken.insert(source, own + 1);
+        Some(Self { places: Rc::clone(places), source })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.borrow_mut();
+        match taken.get_mut(&self.source) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(taken.remove(&self.source)),
+        }
     }
 }
 
@@ -332,7 +366,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, future::pending};
+    use std::future::pending;
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -445,5 +479,22 @@ mod tests {
             assert!(began.elapsed() >= 2 * PACE.accept_pause, "{:?}", began.elapsed());
         };
         check(vec![full(), left(), full(), Ok(near)], Answers(Some(1)), client).await;
+    }
+
+    #[test]
+    fn no_address_takes_all_places_and_a_dropped_place_is_free() {
+        let places = Places::default();
+        let take = |source: &str| Place::take(&places, source.parse().unwrap());
+        let mut held: Vec<_> =
+            (0..limits::CONNECTIONS_PER_SOURCE_MAX).map(|_| take("192.0.2.1").unwrap()).collect();
+        assert!(take("192.0.2.1").is_none(), "one more than CONNECTIONS_PER_SOURCE_MAX");
+        assert!(take("::ffff:192.0.2.1").is_none(), "the same address, written otherwise");
+        drop(held.pop());
+        held.push(take("192.0.2.1").unwrap());
+        let rest = limits::CONNECTIONS_PER_SOURCE_MAX..limits::CONNECTIONS_PER_CAMERA_MAX;
+        held.extend(rest.map(|number| take(&format!("198.51.100.{}", number % 200)).unwrap()));
+        assert!(take("203.0.113.9").is_none(), "one more than CONNECTIONS_PER_CAMERA_MAX");
+        drop(held);
+        assert!(places.borrow().is_empty(), "{places:?}");
     }
 }
