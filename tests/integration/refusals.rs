@@ -108,7 +108,6 @@ fn unreadable() -> Vec<Case> {
         ("entity bomb", bomb(), sender(WELL_FORMED, NOTHING, "")),
         ("external entity", external, sender(WELL_FORMED, NOTHING, "")),
         ("no XML", "GET me a coffee".to_owned(), sender(WELL_FORMED, NOTHING, "")),
-        ("nothing", String::new(), sender(WELL_FORMED, NOTHING, "")),
         ("half a message", good.chars().take(300).collect(), sender(WELL_FORMED, NOTHING, "")),
         ("no envelope", tds("GetNTP"), sender(WELL_FORMED, NOTHING, "no SOAP envelope")),
         ("SOAP 1.1", good.replace(soap12, soap11), envelope_blamed("VersionMismatch", NOTHING, "SOAP 1.1")),
@@ -323,6 +322,22 @@ fn challenged(name: &str, reply: &Reply) {
         sha.starts_with("Digest ") && sha.contains("algorithm=SHA-256") && sha.contains("qop=\"auth\""),
         "{sha}"
     );
+}
+
+/// libcurl sends a first request without its body to learn the challenge.
+#[test]
+fn an_empty_request_is_challenged_and_recorded() {
+    let house = House::open();
+    let reply = client::post(house.door(CAR_PARK), "device", &[], "");
+    let expected = Expected { status: 401, ..sender(REFUSED, NOTHING, "an empty body") };
+    expected.check("nothing", &reply, &house.record(&reply));
+    challenged("nothing", &reply);
+    let target = "/onvif/device_service";
+    let answer = client::authorization(reply.header_values("www-authenticate")[0], "POST", target, ADMIN);
+    let empty = client::send(house.door(CAR_PARK), &client::request("POST", target, &[SOAP, &answer], b""));
+    let expected = sender(WELL_FORMED, NOTHING, "");
+    expected.check("nothing, with credentials", &empty, &house.record(&empty));
+    assert_eq!(house.heard(), []);
 }
 
 #[test]
