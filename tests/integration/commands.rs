@@ -410,11 +410,11 @@ fn too_many_commands_at_once_are_turned_away_and_recorded() {
     let valve = &house.valves[LOBBY];
     valve.close();
     let message = || envelope(&Token::new(VIEWER).header(), &tds("GetDeviceInformation"));
-    let ask = || {
+    let ask = |from: &str| {
         let bytes = client::request("POST", "/onvif/device_service", &[client::SOAP], message().as_bytes());
-        client::connect(house.door(LOBBY), &bytes)
+        client::connect_from(from, house.door(LOBBY), &bytes)
     };
-    let waiting: Vec<_> = (0..COMMANDS_PER_CAMERA_MAX).map(|_| ask()).collect();
+    let waiting: Vec<_> = (0..COMMANDS_PER_CAMERA_MAX).map(|_| ask("127.0.0.1")).collect();
     house.wait_for(|records| {
         let begun = |it: &&Value| it["operation"] == "tds:GetDeviceInformation" && it["camera"] == "lobby";
         let sources = waiting.iter().map(|it| it.local_addr().unwrap().to_string());
@@ -422,7 +422,8 @@ fn too_many_commands_at_once_are_turned_away_and_recorded() {
         let ours = records.iter().filter(begun).filter(|it| sources.iter().any(|one| it["source"] == *one));
         ours.count() == sources.len()
     });
-    let reply = client::receive(ask());
+    // From another machine: one alone may not have as many connections.
+    let reply = client::receive(ask("127.0.0.2"));
     valve.release();
     assert_eq!((reply.status, reply.fault().as_str()), (500, "Receiver/ter:Action"), "{}", reply.text());
     let intent = house.record(&reply).intent;
