@@ -98,7 +98,7 @@ pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Connections of one virtual camera's listener.
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
 /// Of these, connections from one address, so that no single machine shuts the others out.
-pub const CONNECTIONS_PER_SOURCE_MAX: usize = 64;
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 128;
 /// Commands of one camera that may be under way; more are refused.
 pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
 /// Of these, commands of callers who have not logged in that wait for the camera; more are refused, so that
@@ -163,6 +163,7 @@ const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
+const _: () = assert!(COMMANDS_PER_CAMERA_MAX < CONNECTIONS_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
 const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < DRAIN_TIME_MAX.as_secs());
 const _: () = assert!(CAMERA_CONNECT_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs());
