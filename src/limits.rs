@@ -131,6 +131,13 @@ pub const CAMERA_BOOT_TIME_MAX: Duration = Duration::from_secs(120);
 /// Pause between two tries that do not count, so that a booting camera does not lock the account either.
 pub const CAMERA_BOOT_LOGIN_PAUSE: Duration = Duration::from_secs(45);
 
+/// Refusals of callers who proved nothing that get a line each, for one source address and `NOISE_PERIOD`. A
+/// client that logs in anew with HTTP digest for every command is refused once for each.
+pub const NOISE_LINES_PER_SOURCE_MAX: u32 = 1_200;
+/// How long a source's budget lasts, and how often what went beyond it is told.
+pub const NOISE_PERIOD: Duration = Duration::from_secs(60);
+/// Sources whose budgets are kept.
+pub const NOISE_SOURCES_MAX: usize = 4_096;
 /// Audit records waiting for the disk; beyond it new commands are refused.
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
 /// Bytes of one audit line.

@@ -121,7 +121,7 @@ impl Gateway {
         restore(&authenticator, &report, &*clock);
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),
-            gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone()),
+            gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone(), Arc::clone(&clock)),
             inventory: Arc::clone(&loaded.inventory),
             authenticator,
             callers: callers(&loaded),
@@ -164,6 +164,7 @@ impl Gateway {
                 tracing::error!("a serving thread panicked");
             }
         }
+        self.house.gate.finish();
         self.state.log.clone().close()?;
         Ok(())
     }

@@ -20,27 +20,32 @@
 //! }
 //! ```
 
+mod noise;
 mod record;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     audit::{Ending, Event, Log, LogError, Outcome, OutcomeSlot},
     auth::Caller,
+    clock::Clock,
     command::{Command, Operation},
     ids::{CameraId, RequestId},
     inventory::Inventory,
     policy::{Decision, Engine, RefusalKind},
 };
 
+use noise::{LeftOut, Noise};
+
 pub use record::{Disposal, Ended, Rejected};
 
 /// Decides commands and records them.
-#[derive(Debug)]
 pub struct Gate {
     engine: Engine,
     inventory: Arc<Inventory>,
     log: Log,
+    noise: Noise,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why there is no pass.
@@ -58,19 +63,22 @@ pub enum Refusal {
     /// Nobody declared such an operation, or it is not for clients.
     #[error("the operation is not supported")]
     NotSupported,
+    /// The source proved nothing too often: not recorded one by one any more, only counted.
+    #[error("the source was refused too often")]
+    Noise,
     /// It cannot be recorded, and what is not recorded is not done.
     #[error("the command cannot be recorded")]
     Unrecordable(#[source] LogError),
 }
 
 impl Refusal {
-    /// What the peer is told, as records have it; none for what cannot be recorded anyway.
+    /// What the peer is told, as records have it; none for what has no line of its own.
     fn codes(&self) -> Option<&'static str> {
         match self {
             Self::Unauthenticated | Self::NotAuthorized => Some("Sender/ter:NotAuthorized"),
             Self::Forbidden => Some("Sender/ter:OperationProhibited"),
             Self::NotSupported => Some("Receiver/ter:ActionNotSupported"),
-            Self::Unrecordable(_) => None,
+            Self::Noise | Self::Unrecordable(_) => None,
         }
     }
 }
@@ -97,8 +105,8 @@ pub struct Pass {
 
 impl Gate {
     /// Decides with these policies and records in this log.
-    pub fn new(engine: Engine, inventory: Arc<Inventory>, log: Log) -> Self {
-        Self { engine, inventory, log }
+    pub fn new(engine: Engine, inventory: Arc<Inventory>, log: Log, clock: Arc<dyn Clock>) -> Self {
+        Self { engine, inventory, log, noise: Noise::default(), clock }
     }
 
     /// Decides a command, records it, and gives the pass once the record is durable. A refusal is recorded
@@ -119,6 +127,9 @@ impl Gate {
             return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
         }
         let refusal = refusal(caller, &decision);
+        if let Caller::Anonymous { source } = caller {
+            self.hear(source.ip())?;
+        }
         intent.fault = refusal.codes().map(str::to_owned);
         tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
         self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;
@@ -128,9 +139,31 @@ impl Gate {
     /// Records a request that never became a command: not understood, not authenticated, no such place.
     /// Durable when it returns.
     pub async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Refusal> {
+        if rejected.caller.is_none() {
+            self.hear(rejected.source.ip())?;
+        }
         let camera = self.inventory.camera(rejected.camera);
         let written = self.log.refusal(record::rejection(&rejected, camera)).await;
         written.map(|_| ()).map_err(Refusal::Unrecordable)
+    }
+
+    /// Counts a refusal of somebody who proved nothing; an error if the source has had its lines.
+    fn hear(&self, source: IpAddr) -> Result<(), Refusal> {
+        let (admitted, left_out) = self.noise.admit(source, self.clock.monotonic());
+        self.tell(&left_out);
+        if admitted { Ok(()) } else { Err(Refusal::Noise) }
+    }
+
+    fn tell(&self, left_out: &[LeftOut]) {
+        for LeftOut { source, count } in left_out {
+            let detail = serde_json::json!({ "source": source.to_string(), "refusals": count });
+            self.note(Event::new("refusals-left-out", detail));
+        }
+    }
+
+    /// Tells what was not told yet, before the log is closed.
+    pub fn finish(&self) {
+        self.tell(&self.noise.rest());
     }
 
     /// Records something that happened, without waiting for the disk.

@@ -18,8 +18,12 @@ pub struct Rejected<'a> {
     pub request: RequestId,
     /// Where it came from.
     pub source: SocketAddr,
+    /// Who sent it, if that was proven before it was rejected.
+    pub caller: Option<&'a Caller>,
     /// The name it claimed, unproven; cut and cleaned here.
     pub claimed: Option<&'a str>,
+    /// The fingerprint of the credentials that proved it.
+    pub nonce: Option<String>,
     /// The camera whose door it knocked at.
     pub camera: &'a CameraId,
     /// What it asked for, as far as that was understood.
@@ -87,13 +91,17 @@ pub(super) fn intent(
 pub(super) fn rejection(rejected: &Rejected<'_>, camera: Option<&Camera>) -> Intent {
     Intent {
         request: rejected.request.to_string(),
-        who: Who { kind: Kind::Anonymous, name: claimed(rejected.claimed), ..Who::default() },
+        who: match rejected.caller {
+            Some(caller) => who(caller),
+            None => Who { kind: Kind::Anonymous, name: claimed(rejected.claimed), ..Who::default() },
+        },
         source: Some(rejected.source.to_string()),
         camera: Some(rejected.camera.to_string()),
         vendor: camera.map(|it| it.vendor.name.clone()),
         vendor_class: camera.map(|it| it.vendor.class.as_str().to_owned()),
         operation: rejected.operation.chars().take(CLAIMED_CHARS_MAX).collect(),
         fault: Some(rejected.fault.to_owned()),
+        nonce: rejected.nonce.clone(),
         note: Some(rejected.reason.clone()),
         ..Intent::default()
     }

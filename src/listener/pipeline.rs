@@ -97,7 +97,10 @@ impl VirtualCamera {
         }
         if !is_soap(&request) {
             let reason = "the content type is not SOAP's".to_owned();
-            self.reject(id, &request, "not understood", None, "415", reason).await;
+            let noise = self.reject(id, &request, "not understood", None, "415", reason).await;
+            if let Some(reply) = noise {
+                return reply;
+            }
             return Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n");
         }
         // Bytes → envelope.
@@ -176,7 +179,9 @@ impl VirtualCamera {
         let rejected = Rejected {
             request: command.request,
             source,
-            claimed: identified.caller.client().map(crate::ids::ClientId::as_str),
+            caller: Some(&identified.caller).filter(|it| it.client().is_some()),
+            claimed: None,
+            nonce: identified.nonce.map(|it| it.to_string()),
             camera: &self.camera.id,
             operation: &command.operation.to_string(),
             fault: &Trouble::Busy.fault().codes(),
@@ -296,7 +301,10 @@ impl VirtualCamera {
             Ok(Some(locator)) if locator.kind == crate::facade::LocatorKind::Snapshot => locator,
             Ok(_) => {
                 let reason = "the locator is forged, another camera's, or unknown".to_owned();
-                self.reject(id, &request, &operation.name(), None, "404", reason).await;
+                let noise = self.reject(id, &request, &operation.name(), None, "404", reason).await;
+                if let Some(reply) = noise {
+                    return reply;
+                }
                 return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
             }
             Err(error) => {
@@ -397,7 +405,10 @@ impl VirtualCamera {
         let DecodeError { fault, security, operation } = error;
         let claimed = security.as_ref().map(|it| it.username.as_str());
         let operation = operation.unwrap_or_else(|| "not understood".to_owned());
-        self.reject(id, request, &operation, claimed, &fault.codes(), fault.reason.clone()).await;
+        let noise = self.reject(id, request, &operation, claimed, &fault.codes(), fault.reason.clone()).await;
+        if let Some(reply) = noise {
+            return reply;
+        }
         self.fault_reply(&fault, &ReplyHeaders::default(), false)
     }
 
@@ -405,7 +416,10 @@ impl VirtualCamera {
     async fn asks_for_challenge(&self, id: RequestId, request: &Request) -> Reply {
         let fault = Trouble::Refused(Refusal::Unauthenticated).fault();
         let reason = "an empty body and no credentials".to_owned();
-        self.reject(id, request, "not understood", None, &fault.codes(), reason).await;
+        let noise = self.reject(id, request, "not understood", None, &fault.codes(), reason).await;
+        if let Some(reply) = noise {
+            return reply;
+        }
         self.challenge(&fault, false)
     }
 
@@ -420,7 +434,10 @@ impl VirtualCamera {
     ) -> Reply {
         let fault = Fault::not_authorized(error.outward());
         let reason = error.to_string();
-        self.reject(id, request, operation, error.claimed.as_deref(), &fault.codes(), reason).await;
+        let claimed = error.claimed.as_deref();
+        if let Some(reply) = self.reject(id, request, operation, claimed, &fault.codes(), reason).await {
+            return reply;
+        }
         // Core §5.9.1: a refused HTTP digest is a 401 with challenges, a refused UsernameToken a 400.
         if by_token && request.header(header::AUTHORIZATION).is_none() {
             return self.fault_reply(&fault, &ReplyHeaders::default(), false);
@@ -436,24 +453,34 @@ impl VirtualCamera {
         claimed: Option<&str>,
         fault: &str,
         reason: String,
-    ) {
+    ) -> Option<Reply> {
         // As a field and not as text: a reason repeats names that the peer made up.
         tracing::info!(operation, fault, reason = reason.as_str(), "rejected");
         let rejected = Rejected {
             request: request_id,
             source: request.source,
+            caller: None,
             claimed,
+            nonce: None,
             camera: &self.camera.id,
             operation,
             fault,
             reason,
         };
-        if let Err(error) = self.house.gate.reject(rejected).await {
-            tracing::error!(%error, "a rejection could not be recorded");
+        match self.house.gate.reject(rejected).await {
+            Ok(()) => None,
+            Err(Refusal::Noise) => Some(too_many()),
+            Err(error) => {
+                tracing::error!(%error, "a rejection could not be recorded");
+                None
+            }
         }
     }
 
     fn refused(&self, refusal: Refusal, headers: &ReplyHeaders, picture: bool) -> Reply {
+        if refusal == Refusal::Noise {
+            return too_many();
+        }
         let unauthenticated = refusal == Refusal::Unauthenticated;
         let fault = Trouble::Refused(refusal).fault();
         if unauthenticated {
@@ -557,6 +584,14 @@ fn asker(caller: &Caller) -> Option<Asker<'_>> {
         Caller::Client { id, role, .. } => Some(Asker { name: id.as_str(), level: role.as_str() }),
         Caller::Anonymous { .. } | Caller::Gateway(_) => None,
     }
+}
+
+/// What a source hears that proved nothing too often.
+fn too_many() -> Reply {
+    Reply::plain(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many requests without valid credentials; wait a minute\n",
+    )
 }
 
 /// Deviations as records have them.

@@ -149,6 +149,7 @@ fn refused(refusal: &Refusal) -> Fault {
             Fault::operation_prohibited("an isolation rule of the gateway forbids this operation")
         }
         Refusal::NotSupported => Fault::action_not_supported("the operation is not supported"),
+        Refusal::Noise => Fault::not_authorized("too many requests without valid credentials"),
         Refusal::Unrecordable(_) => {
             Fault::action_failed("the gateway cannot record commands at the moment and so passes none")
         }

@@ -1,8 +1,11 @@
 //! Requests that never reach a camera: what the peer sees, and what is on record.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use cordon::limits::SOAP_REQUEST_BYTES_MAX;
+use cordon::{
+    clock::{Clock, SimulatedClock, SystemClock},
+    limits::{NOISE_LINES_PER_SOURCE_MAX, SOAP_REQUEST_BYTES_MAX},
+};
 use serde_json::Value;
 
 use crate::{
@@ -506,4 +509,33 @@ fn a_connection_is_no_login() {
     let of_both: Vec<_> =
         records.iter().filter(|it| it["source"] == source).map(|it| &it["decision"]).collect();
     assert_eq!(of_both, ["permitted", "denied"]);
+}
+
+/// Whoever proves nothing cannot fill the log: beyond a source's lines its refusals are counted, and told once.
+/// A client that proves itself is served all the same.
+#[test]
+fn noise_is_counted_and_told_in_one_line() {
+    const BEYOND: u32 = 25;
+    // A clock that stands still: the minute does not end before the test does.
+    let mut house = House::open_at(Arc::new(SimulatedClock::new(SystemClock::new().now())));
+    let door = house.door(LOBBY);
+    for number in 0..NOISE_LINES_PER_SOURCE_MAX + BEYOND {
+        let reply = client::ask_anonymously(door, "device", &tds("GetUsers"));
+        let expected = if number < NOISE_LINES_PER_SOURCE_MAX { 401 } else { 429 };
+        assert_eq!(reply.status, expected, "request {number}: {}", reply.text());
+    }
+    assert_eq!(
+        client::ask(door, "device", VIEWER, &tds("GetScopes")).status,
+        200,
+        "a client that proves itself"
+    );
+    let rejected = client::ask(door, "device", (VIEWER.0, "wrong"), &tds("GetScopes"));
+    assert_eq!(rejected.status, 429, "one that does not");
+    house.stop();
+    let records = house.records();
+    let denied = records.iter().filter(|it| it["decision"] == "denied").count();
+    assert_eq!(denied, NOISE_LINES_PER_SOURCE_MAX as usize);
+    let told: Vec<_> =
+        records.iter().filter(|it| it["what"] == "refusals-left-out").map(|it| &it["detail"]).collect();
+    assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "refusals": BEYOND + 1 })]);
 }
