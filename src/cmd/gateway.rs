@@ -8,7 +8,11 @@ use std::{
     num::NonZero,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
 };
 
@@ -87,6 +91,13 @@ impl Readiness for State {
         let health = self.log.health();
         let note = health.failure.clone().unwrap_or_else(|| format!("{} lines durable", health.durable));
         let log = Part { name: "audit log".into(), ready: health.failure.is_none(), note };
+        let (open, all) = (self.house.doors.load(Ordering::Relaxed), self.house.inventory.cameras().count());
+        let note = if open == all {
+            format!("{open} open")
+        } else {
+            format!("{open} of {all} open; restart the gateway, its log says why")
+        };
+        let doors = Part { name: "virtual cameras".into(), ready: open == all, note };
         let cameras = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let cameras = cameras.iter().map(|(name, health)| Part {
             name: format!("camera {name}"),
@@ -94,7 +105,7 @@ impl Readiness for State {
             ready: true,
             note: health.to_string(),
         });
-        std::iter::once(log).chain(self.warnings.iter().cloned()).chain(cameras).collect()
+        [log, doors].into_iter().chain(self.warnings.iter().cloned()).chain(cameras).collect()
     }
 }
 
@@ -127,6 +138,7 @@ impl Gateway {
             callers: callers(&loaded),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
+            doors: AtomicUsize::new(0),
             tables: Arc::clone(&tables),
             clock,
             entropy: Arc::clone(&entropy),
@@ -274,7 +286,10 @@ fn serve_share(
             .map(|(listener, camera, memory)| {
                 let service = std::rc::Rc::clone(&camera);
                 let serve = http::serve(listener, service, limits::SOAP_REQUEST_BYTES_MAX, stopped.clone());
+                let open = OpenDoor::new(house);
                 tokio::task::spawn_local(async move {
+                    // Dropped however the task ends, so that readiness knows.
+                    let _open = open;
                     serve.await;
                     memory.keep(camera.memory());
                 })
@@ -287,6 +302,22 @@ fn serve_share(
             }
         }
     });
+}
+
+/// One virtual camera that accepts connections.
+struct OpenDoor(Arc<House>);
+
+impl OpenDoor {
+    fn new(house: &Arc<House>) -> Self {
+        house.doors.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(house))
+    }
+}
+
+impl Drop for OpenDoor {
+    fn drop(&mut self) {
+        self.0.doors.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 type Opened = (tokio::net::TcpListener, std::rc::Rc<VirtualCamera>, StoredMemory);

@@ -301,7 +301,6 @@ fn not_heard_yet() -> Own {
     Own::Fault(Fault::action_failed("the camera has not been reached yet"))
 }
 
-/// `DateTimeType=NTP` keeps clients from setting the clock (Home Assistant does if it reads `Manual`).
 /// The camera's users are the camera's: a client is shown the one user it is. Users are managed in the
 /// gateway's configuration.
 fn users(to: &mut Builder<'_>, asker: Option<Asker<'_>>) -> Result<(), BuildError> {
@@ -313,6 +312,7 @@ fn users(to: &mut Builder<'_>, asker: Option<Asker<'_>>) -> Result<(), BuildErro
     Ok(())
 }
 
+/// `DateTimeType=NTP` keeps clients from setting the clock (Home Assistant does if it reads `Manual`).
 fn time(to: &mut Builder<'_>, now: Timestamp) -> Result<(), BuildError> {
     to.open("SystemDateAndTime")?;
     to.leaf("DateTimeType", "NTP")?;

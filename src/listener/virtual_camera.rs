@@ -50,6 +50,8 @@ pub struct House {
     pub callers: Vec<Caller>,
     /// Where locators are kept.
     pub locators: std::sync::Mutex<Box<dyn LocatorSink + Send>>,
+    /// How many virtual cameras accept connections at the moment.
+    pub doors: std::sync::atomic::AtomicUsize,
     /// How each camera does, for readiness; a camera nobody asked for anything is absent.
     pub healths: std::sync::Mutex<BTreeMap<CameraId, Health>>,
     /// Time.
