@@ -172,7 +172,7 @@ pub fn verify(
     let is_hit = |value: &Value<'_>| {
         let effect = tables.node(value.node).map(|node| node.effect);
         let plain = matches!(effect, None | Some(AddressEffect::None | AddressEffect::Identifier));
-        plain && rules.hits(value.text, is_version(&name(tables, value)))
+        plain && rules.hits(value.text, is_version(tables, value))
     };
     let dropped: Vec<String> = answer.values().filter(is_hit).map(|it| name(tables, &it)).collect();
     let Some(first) = dropped.first().cloned() else {
@@ -186,7 +186,7 @@ pub fn verify(
 /// The last look before an answer leaves: no value of any kind names the camera's side, nor a namespace or a
 /// name of a topic, which the camera chooses freely.
 pub fn assert_clean(tables: &Tables, answer: &Document, rules: &AddressRules) -> Result<(), VerifyError> {
-    let is_hit = |value: &Value<'_>| rules.hits(value.text, is_version(&name(tables, value)));
+    let is_hit = |value: &Value<'_>| rules.hits(value.text, is_version(tables, value));
     if let Some(value) = answer.values().find(is_hit) {
         return Err(VerifyError::CameraAddress(name(tables, &value)));
     }
@@ -227,7 +227,7 @@ pub fn verify_request(tables: &Tables, request: &Document, core: &CoreAddresses)
                 | AddressEffect::Listener
                 | AddressEffect::AccessFilter
         );
-        !judged && core.0.hits(value.text, is_version(&name(tables, value)))
+        !judged && core.0.hits(value.text, is_version(tables, value))
     };
     match request.values().find(is_hit) {
         Some(value) => Err(VerifyError::CoreAddress(name(tables, &value))),
@@ -260,8 +260,8 @@ fn name(tables: &Tables, value: &Value<'_>) -> String {
 }
 
 /// `tds:FirmwareVersion` and the like: `10.2.3.4` is a version there.
-fn is_version(name: &str) -> bool {
-    name.ends_with("Version")
+fn is_version(tables: &Tables, value: &Value<'_>) -> bool {
+    tables.node(value.node).is_some_and(|node| tables.local(node.name).ends_with("Version"))
 }
 
 /// `host:port` with an IP literal for a host.
