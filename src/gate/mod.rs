@@ -7,8 +7,8 @@
 //! A pass cannot be forged, since its fields are private:
 //!
 //! ```compile_fail,E0451
-//! fn forge(grant: cordon::gate::Grant) -> cordon::gate::Pass {
-//!     cordon::gate::Pass { grant, slot: todo!(), sent: false }
+//! fn forge(grant: cordon::gate::Grant, slot: cordon::audit::OutcomeSlot) -> cordon::gate::Pass {
+//!     cordon::gate::Pass { grant, slot, sent: false }
 //! }
 //! ```
 //!
