@@ -10,10 +10,12 @@
 
 mod client;
 mod commands;
+mod generate;
 mod house;
 mod interface;
 mod recordings;
 mod refusals;
 mod replay;
+mod round_trip;
 mod valve;
 mod walks;
