@@ -12,7 +12,7 @@ use crate::{
     onvif::names_an_interface,
     schema::{
         AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, OperationId,
-        RewriteError, Value,
+        RewriteError, Tables, Value,
         address::{Uri, find_addresses, parse_ip_literal},
     },
     soap::Fault,
@@ -246,7 +246,10 @@ impl Facade {
         let service = |it: &Element<'_>| names.service(it.child("Namespace")?.text());
         let kept = list.retain_elements(tables, &mut |element| match element.local() {
             "Service" => service(element).is_some_and(offers),
-            "Capabilities" => capabilities || element.children().next().is_none(),
+            // Some cameras send it empty, which the interface forbids.
+            "Capabilities" if stands_in_service(tables, element) => {
+                capabilities && element.children().next().is_some()
+            }
             _ => true,
         });
         let mut current = None;
@@ -345,6 +348,13 @@ fn multicast_ports(facade: &Facade, element: Element<'_>, ports: &mut HashSet<No
         ports.insert(port.node());
     }
     element.children().for_each(|child| multicast_ports(facade, child, ports));
+}
+
+/// Whether the element stands directly in an entry of the list of services. The capabilities of a service,
+/// one level further down, have the same local name.
+fn stands_in_service(tables: &Tables, element: &Element<'_>) -> bool {
+    let outer = tables.node(element.node()).and_then(|node| tables.node(node.parent?));
+    outer.is_some_and(|node| tables.local(node.name) == "Service")
 }
 
 /// Whether a text names a machine: an address, or a URI with an authority.

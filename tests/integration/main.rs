@@ -10,6 +10,7 @@
 
 mod client;
 mod commands;
+mod foreign;
 mod generate;
 mod house;
 mod interface;
@@ -17,5 +18,7 @@ mod recordings;
 mod refusals;
 mod replay;
 mod round_trip;
+mod stage;
 mod valve;
 mod walks;
+mod whole_way;

@@ -1,0 +1,254 @@
+//! A gateway before cameras that say exactly the bytes they are given, one answer each.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use cordon::{
+    clock::{SystemClock, SystemEntropy},
+    cmd::gateway::Gateway,
+    config,
+    schema::Tables,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::oneshot,
+};
+
+use crate::{
+    client::{self, Reply},
+    house::{ADMIN, CAMERA_PASSWORD, CAMERA_USER, records_of},
+};
+
+/// What one camera says to one operation; to others only what an introduction needs.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The local name of the request's element.
+    pub asked: String,
+    /// What is answered, and with which status.
+    pub answer: Vec<u8>,
+    pub status: u16,
+}
+
+/// The gateway and its cameras. Camera `n` plays part `n`.
+pub struct Stage {
+    dir: TempDir,
+    gateway: Option<Gateway>,
+    doors: Vec<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    cameras: Option<JoinHandle<()>>,
+}
+
+impl Stage {
+    pub fn open(tables: &Arc<Tables>, parts: Vec<Part>) -> Self {
+        static STAGES: AtomicU8 = AtomicU8::new(1);
+        let stage = STAGES.fetch_add(1, Ordering::Relaxed);
+        let bind = Ipv4Addr::new(127, 0, 4, stage);
+        let held: Vec<_> = (0..=parts.len()).map(|_| TcpListener::bind((bind, 0)).unwrap()).collect();
+        let doors: Vec<_> = held.iter().map(|it| it.local_addr().unwrap()).collect();
+        drop(held);
+        let cameras: Vec<_> = (0..parts.len()).map(|number| listen(stage, number)).collect();
+        let addresses: Vec<_> = cameras.iter().map(|it| it.local_addr().unwrap()).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cordon.toml");
+        fs::write(&path, configuration(bind.into(), &doors, &addresses)).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let tables = Arc::clone(tables);
+        let thread = std::thread::spawn(move || play(&tables, cameras, parts, stopped));
+        let loaded = config::load(&path, &|name| Some(name.to_owned()));
+        let loaded = loaded.unwrap_or_else(|found| {
+            panic!("{}", found.iter().map(config::Diagnostic::render).collect::<Vec<_>>().join("\n"))
+        });
+        let gateway = Gateway::start(loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).unwrap();
+        Self { dir, gateway: Some(gateway), doors, stop: Some(stop), cameras: Some(thread) }
+    }
+
+    /// Asks camera `number` for an operation of a service.
+    pub fn ask(&self, number: usize, service: &str, body: &str) -> Reply {
+        client::ask(self.doors[number], service, ADMIN, body)
+    }
+
+    /// The gateway's own authorities, `host:port`, as the clients of camera `number` may see them.
+    pub fn authorities(&self, number: usize) -> [String; 2] {
+        let door = self.doors[number];
+        [door.to_string(), format!("{}:8554", door.ip())]
+    }
+
+    /// Stops all and gives what was recorded of each request, by the port it came from: the intent's fields
+    /// and the outcome's.
+    pub fn close(mut self) -> BTreeMap<String, (Value, Value)> {
+        self.gateway.take().unwrap().stop().unwrap();
+        drop(self.stop.take());
+        self.cameras.take().unwrap().join().unwrap();
+        let records = records_of(&self.dir.path().join("audit"));
+        let outcomes: BTreeMap<_, _> = records
+            .iter()
+            .filter(|it| it["type"] == "outcome")
+            .map(|it| (it["intent"].to_string(), it.clone()))
+            .collect();
+        let told = |it: &Value| {
+            let outcome = outcomes.get(&it["seq"].to_string()).cloned().unwrap_or_default();
+            Some((it["source"].as_str()?.to_owned(), (it.clone(), outcome)))
+        };
+        records.iter().filter(|it| it["source"].is_string()).filter_map(told).collect()
+    }
+}
+
+/// Each camera has an address of its own, so that what one names is not what another has.
+fn listen(stage: u8, number: usize) -> TcpListener {
+    let last = u8::try_from(number % 250).unwrap() + 1;
+    let third = u8::try_from(number / 250).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 64 + stage, third, last), 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+fn play(tables: &Arc<Tables>, cameras: Vec<TcpListener>, parts: Vec<Part>, stopped: oneshot::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for (camera, part) in cameras.into_iter().zip(parts) {
+            let listener = tokio::net::TcpListener::from_std(camera).unwrap();
+            let (tables, part) = (Arc::clone(tables), Arc::new(part));
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let own = listener.local_addr().unwrap();
+                    tokio::spawn(serve(stream, Arc::clone(&tables), Arc::clone(&part), own));
+                }
+            });
+        }
+        // Whichever way the other end goes, the play is over.
+        let _ = stopped.await;
+    });
+}
+
+/// One request and its answer; the connection is closed, as cameras do.
+async fn serve(mut stream: tokio::net::TcpStream, tables: Arc<Tables>, part: Arc<Part>, own: SocketAddr) {
+    let mut heard = Vec::new();
+    let mut buffer = [0; 4096];
+    while !is_whole(&heard) {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => heard.extend_from_slice(&buffer[..read]),
+        }
+    }
+    let text = String::from_utf8(heard).unwrap();
+    let asked = asked(text.split_once("\r\n\r\n").unwrap().1);
+    let (status, answer) = if asked == part.asked {
+        (part.status, part.answer.clone())
+    } else {
+        let (status, text) = introduction(&tables, &asked, part.asked == "GetCapabilities", own);
+        (status, text.into_bytes())
+    };
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/soap+xml; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        answer.len()
+    );
+    // A gateway that hangs up has heard enough.
+    let _ = stream.write_all(&[head.as_bytes(), &answer].concat()).await;
+}
+
+fn is_whole(heard: &[u8]) -> bool {
+    let Some(end) = heard.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&heard[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|it| it.strip_prefix("content-length:"));
+    let length: usize = length.map_or(0, |it| it.trim().parse().unwrap());
+    heard.len() >= end + 4 + length
+}
+
+/// The local name of what the gateway asks, read by a reader that is not the gateway's.
+fn asked(envelope: &str) -> String {
+    let document = roxmltree::Document::parse(envelope).unwrap();
+    let body = document.descendants().find(|it| it.tag_name().name() == "Body").unwrap();
+    body.first_element_child().unwrap().tag_name().name().to_owned()
+}
+
+/// What the gateway asks before it asks for a client: which services there are, and where.
+fn introduction(tables: &Tables, asked: &str, only_capabilities: bool, own: SocketAddr) -> (u16, String) {
+    if asked == "GetServices" && !only_capabilities {
+        let mut named = BTreeMap::new();
+        for (_, row) in tables.operations() {
+            let space = tables.namespace_of(tables.node(row.input).unwrap().name);
+            if tables.prefix(space) == &*row.prefix {
+                named.insert(tables.namespace_uri(space).to_owned(), row.service.to_string());
+            }
+        }
+        let services: String = named
+            .iter()
+            .map(|(uri, service)| {
+                format!(
+                    "<x:Service><x:Namespace>{uri}</x:Namespace><x:XAddr>http://{own}/onvif/{service}</x:XAddr>\
+                     <x:Version><tt:Major>2</tt:Major><tt:Minor>0</tt:Minor></x:Version></x:Service>"
+                )
+            })
+            .collect();
+        return (200, client::envelope("", &client::tds_with("GetServicesResponse", &services)));
+    }
+    let fault = "<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value \
+                 xmlns:ter=\"http://www.onvif.org/ver10/error\">ter:ActionNotSupported</s:Value></s:Subcode>\
+                 </s:Code><s:Reason><s:Text xml:lang=\"en\">no</s:Text></s:Reason></s:Fault>";
+    (500, client::envelope("", fault))
+}
+
+fn configuration(bind: IpAddr, doors: &[SocketAddr], cameras: &[SocketAddr]) -> String {
+    let admin = doors.last().unwrap();
+    let (name, password) = ADMIN;
+    let mut text = format!(
+        r#"
+[gateway]
+name = "stage"
+state_dir = "state"
+threads = 2
+
+[listener]
+bind = "{bind}"
+advertise = "{bind}"
+rtsp_port = 8554
+
+[admin]
+listen = "{admin}"
+
+[audit]
+dir = "audit"
+
+[[network]]
+name = "time"
+prefixes = ["203.0.113.0/24"]
+
+[[site]]
+name = "headquarters"
+sensitive = false
+
+[[zone]]
+name = "cameras"
+isolation = "none"
+prefixes = ["127.64.0.0/10"]
+
+[[client]]
+name = "{name}"
+role = "Administrator"
+password = {{ env = "{password}" }}
+networks = ["127.0.0.0/29"]
+"#
+    );
+    for (number, (camera, door)) in cameras.iter().zip(doors).enumerate() {
+        let _ = write!(
+            text,
+            "\n[[camera]]\nname = \"camera-{number}\"\naddress = \"{camera}\"\nvendor = \"Axis\"\nzone = \"cameras\"\n\
+             site = \"headquarters\"\nlisten_port = {}\nusername = \"{CAMERA_USER}\"\n\
+             password = {{ env = \"{CAMERA_PASSWORD}\" }}\n",
+            door.port()
+        );
+    }
+    text
+}
