@@ -131,6 +131,14 @@ impl Caller {
         }
     }
 
+    /// Whether a client that logged in called over TLS.
+    pub fn tls(&self) -> bool {
+        match self {
+            Self::Client { tls, .. } => *tls,
+            Self::Anonymous { .. } | Self::Gateway(_) => false,
+        }
+    }
+
     /// The client's name, where there is one.
     pub fn client(&self) -> Option<&ClientId> {
         match self {

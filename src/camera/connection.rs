@@ -1,6 +1,6 @@
 //! Asks go in, replies come out: the one door of this room.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -10,6 +10,7 @@ use super::{
     breaker::Health,
     error::{CameraError, Failure},
     link::HttpAnswer,
+    memo::AnswerMemo,
     memory::CameraMemory,
     negotiation::Kind,
     offset,
@@ -22,7 +23,7 @@ use crate::{
     ids::CameraId,
     inventory::Camera,
     limits::{SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX},
-    schema::{AccessClass, Document, OperationId, Tables},
+    schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, Headers, Proof, Subcode},
 };
 
@@ -32,6 +33,7 @@ pub struct Connection {
     camera: CameraId,
     session: Session,
     tables: Arc<Tables>,
+    memo: RefCell<AnswerMemo>,
 }
 
 impl Connection {
@@ -45,7 +47,7 @@ impl Connection {
         restored: CameraMemory,
     ) -> Self {
         let session = Session::new(camera.id.clone(), camera.address, login, clock, entropy, restored);
-        Self { camera: camera.id.clone(), session, tables }
+        Self { camera: camera.id.clone(), session, tables, memo: RefCell::default() }
     }
 
     /// Asks the camera, logging in as it wants it, within `CAMERA_EXCHANGE_TIME_MAX`.
@@ -109,11 +111,28 @@ impl Connection {
             answer_bytes_max: SOAP_ANSWER_BYTES_MAX,
             idempotent,
         };
-        let reply = self.session.run(&errand, &|answer| judge_soap(&self.tables, id, answer)).await?;
-        if let Reply::Document(document, _) = &reply {
-            self.observe_clock(document);
+        let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer)).await?;
+        if let Reply::Document(understood) = &reply {
+            self.observe_clock(&understood.document);
         }
         Ok(reply)
+    }
+
+    /// Reads a body only if it looks like an envelope. A fault counts with any status, a document with success.
+    fn judge_soap(&self, id: OperationId, answer: &HttpAnswer) -> Result<Judged<Reply>, Failure> {
+        let status = answer.status;
+        let known = status.is_success() && body::looks_like_envelope(&answer.headers, &answer.body);
+        if known && let Some(understood) = self.memo.borrow().known(id, &answer.body) {
+            return Ok(Judged::Done(Reply::Document(understood)));
+        }
+        Ok(match judge_soap(&self.tables, id, answer)? {
+            Answered::Refusal(fault) => Judged::NotAuthorized(Reply::Fault(fault)),
+            Answered::Fault(fault) => Judged::Done(Reply::Fault(fault)),
+            Answered::Document(document, deviations) => {
+                let mut memo = self.memo.borrow_mut();
+                Judged::Done(Reply::Document(memo.keep(id, &answer.body, document, deviations)))
+            }
+        })
     }
 
     async fn picture(&self, endpoint: &Endpoint, idempotent: bool) -> Result<Reply, CameraError> {
@@ -128,8 +147,15 @@ fn proof(token: Token) -> Proof {
     Proof { username, digest: password_digest, nonce: nonce.to_vec(), created }
 }
 
-/// Reads a body only if it looks like an envelope. A fault counts with any status, a document with success.
-fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<Judged<Reply>, Failure> {
+/// What a body says.
+enum Answered {
+    Document(Document, Deviations),
+    Fault(Fault),
+    /// A fault that refuses the login.
+    Refusal(Fault),
+}
+
+fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<Answered, Failure> {
     let status = answer.status;
     if status.is_redirection() {
         return Err(Failure::Redirected);
@@ -142,10 +168,10 @@ fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<J
         });
     }
     match soap::decode_answer(tables, &answer.body, id) {
-        Ok(Answer::Fault(fault)) if refuses_login(&fault) => Ok(Judged::NotAuthorized(Reply::Fault(fault))),
-        Ok(Answer::Fault(fault)) => Ok(Judged::Done(Reply::Fault(fault))),
+        Ok(Answer::Fault(fault)) if refuses_login(&fault) => Ok(Answered::Refusal(fault)),
+        Ok(Answer::Fault(fault)) => Ok(Answered::Fault(fault)),
         Ok(Answer::Document(..)) if !status.is_success() => Err(Failure::BadStatus(status.as_u16())),
-        Ok(Answer::Document(document, deviations)) => Ok(Judged::Done(Reply::Document(document, deviations))),
+        Ok(Answer::Document(document, deviations)) => Ok(Answered::Document(document, deviations)),
         Err(AnswerError::Other(name)) => Err(Failure::WrongAnswer(name.chars().take(NAME_CHARS).collect())),
         Err(AnswerError::NotSoap(_)) => Err(Failure::NotSoap(status.as_u16())),
         // What exactly broke is the camera's text: kept out of an error that a client's fault is made of.
@@ -233,12 +259,8 @@ mod tests {
             matches!(judged.err(), Some(Failure::WrongAnswer(name)) if name.contains("GetSystemDateAndTime"))
         );
         let denied = judge_soap(&tables, clock, &answer(400, soap, DENIED));
-        assert!(
-            matches!(denied, Ok(Judged::NotAuthorized(Reply::Fault(fault))) if fault.codes().contains("NotAuthorized"))
-        );
-        let Ok(Judged::Done(Reply::Document(document, _))) =
-            judge_soap(&tables, clock, &answer(200, soap, TIME))
-        else {
+        assert!(matches!(denied, Ok(Answered::Refusal(fault)) if fault.codes().contains("NotAuthorized")));
+        let Ok(Answered::Document(document, _)) = judge_soap(&tables, clock, &answer(200, soap, TIME)) else {
             panic!("a good answer is taken")
         };
         assert_eq!(utc_of(&document), Some("2026-01-02T09:30:05Z".parse().unwrap()));

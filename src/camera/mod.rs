@@ -13,6 +13,7 @@ mod breaker;
 mod connection;
 mod error;
 mod link;
+mod memo;
 mod memory;
 mod negotiation;
 mod offset;

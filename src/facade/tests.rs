@@ -86,7 +86,8 @@ impl Bench {
     }
 
     fn rewritten(&self, name: &str, asked: &str, inside: &str) -> Result<String, RewriteRefusal> {
-        let verified = verify(&self.tables, self.id(name), self.answer(name, inside), &self.rules).unwrap();
+        let answer = self.answer(name, inside);
+        let verified = verify(&self.tables, self.id(name), &answer, &self.rules).unwrap();
         let request = self.request(name, asked);
         let mut memory = Memory::new();
         let shown = self.facade.rewrite_answer(self.id(name), &request, &verified.document, &mut memory)?;
@@ -257,7 +258,7 @@ fn a_name_of_the_camera_network_in_free_text_refuses_the_answer() {
     let check = |model: &str, version: &str| {
         let inside = INFORMATION.replace("MODEL", model).replace("VERSION", version);
         let answer = bench.answer("tds:GetDeviceInformation", &inside);
-        verify(&bench.tables, bench.id("tds:GetDeviceInformation"), answer, &bench.rules).map(|_| ())
+        verify(&bench.tables, bench.id("tds:GetDeviceInformation"), &answer, &bench.rules).map(|_| ())
     };
     let hit = Err(VerifyError::CameraAddress("tds:Model".into()));
     for model in [
@@ -282,7 +283,7 @@ fn a_name_of_the_camera_network_in_free_text_refuses_the_answer() {
     let shown = bench.rewritten("tds:GetDeviceInformation", "", &inside).unwrap();
     assert!(!shown.contains("SN1") && shown.contains(&bench.facade.identity().serial), "{shown}");
     let answer = bench.answer("tds:GetDeviceInformation", &inside);
-    let other = verify(&bench.tables, bench.id("tds:GetScopes"), answer, &bench.rules).unwrap_err();
+    let other = verify(&bench.tables, bench.id("tds:GetScopes"), &answer, &bench.rules).unwrap_err();
     assert_eq!(other, VerifyError::OtherOperation("tds:GetDeviceInformationResponse".into()));
 }
 

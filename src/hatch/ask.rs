@@ -1,5 +1,7 @@
 //! What is asked through the hatch, and what comes back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Endpoint;
@@ -41,7 +43,7 @@ pub enum AskKind {
         /// Which one.
         operation: OperationId,
         /// Its request.
-        document: Document,
+        document: Arc<Document>,
         /// The service's endpoint.
         endpoint: Endpoint,
     },
@@ -124,12 +126,28 @@ fn is_for(granted: &Operation, kind: &AskKind) -> bool {
 #[derive(Debug)]
 pub enum Reply {
     /// The operation's answer.
-    Document(Document, Deviations),
+    Document(Understood),
     /// A fault of the camera's.
     Fault(Fault),
     /// A JPEG picture.
     Picture(Bytes),
 }
+
+/// An operation's answer.
+#[derive(Debug, Clone)]
+pub struct Understood {
+    /// What it says.
+    pub document: Arc<Document>,
+    /// How it leaves its declaration.
+    pub deviations: Deviations,
+    /// Which answer it is; none if it is too large to be remembered.
+    pub mark: Option<Mark>,
+}
+
+/// Equal for two answers over one connection only if the same bytes answered the same operation, so that
+/// what was made of the first may stand for the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(pub u64);
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +164,7 @@ mod tests {
         let (time, reboot) = (id("tds:GetSystemDateAndTime"), id("tds:SystemReboot"));
         let input = tables.operation(time).unwrap().input;
         let endpoint = Endpoint { port: None, path_and_query: "/onvif/device_service".into() };
-        let document = Builder::new(&tables, input).finish().unwrap();
+        let document = Arc::new(Builder::new(&tables, input).finish().unwrap());
         let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
         let picture = AskKind::Picture { endpoint };
         let onvif = |id| Operation::Onvif { id, name: "any".into() };

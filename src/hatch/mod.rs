@@ -7,7 +7,7 @@
 mod ask;
 mod verify;
 
-pub use ask::{Ask, AskError, AskKind, Reply};
+pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
 pub use verify::{
     AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, verify, verify_request,
 };

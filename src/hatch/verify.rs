@@ -3,7 +3,7 @@
 //! Addresses that stand where the schema says they stand are the facade's to rewrite. Here every *other*
 //! text is searched, and after the rewriting everything once more.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -150,21 +150,21 @@ impl Needles {
 
 /// An answer that may go on, and what was taken out of it.
 #[derive(Debug)]
-pub struct Verified {
-    /// The answer.
-    pub document: Document,
+pub struct Verified<'a> {
+    /// The answer, untouched if nothing had to go.
+    pub document: Cow<'a, Document>,
     /// The names of values that were dropped for the addresses in them.
     pub dropped: Vec<String>,
 }
 
 /// Checks that an answer is the answer to what was asked, and takes out optional texts that name the
 /// camera's side; if such a text is mandatory the whole answer is refused.
-pub fn verify(
+pub fn verify<'a>(
     tables: &Tables,
     operation: OperationId,
-    answer: Document,
+    answer: &'a Document,
     rules: &AddressRules,
-) -> Result<Verified, VerifyError> {
+) -> Result<Verified<'a>, VerifyError> {
     let output = tables.operation(operation).and_then(|it| it.output);
     if output != Some(answer.root().node()) {
         return Err(VerifyError::OtherOperation(tables.qualified(answer.root().name())));
@@ -176,11 +176,11 @@ pub fn verify(
     };
     let dropped: Vec<String> = answer.values().filter(is_hit).map(|it| name(tables, &it)).collect();
     let Some(first) = dropped.first().cloned() else {
-        return Ok(Verified { document: answer, dropped });
+        return Ok(Verified { document: Cow::Borrowed(answer), dropped });
     };
     let mut drop = |value: &Value<'_>| if is_hit(value) { Edit::Drop } else { Edit::Keep };
     let document = answer.rewrite(tables, &mut drop).map_err(|_| VerifyError::CameraAddress(first))?;
-    Ok(Verified { document, dropped })
+    Ok(Verified { document: Cow::Owned(document), dropped })
 }
 
 /// The last look before an answer leaves: no value of any kind names the camera's side, nor a namespace or a

@@ -1,6 +1,7 @@
 //! Sockets on the core side and the pipeline of one request.
 
 pub mod http;
+mod memo;
 mod pipeline;
 mod trouble;
 mod virtual_camera;

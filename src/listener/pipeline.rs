@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::{
     http::{Reply, Request, Service},
+    memo::{Made, MadeFor},
     trouble::{Trouble, status},
     virtual_camera::{House, VirtualCamera},
 };
@@ -19,7 +20,7 @@ use crate::{
     command::{Command, HttpTransfer, Operation},
     facade::{Asker, Facade, Own, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
-    hatch::{self, AskKind, CoreAddresses, verify_request},
+    hatch::{self, AskKind, verify_request},
     ids::RequestId,
     onvif::with_movement_timeout,
     schema::{AccessClass, Deviations, Document, OperationId, Trait, Traits},
@@ -82,7 +83,7 @@ struct ReplyHeaders {
 
 /// An answer on its way out.
 enum Answer {
-    Document(Document, Deviations, &'static str),
+    Document { operation: OperationId, made: Rc<Made>, by: &'static str },
     Picture(bytes::Bytes),
 }
 
@@ -248,33 +249,58 @@ impl VirtualCamera {
                 if introduces {
                     hatch::assert_clean(tables, &answer, &self.rules.borrow())?;
                 }
-                return Ok(Answer::Document(answer, Deviations::default(), "the gateway"));
+                let made = Rc::new(Made::new(answer, Deviations::default()));
+                return Ok(Answer::Document { operation, made, by: "the gateway" });
             }
             Some(Own::Fault(fault)) => return Err(Trouble::Own(fault)),
             None => {}
         }
-        let core = CoreAddresses::new(caller.source().map(|source| source.ip()), &self.camera);
-        verify_request(tables, &document, &core)?;
+        verify_request(tables, &document, &self.core(caller))?;
         let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
-        let asked = with_movement_timeout(tables, document)?;
-        let kept = asked.clone();
-        let kind = AskKind::Soap { operation, document: asked, endpoint };
+        let asked = Arc::new(with_movement_timeout(tables, document)?);
+        let kind = AskKind::Soap { operation, document: Arc::clone(&asked), endpoint };
         let _place = self.guest_place(caller)?;
         let reply = self.ask(pass, kind, idempotent, true).await?;
+        let made = self.made_of(operation, &asked, caller, idempotent, &reply)?;
+        Ok(Answer::Document { operation, made, by: "the camera" })
+    }
+
+    /// Camera's reply → what the client gets: verified, rewritten and looked over once more, or taken as it was
+    /// made of the very same answer to the very same request.
+    fn made_of(
+        &self,
+        operation: OperationId,
+        request: &Document,
+        caller: &Caller,
+        idempotent: bool,
+        reply: &hatch::Reply,
+    ) -> Result<Rc<Made>, Trouble> {
+        let mark = match reply {
+            hatch::Reply::Document(answer) if idempotent && caller.client().is_some() => answer.mark,
+            _ => None,
+        };
+        let made_for = mark.map(|mark| MadeFor { mark, request, tls: caller.tls() });
+        if let Some(made) = made_for.and_then(|it| self.replies.borrow().known(&it)) {
+            return Ok(made);
+        }
         let (answer, deviations) = self.verified(operation, reply)?;
-        let answer = self.rewritten(operation, &kept, answer)?;
-        hatch::assert_clean(tables, &answer, &self.rules.borrow())?;
-        Ok(Answer::Document(answer, deviations, "the camera"))
+        let answer = self.rewritten(operation, request, &answer)?;
+        hatch::assert_clean(&self.house.tables, &answer, &self.rules.borrow())?;
+        let made = Rc::new(Made::new(answer, deviations));
+        if let Some(made_for) = made_for {
+            self.replies.borrow_mut().keep(&made_for, &made);
+        }
+        Ok(made)
     }
 
     fn rewritten(
         &self,
         operation: OperationId,
         request: &Document,
-        answer: Document,
+        answer: &Document,
     ) -> Result<Document, Trouble> {
         let mut locators = self.house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(self.facade.rewrite_answer(operation, request, &answer, &mut **locators)?)
+        Ok(self.facade.rewrite_answer(operation, request, answer, &mut **locators)?)
     }
 
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
@@ -515,16 +541,20 @@ impl VirtualCamera {
         picture: bool,
     ) -> (Reply, Ended) {
         match outcome {
-            Ok(Answer::Document(document, deviations, answered_by)) => {
-                let operation = self.answer_action(&document, headers);
-                let body = soap::encode(&self.house.tables, &document, &operation);
+            Ok(Answer::Document { operation, made, by }) => {
+                let tables = &self.house.tables;
+                let body = if headers.addressed {
+                    soap::encode(tables, &made.document, &self.answer_headers(operation, headers))
+                } else {
+                    made.plain(tables)
+                };
                 let ended = Ended {
                     disposal: Disposal::Answered,
                     status: Some(200),
                     fault: None,
-                    deviations: recorded(&deviations),
+                    deviations: recorded(&made.deviations),
                     bytes: body.len() as u64,
-                    note: Some(format!("answered by {answered_by}")),
+                    note: Some(format!("answered by {by}")),
                 };
                 (Reply::content(SOAP_TYPE, body), ended)
             }
@@ -547,14 +577,9 @@ impl VirtualCamera {
         }
     }
 
-    fn answer_action(&self, document: &Document, headers: &ReplyHeaders) -> Headers {
-        if !headers.addressed {
-            return Headers::default();
-        }
-        let root = document.root().node();
-        let row = self.house.tables.operations().find(|(_, row)| row.output == Some(root));
+    fn answer_headers(&self, operation: OperationId, headers: &ReplyHeaders) -> Headers {
         Headers {
-            action: row.map(|(_, row)| row.action_out.to_string()),
+            action: self.house.tables.operation(operation).map(|row| row.action_out.to_string()),
             relates_to: headers.message_id.clone(),
             ..Headers::default()
         }

@@ -2,9 +2,10 @@
 //! account.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-use super::trouble::Trouble;
+use super::{memo::ReplyMemo, trouble::Trouble};
 use crate::{
     auth::{Authenticator, Caller},
     camera::{CameraError, CameraMemory, Connection, Failure, Health},
@@ -23,7 +24,7 @@ use crate::{
         system_date_and_time,
     },
     gate::{Disposal, Ended, Gate, Pass},
-    hatch::{AddressRules, Ask, AskKind, Reply, verify},
+    hatch::{AddressRules, Ask, AskKind, CoreAddresses, Reply, Understood, verify},
     ids::{CameraId, RequestId},
     inventory::{Camera, Inventory},
     limits,
@@ -79,6 +80,10 @@ pub struct VirtualCamera {
     pub(super) facade: Facade,
     pub(super) connection: Connection,
     pub(super) rules: RefCell<AddressRules>,
+    /// What was made of the last answers.
+    pub(super) replies: RefCell<ReplyMemo>,
+    /// The core side's addresses, as of the last caller.
+    core: RefCell<Option<(Option<IpAddr>, Rc<CoreAddresses>)>>,
     pub(super) places: Arc<Semaphore>,
     /// Places at the camera for callers who have not logged in.
     guests: Semaphore,
@@ -115,6 +120,8 @@ impl VirtualCamera {
             facade,
             connection,
             rules: RefCell::new(rules),
+            replies: RefCell::default(),
+            core: RefCell::default(),
             places: Arc::new(Semaphore::new(limits::COMMANDS_PER_CAMERA_MAX)),
             guests: Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX),
             foreign_ports,
@@ -194,13 +201,16 @@ impl VirtualCamera {
         };
         let mut pass = house.gate.decide(command, &Caller::Gateway(reason), None).await?;
         let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
-        let kind = AskKind::Soap { operation, document, endpoint };
+        let kind = AskKind::Soap { operation, document: Arc::new(document), endpoint };
         // The clock probe is what the others wait for, so it does not wait for one.
         let reply = self.ask(&mut pass, kind, true, reason != Reason::ClockProbe).await;
         let outcome = reply.and_then(|reply| {
             self.meet(&reply);
-            self.verified(operation, reply)
+            let (document, deviations) = self.verified(operation, &reply)?;
+            Ok((document.into_owned(), deviations))
         });
+        // What the camera says of itself is what answers are rewritten by.
+        self.replies.borrow_mut().clear();
         pass.finish(ended(&outcome));
         outcome.map(|(document, _)| document)
     }
@@ -238,7 +248,7 @@ impl VirtualCamera {
     /// Takes up the addresses and names under which the camera says its services are: it may sit behind a
     /// port mapping, and no answer may name them.
     fn meet(&self, reply: &Reply) {
-        let Reply::Document(answer, _) = reply else { return };
+        let Reply::Document(Understood { document: answer, .. }) = reply else { return };
         let tables = &*self.house.tables;
         let mut rules = self.rules.borrow_mut();
         for value in answer.values() {
@@ -267,15 +277,15 @@ impl VirtualCamera {
     }
 
     /// What the hatch makes of a reply that should be a document.
-    pub(super) fn verified(
+    pub(super) fn verified<'a>(
         &self,
         operation: OperationId,
-        reply: Reply,
-    ) -> Result<(Document, Deviations), Trouble> {
+        reply: &'a Reply,
+    ) -> Result<(Cow<'a, Document>, Deviations), Trouble> {
         let (document, mut deviations) = match reply {
-            Reply::Document(document, deviations) => (document, deviations),
+            Reply::Document(answer) => (&*answer.document, answer.deviations.clone()),
             Reply::Fault(fault) => {
-                return Err(Trouble::Fault(crate::hatch::clean_fault(fault, &self.rules.borrow())));
+                return Err(Trouble::Fault(crate::hatch::clean_fault(fault.clone(), &self.rules.borrow())));
             }
             Reply::Picture(_) => return Err(Trouble::NoEndpoint),
         };
@@ -287,6 +297,20 @@ impl VirtualCamera {
             );
         }
         Ok((verified.document, deviations))
+    }
+
+    /// The addresses of the core side that the camera must not learn from this caller's command.
+    pub(super) fn core(&self, caller: &Caller) -> Rc<CoreAddresses> {
+        let source = caller.source().map(|source| source.ip());
+        let mut core = self.core.borrow_mut();
+        match &*core {
+            Some((of, known)) if *of == source => Rc::clone(known),
+            Some(_) | None => {
+                let made = Rc::new(CoreAddresses::new(source, &self.camera));
+                *core = Some((source, Rc::clone(&made)));
+                made
+            }
+        }
     }
 
     /// What was learnt of the camera and is worth keeping over a restart.

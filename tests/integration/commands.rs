@@ -555,3 +555,33 @@ fn a_locator_outlives_a_restart() {
     );
     assert_eq!(uri(&house), before, "asked again it is the same");
 }
+
+#[test]
+fn the_same_answer_twice_is_the_same_reply_twice_and_the_camera_is_asked_each_time() {
+    let house = House::open();
+    house.acquaint();
+    let ask = || client::ask(house.door(CAR_PARK), "media", VIEWER, &trt("GetProfiles"));
+    let replies = [ask(), ask(), ask()];
+    let outcomes = replies.each_ref().map(|reply| {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        keeps_the_camera_side_in("GetProfiles", reply);
+        let outcome = house.record(reply).outcome.unwrap();
+        (
+            outcome["what"].clone(),
+            outcome["note"].clone(),
+            outcome["bytes"].clone(),
+            outcome["deviations"].clone(),
+        )
+    });
+    assert_eq!([&replies[1].body, &replies[2].body], [&replies[0].body; 2]);
+    assert_eq!(outcomes[1..], [outcomes[0].clone(), outcomes[0].clone()]);
+    assert_eq!(house.operations(CAR_PARK).iter().filter(|it| it.ends_with("GetProfiles")).count(), 3);
+    // A client that addresses its message gets the same body behind a header that relates to it.
+    let header = "<a:MessageID xmlns:a=\"http://www.w3.org/2005/08/addressing\">urn:uuid:1</a:MessageID>";
+    let body = envelope(&format!("{}{header}", Token::new(VIEWER).header()), &trt("GetProfiles"));
+    let addressed = client::post(house.door(CAR_PARK), "media", &[], &body);
+    assert_eq!(addressed.status, 200, "{}", addressed.text());
+    let inside = |reply: &Reply| reply.text().split_once("<env:Body>").unwrap().1.to_owned();
+    assert_eq!(inside(&addressed), inside(&replies[0]));
+    assert!(addressed.text().contains("RelatesTo>urn:uuid:1</"), "{}", addressed.text());
+}
