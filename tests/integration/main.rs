@@ -14,6 +14,7 @@ mod foreign;
 mod generate;
 mod house;
 mod interface;
+mod quirks;
 mod recordings;
 mod refusals;
 mod replay;

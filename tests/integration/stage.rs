@@ -144,7 +144,7 @@ async fn serve(mut stream: tokio::net::TcpStream, tables: Arc<Tables>, part: Arc
     let text = String::from_utf8(heard).unwrap();
     let asked = asked(text.split_once("\r\n\r\n").unwrap().1);
     let (status, answer) = if asked == part.asked {
-        (part.status, part.answer.clone())
+        (part.status, placed(&part.answer, own))
     } else {
         let (status, text) = introduction(&tables, &asked, part.asked == "GetCapabilities", own);
         (status, text.into_bytes())
@@ -156,6 +156,14 @@ async fn serve(mut stream: tokio::net::TcpStream, tables: Arc<Tables>, part: Arc
     );
     // A gateway that hangs up has heard enough.
     let _ = stream.write_all(&[head.as_bytes(), &answer].concat()).await;
+}
+
+/// An answer may name the camera it comes from, as `@camera@`.
+fn placed(answer: &[u8], own: SocketAddr) -> Vec<u8> {
+    match std::str::from_utf8(answer) {
+        Ok(text) => text.replace("@camera@", &own.ip().to_string()).into_bytes(),
+        Err(_) => answer.to_owned(),
+    }
 }
 
 fn is_whole(heard: &[u8]) -> bool {
