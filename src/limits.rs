@@ -150,6 +150,8 @@ pub const AUDIT_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest time between two signed checkpoints.
 pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Pause between two tries to go on with a log that could not be written.
+pub const AUDIT_HEAL_INTERVAL: Duration = Duration::from_millis(500);
 /// How far back the log is read at start for nonces that must not be used again.
 pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 /// Bytes of the masked arguments of one record.

@@ -15,6 +15,8 @@ pub(super) trait Files: Send {
     fn open(&mut self, path: &Path) -> io::Result<Box<dyn Appending>>;
     /// Puts a whole file in the place of another; durable when this returns.
     fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts a file to a length it has at least; durable, its name included, when this returns.
+    fn cut(&mut self, path: &Path, length: u64) -> io::Result<()>;
 }
 
 /// A file that only grows.
@@ -43,6 +45,11 @@ impl Files for Disk {
 
     fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         replace(path, bytes, LOG_MODE)
+    }
+
+    fn cut(&mut self, path: &Path, length: u64) -> io::Result<()> {
+        cut(path, length)?;
+        sync_parent(path)
     }
 }
 
@@ -74,9 +81,13 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Cuts a file to a length, durable.
+/// Cuts a file to a length, durable. Never makes it longer: that would put zeros where lines were.
 pub(super) fn cut(path: &Path, length: u64) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
+    let found = file.metadata()?.len();
+    if found < length {
+        return Err(io::Error::other(format!("{} has {found} bytes, not {length}", path.display())));
+    }
     file.set_len(length)?;
     file.sync_all()
 }

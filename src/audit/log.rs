@@ -21,7 +21,7 @@ use super::{
     record::{Decision, Ended, Ending, Event, Intent, Outcome, Record},
     writer::{Awaited, Entry, Writer},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, limits::AUDIT_HEAL_INTERVAL};
 
 /// Why a record could not be made durable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum LogError {
     /// Too much waits for the disk or for an outcome.
     #[error("the audit log's queue is full")]
     Full,
-    /// The disk refused. Nothing is recorded any more until the log is opened anew.
+    /// The disk refused. Nothing is recorded until it is well again, which is tried by itself.
     #[error("the audit log cannot be written: {0}")]
     Failed(Arc<str>),
     /// The log was closed.
@@ -40,7 +40,7 @@ pub enum LogError {
 /// How the log is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Why nothing can be recorded any more; none while all is well.
+    /// Why nothing can be recorded now; none while all is well.
     pub failure: Option<String>,
     /// Records waiting for the disk.
     pub queued: usize,
@@ -50,7 +50,7 @@ pub struct Health {
     pub durable: u64,
     /// Lines covered by a checkpoint.
     pub signed: u64,
-    /// Outcomes that could not be recorded since the log failed or was closed.
+    /// Outcomes that could not be recorded since the log was closed or ended.
     pub lost_outcomes: u64,
 }
 
@@ -94,6 +94,7 @@ impl Log {
             seq: placed.seq,
             request,
             started,
+            batch: Arc::clone(&placed.batch),
             state: State::NotSent,
         };
         placed.batch.settled().await?;
@@ -169,6 +170,8 @@ pub struct OutcomeSlot {
     seq: u64,
     request: String,
     started: Duration,
+    /// What the intent became durable with.
+    batch: Arc<Batch>,
     state: State,
 }
 
@@ -195,7 +198,7 @@ impl OutcomeSlot {
         let took = self.shared.clock.monotonic().saturating_sub(self.started);
         outcome.duration_us.get_or_insert(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let ended = Ended { intent: self.seq, request: mem::take(&mut self.request), outcome };
-        self.shared.push_outcome(self.seq, Record::Outcome(ended).body());
+        self.shared.push_outcome(self.seq, Record::Outcome(ended).body(), &self.batch);
     }
 }
 
@@ -270,6 +273,8 @@ struct Queue {
     idle: bool,
     stopping: bool,
     failure: Option<LogError>,
+    /// Nobody writes any more.
+    ended: bool,
     lost: u64,
     checkpoint: String,
 }
@@ -284,6 +289,7 @@ impl Queue {
             idle: false,
             stopping: false,
             failure: None,
+            ended: false,
             lost: 0,
             checkpoint,
         }
@@ -316,11 +322,16 @@ impl Shared {
         Ok(Placed { seq: self.add(queue, Entry { time, body, mark }), batch })
     }
 
-    fn push_outcome(&self, intent: u64, body: String) {
+    /// While the disk fails, outcomes wait: the places kept for them bound how many.
+    fn push_outcome(&self, intent: u64, body: String, opened: &Batch) {
         let time = self.time();
         let mut queue = self.queue();
         queue.reserved = queue.reserved.saturating_sub(1);
-        if queue.failure.is_some() {
+        if matches!(opened.result.get(), Some(Err(_))) {
+            // The intent is on no disk and its command was refused.
+            return;
+        }
+        if queue.ended || queue.failure == Some(LogError::Closed) {
             queue.lost += 1;
             return;
         }
@@ -344,11 +355,33 @@ impl Shared {
         self.work.notify_one();
     }
 
+    /// Tells everybody who waits that the disk failed. What has to be written once it is well again stays
+    /// queued: outcomes of durable intents, those of the batch that failed first.
+    fn fail(&self, error: &LogError, entries: Vec<Entry>, batch: &Batch, durable: u64) {
+        let kept = |entry: &Entry| matches!(entry.mark, Awaited::Closes(intent) if intent < durable);
+        let mut queue = self.queue();
+        // Before anyone is told: whoever hears of the failure finds the log red.
+        queue.failure = Some(error.clone());
+        let later = mem::take(&mut queue.entries);
+        queue.entries = entries.into_iter().chain(later).filter(kept).collect();
+        let waiting = mem::take(&mut queue.batch);
+        batch.settle(Err(error.clone()));
+        waiting.settle(Err(error.clone()));
+    }
+
+    /// Takes records again, after `durable` lines.
+    fn resume(&self, durable: u64) {
+        let mut queue = self.queue();
+        queue.failure = None;
+        queue.next_seq = durable + queue.entries.len() as u64;
+    }
+
     /// After this nobody waits and nothing is taken any more.
     fn end(&self, error: Option<LogError>) {
         let mut queue = self.queue();
         let failure = error.unwrap_or(LogError::Closed);
         queue.failure = Some(failure.clone());
+        queue.ended = true;
         queue.lost +=
             queue.entries.iter().filter(|entry| matches!(entry.mark, Awaited::Closes(_))).count() as u64;
         queue.entries.clear();
@@ -399,33 +432,75 @@ pub(super) fn time_text(time: jiff::Timestamp) -> String {
 }
 
 fn serve(mut writer: Writer, shared: &Shared, interval: Duration) -> Result<(), LogError> {
-    let failed = |what: &str, error: std::io::Error| LogError::Failed(format!("{what}: {error}").into());
     let mut signed_at = shared.clock.monotonic();
     loop {
         let (entries, batch, stopping) = take(shared, &writer, signed_at.saturating_add(interval));
+        let mut written = Ok(());
         if !entries.is_empty() {
-            let written = writer.commit(entries).map_err(|error| failed("writing lines", error));
-            if written.is_ok() {
-                shared.durable.store(writer.chain.size(), Ordering::Release);
-            } else if let Err(error) = &written {
-                // Before anyone is told: whoever hears of the failure finds the log red.
-                shared.queue().failure = Some(error.clone());
-            }
-            batch.settle(written.clone());
-            written?;
+            written = writer.commit(&entries).map_err(|error| failed("writing lines", &error));
         }
+        let left = if written.is_ok() {
+            shared.durable.store(writer.chain.size(), Ordering::Release);
+            batch.settle(Ok(()));
+            Vec::new()
+        } else {
+            entries
+        };
         let due = shared.clock.monotonic().saturating_sub(signed_at) >= interval;
-        if writer.unsigned() && (due || stopping) {
-            writer.checkpoint().map_err(|error| failed("writing a checkpoint", error))?;
+        if written.is_ok() && writer.unsigned() && (due || stopping) {
+            written = writer.checkpoint().map_err(|error| failed("writing a checkpoint", &error));
             signed_at = shared.clock.monotonic();
+        }
+        if let Err(error) = &written {
+            shared.fail(error, left, &batch, writer.chain.size());
+            recover(&mut writer, shared, error)?;
         }
         if shared.signed.swap(writer.signed, Ordering::AcqRel) != writer.signed {
             shared.queue().checkpoint.clone_from(&writer.latest);
         }
-        if stopping {
+        if stopping && written.is_ok() {
             return Ok(());
         }
     }
+}
+
+/// Tries until the disk is well again; once only if the log is to be closed.
+fn recover(writer: &mut Writer, shared: &Shared, failure: &LogError) -> Result<(), LogError> {
+    let since = shared.clock.now();
+    tracing::error!(%failure, "new commands are refused until the audit log can be written");
+    loop {
+        let mut queue = shared.queue();
+        if !queue.stopping {
+            queue = shared
+                .work
+                .wait_timeout_while(queue, AUDIT_HEAL_INTERVAL, |queue| !queue.stopping)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let stopping = queue.stopping;
+        drop(queue);
+        match writer.heal(&failure.to_string(), since, shared.clock.now()) {
+            Ok(()) => {
+                let lines = writer.chain.size();
+                shared.durable.store(lines, Ordering::Release);
+                shared.resume(lines);
+                tracing::warn!(lines, "the audit log can be written again");
+                return Ok(());
+            }
+            Err(error) => {
+                let still = failed("going on", &error);
+                tracing::error!(failure = %still, "the audit log still cannot be written");
+                if stopping {
+                    return Err(still);
+                }
+                shared.queue().failure = Some(still);
+            }
+        }
+    }
+}
+
+fn failed(what: &str, error: &std::io::Error) -> LogError {
+    LogError::Failed(format!("{what}: {error}").into())
 }
 
 /// Waits for something to write, at most until a checkpoint is due, and takes all of it.

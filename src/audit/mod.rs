@@ -30,6 +30,7 @@
 
 mod chain;
 mod files;
+mod heal;
 mod log;
 mod note;
 mod open;

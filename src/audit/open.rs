@@ -232,8 +232,8 @@ fn keys(options: &Options, begun: bool, entropy: &dyn Entropy) -> Result<(Signin
 }
 
 /// What a log holds when nobody writes it.
-struct Found {
-    walker: Walker,
+pub(super) struct Found {
+    pub(super) walker: Walker,
     /// The byte in which an unfinished last line begins, and what there is of it.
     torn: Option<(u64, Vec<u8>)>,
     /// Where whole checkpoints end, if something follows.
@@ -242,7 +242,12 @@ struct Found {
     nonces: Vec<RecentNonce>,
 }
 
-fn examine(dir: &Path, segments: &[Segment], key: &PublicKey, now: Timestamp) -> Result<Found, AuditError> {
+pub(super) fn examine(
+    dir: &Path,
+    segments: &[Segment],
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<Found, AuditError> {
     let damaged = |damage| AuditError::Damaged { dir: dir.to_owned(), damage };
     let path = dir.join(CHECKPOINTS);
     let bytes = if path.exists() { fs::read(&path).map_err(file("read", &path))? } else { Vec::new() };
@@ -370,6 +375,7 @@ fn begin(
     };
     let segment = open(&segment_path)?;
     let checkpoints = open(&checkpoints_path)?;
+    let checkpoints_bytes = fs::metadata(&checkpoints_path).map_err(file("read", &checkpoints_path))?.len();
     let entries = first_entries(&found, now);
     let mut writer = Writer {
         dir: dir.clone(),
@@ -378,9 +384,11 @@ fn begin(
         chain: found.walker.chain,
         unanswered: found.walker.unanswered,
         segment,
+        segment_path,
         segment_bytes: found.segment_bytes,
         segment_bytes_max: options.segment_bytes_max,
         checkpoints,
+        checkpoints_bytes,
         signed: 0,
         latest: String::new(),
         buffer: Vec::new(),
@@ -390,7 +398,7 @@ fn begin(
     if writer.chain == Chain::new() {
         writer.checkpoint().map_err(file("write a checkpoint to", &dir))?;
     }
-    writer.commit(entries).map_err(file("write lines to", &dir))?;
+    writer.commit(&entries).map_err(file("write lines to", &dir))?;
     writer.checkpoint().map_err(file("write a checkpoint to", &dir))?;
     Ok(writer)
 }

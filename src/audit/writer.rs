@@ -28,17 +28,22 @@ pub(super) enum Awaited {
     Closes(u64),
 }
 
-/// Owns the files of an open log. After an error it must not be used again: what is on disk is unknown.
+/// Owns the files of an open log. After an error only [`Writer::heal`] may be called: what is on disk is unknown.
 pub(super) struct Writer {
     pub(super) dir: PathBuf,
     pub(super) files: Box<dyn Files>,
     pub(super) key: SigningKey,
+    /// What is durable; a batch that failed is not in it.
     pub(super) chain: Chain,
     pub(super) unanswered: BTreeMap<u64, String>,
     pub(super) segment: Box<dyn Appending>,
+    pub(super) segment_path: PathBuf,
+    /// Durable bytes of the segment.
     pub(super) segment_bytes: u64,
     pub(super) segment_bytes_max: u64,
     pub(super) checkpoints: Box<dyn Appending>,
+    /// Durable bytes of the checkpoints.
+    pub(super) checkpoints_bytes: u64,
     /// Lines covered by the latest checkpoint.
     pub(super) signed: u64,
     /// The latest checkpoint.
@@ -49,26 +54,30 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Writes lines and makes them durable: one write, one sync.
-    pub(super) fn commit(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+    /// Writes lines and makes them durable: one write, one sync. After an error none of them counts.
+    pub(super) fn commit(&mut self, entries: &[Entry]) -> io::Result<()> {
         if self.segment_bytes >= self.segment_bytes_max {
             self.rotate()?;
         }
         self.buffer.clear();
+        let mut chain = self.chain.clone();
         for entry in entries {
-            match entry.mark {
-                Awaited::Nothing => {}
-                Awaited::Opens(request) => {
-                    self.unanswered.insert(self.chain.size(), request);
-                }
-                Awaited::Closes(intent) => {
-                    self.unanswered.remove(&intent);
-                }
-            }
-            self.chain.seal(&entry.time, &entry.body, &mut self.buffer);
+            chain.seal(&entry.time, &entry.body, &mut self.buffer);
         }
         self.segment.append(&self.buffer)?;
         self.segment.sync()?;
+        for (number, entry) in (self.chain.size()..).zip(entries) {
+            match &entry.mark {
+                Awaited::Nothing => {}
+                Awaited::Opens(request) => {
+                    self.unanswered.insert(number, request.clone());
+                }
+                Awaited::Closes(intent) => {
+                    self.unanswered.remove(intent);
+                }
+            }
+        }
+        self.chain = chain;
         self.segment_bytes += self.buffer.len() as u64;
         Ok(())
     }
@@ -76,10 +85,12 @@ impl Writer {
     /// Signs what is durable.
     pub(super) fn checkpoint(&mut self) -> io::Result<()> {
         let size = self.chain.size();
-        self.latest = self.key.sign(size, &self.chain.tree().root());
-        self.checkpoints.append(self.latest.as_bytes())?;
+        let note = self.key.sign(size, &self.chain.tree().root());
+        self.checkpoints.append(note.as_bytes())?;
         self.checkpoints.sync()?;
-        self.files.replace(&self.dir.join(CHECKPOINT), self.latest.as_bytes())?;
+        self.checkpoints_bytes += note.len() as u64;
+        self.files.replace(&self.dir.join(CHECKPOINT), note.as_bytes())?;
+        self.latest = note;
         self.signed = size;
         Ok(())
     }
@@ -97,7 +108,9 @@ impl Writer {
         let first = self.chain.size();
         let frontier = Frontier::new(&self.chain, &self.unanswered).text();
         self.files.replace(&self.dir.join(frontier_name(first)), frontier.as_bytes())?;
-        self.segment = self.files.create(&self.dir.join(segment_name(first)))?;
+        let path = self.dir.join(segment_name(first));
+        self.segment = self.files.create(&path)?;
+        self.segment_path = path;
         self.segment_bytes = 0;
         Ok(())
     }

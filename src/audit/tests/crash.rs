@@ -33,9 +33,17 @@ enum Effect {
     Persisted,
 }
 
-type Plan = Arc<Mutex<Option<(Point, Effect)>>>;
+/// What the disk does.
+#[derive(Debug, Default)]
+struct Ill {
+    next: Option<(Point, Effect)>,
+    /// After the failure nothing can be repaired until this is cleared.
+    broken: bool,
+}
 
-/// Fails once, when a plan is set and its point is reached.
+type Plan = Arc<Mutex<Ill>>;
+
+/// Fails once, when a plan is set and its point is reached, and then until it is mended.
 struct Faulty {
     disk: Disk,
     plan: Plan,
@@ -49,8 +57,8 @@ struct FaultyFile {
 
 fn fault(plan: &Plan, point: Point) -> Option<Effect> {
     let mut plan = plan.lock().unwrap();
-    let effect = plan.filter(|planned| planned.0 == point)?.1;
-    *plan = None;
+    let effect = plan.next.filter(|planned| planned.0 == point)?.1;
+    *plan = Ill { next: None, broken: true };
     Some(effect)
 }
 
@@ -91,6 +99,10 @@ impl Files for Faulty {
             Some(Effect::Persisted) => self.disk.replace(path, bytes).and_then(|()| failed()),
         }
     }
+
+    fn cut(&mut self, path: &Path, length: u64) -> io::Result<()> {
+        if self.plan.lock().unwrap().broken { failed() } else { self.disk.cut(path, length) }
+    }
 }
 
 impl Appending for FaultyFile {
@@ -114,22 +126,88 @@ impl Appending for FaultyFile {
     }
 }
 
+const POINTS: [Point; 7] = [
+    Point::WriteLines,
+    Point::SyncLines,
+    Point::Rotate,
+    Point::WriteCheckpoint,
+    Point::SyncCheckpoint,
+    Point::ReplaceCheckpoint,
+    Point::Frontier,
+];
+const EFFECTS: [Effect; 3] = [Effect::Nothing, Effect::Half, Effect::Persisted];
+
 #[test]
 fn every_failure_is_refused_at_once_and_survived_by_a_reopening() {
-    let points = [
-        Point::WriteLines,
-        Point::SyncLines,
-        Point::Rotate,
-        Point::WriteCheckpoint,
-        Point::SyncCheckpoint,
-        Point::ReplaceCheckpoint,
-        Point::Frontier,
-    ];
-    for point in points {
-        for effect in [Effect::Nothing, Effect::Half, Effect::Persisted] {
+    for point in POINTS {
+        for effect in EFFECTS {
             check(point, effect);
         }
     }
+}
+
+#[test]
+fn every_failure_is_mended_without_a_reopening_once_the_disk_is_well() {
+    std::thread::scope(|scope| {
+        for point in POINTS {
+            for effect in EFFECTS {
+                scope.spawn(move || check_healing(point, effect));
+            }
+        }
+    });
+}
+
+fn check_healing(point: Point, effect: Effect) {
+    let case = format!("{point:?} {effect:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let plan: Plan = Arc::default();
+    let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
+    let options = Options { checkpoint_interval: Duration::ZERO, ..options(dir.path()) };
+    let (log, _) = Log::open_on(files, &options, clock(), &Counting).unwrap();
+    let before = run(log.intent(intent("before"))).unwrap();
+    let across = run(log.intent(intent("across"))).unwrap();
+    plan.lock().unwrap().next = Some((point, effect));
+    let refused = (0..60).find(|number| match run(log.intent(intent(&format!("r{number}")))) {
+        Ok(slot) => {
+            slot.finish(answered());
+            false
+        }
+        Err(error) => {
+            assert!(error.to_string().contains("injected"), "{case}: {error}");
+            true
+        }
+    });
+    let refused = refused.unwrap_or_else(|| panic!("{case}: nothing was refused"));
+    // An outcome that comes while the disk fails is kept.
+    before.finish(answered());
+    assert!(!log.healthy(), "{case}");
+    plan.lock().unwrap().broken = false;
+    let healed = loop {
+        match run(log.intent(intent("after"))) {
+            Ok(slot) => break slot,
+            Err(error) => assert!(matches!(error, LogError::Failed(_)), "{case}: {error}"),
+        }
+        std::thread::yield_now();
+    };
+    assert!(log.healthy(), "{case}");
+    healed.finish(answered());
+    across.finish(answered());
+    assert_eq!(log.health().awaited, 0, "{case}");
+    log.close().unwrap();
+
+    let lines = lines(dir.path());
+    let of = |request: &str| lines.iter().filter(|line| line["request"] == request).collect::<Vec<_>>();
+    let acknowledged = (0..refused).map(|number| format!("r{number}"));
+    for request in acknowledged.chain(["before", "across", "after"].map(str::to_owned)) {
+        let found = of(&request);
+        assert_eq!(found.len(), 2, "{case}: {request}: {found:?}");
+        assert_eq!(found[1]["what"], "answered", "{case}: {request}");
+    }
+    assert!(of(&format!("r{refused}")).is_empty(), "{case}: what was refused is not on record as permitted");
+    let healed: Vec<_> = lines.iter().filter(|line| line["what"] == "log-healed").collect();
+    assert!(healed.len() == 1 && healed[0]["detail"]["failure"].to_string().contains("injected"), "{case}");
+    let report = verify(dir.path(), None, None).unwrap_or_else(|error| panic!("{case}: {error}"));
+    assert_eq!((report.unanswered, report.signed), (0, report.lines), "{case}");
 }
 
 fn check(point: Point, effect: Effect) {
@@ -143,7 +221,7 @@ fn check(point: Point, effect: Effect) {
     let mut refused = None;
     for number in 0..60 {
         if number == 3 {
-            *plan.lock().unwrap() = Some((point, effect));
+            plan.lock().unwrap().next = Some((point, effect));
         }
         match run(log.intent(intent(&format!("r{number}")))) {
             Ok(slot) => {
