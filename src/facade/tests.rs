@@ -241,6 +241,14 @@ fn free_text_that_is_an_address_makes_a_command_egress() {
     let (traits, places) = bench.traits("tds:SetNTP", ntp);
     assert!(traits.contains(&Trait::Egress), "{traits:?}");
     assert_eq!(places, ["declared:time.example"]);
+    // Whoever answers DHCP would choose the servers.
+    for name in ["tds:SetNTP", "tds:SetDNS"] {
+        let (traits, places) = bench.traits(name, "<m:FromDHCP>true</m:FromDHCP>");
+        assert!(traits.contains(&Trait::Egress), "{name}: {traits:?}");
+        assert_eq!(places, ["declared:fromdhcp=true"], "{name}");
+        let (traits, places) = bench.traits(name, "<m:FromDHCP>false</m:FromDHCP>");
+        assert!(!traits.contains(&Trait::Egress) && places.is_empty(), "{name}: {traits:?} {places:?}");
+    }
     let scopes = "<m:Scopes>onvif://www.onvif.org/name/x</m:Scopes>";
     assert_eq!(bench.traits("tds:SetScopes", scopes).1, Vec::<String>::new());
     let http = "<m:NetworkProtocols><tt:Name>HTTP</tt:Name><tt:Enabled>ON</tt:Enabled><tt:Port>81</tt:Port>\

@@ -22,8 +22,6 @@ pub(super) struct Found {
     pub(super) egress: bool,
     /// A value chooses a place that is already stored.
     pub(super) selector: bool,
-    /// A value leaves the choice of servers to whoever answers DHCP.
-    pub(super) dhcp: bool,
     /// A value opens or moves a service of the camera's own.
     pub(super) listener: bool,
     /// A value says who may reach the camera.
@@ -87,7 +85,7 @@ impl Search<'_> {
             AddressEffect::Listener if !beside.closed => self.listener(local, text),
             AddressEffect::Listener => {}
             AddressEffect::Identifier if names_an_interface(text) => {}
-            _ if local == "FromDHCP" => self.dhcp(local, text),
+            _ if local == "FromDHCP" => self.choice(local, text),
             _ => self.free(text),
         }
     }
@@ -112,20 +110,13 @@ impl Search<'_> {
     }
 
     /// A flag or one of several words at a node that can hand the choice of servers to somebody else:
-    /// `DHCP` of an interface, `DateTimeType=NTP`. Written as `dhcp=true`, which is in no named network.
+    /// `DHCP` of an interface, `FromDHCP` of name and time servers, `DateTimeType=NTP`. Written as `dhcp=true`, which is in no named network.
     fn choice(&mut self, local: &str, text: &str) {
         if is_none(text) || matches!(text, "Off" | "Manual" | "NoUpdate") {
             return;
         }
         self.found.egress = true;
         self.place(Some(named(format!("{local}={text}"), DestinationKind::Declared)));
-    }
-
-    fn dhcp(&mut self, local: &str, text: &str) {
-        if !is_none(text) {
-            self.found.dhcp = true;
-            self.place(Some(named(format!("{local}={text}"), DestinationKind::Declared)));
-        }
     }
 
     /// An address of the camera's own, or the port or switch of one of its services.
