@@ -158,6 +158,8 @@ pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
 /// Destinations named in one record; a command with more is refused.
 pub const COMMAND_DESTINATIONS_MAX: usize = 64;
+/// Policy decisions that are remembered; each takes some 500 bytes.
+pub const POLICY_DECISIONS_MAX: usize = 8_192;
 /// Bytes of one destination as policies and records see it; a longer text is cut and matches no rule.
 pub const DESTINATION_TEXT_BYTES_MAX: usize = 512;
 

@@ -175,6 +175,8 @@ fn every_operation_is_decided_as_the_model_has_it() {
                 let leads_out = DANGEROUS.iter().any(|one| asked.traits.contains(*one));
                 for (role, caller) in &callers {
                     let decision = engine.decide(caller, &asked, Some(enrolled));
+                    // What is remembered says the same as what was decided.
+                    assert_eq!(engine.decide(caller, &asked, Some(enrolled)), decision, "{name} {role:?}");
                     let note = decision.note.as_deref().unwrap_or_default();
                     let failed = note.contains("could not be") || (!decision.allow && note.is_empty());
                     if failed || decision.allow != expected(name, row, *role, trusted, held) {

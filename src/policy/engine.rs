@@ -3,9 +3,10 @@
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use aws_lc_rs::digest;
-use cedar_policy::{Authorizer, Decision as Verdict, Effect, EntityUid, Request, Schema};
+use cedar_policy::{Authorizer, Decision as Verdict, Effect, EntityUid, PolicySet, Request, Schema};
 
 use super::{
+    cache::{Decisions, Key},
     circumstances::Circumstances,
     entities::{Cast, Names},
     load::{self, Checked, Kind, Problem, Slices},
@@ -99,6 +100,7 @@ pub struct Engine {
     slices: Slices,
     pub(super) policies: HashMap<Arc<str>, Checked>,
     version: String,
+    decisions: Decisions,
 }
 
 /// One operation as the engine has it.
@@ -112,8 +114,8 @@ struct Action {
 /// A command made ready for Cedar.
 pub(super) struct Question<'a> {
     pub(super) request: Request,
-    pub(super) slice: &'a cedar_policy::PolicySet,
-    pub(super) circumstances: Circumstances,
+    pub(super) slice: &'a PolicySet,
+    pub(super) key: Key,
 }
 
 /// Denied before any policy was asked.
@@ -164,6 +166,7 @@ impl Engine {
             inventory: inventory.clone(),
             actions,
             slices,
+            decisions: Decisions::default(),
             policies: policies.into_iter().map(|one| (Arc::clone(&one.id), one)).collect(),
         })
     }
@@ -171,10 +174,20 @@ impl Engine {
     /// Whether the caller may do this to this camera, and which policies say so. `camera` is none for what
     /// concerns the gateway itself.
     pub fn decide(&self, caller: &Caller, command: &Command, camera: Option<&Camera>) -> Decision {
-        match self.question(caller, command, camera) {
-            Ok(question) => self.ask(&question, caller, command),
-            Err(Denial(kind, note)) => self.denied(kind, Vec::new(), note),
-        }
+        let decided = self.case(caller, command, camera).and_then(|(key, slice)| {
+            let worth = key.is_worth_keeping();
+            if worth && let Some(known) = self.decisions.known(&key) {
+                return Ok(known);
+            }
+            let question = self.question(key, slice)?;
+            let (decision, sound) = self.ask(&question, caller, command);
+            // What could not be evaluated is said anew each time.
+            if worth && sound {
+                self.decisions.keep(question.key, &decision);
+            }
+            Ok(decision)
+        });
+        decided.unwrap_or_else(|Denial(kind, note)| self.denied(kind, Vec::new(), note))
     }
 
     /// The words policies may use, in Cedar's schema notation.
@@ -205,12 +218,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn question(
+    /// What is to be decided, and by which policies.
+    pub(super) fn case(
         &self,
         caller: &Caller,
         command: &Command,
         camera: Option<&Camera>,
-    ) -> Result<Question<'_>, Denial> {
+    ) -> Result<(Key, &PolicySet), Denial> {
         let action = self.action(command)?;
         let (kind, principal) = self.principal(caller)?;
         let resource = self.resource(command, camera, action)?;
@@ -220,21 +234,18 @@ impl Engine {
         }
         let traits = command.traits.union(action.facts.always);
         let circumstances = Circumstances::new(caller, command, traits, &self.inventory);
-        let undecidable = |error: String| {
-            Denial(RefusalKind::OperationProhibited, format!("the question could not be put: {error}"))
-        };
-        let context = circumstances.to_context(&self.names).map_err(undecidable)?;
-        let request = Request::new(
-            principal.clone(),
-            action.uid.clone(),
-            resource.clone(),
-            context,
-            Some(&self.schema),
-        )
-        .map_err(|error| undecidable(error.to_string()))?;
         let slice = action.slices.get(kind.index()).and_then(|index| self.slices.get(*index));
-        let slice = slice.ok_or_else(|| undecidable("no policies were cut for it".to_owned()))?;
-        Ok(Question { request, slice, circumstances })
+        let slice = slice.ok_or_else(|| undecidable("no policies were cut for it"))?;
+        let (principal, action, resource) = (principal.clone(), action.uid.clone(), resource.clone());
+        Ok((Key { principal, action, resource, circumstances }, slice))
+    }
+
+    pub(super) fn question<'a>(&self, key: Key, slice: &'a PolicySet) -> Result<Question<'a>, Denial> {
+        let context = key.circumstances.to_context(&self.names).map_err(|error| undecidable(&error))?;
+        let (principal, action, resource) = (key.principal.clone(), key.action.clone(), key.resource.clone());
+        let request = Request::new(principal, action, resource, context, Some(&self.schema))
+            .map_err(|error| undecidable(&error.to_string()))?;
+        Ok(Question { request, slice, key })
     }
 
     fn action(&self, command: &Command) -> Result<&Action, Denial> {
@@ -291,7 +302,8 @@ impl Engine {
         }
     }
 
-    fn ask(&self, question: &Question<'_>, caller: &Caller, command: &Command) -> Decision {
+    /// The decision, and whether every policy could be evaluated.
+    fn ask(&self, question: &Question<'_>, caller: &Caller, command: &Command) -> (Decision, bool) {
         let response = self.authorizer.is_authorized(&question.request, question.slice, &self.cast.entities);
         // Cedar leaves out a policy that fails; if that was a forbid, the rest may well permit.
         if let Some(error) = response.diagnostics().errors().next() {
@@ -301,10 +313,10 @@ impl Engine {
                 }
             });
             let note = format!("a policy could not be evaluated: {error}");
-            return self.denied(RefusalKind::OperationProhibited, sorted(failed), note);
+            return (self.denied(RefusalKind::OperationProhibited, sorted(failed), note), false);
         }
         let policies = sorted(response.diagnostics().reason().map(ToString::to_string));
-        match response.decision() {
+        let decision = match response.decision() {
             Verdict::Allow => {
                 Decision { allow: true, policies, version: self.version.clone(), note: None, refusal: None }
             }
@@ -317,7 +329,14 @@ impl Engine {
                 let note = self.forbidden(&policies);
                 self.denied(RefusalKind::OperationProhibited, policies, note)
             }
-        }
+        };
+        (decision, true)
+    }
+
+    /// How many decisions are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.decisions.len()
     }
 
     fn forbidden(&self, policies: &[String]) -> String {
@@ -342,7 +361,7 @@ impl Engine {
 
     /// The permits that would hold if nothing forbade it.
     pub(super) fn overruled(&self, question: &Question<'_>) -> Vec<String> {
-        let mut permits = cedar_policy::PolicySet::new();
+        let mut permits = PolicySet::new();
         for policy in question.slice.policies().filter(|it| it.effect() == Effect::Permit) {
             let added = permits.add(policy.clone());
             debug_assert!(added.is_ok(), "{}", policy.id());
@@ -350,6 +369,10 @@ impl Engine {
         let response = self.authorizer.is_authorized(&question.request, &permits, &self.cast.entities);
         sorted(response.diagnostics().reason().map(ToString::to_string))
     }
+}
+
+fn undecidable(error: &str) -> Denial {
+    Denial(RefusalKind::OperationProhibited, format!("the question could not be put: {error}"))
 }
 
 /// How a caller is called in notes.

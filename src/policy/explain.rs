@@ -26,7 +26,8 @@ impl Engine {
         if let Some(note) = decision.note.as_ref().filter(|_| decision.policies.is_empty()) {
             let _ = writeln!(out, "  {note}");
         }
-        if let Ok(question) = self.question(caller, command, camera) {
+        let case = self.case(caller, command, camera);
+        if let Ok(question) = case.and_then(|(key, slice)| self.question(key, slice)) {
             if !decision.allow {
                 for id in self.overruled(&question) {
                     self.line(&mut out, "would be permitted", &id);
@@ -51,7 +52,7 @@ impl Engine {
 }
 
 fn went_by(out: &mut String, question: &Question<'_>) {
-    let facts = &question.circumstances;
+    let facts = &question.key.circumstances;
     let traits: Vec<&str> = facts.traits.iter().map(|it| it.as_str()).collect();
     let join = |words: Vec<&str>| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
     let texts = |set: &std::collections::BTreeSet<String>| join(set.iter().map(String::as_str).collect());

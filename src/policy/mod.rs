@@ -6,6 +6,7 @@
 //!
 //! An [`Engine`] is made for one configuration and never changes; a reload makes a new one.
 
+mod cache;
 mod circumstances;
 mod engine;
 mod entities;

@@ -397,16 +397,36 @@ fn what_the_catalogue_does_not_know_is_denied_whatever_policies_say() {
     assert_eq!(decision.note.as_deref(), Some("the command is for another camera than the one asked about"));
 }
 
+/// A forbid that fails, beside a permit of everything.
+const OVERFLOWS: &str = "permit (principal, action, resource);\n\
+    @id(\"broken\") forbid (principal, action, resource) when { 9223372036854775807 + 1 == 0 };";
+
 #[test]
 fn a_policy_that_cannot_be_evaluated_denies() {
-    let text = "permit (principal, action, resource);\n\
-                @id(\"broken\") forbid (principal, action, resource) when { 9223372036854775807 + 1 == 0 };";
-    let house = House::with(&[("a.cedar", text)]).unwrap();
+    let house = House::with(&[("a.cedar", OVERFLOWS)]).unwrap();
     let decision = house.decide(&as_role(Role::Administrator), "trusted", onvif("trt:GetProfiles"));
     assert!(!decision.allow);
     assert_eq!(decision.policies, ["broken"]);
     assert_eq!(decision.refusal_kind(), Some(RefusalKind::OperationProhibited));
     assert!(decision.note.unwrap().starts_with("a policy could not be evaluated: "));
+}
+
+#[test]
+fn what_was_decided_is_remembered_but_not_destinations_nor_failures() {
+    let house = House::new();
+    let engine = &house.engine;
+    let decide = |role, command: &Command| house.decide(&as_role(role), "trusted", command.clone());
+    let read = onvif("trt:GetProfiles");
+    let first = decide(Role::User, &read);
+    assert_eq!((engine.remembered(), decide(Role::User, &read)), (1, first));
+    let reboot = onvif("tds:SystemReboot");
+    assert!(!decide(Role::User, &reboot).allow && decide(Role::Administrator, &reboot).allow, "by role");
+    assert_eq!(engine.remembered(), 3);
+    let _ = decide(Role::Administrator, &sending_to("tds:SetNTP", "203.0.113.9"));
+    assert_eq!(engine.remembered(), 3, "a destination is the caller's to make up");
+    let over = House::with(&[("x.cedar", OVERFLOWS)]).unwrap();
+    let _ = over.decide(&as_role(Role::User), "trusted", read);
+    assert_eq!(over.engine.remembered(), 0, "what could not be evaluated");
 }
 
 #[test]

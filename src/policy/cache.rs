@@ -1,0 +1,56 @@
+//! Decisions made before: VMSs poll, and ask the same in the same circumstances again and again.
+//!
+//! A decision depends on policies and entities, which do not change while an engine lives, and on what its
+//! [`Key`] holds: everything that Cedar is asked with. A new engine begins with an empty cache.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use cedar_policy::EntityUid;
+
+use super::{circumstances::Circumstances, engine::Decision};
+use crate::limits::POLICY_DECISIONS_MAX;
+
+/// What a decision was made about, by whom, on what and in which circumstances.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) principal: EntityUid,
+    pub(super) action: EntityUid,
+    pub(super) resource: EntityUid,
+    pub(super) circumstances: Circumstances,
+}
+
+impl Key {
+    /// Whether to remember it: destinations and listeners are the caller's to make up without end, and what
+    /// has some is asked seldom.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.circumstances.destinations.is_empty() && self.circumstances.listeners.is_empty()
+    }
+}
+
+/// At most `POLICY_DECISIONS_MAX` decisions. Full means to begin anew.
+#[derive(Debug, Default)]
+pub(super) struct Decisions(Mutex<HashMap<Key, Decision>>);
+
+impl Decisions {
+    /// The decision made before, if any.
+    pub(super) fn known(&self, key: &Key) -> Option<Decision> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Takes up a decision.
+    pub(super) fn keep(&self, key: Key, decision: &Decision) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= POLICY_DECISIONS_MAX {
+            known.clear();
+        }
+        known.insert(key, decision.clone());
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
