@@ -95,6 +95,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// One request to the admin listener.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Connections of all listeners of this process together.
+pub const CONNECTIONS_MAX: usize = 8_192;
 /// Connections of one virtual camera's listener.
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
 /// Of these, connections from one address, so that no single machine shuts the others out.
@@ -135,9 +137,10 @@ pub const CAMERA_BOOT_TIME_MAX: Duration = Duration::from_secs(120);
 /// Pause between two tries that do not count, so that a booting camera does not lock the account either.
 pub const CAMERA_BOOT_LOGIN_PAUSE: Duration = Duration::from_secs(45);
 
-/// Refusals of callers who proved nothing that get a line each, for one source address and `NOISE_PERIOD`. A
-/// client that logs in anew with HTTP digest for every command is refused once for each.
-pub const NOISE_LINES_PER_SOURCE_MAX: u32 = 1_200;
+/// Requests of callers who proved nothing that are recorded one by one, permitted or refused, for one source
+/// address and `NOISE_PERIOD`. A client that logs in anew with HTTP digest for every command is refused once
+/// for each.
+pub const ANONYMOUS_LINES_PER_SOURCE_MAX: u32 = 1_200;
 /// How long a source's budget lasts, and how often what went beyond it is told.
 pub const NOISE_PERIOD: Duration = Duration::from_secs(60);
 /// Sources whose budgets are kept.
@@ -177,6 +180,7 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
+const _: () = assert!(CONNECTIONS_PER_CAMERA_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < CONNECTIONS_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);

@@ -63,8 +63,8 @@ pub enum Refusal {
     /// Nobody declared such an operation, or it is not for clients.
     #[error("the operation is not supported")]
     NotSupported,
-    /// The source proved nothing too often: not recorded one by one any more, only counted.
-    #[error("the source was refused too often")]
+    /// The source came without proof too often: not recorded one by one any more, only counted.
+    #[error("the source came without proof too often")]
     Noise,
     /// It cannot be recorded, and what is not recorded is not done.
     #[error("the command cannot be recorded")]
@@ -118,6 +118,10 @@ impl Gate {
         caller: &Caller,
         nonce: Option<String>,
     ) -> Result<Pass, Refusal> {
+        // Before deciding: what needs no credentials is a line of the log like what is refused.
+        if let Caller::Anonymous { source } = caller {
+            self.hear(source.ip())?;
+        }
         let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
         let decision = self.engine.decide(caller, &command, camera);
         let mut intent = record::intent(&command, caller, camera, &decision, nonce);
@@ -127,9 +131,6 @@ impl Gate {
             return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
         }
         let refusal = refusal(caller, &decision);
-        if let Caller::Anonymous { source } = caller {
-            self.hear(source.ip())?;
-        }
         intent.fault = refusal.codes().map(str::to_owned);
         tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
         self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;
@@ -147,7 +148,7 @@ impl Gate {
         written.map(|_| ()).map_err(Refusal::Unrecordable)
     }
 
-    /// Counts a refusal of somebody who proved nothing; an error if the source has had its lines.
+    /// Counts a request of somebody who proved nothing; an error if the source has had its lines.
     fn hear(&self, source: IpAddr) -> Result<(), Refusal> {
         let (admitted, left_out) = self.noise.admit(source, self.clock.monotonic());
         self.tell(&left_out);
@@ -156,8 +157,8 @@ impl Gate {
 
     fn tell(&self, left_out: &[LeftOut]) {
         for LeftOut { source, count } in left_out {
-            let detail = serde_json::json!({ "source": source.to_string(), "refusals": count });
-            self.note(Event::new("refusals-left-out", detail));
+            let detail = serde_json::json!({ "source": source.to_string(), "requests": count });
+            self.note(Event::new("requests-left-out", detail));
         }
     }
 

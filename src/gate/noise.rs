@@ -1,4 +1,4 @@
-//! Noise: refusals of callers who proved nothing.
+//! Noise: requests of callers who proved nothing, permitted or not.
 //!
 //! Each is a line of the log, so whoever can reach a door could fill the disk. A source has a budget of lines
 //! for a minute; what goes beyond it is answered with "too many requests", counted, and told in one line when
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::limits::{NOISE_LINES_PER_SOURCE_MAX, NOISE_PERIOD, NOISE_SOURCES_MAX};
+use crate::limits::{ANONYMOUS_LINES_PER_SOURCE_MAX, NOISE_PERIOD, NOISE_SOURCES_MAX};
 
 /// The budgets of all sources.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub(super) struct LeftOut {
 }
 
 impl Noise {
-    /// Whether one more refusal of a source gets a line of its own; and what is to be told of periods that are
+    /// Whether one more request of a source gets a line of its own; and what is to be told of periods that are
     /// over. `now` is monotonic time.
     pub(super) fn admit(&self, source: IpAddr, now: Duration) -> (bool, Vec<LeftOut>) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +47,7 @@ impl Noise {
             return (false, told);
         }
         let budget = sources.entry(source).or_insert(Budget { since: now, lines: 0, beyond: 0 });
-        if budget.lines < NOISE_LINES_PER_SOURCE_MAX {
+        if budget.lines < ANONYMOUS_LINES_PER_SOURCE_MAX {
             budget.lines += 1;
             return (true, told);
         }
@@ -81,7 +81,7 @@ mod tests {
     fn a_source_has_its_lines_and_the_rest_is_counted_exactly() {
         let noise = Noise::default();
         let (loud, quiet): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        for _ in 0..NOISE_LINES_PER_SOURCE_MAX {
+        for _ in 0..ANONYMOUS_LINES_PER_SOURCE_MAX {
             assert_eq!(noise.admit(loud, Duration::ZERO), (true, vec![]));
         }
         for _ in 0..7 {

@@ -9,6 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     rc::Rc,
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -190,7 +191,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&places, source.ip()) else {
+        let Some(place) = Place::take(&places, source.ip(), &CONNECTIONS) else {
             tracing::warn!(%source, "too many connections: closed at once");
             continue;
         };
@@ -210,27 +211,35 @@ async fn serve_at<A: Accept, S: Service + 'static>(
 /// How many connections each address has.
 type Places = Rc<RefCell<BTreeMap<IpAddr, usize>>>;
 
+/// Connections of all listeners of this process.
+static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+
 /// The place of one connection, until it is dropped.
 struct Place {
     places: Places,
     source: IpAddr,
+    /// How many connections there are in all.
+    total: &'static AtomicUsize,
 }
 
 impl Place {
-    fn take(places: &Places, source: IpAddr) -> Option<Self> {
+    fn take(places: &Places, source: IpAddr, total: &'static AtomicUsize) -> Option<Self> {
         let source = source.to_canonical();
         let mut taken = places.borrow_mut();
         let (all, own) = (taken.values().sum::<usize>(), taken.get(&source).copied().unwrap_or_default());
         if all >= limits::CONNECTIONS_PER_CAMERA_MAX || own >= limits::CONNECTIONS_PER_SOURCE_MAX {
             return None;
         }
+        let one_more = |all: usize| (all < limits::CONNECTIONS_MAX).then_some(all + 1);
+        total.try_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         taken.insert(source, own + 1);
-        Some(Self { places: Rc::clone(places), source })
+        Some(Self { places: Rc::clone(places), source, total })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.total.fetch_sub(1, Ordering::Relaxed);
         let mut taken = self.places.borrow_mut();
         match taken.get_mut(&self.source) {
             Some(own) if *own > 1 => *own -= 1,
@@ -484,7 +493,8 @@ mod tests {
     #[test]
     fn no_address_takes_all_places_and_a_dropped_place_is_free() {
         let places = Places::default();
-        let take = |source: &str| Place::take(&places, source.parse().unwrap());
+        static TOTAL: AtomicUsize = AtomicUsize::new(0);
+        let take = |source: &str| Place::take(&places, source.parse().unwrap(), &TOTAL);
         let mut held: Vec<_> =
             (0..limits::CONNECTIONS_PER_SOURCE_MAX).map(|_| take("192.0.2.1").unwrap()).collect();
         assert!(take("192.0.2.1").is_none(), "one more than CONNECTIONS_PER_SOURCE_MAX");
@@ -496,5 +506,18 @@ mod tests {
         assert!(take("203.0.113.9").is_none(), "one more than CONNECTIONS_PER_CAMERA_MAX");
         drop(held);
         assert!(places.borrow().is_empty(), "{places:?}");
+        assert_eq!(TOTAL.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn all_listeners_together_have_a_bound() {
+        static TOTAL: AtomicUsize = AtomicUsize::new(limits::CONNECTIONS_MAX - 1);
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        let (one, other) = (Places::default(), Places::default());
+        let held = Place::take(&one, source, &TOTAL).unwrap();
+        assert!(Place::take(&other, source, &TOTAL).is_none(), "one more than CONNECTIONS_MAX");
+        assert!(other.borrow().is_empty(), "what was refused holds no place");
+        drop(held);
+        assert!(Place::take(&other, source, &TOTAL).is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
-    limits::{NOISE_LINES_PER_SOURCE_MAX, SOAP_REQUEST_BYTES_MAX},
+    limits::{ANONYMOUS_LINES_PER_SOURCE_MAX, SOAP_REQUEST_BYTES_MAX},
 };
 use serde_json::Value;
 
@@ -514,14 +514,33 @@ fn a_connection_is_no_login() {
 /// Whoever proves nothing cannot fill the log: beyond a source's lines its refusals are counted, and told once.
 /// A client that proves itself is served all the same.
 #[test]
+fn what_needs_no_credentials_is_bounded_in_the_log_too() {
+    let mut house = House::open_at(Arc::new(SimulatedClock::new(SystemClock::new().now())));
+    let door = house.door(LOBBY);
+    for number in 0..=ANONYMOUS_LINES_PER_SOURCE_MAX {
+        let reply = client::ask_anonymously(door, "device", &tds("GetSystemDateAndTime"));
+        let expected = if number < ANONYMOUS_LINES_PER_SOURCE_MAX { 200 } else { 429 };
+        assert_eq!(reply.status, expected, "request {number}: {}", reply.text());
+    }
+    house.stop();
+    let records = house.records();
+    let permitted =
+        records.iter().filter(|it| it["decision"] == "permitted" && it["who"]["kind"] == "anonymous");
+    assert_eq!(permitted.count(), ANONYMOUS_LINES_PER_SOURCE_MAX as usize);
+    let told: Vec<_> =
+        records.iter().filter(|it| it["what"] == "requests-left-out").map(|it| &it["detail"]).collect();
+    assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "requests": 1 })]);
+}
+
+#[test]
 fn noise_is_counted_and_told_in_one_line() {
     const BEYOND: u32 = 25;
     // A clock that stands still: the minute does not end before the test does.
     let mut house = House::open_at(Arc::new(SimulatedClock::new(SystemClock::new().now())));
     let door = house.door(LOBBY);
-    for number in 0..NOISE_LINES_PER_SOURCE_MAX + BEYOND {
+    for number in 0..ANONYMOUS_LINES_PER_SOURCE_MAX + BEYOND {
         let reply = client::ask_anonymously(door, "device", &tds("GetUsers"));
-        let expected = if number < NOISE_LINES_PER_SOURCE_MAX { 401 } else { 429 };
+        let expected = if number < ANONYMOUS_LINES_PER_SOURCE_MAX { 401 } else { 429 };
         assert_eq!(reply.status, expected, "request {number}: {}", reply.text());
     }
     assert_eq!(
@@ -534,8 +553,8 @@ fn noise_is_counted_and_told_in_one_line() {
     house.stop();
     let records = house.records();
     let denied = records.iter().filter(|it| it["decision"] == "denied").count();
-    assert_eq!(denied, NOISE_LINES_PER_SOURCE_MAX as usize);
+    assert_eq!(denied, ANONYMOUS_LINES_PER_SOURCE_MAX as usize);
     let told: Vec<_> =
-        records.iter().filter(|it| it["what"] == "refusals-left-out").map(|it| &it["detail"]).collect();
-    assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "refusals": BEYOND + 1 })]);
+        records.iter().filter(|it| it["what"] == "requests-left-out").map(|it| &it["detail"]).collect();
+    assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "requests": BEYOND + 1 })]);
 }
