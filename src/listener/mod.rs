@@ -1,5 +1,6 @@
 //! Sockets on the core side and the pipeline of one request.
 
+mod action;
 pub mod http;
 mod memo;
 mod pipeline;

@@ -6,6 +6,7 @@ use ::http::{Method, StatusCode, header};
 use tracing::Instrument;
 
 use super::{
+    action,
     http::{Reply, Request, Service},
     memo::{Made, MadeFor},
     trouble::{Trouble, status},
@@ -24,11 +25,9 @@ use crate::{
     ids::RequestId,
     onvif::with_movement_timeout,
     schema::{AccessClass, Deviations, Document, OperationId, Trait, Traits},
-    soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken},
+    soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken, Version},
 };
 
-/// What a SOAP reply calls itself.
-const SOAP_TYPE: &str = "application/soap+xml; charset=utf-8";
 /// The WS-Addressing action of faults (WS-Addressing SOAP Binding §6).
 const FAULT_ACTION: &str = "http://www.w3.org/2005/08/addressing/soap/fault";
 
@@ -77,6 +76,8 @@ enum Kind {
 /// What the reply's header relates to.
 #[derive(Clone, Default)]
 struct ReplyHeaders {
+    /// Who asks in SOAP 1.1 is answered in it.
+    version: Version,
     addressed: bool,
     message_id: Option<String>,
 }
@@ -89,36 +90,31 @@ enum Answer {
 
 impl VirtualCamera {
     async fn soap(self: &Rc<Self>, id: RequestId, request: Request) -> Reply {
-        if request.body.is_empty() && request.header(header::AUTHORIZATION).is_none() {
-            return self.asks_for_challenge(id, &request).await;
-        }
-        if let Some(fault) = attachment(&request) {
-            let error = DecodeError { fault, security: None, operation: None };
-            return self.not_understood(id, &request, error).await;
-        }
-        if !is_soap(&request) {
-            let reason = "the content type is not SOAP's".to_owned();
-            let noise = self.reject(id, &request, "not understood", None, "415", reason).await;
-            if let Some(reply) = noise {
-                return reply;
-            }
-            return Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n");
+        if let Some(reply) = self.not_soap(id, &request).await {
+            return reply;
         }
         // Bytes → envelope.
         let envelope = match soap::decode_request(&self.house.tables, &request.body) {
             Ok(envelope) => envelope,
             Err(error) => return self.not_understood(id, &request, error).await,
         };
-        let Envelope { security, addressing, body, .. } = envelope;
+        let Envelope { version, security, addressing, body } = envelope;
         // Credentials → caller.
         let identified = match self.identify(&request, security.as_ref()) {
             Ok(identified) => identified,
             Err(error) => {
                 let operation = self.operation_of(&body);
-                return self.not_recognised(id, &request, &operation, security.is_some(), &error).await;
+                let asked = (version, security.is_some());
+                return self.not_recognised(id, &request, &operation, asked, &error).await;
             }
         };
+        if let Some(fault) = action::disagreement(&self.house.tables, &request, &addressing, &body) {
+            let operation = Some(self.operation_of(&body).to_string());
+            let error = DecodeError { fault, version, security: security.map(Box::new), operation };
+            return self.not_understood(id, &request, error).await;
+        }
         let headers = ReplyHeaders {
+            version,
             addressed: addressing.action.is_some() || addressing.message_id.is_some(),
             message_id: addressing.message_id,
         };
@@ -133,6 +129,7 @@ impl VirtualCamera {
                     Err(error) => {
                         let error = DecodeError {
                             fault: Trouble::from(error).fault(),
+                            version,
                             security: security.map(Box::new),
                             operation: Some(self.house.tables.qualified(document.root().name())),
                         };
@@ -147,6 +144,25 @@ impl VirtualCamera {
             Body::Unknown(name) => (self.house.catalogue.unknown(id, camera, &name), Kind::Unknown),
         };
         self.run(Work { command, identified, headers, kind }).await
+    }
+
+    /// What need not be read to be refused.
+    async fn not_soap(&self, id: RequestId, request: &Request) -> Option<Reply> {
+        if request.body.is_empty() && request.header(header::AUTHORIZATION).is_none() {
+            return Some(self.asks_for_challenge(id, request).await);
+        }
+        if let Some(fault) = attachment(request) {
+            let error = DecodeError { fault, version: Version::default(), security: None, operation: None };
+            return Some(self.not_understood(id, request, error).await);
+        }
+        if is_soap(request) {
+            return None;
+        }
+        let reason = "the content type is not SOAP's".to_owned();
+        let noise = self.reject(id, request, "not understood", None, "415", reason).await;
+        Some(noise.unwrap_or_else(|| {
+            Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n")
+        }))
     }
 
     /// The pass and the exchange live in a task of their own, which outlives a client that hangs up; a panic
@@ -315,7 +331,8 @@ impl VirtualCamera {
         let identified = match self.identify(&request, None) {
             Ok(identified) => identified,
             Err(error) => {
-                return self.not_recognised(id, &request, &operation.name(), false, &error).await;
+                let asked = (Version::default(), false);
+                return self.not_recognised(id, &request, &operation.name(), asked, &error).await;
             }
         };
         let found = {
@@ -428,14 +445,14 @@ impl VirtualCamera {
 
     /// A request that is no command: recorded, and answered with the fault.
     async fn not_understood(&self, id: RequestId, request: &Request, error: DecodeError) -> Reply {
-        let DecodeError { fault, security, operation } = error;
+        let DecodeError { fault, version, security, operation } = error;
         let claimed = security.as_ref().map(|it| it.username.as_str());
         let operation = operation.unwrap_or_else(|| "not understood".to_owned());
         let noise = self.reject(id, request, &operation, claimed, &fault.codes(), fault.reason.clone()).await;
         if let Some(reply) = noise {
             return reply;
         }
-        self.fault_reply(&fault, &ReplyHeaders::default(), false)
+        self.fault_reply(&fault, &ReplyHeaders { version, ..ReplyHeaders::default() }, false)
     }
 
     /// libcurl and others send a digest login's first request without its body, to get the challenge.
@@ -446,7 +463,11 @@ impl VirtualCamera {
         if let Some(reply) = noise {
             return reply;
         }
-        self.challenge(&fault, false)
+        let version = match content_type(request).as_str() {
+            "text/xml" => Version::Soap11,
+            _ => Version::Soap12,
+        };
+        self.challenge(&fault, false, version)
     }
 
     /// Credentials that do not hold: recorded with the cause; outward one text for all.
@@ -455,7 +476,7 @@ impl VirtualCamera {
         id: RequestId,
         request: &Request,
         operation: &str,
-        by_token: bool,
+        (version, by_token): (Version, bool),
         error: &AuthError,
     ) -> Reply {
         let fault = Fault::not_authorized(error.outward());
@@ -466,9 +487,9 @@ impl VirtualCamera {
         }
         // Core §5.9.1: a refused HTTP digest is a 401 with challenges, a refused UsernameToken a 400.
         if by_token && request.header(header::AUTHORIZATION).is_none() {
-            return self.fault_reply(&fault, &ReplyHeaders::default(), false);
+            return self.fault_reply(&fault, &ReplyHeaders { version, ..ReplyHeaders::default() }, false);
         }
-        self.challenge(&fault, error.stale())
+        self.challenge(&fault, error.stale(), version)
     }
 
     async fn reject(
@@ -510,16 +531,16 @@ impl VirtualCamera {
         let unauthenticated = refusal == Refusal::Unauthenticated;
         let fault = Trouble::Refused(refusal).fault();
         if unauthenticated {
-            self.challenge(&fault, false)
+            self.challenge(&fault, false, headers.version)
         } else {
             self.fault_reply(&fault, headers, picture)
         }
     }
 
     /// 401 with the challenges, and the fault for those who read bodies.
-    fn challenge(&self, fault: &Fault, stale: bool) -> Reply {
+    fn challenge(&self, fault: &Fault, stale: bool, version: Version) -> Reply {
         let house = &*self.house;
-        let mut reply = self.fault_reply(fault, &ReplyHeaders::default(), false);
+        let mut reply = self.fault_reply(fault, &ReplyHeaders { version, ..ReplyHeaders::default() }, false);
         match house.authenticator.challenges(stale, &*house.clock, &*house.entropy) {
             Ok(challenges) => {
                 reply.status = StatusCode::UNAUTHORIZED;
@@ -543,7 +564,7 @@ impl VirtualCamera {
         match outcome {
             Ok(Answer::Document { operation, made, by }) => {
                 let tables = &self.house.tables;
-                let body = if headers.addressed {
+                let body = if headers.addressed || headers.version == Version::Soap11 {
                     soap::encode(tables, &made.document, &self.answer_headers(operation, headers))
                 } else {
                     made.plain(tables)
@@ -556,7 +577,7 @@ impl VirtualCamera {
                     bytes: body.len() as u64,
                     note: Some(format!("answered by {by}")),
                 };
-                (Reply::content(SOAP_TYPE, body), ended)
+                (Reply::content(headers.version.content_type(), body), ended)
             }
             Ok(Answer::Picture(picture)) => {
                 let ended = Ended {
@@ -570,23 +591,31 @@ impl VirtualCamera {
                 (Reply::content("image/jpeg", picture), ended)
             }
             Err(trouble) => {
-                let ended = trouble.ended();
+                let mut ended = trouble.ended();
                 tracing::info!(fault = ended.fault.as_deref(), "not answered as asked");
-                (self.fault_reply(&trouble.fault(), headers, picture), ended)
+                let reply = self.fault_reply(&trouble.fault(), headers, picture);
+                if !picture {
+                    ended.status = Some(reply.status.as_u16());
+                }
+                (reply, ended)
             }
         }
     }
 
     fn answer_headers(&self, operation: OperationId, headers: &ReplyHeaders) -> Headers {
+        let row = self.house.tables.operation(operation).filter(|_| headers.addressed);
         Headers {
-            action: self.house.tables.operation(operation).map(|row| row.action_out.to_string()),
+            version: headers.version,
+            action: row.map(|row| row.action_out.to_string()),
             relates_to: headers.message_id.clone(),
             ..Headers::default()
         }
     }
 
     fn fault_reply(&self, fault: &Fault, headers: &ReplyHeaders, picture: bool) -> Reply {
-        let status = StatusCode::from_u16(status(fault)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // SOAP 1.1 §6.2 knows one status for faults.
+        let code = if headers.version == Version::Soap11 { 500 } else { status(fault) };
+        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if picture {
             let status = if status == StatusCode::BAD_REQUEST {
                 StatusCode::FORBIDDEN
@@ -595,12 +624,14 @@ impl VirtualCamera {
             };
             return Reply::plain(status, "the picture could not be had; the gateway's log says why\n");
         }
+        let version = headers.version;
         let headers = Headers {
+            version,
             action: headers.addressed.then(|| FAULT_ACTION.to_owned()),
             relates_to: headers.message_id.clone(),
             ..Headers::default()
         };
-        Reply { status, ..Reply::content(SOAP_TYPE, soap::encode_fault(fault, &headers)) }
+        Reply { status, ..Reply::content(version.content_type(), soap::encode_fault(fault, &headers)) }
     }
 }
 
@@ -643,8 +674,8 @@ fn attachment(request: &Request) -> Option<Fault> {
     mtom.then(|| Fault::action_not_supported("MTOM is not taken; files travel by HTTP upload"))
 }
 
-/// Whether a body may be SOAP (Core §5.8.2.4). Some clients send SOAP 1.2 as text/xml or without a type: the
-/// envelope decides.
+/// Whether a body may be SOAP (Core §5.8.2.4). SOAP 1.1 is text/xml, and some clients send SOAP 1.2 as that
+/// or without a type: the envelope decides.
 fn is_soap(request: &Request) -> bool {
     matches!(content_type(request).as_str(), "application/soap+xml" | "text/xml" | "application/xml" | "")
 }

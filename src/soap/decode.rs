@@ -11,12 +11,31 @@ use crate::schema::{
 };
 
 /// The version of SOAP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
     /// SOAP 1.1.
     Soap11,
-    /// SOAP 1.2.
+    /// SOAP 1.2, the one ONVIF asks for (Core §5.8.1).
+    #[default]
     Soap12,
+}
+
+impl Version {
+    /// The namespace of its envelope.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Self::Soap11 => SOAP11,
+            Self::Soap12 => SOAP12,
+        }
+    }
+
+    /// What a message of it is called in HTTP (SOAP 1.1 §6, RFC 3902).
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Soap11 => "text/xml; charset=utf-8",
+            Self::Soap12 => "application/soap+xml; charset=utf-8",
+        }
+    }
 }
 
 /// A request.
@@ -51,6 +70,8 @@ pub enum Body {
 pub struct DecodeError {
     /// What the peer is told.
     pub fault: Fault,
+    /// The version it is told in: that of the envelope, as far as that was read.
+    pub version: Version,
     /// Who asked, as far as that was read. Not verified.
     pub security: Option<Box<UsernameToken>>,
     /// What was asked, as far as that was read: `tds:SetNTP`, or `{namespace}local`.
@@ -110,20 +131,24 @@ impl Trouble {
     }
 }
 
-/// Reads a request. Takes SOAP 1.2; the body strictly, as its operation is declared.
+/// Reads a request. Takes SOAP 1.2 and 1.1; the body strictly, as its operation is declared.
 pub fn decode_request(tables: &Tables, bytes: &[u8]) -> Result<Envelope, DecodeError> {
     let mut header = Header::default();
     let mut operation = None;
-    match read_request(tables, bytes, &mut header, &mut operation) {
+    let mut version = Version::default();
+    match read_request(tables, bytes, &mut version, &mut header, &mut operation) {
         Ok(body) => {
             let Header { security, addressing, fault } = header;
             match fault {
-                Some(fault) => Err(DecodeError { fault, security: security.map(Box::new), operation }),
-                None => Ok(Envelope { version: Version::Soap12, security, addressing, body }),
+                Some(fault) => {
+                    Err(DecodeError { fault, version, security: security.map(Box::new), operation })
+                }
+                None => Ok(Envelope { version, security, addressing, body }),
             }
         }
         Err(trouble) => Err(DecodeError {
             fault: trouble.into_fault(),
+            version,
             security: header.security.map(Box::new),
             operation,
         }),
@@ -133,19 +158,16 @@ pub fn decode_request(tables: &Tables, bytes: &[u8]) -> Result<Envelope, DecodeE
 fn read_request(
     tables: &Tables,
     bytes: &[u8],
+    version: &mut Version,
     header: &mut Header,
     operation: &mut Option<String>,
 ) -> Result<Body, Trouble> {
     let mut reader = XmlReader::strict(utf8(bytes)?)?;
-    match open_envelope(&mut reader)? {
-        Some(Version::Soap12) => {}
-        Some(Version::Soap11) => {
-            let reason = "SOAP 1.1 is not taken; send SOAP 1.2 (application/soap+xml)";
-            return Err(Fault::envelope(FaultCode::VersionMismatch, reason).into());
-        }
-        None => return Err(Fault::well_formed("the message is no SOAP envelope").into()),
-    }
-    enter_body(&mut reader, SOAP12, Some(header))?;
+    let Some(read) = open_envelope(&mut reader)? else {
+        return Err(Fault::well_formed("the message is no SOAP envelope").into());
+    };
+    *version = read;
+    enter_body(&mut reader, read.namespace(), Some(header))?;
     let Some(name) = first_element(&mut reader)? else {
         return Err(Fault::invalid_args("the body is empty").into());
     };
@@ -192,8 +214,7 @@ fn refused(refusal: &Refusal) -> Fault {
 pub fn decode_answer(tables: &Tables, bytes: &[u8], expected: OperationId) -> Result<Answer, AnswerError> {
     let mut reader = XmlReader::tolerant(utf8(bytes)?)?;
     let envelope = match open_envelope(&mut reader).map_err(from_trouble)? {
-        Some(Version::Soap12) => SOAP12,
-        Some(Version::Soap11) => SOAP11,
+        Some(version) => version.namespace(),
         None => return Err(AnswerError::NotSoap("another root element")),
     };
     // A camera's header blocks say nothing the gateway acts on.

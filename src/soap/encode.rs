@@ -6,7 +6,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
 use super::{
-    BASE64_BINARY, PASSWORD_DIGEST, SOAP12, TER, WSA, WSSE, WSU,
+    BASE64_BINARY, PASSWORD_DIGEST, TER, WSA, WSSE, WSU,
+    decode::Version,
     fault::{Fault, FaultCode},
 };
 use crate::schema::{Document, Tables, escape as escape_as};
@@ -14,6 +15,8 @@ use crate::schema::{Document, Tables, escape as escape_as};
 /// Header blocks to write. Empty for a plain message.
 #[derive(Debug, Clone, Default)]
 pub struct Headers {
+    /// The version of the envelope they stand in.
+    pub version: Version,
     /// A digest to prove oneself with.
     pub security: Option<Proof>,
     /// `wsa:Action`.
@@ -49,22 +52,52 @@ pub fn encode(tables: &Tables, document: &Document, headers: &Headers) -> Bytes 
 /// Writes a fault. With `relates_to` or `action` set, the WS-Addressing fault action is the caller's to give.
 pub fn encode_fault(fault: &Fault, headers: &Headers) -> Bytes {
     let mut out = open(headers, &[("ter".to_owned(), TER.to_owned())]);
+    match headers.version {
+        Version::Soap11 => fault11(fault, &mut out),
+        Version::Soap12 => fault12(fault, &mut out),
+    }
+    close(out)
+}
+
+/// SOAP 1.1 §4.4. It has one code, which readers of 1.1 expect to be one of its own four; ONVIF's codes, which
+/// are declared for 1.2 only, stand in the detail as empty elements of their names, the general one first.
+fn fault11(fault: &Fault, out: &mut String) {
+    out.push_str("<env:Fault><faultcode>env:");
+    out.push_str(fault.code.as_str11());
+    out.push_str("</faultcode><faultstring xml:lang=\"en\">");
+    escape(reason(fault), out);
+    out.push_str("</faultstring>");
+    if !fault.subcodes.is_empty() {
+        out.push_str("<detail>");
+        for subcode in &fault.subcodes {
+            // A plain XML name: `Subcode::from_local` takes no other.
+            let _ = write!(out, "<ter:{}/>", subcode.as_str());
+        }
+        out.push_str("</detail>");
+    }
+    out.push_str("</env:Fault>");
+}
+
+/// SOAP 1.2 part 1 §5.4, the subcodes as Core §5.8.2.1 nests them.
+fn fault12(fault: &Fault, out: &mut String) {
     out.push_str("<env:Fault><env:Code><env:Value>env:");
     out.push_str(fault.code.as_str());
     out.push_str("</env:Value>");
     for subcode in &fault.subcodes {
         out.push_str("<env:Subcode><env:Value>ter:");
-        escape(subcode.as_str(), &mut out);
+        escape(subcode.as_str(), out);
         out.push_str("</env:Value>");
     }
     for _ in &fault.subcodes {
         out.push_str("</env:Subcode>");
     }
     out.push_str("</env:Code><env:Reason><env:Text xml:lang=\"en\">");
-    let reason = if fault.reason.is_empty() { fallback(fault.code) } else { &fault.reason };
-    escape(reason, &mut out);
+    escape(reason(fault), out);
     out.push_str("</env:Text></env:Reason></env:Fault>");
-    close(out)
+}
+
+fn reason(fault: &Fault) -> &str {
+    if fault.reason.is_empty() { fallback(fault.code) } else { &fault.reason }
 }
 
 fn fallback(code: FaultCode) -> &'static str {
@@ -86,7 +119,7 @@ fn open(headers: &Headers, namespaces: &[(String, String)]) -> String {
         escape(uri, &mut out);
         out.push('"');
     };
-    declare("env", SOAP12);
+    declare("env", headers.version.namespace());
     let blocks = [&headers.action, &headers.to, &headers.message_id, &headers.relates_to];
     let addressed = blocks.iter().any(|block| block.is_some());
     if addressed && !namespaces.iter().any(|(_, uri)| uri == WSA) {

@@ -29,6 +29,15 @@ impl FaultCode {
         }
     }
 
+    /// The local name in the envelope namespace of SOAP 1.1 (§4.4.1), which has no code for encodings.
+    pub fn as_str11(self) -> &'static str {
+        match self {
+            Self::Sender | Self::DataEncodingUnknown => "Client",
+            Self::Receiver => "Server",
+            Self::VersionMismatch | Self::MustUnderstand => self.as_str(),
+        }
+    }
+
     /// The code of that local name, of SOAP 1.2 or 1.1.
     pub(super) fn from_local(local: &str) -> Option<Self> {
         match local {

@@ -4,7 +4,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 use super::{
-    PASSWORD_DIGEST, WSA, WSSE, WSU,
+    PASSWORD_DIGEST, SOAP11, WSA, WSSE, WSU,
     decode::{Trouble, text_of},
     fault::{Fault, FaultCode},
 };
@@ -99,12 +99,18 @@ pub(super) fn read(reader: &mut XmlReader<'_>, envelope: &str, header: &mut Head
     }
 }
 
+/// Whether the open block must be understood by this node. SOAP 1.1 §4.2.3 knows the value 1 only; `true` is
+/// taken for it. A block of 1.1 for another `actor` (§4.2.2) is not this node's to understand.
 fn must_understand(reader: &XmlReader<'_>, envelope: &str) -> bool {
-    reader.attributes().iter().any(|attribute| {
-        attribute.name.local == "mustUnderstand"
-            && reader.uri(attribute.name.space) == envelope
-            && matches!(attribute.value.trim(), "1" | "true")
-    })
+    let attribute = |local: &str| {
+        let found = reader
+            .attributes()
+            .iter()
+            .find(|it| it.name.local == local && reader.uri(it.name.space) == envelope);
+        found.map(|it| it.value.trim())
+    };
+    let for_another = envelope == SOAP11 && !matches!(attribute("actor"), None | Some("" | NEXT_ACTOR));
+    matches!(attribute("mustUnderstand"), Some("1" | "true")) && !for_another
 }
 
 fn addressing(
@@ -264,6 +270,8 @@ fn shown(local: &str) -> String {
 /// Addresses that mean "back on this connection" or "not at all" (WS-Addressing Core §2.1).
 const ANONYMOUS: [&str; 2] =
     ["http://www.w3.org/2005/08/addressing/anonymous", "http://www.w3.org/2005/08/addressing/none"];
+/// The actor that is whoever gets the message next (SOAP 1.1 §4.2.2).
+const NEXT_ACTOR: &str = "http://schemas.xmlsoap.org/soap/actor/next";
 /// The parts of a UsernameToken; each stands once.
 const TOKEN_PARTS: [&str; 4] = ["Username", "Password", "Nonce", "Created"];
 /// Bytes of one WS-Addressing value.

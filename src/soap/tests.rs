@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Answer, AnswerError, Body, DecodeError, Envelope, Fault, FaultCode, Headers, PASSWORD_DIGEST, Password,
-    Proof, SOAP11, SOAP12, Subcode, WSA, WSSE, WSU, decode_answer, decode_request, encode, encode_fault,
+    Proof, SOAP11, SOAP12, Subcode, Version, WSA, WSSE, WSU, decode_answer, decode_request, encode,
+    encode_fault,
 };
 use crate::schema::{Builder, Document, OperationId, Tables};
 
@@ -86,7 +87,7 @@ fn a_hostile_envelope_is_refused_with_its_code_and_reason() {
         (format!("{whole}text"), WELL, "", BOTH),
         (envelope(&good, ""), ARGS, "the body is empty", WHO),
         (envelope(&good, "text"), WELL, "text where", WHO),
-        (whole.replace(SOAP12, SOAP11), "VersionMismatch", "SOAP 1.1 is not taken", NEITHER),
+        (whole.replace("<e:Body>", &format!("<x:Body xmlns:x=\"{SOAP11}\">")), WELL, "", WHO),
         (format!("<!DOCTYPE a [<!ENTITY b \"c\">]>{whole}"), WELL, "refused", NEITHER),
         ("<a/>".into(), WELL, "no SOAP envelope", NEITHER),
         (String::new(), WELL, "", NEITHER),
@@ -225,6 +226,7 @@ fn what_is_written_reads_back() {
         created: "2026-11-23T12:00:00.5Z".into(),
     };
     let headers = Headers {
+        version: Version::Soap12,
         security: Some(proof.clone()),
         action: Some("urn:a&b".into()),
         to: Some("http://192.0.2.1/?a=1&b=2".into()),
@@ -356,4 +358,73 @@ fn an_answer_is_that_of_the_operation_asked_or_an_error() {
     }
     assert!(matches!(decode("").unwrap_err(), AnswerError::Xml(_) | AnswerError::NotSoap(_)));
     assert!(matches!(decode("<!DOCTYPE html><html/>").unwrap_err(), AnswerError::Xml(_)));
+}
+
+/// As `envelope`, in SOAP 1.1.
+fn envelope11(header: &str, body: &str) -> String {
+    envelope(header, body).replace(SOAP12, SOAP11)
+}
+
+#[test]
+fn soap_1_1_is_taken_as_1_2_is() {
+    let tables = tables();
+    for (text, version) in [(envelope("", GET), Version::Soap12), (envelope11("", GET), Version::Soap11)] {
+        assert_eq!(taken(&tables, &text).version, version, "{text}");
+    }
+    let known = taken(&tables, &envelope11(&token(DIGEST, NONCE), GET));
+    assert_eq!(known.security.unwrap().username, "guard");
+    let error = refused(&tables, &envelope11("", ""));
+    assert_eq!((error.version, error.fault.codes().as_str()), (Version::Soap11, ARGS));
+    // The envelope's version is that of its parts too.
+    let mixed = envelope("", GET).replacen("<e:Body>", &format!("<e:Body xmlns:e=\"{SOAP11}\">"), 1);
+    assert_eq!(refused(&tables, &mixed).fault.codes(), WELL);
+}
+
+#[test]
+fn a_block_of_soap_1_1_must_be_understood_by_its_actor() {
+    let tables = tables();
+    let lock = |attributes: &str| format!("<x:Lock xmlns:x=\"urn:x\" {attributes}/>");
+    for mandatory in [
+        "e:mustUnderstand=\"1\"",
+        "e:mustUnderstand=\"1\" e:actor=\"\"",
+        "e:mustUnderstand=\"1\" e:actor=\"http://schemas.xmlsoap.org/soap/actor/next\"",
+    ] {
+        let error = refused(&tables, &envelope11(&lock(mandatory), GET));
+        assert_eq!((error.version, error.fault.codes().as_str()), (Version::Soap11, "MustUnderstand"));
+    }
+    for passed in ["", "e:mustUnderstand=\"0\"", "e:mustUnderstand=\"1\" e:actor=\"urn:printer\""] {
+        taken(&tables, &envelope11(&lock(passed), GET));
+    }
+    // SOAP 1.2 has no actor.
+    let error = refused(&tables, &envelope(&lock("e:mustUnderstand=\"1\" e:actor=\"urn:printer\""), GET));
+    assert_eq!(error.fault.codes(), "MustUnderstand");
+}
+
+#[test]
+fn what_was_asked_in_soap_1_1_is_answered_in_it() {
+    let tables = tables();
+    let headers = Headers { version: Version::Soap11, ..Headers::default() };
+    let fault = Fault {
+        subcodes: vec![Subcode::ActionNotSupported, Subcode::NoSuchService],
+        ..Fault::action_not_supported("a < b")
+    };
+    let text = String::from_utf8(encode_fault(&fault, &headers).to_vec()).unwrap();
+    let body = "<env:Body><env:Fault><faultcode>env:Server</faultcode>\
+                <faultstring xml:lang=\"en\">a &lt; b</faultstring>\
+                <detail><ter:ActionNotSupported/><ter:NoSuchService/></detail></env:Fault></env:Body>";
+    assert!(text.contains(body), "{text}");
+    assert!(text.contains(&format!("xmlns:env=\"{SOAP11}\"")) && !text.contains(SOAP12), "{text}");
+    let get = operation(&tables, "tds:GetHostname");
+    for (code, expected) in [
+        (FaultCode::Sender, "env:Client<"),
+        (FaultCode::MustUnderstand, "env:MustUnderstand<"),
+        (FaultCode::VersionMismatch, "env:VersionMismatch<"),
+        (FaultCode::DataEncodingUnknown, "env:Client<"),
+    ] {
+        let bytes = encode_fault(&Fault::envelope(code, "no"), &headers);
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(text.contains(expected) && !text.contains("<detail>"), "{text}");
+        let Ok(Answer::Fault(read)) = decode_answer(&tables, &bytes, get) else { panic!("{text}") };
+        assert_eq!(read.reason, "no");
+    }
 }

@@ -19,6 +19,7 @@ mod recordings;
 mod refusals;
 mod replay;
 mod round_trip;
+mod soap11;
 mod stage;
 mod valve;
 mod walks;
