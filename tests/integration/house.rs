@@ -163,6 +163,11 @@ impl House {
         self.start();
     }
 
+    /// The folder of configuration, state and log.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Where a virtual camera listens.
     pub fn door(&self, camera: usize) -> SocketAddr {
         self.doors[camera]

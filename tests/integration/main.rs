@@ -10,6 +10,7 @@
 
 mod client;
 mod commands;
+mod crash;
 mod foreign;
 mod generate;
 mod house;

@@ -1,0 +1,142 @@
+//! `kill -9` under load: the gateway is a process of its own, the cameras live on and remember what they heard.
+//!
+//! `CORDON_CRASHES=200` for how often, `CORDON_CRASH_SEED=N` for the moments of an earlier run.
+#![allow(clippy::print_stdout, reason = "what was found is shown with --nocapture")]
+
+use std::{
+    collections::HashSet,
+    env, fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use cordon::{
+    audit,
+    clock::{Clock, Entropy, SystemClock, SystemEntropy},
+};
+
+use crate::{
+    client::{SOAP, Token, envelope, request, tds_with},
+    house::{ADMIN, CAMERA_PASSWORD, House, LOBBY, LOBBY_ONLY, OPERATOR, VIEWER, records_of},
+};
+
+/// Ended with SIGKILL when dropped, as in every round.
+struct Running(Child);
+
+impl Running {
+    fn start(dir: &Path) -> Self {
+        let ready = dir.join("ready.json");
+        let _ = fs::remove_file(&ready);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
+        command.arg("run").arg("--config").arg(dir.join("cordon.toml")).arg("--ready-file").arg(&ready);
+        let passwords = [ADMIN.1, OPERATOR.1, VIEWER.1, LOBBY_ONLY.1, CAMERA_PASSWORD];
+        // A secret is found under its own text.
+        command.envs(passwords.map(|it| (it, it))).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Self(command.spawn().unwrap());
+        while !ready.exists() {
+            assert_eq!(running.0.try_wait().unwrap(), None, "the gateway does not start again");
+            thread::yield_now();
+        }
+        running
+    }
+
+    /// Ends it as a service manager does.
+    fn stop(mut self) {
+        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Sends a command that can be told from all others, and does not mind if the gateway dies meanwhile.
+fn command(door: SocketAddr, number: u64) -> Option<()> {
+    let body = tds_with("SetHostname", &format!("<x:Name>crash-{number}-end</x:Name>"));
+    let body = envelope(&Token::new(ADMIN).header(), &body);
+    let mut stream = TcpStream::connect(door).ok()?;
+    stream.write_all(&request("POST", "/onvif/device_service", &[SOAP], body.as_bytes())).ok()?;
+    stream.read_to_end(&mut Vec::new()).ok()?;
+    Some(())
+}
+
+/// The marks of commands in a text.
+fn marks(text: &str) -> impl Iterator<Item = u64> {
+    text.split("crash-").skip(1).filter_map(|rest| rest.split_once("-end")?.0.parse().ok())
+}
+
+#[test]
+fn a_gateway_killed_under_load_sent_nothing_that_is_not_on_record() {
+    let crashes: u64 = env::var("CORDON_CRASHES").map_or(5, |count| count.parse().unwrap());
+    let mut seed = [0; 8];
+    SystemEntropy.fill(&mut seed).unwrap();
+    let seed = env::var("CORDON_CRASH_SEED").map_or(u64::from_le_bytes(seed) >> 1, |it| it.parse().unwrap());
+    println!("CORDON_CRASHES={crashes} CORDON_CRASH_SEED={seed}");
+    let clock = SystemClock::new();
+    let mut house = House::open();
+    house.stop();
+    let door = house.door(LOBBY);
+    let number = AtomicU64::new(0);
+    let mut random = seed;
+    let mut draw = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    for _ in 0..crashes {
+        let running = Running::start(house.dir());
+        let (until, moment) = (number.load(Ordering::Relaxed) + 5 + draw(60), draw(20_000));
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        command(door, number.fetch_add(1, Ordering::Relaxed));
+                    }
+                });
+            }
+            while number.load(Ordering::Relaxed) < until {
+                thread::yield_now();
+            }
+            // Not to wait for anything: somewhere within the commands under way.
+            thread::sleep(Duration::from_micros(moment));
+            drop(running);
+            over.store(true, Ordering::Relaxed);
+        });
+        let recorded = permitted(&house);
+        for heard in house.camera(LOBBY).log() {
+            for mark in marks(&heard.body) {
+                assert!(recorded.contains(&mark), "seed {seed}: crash-{mark} was heard and is not on record");
+            }
+        }
+        // What a crash leaves is repaired by the next start.
+        Running::start(house.dir()).stop();
+        audit::verify(&house.audit_dir(), None, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+    let heard: HashSet<_> =
+        house.camera(LOBBY).log().iter().flat_map(|it| marks(&it.body).collect::<Vec<_>>()).collect();
+    assert!(!heard.is_empty(), "the cameras heard nothing: nothing was tried");
+    let took = clock.monotonic();
+    let bound = |n: usize| 300.0 / n as f64;
+    let (commands, rounds) = (heard.len(), usize::try_from(crashes).unwrap());
+    println!(
+        "commands heard without a record: 0 of n = {commands} in {took:?}, 95 % bound {:.2} %",
+        bound(commands)
+    );
+    println!("logs that do not verify: 0 of n = {rounds} in {took:?}, 95 % bound {:.2} %", bound(rounds));
+}
+
+/// The marks of all commands whose permitted intent is on record.
+fn permitted(house: &House) -> HashSet<u64> {
+    let records = records_of(&house.audit_dir());
+    let intents = records.iter().filter(|it| it["type"] == "intent" && it["decision"] == "permitted");
+    intents.flat_map(|it| marks(&it["arguments"].to_string()).collect::<Vec<_>>()).collect()
+}
