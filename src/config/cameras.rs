@@ -8,7 +8,7 @@ use std::{
 use toml::Spanned;
 
 use super::{
-    heads::Listening,
+    heads::{Listening, in_uri},
     raw,
     reader::{Declared, Reader},
 };
@@ -26,9 +26,11 @@ pub(super) struct Surroundings<'a> {
     pub(super) zone_names: &'a Declared,
     pub(super) site_names: &'a Declared,
     pub(super) vendors: &'a Vendors,
-    /// Ports of the gateway's address in use, and what uses them.
-    pub(super) ports: HashMap<u16, String>,
+    pub(super) ports: Ports,
 }
+
+/// Ports in use, and what uses them: at an address of its own, or at the gateway's.
+pub(super) type Ports = HashMap<u16, Vec<(Option<IpAddr>, String)>>;
 
 impl Reader<'_> {
     pub(super) fn camera(
@@ -41,7 +43,8 @@ impl Reader<'_> {
         let address = self.address(&raw, around, &vendor);
         let mac = self.mac(raw.mac.as_ref());
         let device_path = self.device_path(raw.device_path.as_ref());
-        let port = self.port(number, &raw, around);
+        let own = self.own_address(&raw);
+        let port = self.port(number, &raw, own, around);
         if raw.username.get_ref().is_empty() {
             self.error(
                 raw.username.span(),
@@ -54,6 +57,7 @@ impl Reader<'_> {
         let zone = self.refer(&raw.zone, around.zone_names, ZoneId::new);
         let site = self.refer(&raw.site, around.site_names, SiteId::new);
         let (listening, port) = (around.listening, port?);
+        let host = own.map_or_else(|| listening.host.clone(), |own| in_uri(&own.to_string()));
         let camera = Camera {
             id: id?,
             address: address?,
@@ -61,8 +65,8 @@ impl Reader<'_> {
             zone: zone?,
             site: site?,
             vendor,
-            listen: SocketAddr::new(listening.bind, port),
-            advertise: format!("{}:{port}", listening.host),
+            listen: SocketAddr::new(own.unwrap_or(listening.bind), port),
+            advertise: format!("{host}:{port}"),
             advertise_rtsp: format!("{}:{}", listening.host, listening.rtsp_port),
             mac,
             manufacturer: raw.manufacturer,
@@ -134,10 +138,32 @@ impl Reader<'_> {
         path.clone()
     }
 
-    /// Without a port of its own, the camera gets one by its place in the file. Two never share one.
-    fn port(&mut self, number: usize, raw: &raw::Camera, around: &mut Surroundings<'_>) -> Option<u16> {
+    /// The core-side address that is this virtual camera's alone.
+    fn own_address(&mut self, raw: &raw::Camera) -> Option<IpAddr> {
+        let text = raw.listen_address.as_ref()?;
+        let address: Option<IpAddr> = text.get_ref().parse().ok();
+        let usable = address.filter(|it| !it.is_unspecified() && !it.is_multicast());
+        if usable.is_none() {
+            let what = format!("`{}` is no IP address clients can call", text.get_ref());
+            self.error(text.span(), &what, "write a core-side address of this machine's, without port");
+        }
+        usable
+    }
+
+    /// Without a port of its own, the camera gets 80 at an address of its own, else one by its place in the
+    /// file. Two never share a port at one address.
+    fn port(
+        &mut self,
+        number: usize,
+        raw: &raw::Camera,
+        own: Option<IpAddr>,
+        around: &mut Surroundings<'_>,
+    ) -> Option<u16> {
         let span = raw.listen_port.as_ref().map_or(raw.name.span(), Spanned::span);
-        let next = || u16::try_from(number).ok()?.checked_add(around.listening.first_camera_port);
+        let next = || match own {
+            Some(_) => Some(80),
+            None => u16::try_from(number).ok()?.checked_add(around.listening.first_camera_port),
+        };
         let remedy = "give the camera a listen_port that nothing else has";
         let Some(port) = raw.listen_port.as_ref().map_or_else(next, |port| Some(*port.get_ref())) else {
             self.error(span, "there are more cameras than ports", "spread them over more gateways");
@@ -147,11 +173,14 @@ impl Reader<'_> {
             self.error(span, "0 is no port", remedy);
             return None;
         }
-        if let Some(user) = around.ports.get(&port) {
+        // The gateway's address may be every address of the machine.
+        let users = around.ports.entry(port).or_default();
+        let taken = users.iter().find(|(at, _)| at.is_none() || own.is_none() || *at == own);
+        if let Some((_, user)) = taken {
             self.error(span, &format!("port {port} is taken by {user}"), remedy);
             return None;
         }
-        around.ports.insert(port, format!("camera `{}`", raw.name.get_ref()));
+        users.push((own, format!("camera `{}`", raw.name.get_ref())));
         Some(port)
     }
 }

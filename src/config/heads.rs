@@ -123,7 +123,7 @@ impl Reader<'_> {
     }
 }
 
-fn in_uri(host: &str) -> String {
+pub(super) fn in_uri(host: &str) -> String {
     if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() }
 }
 

@@ -1,7 +1,6 @@
 //! Reads a configuration whole and collects everything that is wrong with it.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -12,7 +11,7 @@ use toml::de::DeTable;
 
 use super::{
     AdminListen, Loaded,
-    cameras::Surroundings,
+    cameras::{Ports, Surroundings},
     diagnostic::Diagnostic,
     heads::Listening,
     raw,
@@ -153,11 +152,11 @@ impl Reader<'_> {
 }
 
 /// The ports cameras cannot have.
-fn ports(listening: &Listening, admin: &AdminListen) -> HashMap<u16, String> {
-    let mut ports = HashMap::from([(listening.rtsp_port, "rtsp_port".to_owned())]);
+fn ports(listening: &Listening, admin: &AdminListen) -> Ports {
+    let mut ports = Ports::from([(listening.rtsp_port, vec![(None, "rtsp_port".to_owned())])]);
     match admin {
         AdminListen::Tcp(address) if address.ip() == listening.bind || listening.bind.is_unspecified() => {
-            ports.insert(address.port(), "the admin interface".to_owned());
+            ports.entry(address.port()).or_default().push((None, "the admin interface".to_owned()));
         }
         AdminListen::Tcp(_) | AdminListen::Unix(_) => {}
     }

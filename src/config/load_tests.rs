@@ -112,6 +112,22 @@ fn what_the_example_leaves_out_can_be_put_in() {
     assert_eq!((loaded.threads, loaded.policy_dir), (Some(4), Some(folder.path("bare"))));
 }
 
+#[test]
+fn a_camera_listens_at_an_address_of_its_own() {
+    let folder = Folder::new();
+    let load = |from: &str, to: &str| {
+        assert!(EXAMPLE.contains(from), "{from}");
+        let loaded = folder.load(&EXAMPLE.replacen(from, to, 1)).unwrap();
+        loaded.inventory.cameras().map(|it| (it.listen.to_string(), it.advertise.clone())).collect::<Vec<_>>()
+    };
+    let of = |listen: &str| (listen.to_owned(), listen.to_owned());
+    let gate = of("127.0.0.1:8081");
+    let port = load("listen_port = 8082", "listen_address = \"127.0.0.9\"");
+    assert_eq!(port, [gate.clone(), of("127.0.0.9:80")]);
+    let both = load("listen_port = 8082", "listen_address = \"2001:db8::9\"\nlisten_port = 8090");
+    assert_eq!(both, [gate, of("[2001:db8::9]:8090")]);
+}
+
 /// Change the example, and exactly this is told: at `at`, with this message and this remedy.
 const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     // Secrets.
@@ -284,7 +300,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "name = \"vms\"",
         "\"vms\"",
         "there are two clients named `vms`",
-        "rename one; the first stands on line 80",
+        "rename one; the first stands on line 81",
     ),
     (
         "name = \"security-office\"",
@@ -319,7 +335,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_port`, `mac`, `manufacturer`, `model`",
+        "unknown field `mack`, expected one of `name`, `address`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_port`, `mac`, `manufacturer`, `model`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -391,6 +407,20 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "listen_port = 9080",
         "9080",
         "port 9080 is taken by the admin interface",
+        "give the camera a listen_port that nothing else has",
+    ),
+    (
+        "listen_port = 8082",
+        "listen_address = \"0.0.0.0\"",
+        "\"0.0.0.0\"",
+        "`0.0.0.0` is no IP address clients can call",
+        "write a core-side address of this machine's, without port",
+    ),
+    (
+        "listen_port = 8082",
+        "listen_address = \"127.0.0.9\"\nlisten_port = 8081",
+        "8081",
+        "port 8081 is taken by camera `gate`",
         "give the camera a listen_port that nothing else has",
     ),
     (

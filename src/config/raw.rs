@@ -87,6 +87,7 @@ pub(super) struct Camera {
     pub(super) vendor: Text,
     pub(super) username: Text,
     pub(super) password: Spanned<toml::Value>,
+    pub(super) listen_address: Option<Text>,
     pub(super) listen_port: Option<Spanned<u16>>,
     pub(super) mac: Option<Text>,
     pub(super) manufacturer: Option<String>,
