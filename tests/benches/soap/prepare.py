@@ -124,7 +124,7 @@ threads = 1
 [listener]
 bind = "127.0.0.1"
 [admin]
-listen = "admin.sock"
+listen = "{work}/admin.sock"
 [[site]]
 name = "bench"
 sensitive = false
@@ -165,7 +165,7 @@ def configure(work):
     rules = f"modsecurity on; modsecurity_rules_file {work}/modsecurity-rules.conf;"
     nginx(work, "modsecurity", proxy(18082, rules), modules)
     cameras = [("new", 18080, 18083), ("repeating", 18085, 18084)]
-    text = CORDON.format(client=CLIENT) + "".join(
+    text = CORDON.format(client=CLIENT, work=work) + "".join(
         CORDON_CAMERA.format(name=name, host=CAMERA, port=port, listen=listen) for name, port, listen in cameras
     )
     with open(f"{work}/cordon.toml", "w", encoding="utf-8") as out:
