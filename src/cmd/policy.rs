@@ -13,7 +13,8 @@ use crate::{
     command::{AdminAction, Command, Destination, DestinationKind, HttpTransfer, Operation, RtspMethod},
     ids::{CameraId, ClientId, NameError, RequestId},
     inventory::Inventory,
-    policy::{Engine, PolicyError},
+    limits::CONFIG_FILE_BYTES_MAX,
+    policy::{EXPECTATIONS, Engine, ExpectationError, Expectations, PolicyError},
     schema::{AccessClass, Tables, Trait, Traits},
 };
 
@@ -33,8 +34,17 @@ enum Task {
     Schema,
     /// Check every policy against catalogue and configuration.
     Check,
+    /// Ask about every operation, role, kind of vendor, site and document, and compare with a table.
+    Test(Test),
     /// Say in words which policies decide about one command.
     Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+struct Test {
+    /// The expectations, if not those that come with the program (`config/policies/expectations.txt`).
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +78,20 @@ pub enum PolicyCommandError {
     /// The policies are wrong.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The expectations.
+    #[error(transparent)]
+    Expectations(#[from] ExpectationError),
+    /// The table of expectations cannot be read.
+    #[error("`{path}` cannot be read: {source}")]
+    Table {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Decisions otherwise than expected.
+    #[error("{0} decisions are not as expected")]
+    Mismatches(usize),
     /// No name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -105,6 +129,7 @@ impl Arguments {
         match &self.task {
             Task::Schema => out.write_all(engine.schema_text().as_bytes())?,
             Task::Check => check(&engine, texts.len(), out)?,
+            Task::Test(test) => test.run(tables, texts, inventory, out)?,
             Task::Explain(explain) => explain.run(&engine, tables, inventory, clients, out)?,
         }
         Ok(())
@@ -122,6 +147,49 @@ fn check(engine: &Engine, files: usize, out: &mut dyn io::Write) -> io::Result<(
         writeln!(out, "note: {name} has no access class in the overlay and is always denied")?;
     }
     Ok(())
+}
+
+impl Test {
+    fn run<A: AsRef<str>, B: AsRef<str>>(
+        &self,
+        tables: &Tables,
+        texts: &[(A, B)],
+        inventory: &Inventory,
+        out: &mut dyn io::Write,
+    ) -> Result<(), PolicyCommandError> {
+        let read = |path: &PathBuf| {
+            let table = |source| PolicyCommandError::Table { path: path.clone(), source };
+            if std::fs::metadata(path).map_err(table)?.len() > CONFIG_FILE_BYTES_MAX {
+                return Err(table(io::ErrorKind::FileTooLarge.into()));
+            }
+            std::fs::read_to_string(path).map_err(table)
+        };
+        let own = self.table.as_ref().map(read).transpose()?;
+        let table = Expectations::parse(own.as_deref().unwrap_or(EXPECTATIONS), tables)?;
+        let found = table.compare(tables, texts, inventory)?;
+        writeln!(out, "{:24} {:>9} {:>9} {:>11}", "access class", "permitted", "denied", "unexpected")?;
+        for (class, [permitted, denied, wrong]) in &found.classes {
+            writeln!(out, "{class:24} {permitted:>9} {denied:>9} {wrong:>11}")?;
+        }
+        for mismatch in &found.mismatches {
+            writeln!(out, "unexpected: {mismatch}")?;
+        }
+        for name in &found.never_denied {
+            writeln!(out, "note: nobody is expected to be denied {name}")?;
+        }
+        writeln!(
+            out,
+            "{} decisions about {} operations, {} not as expected; operations without an expected denial: {}",
+            found.decisions,
+            found.operations,
+            found.mismatches.len(),
+            found.never_denied.len()
+        )?;
+        match found.mismatches.len() {
+            0 => Ok(()),
+            count => Err(PolicyCommandError::Mismatches(count)),
+        }
+    }
 }
 
 impl Explain {

@@ -10,6 +10,7 @@ mod cache;
 mod circumstances;
 mod engine;
 mod entities;
+mod expectations;
 mod explain;
 mod load;
 mod operations;
@@ -22,5 +23,6 @@ mod catalogue_tests;
 mod tests;
 
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
+pub use expectations::{Comparison, EXPECTATIONS, ExpectationError, Expectations};
 pub use load::Problem;
 pub use shipped::SHIPPED;

@@ -1,0 +1,498 @@
+//! What policies must decide, in a table of its own, and the walk that compares: every operation, caller,
+//! kind of vendor, kind of site and kind of document.
+//!
+//! The table is a second judgement, made without Cedar. It is read by a person before it is used: see
+//! `config/policies/expectations.txt` for its grammar.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+use super::{Engine, PolicyError};
+use crate::{
+    auth::{Caller, CameraScope, ClientRecord, Method, Role, Secret},
+    command::{Command, Destination, DestinationKind, Operation},
+    ids::{CameraId, ClientId, NameError, RequestId, SiteId, ZoneId},
+    inventory::{
+        Camera, CameraAddress, Inventory, InventoryError, Isolation, MacPolicy, Network, Site, VendorClass,
+        Vendors, Zone,
+    },
+    schema::{AccessClass, OperationId, Tables, Trait, Traits},
+};
+
+/// The table that comes with the program.
+pub const EXPECTATIONS: &str = include_str!("../../config/policies/expectations.txt");
+
+/// Why policies could not be compared with a table.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpectationError {
+    /// A line of the table.
+    #[error("line {line} of the expectations: {what}")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong and what would be right.
+        what: String,
+    },
+    /// The policies.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The cameras and clients to ask about could not be made.
+    #[error("the cameras to ask about could not be made")]
+    Name(#[from] NameError),
+    /// The same.
+    #[error("the cameras to ask about could not be made")]
+    Inventory(#[from] InventoryError),
+}
+
+/// What the walk found.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// By access class (`none` for operations without one): permitted, denied, otherwise than expected.
+    pub classes: BTreeMap<&'static str, [usize; 3]>,
+    /// Decisions otherwise than expected, in words.
+    pub mismatches: Vec<String>,
+    /// Operations that nobody is ever expected to be denied.
+    pub never_denied: Vec<String>,
+    /// Operations.
+    pub operations: usize,
+    /// Decisions.
+    pub decisions: usize,
+}
+
+macro_rules! words {
+    ($type:ident, $what:literal, { $($variant:ident = $word:literal),+ }) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum $type { $($variant),+ }
+
+        impl $type {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let known = Self::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
+                let found = Self::ALL.iter().copied().find(|it| it.as_str() == text);
+                found.ok_or_else(|| format!("`{text}` is no {}; there are {known}", $what))
+            }
+        }
+    };
+}
+
+words!(Who, "caller", {
+    Anonymous = "anonymous", User = "User", Operator = "Operator", Administrator = "Administrator",
+    Elsewhere = "elsewhere"
+});
+words!(Maker, "vendor", { Restricted = "restricted", Unrestricted = "unrestricted", Unknown = "unknown" });
+words!(Place, "site", { Ordinary = "ordinary", Sensitive = "sensitive" });
+words!(Held, "document", { Plain = "plain", Loaded = "loaded", Named = "named", Outside = "outside" });
+
+/// What a line is about.
+#[derive(Debug)]
+enum What {
+    Any,
+    Class(AccessClass),
+    Trait(Trait),
+    Operation(String),
+}
+
+/// One line. An empty list fits everything.
+#[derive(Debug)]
+struct Line {
+    permit: bool,
+    what: Vec<What>,
+    callers: Vec<Who>,
+    vendors: Vec<Maker>,
+    sites: Vec<Place>,
+    documents: Vec<Held>,
+}
+
+/// The lines of a table, checked against the catalogue.
+#[derive(Debug)]
+pub struct Expectations(Vec<Line>);
+
+impl Expectations {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// The first line that is wrong, and what would be right.
+    pub fn parse(text: &str, tables: &Tables) -> Result<Self, ExpectationError> {
+        let named = |name: &str| tables.operation_by_name(name).is_some();
+        let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let read =
+            |(line, text)| read_line(text, &named).map_err(|what| ExpectationError::Line { line, what });
+        lines.map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Asks an engine made of these policies about everything, and compares. Networks, vendors and policies
+    /// are those of the configuration; cameras and clients are made for the walk, one of each kind.
+    ///
+    /// # Errors
+    /// The policies are wrong, or name clients or cameras that only the configuration has.
+    pub fn compare<A: AsRef<str>, B: AsRef<str>>(
+        &self,
+        tables: &Tables,
+        texts: &[(A, B)],
+        configured: &Inventory,
+    ) -> Result<Comparison, ExpectationError> {
+        let stage = Stage::new(configured)?;
+        let engine = Engine::load(tables, texts, &stage.inventory, &stage.clients)?;
+        let rows = rows(tables);
+        let mut found = Comparison { operations: rows.len(), ..Comparison::default() };
+        for (name, row) in &rows {
+            let mut ever_denied = false;
+            for case in cases() {
+                let expected = self.expected(name, row, case);
+                ever_denied |= !expected;
+                let (caller, camera) = (stage.caller(case.who)?, stage.camera(case)?);
+                let command = command(name, row, camera, case.held);
+                let decision = engine.decide(&caller, &command, Some(camera));
+                let tally = found.classes.entry(row.class.map_or("none", AccessClass::as_str)).or_default();
+                let [permitted, denied, wrong] = tally;
+                *(if decision.allow { permitted } else { denied }) += 1;
+                found.decisions += 1;
+                if decision.allow != expected {
+                    *wrong += 1;
+                    found.mismatches.push(mismatch(name, case, expected, &decision.policies));
+                }
+            }
+            if !ever_denied {
+                found.never_denied.push(name.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    fn expected(&self, name: &str, row: &Row, case: Case) -> bool {
+        let traits = row.traits(case.held);
+        let is_about = |what: &What| match what {
+            What::Any => true,
+            What::Class(class) => row.class == Some(*class),
+            What::Trait(one) => traits.contains(*one),
+            What::Operation(operation) => operation == name,
+        };
+        let fits = |line: &&Line| {
+            line.what.iter().any(is_about)
+                && (line.callers.is_empty() || line.callers.contains(&case.who))
+                && (line.vendors.is_empty() || line.vendors.contains(&case.maker))
+                && (line.sites.is_empty() || line.sites.contains(&case.place))
+                && (line.documents.is_empty() || line.documents.contains(&case.held))
+        };
+        self.0.iter().rev().find(fits).is_some_and(|line| line.permit)
+    }
+}
+
+fn read_line(text: &str, named: &dyn Fn(&str) -> bool) -> Result<Line, String> {
+    let mut words = text.split_whitespace();
+    let permit = match words.next() {
+        Some("permit") => true,
+        Some("deny") => false,
+        other => {
+            return Err(format!("it begins with `{}`, not with permit or deny", other.unwrap_or_default()));
+        }
+    };
+    let what = words.next().ok_or("it does not say what it is about")?;
+    let what = what.split(',').map(|word| read_what(word, named)).collect::<Result<_, _>>()?;
+    let mut line = Line { permit, what, callers: vec![], vendors: vec![], sites: vec![], documents: vec![] };
+    while let Some(word) = words.next() {
+        let list = words.next().ok_or_else(|| format!("nothing stands after `{word}`"))?;
+        match word {
+            "by" => line.callers = read_list(list)?,
+            "on" => line.vendors = read_list(list)?,
+            "at" => line.sites = read_list(list)?,
+            "holding" => line.documents = read_list(list)?,
+            other => return Err(format!("`{other}` is none of by, on, at, holding")),
+        }
+    }
+    Ok(line)
+}
+
+fn read_list<T: FromStr<Err = String>>(list: &str) -> Result<Vec<T>, String> {
+    list.split(',').map(str::parse).collect()
+}
+
+fn read_what(word: &str, named: &dyn Fn(&str) -> bool) -> Result<What, String> {
+    if word == "any" {
+        return Ok(What::Any);
+    }
+    let unknown = |kind: &str, word: &str| format!("`{word}` is no {kind}; see `cordon policy schema`");
+    if let Some(class) = word.strip_prefix("class:") {
+        return class.parse().map(What::Class).map_err(|_| unknown("access class", class));
+    }
+    if let Some(one) = word.strip_prefix("trait:") {
+        return one.parse().map(What::Trait).map_err(|_| unknown("trait", one));
+    }
+    named(word).then(|| What::Operation(word.to_owned())).ok_or_else(|| unknown("operation", word))
+}
+
+/// One operation as the catalogue has it, port types of one name together.
+struct Row {
+    id: OperationId,
+    class: Option<AccessClass>,
+    always: Traits,
+    by_document: Traits,
+}
+
+impl Row {
+    fn traits(&self, held: Held) -> Traits {
+        self.always.union(match held {
+            Held::Plain => Traits::NONE,
+            Held::Loaded => self.by_document,
+            Held::Named | Held::Outside => self.by_document.with(Trait::Egress),
+        })
+    }
+}
+
+fn rows(tables: &Tables) -> BTreeMap<String, Row> {
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    for (id, row) in tables.operations() {
+        let (class, always, by_document) = (row.class, row.traits, row.traits_by_document);
+        rows.entry(format!("{}:{}", row.prefix, row.name))
+            .and_modify(|first| {
+                first.class = first.class.filter(|first| Some(*first) == class);
+                first.always = first.always.union(always);
+                first.by_document = first.by_document.union(by_document);
+            })
+            .or_insert(Row { id, class, always, by_document });
+    }
+    rows
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    who: Who,
+    maker: Maker,
+    place: Place,
+    held: Held,
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    let held = |who, maker, place| Held::ALL.iter().map(move |held| Case { who, maker, place, held: *held });
+    let place = move |who, maker| Place::ALL.iter().flat_map(move |place| held(who, maker, *place));
+    let maker = move |who| Maker::ALL.iter().flat_map(move |maker| place(who, *maker));
+    Who::ALL.iter().flat_map(move |who| maker(*who))
+}
+
+fn mismatch(name: &str, case: Case, expected: bool, policies: &[String]) -> String {
+    let word = |permit| if permit { "permitted" } else { "denied" };
+    let policies = if policies.is_empty() { "no policy".to_owned() } else { policies.join(", ") };
+    let Case { who, maker, place, held } = case;
+    format!(
+        "{name} by {} on {} at {} holding {}: {} by {policies}, expected {}",
+        who.as_str(),
+        maker.as_str(),
+        place.as_str(),
+        held.as_str(),
+        word(!expected),
+        word(expected)
+    )
+}
+
+fn command(name: &str, row: &Row, camera: &Camera, held: Held) -> Command {
+    let host = match held {
+        Held::Plain | Held::Loaded => None,
+        Held::Named => Some(NAMED),
+        Held::Outside => Some(OUTSIDE),
+    };
+    let destination = |host: &str| Destination {
+        kind: DestinationKind::Declared,
+        host: host.to_owned(),
+        address: host.parse().ok(),
+        port: None,
+    };
+    Command {
+        request: RequestId::from_bits(0),
+        camera: Some(camera.id.clone()),
+        operation: Operation::Onvif { id: row.id, name: name.into() },
+        class: row.class.unwrap_or(AccessClass::NotForClients),
+        traits: row.traits(held),
+        destinations: host.map(destination).into_iter().collect(),
+        arguments: serde_json::Value::Null,
+    }
+}
+
+/// An address in the network that the walk adds, and one that is in none: of RFC 3849, where no configuration
+/// has real networks.
+const NAMED: &str = "2001:db8:ffff:1::9";
+const OUTSIDE: &str = "2001:db8:ffff:2::9";
+
+/// One camera and one client of each kind.
+struct Stage {
+    inventory: Inventory,
+    clients: Vec<ClientRecord>,
+}
+
+impl Stage {
+    fn new(configured: &Inventory) -> Result<Self, ExpectationError> {
+        let (zone, vendors) = (ZoneId::new("walk")?, configured.vendors());
+        let mut cameras = Vec::new();
+        for maker in Maker::ALL {
+            for place in Place::ALL {
+                cameras.push(camera(*maker, *place, &zone, vendors, cameras.len())?);
+            }
+        }
+        cameras.push(Camera {
+            id: CameraId::new(OTHER_CAMERA)?,
+            listen: ([127, 0, 0, 1], 1).into(),
+            ..first(&cameras)?
+        });
+        let site = |place: &Place| {
+            Ok(Site { id: SiteId::new(place.as_str())?, sensitive: *place == Place::Sensitive })
+        };
+        let sites = Place::ALL.iter().map(site).collect::<Result<_, NameError>>()?;
+        let zones = vec![Zone { id: zone, isolation: Isolation::None, prefixes: Vec::new() }];
+        let mut networks = configured.networks().to_vec();
+        let prefixes =
+            NAMED.parse().map(|address: std::net::IpAddr| vec![address.into()]).unwrap_or_default();
+        networks.push(Network { name: "expectations-walk".into(), prefixes });
+        let inventory = Inventory::new(cameras, sites, zones, networks, Arc::clone(vendors))?;
+        let clients = [Who::User, Who::Operator, Who::Administrator, Who::Elsewhere].map(|who| {
+            let only = CameraId::new(OTHER_CAMERA).map(|id| CameraScope::Only(vec![id]));
+            Ok(ClientRecord {
+                id: client_id(who)?,
+                role: role(who),
+                password: Secret::new(String::new()),
+                networks: Vec::new(),
+                cameras: if who == Who::Elsewhere { only? } else { CameraScope::All },
+            })
+        });
+        let clients = clients.into_iter().collect::<Result<_, NameError>>()?;
+        Ok(Self { inventory, clients })
+    }
+
+    fn caller(&self, who: Who) -> Result<Caller, NameError> {
+        let source = ([127, 0, 0, 1], 0).into();
+        Ok(match who {
+            Who::Anonymous => Caller::Anonymous { source },
+            Who::User | Who::Operator | Who::Administrator | Who::Elsewhere => Caller::Client {
+                id: client_id(who)?,
+                role: role(who),
+                source,
+                method: Method::DigestSha256,
+                tls: true,
+            },
+        })
+    }
+
+    fn camera(&self, case: Case) -> Result<&Camera, ExpectationError> {
+        let id = camera_id(case.maker, case.place)?;
+        let missing = || ExpectationError::Line { line: 0, what: format!("no camera {id} was made") };
+        self.inventory.camera(&id).ok_or_else(missing)
+    }
+}
+
+/// The one camera that the client `elsewhere` is configured for.
+const OTHER_CAMERA: &str = "elsewhere";
+
+fn client_id(who: Who) -> Result<ClientId, NameError> {
+    ClientId::new(&who.as_str().to_lowercase())
+}
+
+fn role(who: Who) -> Role {
+    match who {
+        Who::Anonymous | Who::User => Role::User,
+        Who::Operator => Role::Operator,
+        Who::Administrator | Who::Elsewhere => Role::Administrator,
+    }
+}
+
+fn first(cameras: &[Camera]) -> Result<Camera, ExpectationError> {
+    let none = || ExpectationError::Line { line: 0, what: "no camera was made".to_owned() };
+    cameras.first().cloned().ok_or_else(none)
+}
+
+fn camera_id(maker: Maker, place: Place) -> Result<CameraId, NameError> {
+    CameraId::new(&format!("{}-{}", maker.as_str(), place.as_str()))
+}
+
+fn camera(
+    maker: Maker,
+    place: Place,
+    zone: &ZoneId,
+    vendors: &Vendors,
+    index: usize,
+) -> Result<Camera, ExpectationError> {
+    let wanted = |it: &&crate::inventory::Vendor| match maker {
+        Maker::Restricted => it.class.is_restricted(),
+        Maker::Unrestricted | Maker::Unknown => it.class == VendorClass::Trusted,
+    };
+    let declared = match maker {
+        Maker::Unknown => "a maker nobody knows",
+        Maker::Restricted | Maker::Unrestricted => vendors.iter().find(wanted).map_or("", |it| &*it.name),
+    };
+    let port = u16::try_from(index + 2).unwrap_or(u16::MAX);
+    Ok(Camera {
+        id: camera_id(maker, place)?,
+        address: CameraAddress { host: [127, 0, 0, 1].into(), port },
+        device_path: "/onvif/device_service".into(),
+        zone: zone.clone(),
+        site: SiteId::new(place.as_str())?,
+        vendor: vendors.verdict(declared),
+        listen: ([127, 0, 0, 1], port).into(),
+        advertise: format!("127.0.0.1:{port}"),
+        advertise_rtsp: "127.0.0.1:554".into(),
+        mac: MacPolicy::Virtual,
+        manufacturer: None,
+        model: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::SHIPPED;
+
+    fn configured() -> Inventory {
+        Inventory::new(vec![], vec![], vec![], vec![], Arc::new(Vendors::embedded().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_policies_decide_as_the_shipped_table_expects() {
+        let tables = Tables::embedded().unwrap();
+        let table = Expectations::parse(EXPECTATIONS, &tables).unwrap();
+        let found = table.compare(&tables, &SHIPPED, &configured()).unwrap();
+        assert!(found.mismatches.is_empty(), "{}:\n{}", found.mismatches.len(), found.mismatches.join("\n"));
+        assert_eq!(found.decisions, found.operations * 5 * 3 * 2 * 4);
+        // May only shrink, and there is nothing left: every operation is expected to be denied to somebody.
+        assert_eq!(found.never_denied, Vec::<String>::new());
+        let [permitted, denied, _] = found
+            .classes
+            .values()
+            .fold([0; 3], |sum, one| [sum[0] + one[0], sum[1] + one[1], sum[2] + one[2]]);
+        assert!(permitted > 5_000 && denied > 50_000, "{permitted} {denied}: the walk lost its way");
+    }
+
+    #[test]
+    fn a_policy_that_is_missing_is_found() {
+        let tables = Tables::embedded().unwrap();
+        let table = Expectations::parse(EXPECTATIONS, &tables).unwrap();
+        let without: Vec<_> = SHIPPED.into_iter().filter(|(name, _)| !name.starts_with("30-")).collect();
+        let found = table.compare(&tables, &without, &configured()).unwrap();
+        let told = "tds:SetNTP by Administrator on restricted at ordinary holding named: permitted by \
+                    onvif.administrator, expected denied";
+        assert!(found.mismatches.iter().any(|it| it == told), "{:?}", found.mismatches.first());
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_with_what_would_be_right() {
+        let tables = Tables::embedded().unwrap();
+        for (text, line, what) in [
+            ("# fine\n\nallow any", 3, "it begins with `allow`, not with permit or deny"),
+            ("permit", 1, "it does not say what it is about"),
+            ("permit class:READ", 1, "`READ` is no access class; see `cordon policy schema`"),
+            ("deny trait:egres", 1, "`egres` is no trait; see `cordon policy schema`"),
+            ("deny tds:SetNPT", 1, "`tds:SetNPT` is no operation; see `cordon policy schema`"),
+            ("deny any by", 1, "nothing stands after `by`"),
+            ("deny any near x", 1, "`near` is none of by, on, at, holding"),
+            ("deny any at hq", 1, "`hq` is no site; there are ordinary, sensitive"),
+        ] {
+            let error = Expectations::parse(text, &tables).unwrap_err().to_string();
+            assert_eq!(error, format!("line {line} of the expectations: {what}"));
+        }
+    }
+}
