@@ -95,7 +95,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// One request to the admin listener.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
-/// Connections of all listeners of this process together.
+/// Connections of all virtual cameras together; the admin listener counts its own.
 pub const CONNECTIONS_MAX: usize = 8_192;
 /// Connections of one virtual camera's listener.
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;

@@ -32,7 +32,6 @@ use crate::{
     hatch::AddressRules,
     ids::ClientId,
     inventory::{Camera, Isolation},
-    limits,
     listener::{House, VirtualCamera, http},
     onvif::Catalogue,
     policy::{Engine, PolicyError, SHIPPED},
@@ -285,7 +284,7 @@ fn serve_share(
             .into_iter()
             .map(|(listener, camera, memory)| {
                 let service = std::rc::Rc::clone(&camera);
-                let serve = http::serve(listener, service, limits::SOAP_REQUEST_BYTES_MAX, stopped.clone());
+                let serve = http::serve(listener, service, http::Door::Camera, stopped.clone());
                 let open = OpenDoor::new(house);
                 tokio::task::spawn_local(async move {
                     // Dropped however the task ends, so that readiness knows.

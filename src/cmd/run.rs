@@ -22,8 +22,7 @@ use crate::{
     admin::{Admin, Readiness},
     clock::{SystemClock, SystemEntropy},
     config::{AdminListen, Loaded},
-    limits,
-    listener::http,
+    listener::http::{self, Door},
 };
 
 /// Options of `cordon run`.
@@ -97,7 +96,7 @@ async fn open_admin(
             let failed = |source| ServeError::Admin { at: address.to_string(), source };
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             let bound: SocketAddr = listener.local_addr().map_err(failed)?;
-            let serving = http::serve(listener, service, limits::ADMIN_REQUEST_BYTES_MAX, stopped);
+            let serving = http::serve(listener, service, Door::Admin, stopped);
             Ok((format!("http://{bound}"), Box::pin(serving)))
         }
         AdminListen::Unix(path) => {
@@ -105,7 +104,7 @@ async fn open_admin(
             remove_socket(path).map_err(failed)?;
             let listener = UnixListener::bind(path).map_err(failed)?;
             fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
-            let serving = http::serve(listener, service, limits::ADMIN_REQUEST_BYTES_MAX, stopped);
+            let serving = http::serve(listener, service, Door::Admin, stopped);
             Ok((format!("unix:{}", path.display()), Box::pin(serving)))
         }
     }

@@ -139,14 +139,44 @@ impl Accept for UnixListener {
 /// Accepts connections and answers their requests until `stop` turns true; then gives what is under way
 /// `DRAIN_TIME_MAX` to end.
 ///
-/// `request_bytes_max` bounds a body. Must run inside a `LocalSet`.
+/// Must run inside a `LocalSet`.
 pub async fn serve<A: Accept, S: Service + 'static>(
     listener: A,
     service: Rc<S>,
-    request_bytes_max: usize,
+    door: Door,
     stop: watch::Receiver<bool>,
 ) {
-    serve_at(Pace::USUAL, listener, service, request_bytes_max, stop).await;
+    serve_at(Pace::USUAL, listener, service, door, stop).await;
+}
+
+/// Whose listener it is. Each counts its connections apart, so that nobody at the cameras' doors shuts out
+/// who looks after the gateway.
+#[derive(Debug, Clone, Copy)]
+pub enum Door {
+    /// A virtual camera.
+    Camera,
+    /// The administration of the gateway.
+    Admin,
+}
+
+impl Door {
+    /// The largest body of a request.
+    fn request_bytes_max(self) -> usize {
+        match self {
+            Self::Camera => limits::SOAP_REQUEST_BYTES_MAX,
+            Self::Admin => limits::ADMIN_REQUEST_BYTES_MAX,
+        }
+    }
+
+    /// How many connections all such listeners of this process have.
+    fn connections(self) -> &'static AtomicUsize {
+        static CAMERA: AtomicUsize = AtomicUsize::new(0);
+        static ADMIN: AtomicUsize = AtomicUsize::new(0);
+        match self {
+            Self::Camera => &CAMERA,
+            Self::Admin => &ADMIN,
+        }
+    }
 }
 
 /// How long peers and the machine are waited for; tests are less patient.
@@ -169,7 +199,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
     pace: Pace,
     listener: A,
     service: Rc<S>,
-    request_bytes_max: usize,
+    door: Door,
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Places::default();
@@ -191,14 +221,14 @@ async fn serve_at<A: Accept, S: Service + 'static>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&places, source.ip(), &CONNECTIONS) else {
+        let Some(place) = Place::take(&places, source.ip(), door.connections()) else {
             tracing::warn!(%source, "too many connections: closed at once");
             continue;
         };
         let (service, stop) = (Rc::clone(&service), stop.clone());
         connections.spawn_local(async move {
             let stream = Impatient::new(stream, pace.write_stall_max);
-            connection(stream, source, service, request_bytes_max, stop).await;
+            connection(stream, source, service, door.request_bytes_max(), stop).await;
             drop(place);
         });
     }
@@ -210,9 +240,6 @@ async fn serve_at<A: Accept, S: Service + 'static>(
 
 /// How many connections each address has.
 type Places = Rc<RefCell<BTreeMap<IpAddr, usize>>>;
-
-/// Connections of all listeners of this process.
-static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// The place of one connection, until it is dropped.
 struct Place {
@@ -429,7 +456,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let began = Instant::now();
         let local = LocalSet::new();
-        let serving = serve_at(PACE, Scripted(RefCell::new(script)), Rc::new(service), 1_024, stopped);
+        let serving = serve_at(PACE, Scripted(RefCell::new(script)), Rc::new(service), Door::Camera, stopped);
         let meeting = async {
             client.await;
             stop.send_replace(true);
