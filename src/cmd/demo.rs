@@ -2,7 +2,8 @@
 
 use std::{
     fmt::Write as _,
-    fs, io,
+    fs,
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
@@ -113,12 +114,18 @@ pub(super) fn run(args: &Args) -> Result<(), DemoError> {
         if let Some(file) = &args.ready_file {
             description.write(file, gateway, admin)?;
         }
-        println!("{screen}  readiness     {admin}/ready\n\nStop with Ctrl-C.");
+        say(&format!("{screen}  readiness     {admin}/ready\n\nStop with Ctrl-C."));
         Ok(())
     })?;
     drop(cameras);
-    println!("Stopped. Everything is still in {}", dir.display());
+    say(&format!("Stopped. Everything is still in {}", dir.display()));
     Ok(())
+}
+
+/// Prints a text. Whoever reads the screen may have gone (`cordon demo | head`); the gateway goes on, and stops
+/// properly.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
 fn refused(diagnostics: Vec<Diagnostic>) -> DemoError {

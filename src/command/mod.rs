@@ -47,8 +47,6 @@ pub enum Operation {
     Admin(AdminAction),
     /// A notification that a camera sends.
     Notify,
-    /// Something the gateway does of its own accord.
-    Gateway(Reason),
 }
 
 /// RTSP methods (RFC 2326 §10) that a client may use.
@@ -105,7 +103,7 @@ impl Reason {
 
 impl Operation {
     /// The name used in policies and records: `tds:SetNTP`, `rtsp:PLAY`, `http:Snapshot`, `admin:Start`,
-    /// `gateway:clock-probe`, `unknown:{namespace}local`.
+    /// `unknown:{namespace}local`.
     pub fn name(&self) -> Arc<str> {
         match self {
             Self::Onvif { name, .. } => Arc::clone(name),
@@ -119,7 +117,6 @@ impl Operation {
             Self::Admin(AdminAction::Start) => "admin:Start".into(),
             Self::Admin(AdminAction::Stop) => "admin:Stop".into(),
             Self::Notify => "notify:Notify".into(),
-            Self::Gateway(reason) => format!("gateway:{}", reason.as_str()).into(),
         }
     }
 }

@@ -115,8 +115,7 @@ fn is_for(granted: &Operation, kind: &AskKind) -> bool {
             | Operation::Rtsp(_)
             | Operation::Http(_)
             | Operation::Admin(_)
-            | Operation::Notify
-            | Operation::Gateway(_),
+            | Operation::Notify,
             _,
         ) => false,
     }
@@ -153,7 +152,7 @@ pub struct Mark(pub u64);
 mod tests {
     use super::*;
     use crate::{
-        command::{Reason, RtspMethod},
+        command::RtspMethod,
         schema::{Builder, Tables},
     };
 
@@ -174,12 +173,9 @@ mod tests {
         assert!(!is_for(&onvif(reboot), &soap), "another operation's");
         assert!(!is_for(&onvif(time), &picture));
         assert!(!is_for(&snapshot, &soap));
-        for other in [
-            Operation::Unknown("{urn:x}y".into()),
-            Operation::Rtsp(RtspMethod::Play),
-            Operation::Notify,
-            Operation::Gateway(Reason::Identity),
-        ] {
+        for other in
+            [Operation::Unknown("{urn:x}y".into()), Operation::Rtsp(RtspMethod::Play), Operation::Notify]
+        {
             assert!(!is_for(&other, &soap) && !is_for(&other, &picture), "{other}");
         }
     }

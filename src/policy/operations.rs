@@ -1,7 +1,7 @@
 //! Every operation there is, as policies see it: the catalogue's and those of the other front doors.
 
 use crate::{
-    command::{AdminAction, HttpTransfer, Operation, Reason, RtspMethod},
+    command::{AdminAction, HttpTransfer, Operation, RtspMethod},
     schema::{AccessClass, Tables, Trait, Traits},
 };
 
@@ -50,7 +50,7 @@ fn merge(operations: impl Iterator<Item = OperationFacts>) -> Vec<OperationFacts
     merged
 }
 
-/// What comes in by RTSP, plain HTTP and administration, and what the gateway does of its own accord.
+/// What comes in by RTSP, plain HTTP and administration.
 pub(super) fn other_doors() -> impl Iterator<Item = OperationFacts> {
     use RtspMethod::{Describe, Pause, Play, Setup, Teardown};
     let rtsp = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
@@ -68,8 +68,5 @@ pub(super) fn other_doors() -> impl Iterator<Item = OperationFacts> {
         rows.push(row(Operation::Admin(action), "admin", AccessClass::WriteSystem, &[]));
     }
     rows.push(row(Operation::Notify, "notify", AccessClass::NotForClients, &[]));
-    for errand in Reason::ALL {
-        rows.push(row(Operation::Gateway(errand), "gateway", AccessClass::ReadSystem, &[]));
-    }
     rows.into_iter()
 }

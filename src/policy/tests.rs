@@ -362,11 +362,6 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         let decision = house.decide(&Caller::Gateway(reason), "restricted", onvif(operation));
         assert_eq!(decision.allow, allowed, "{} {operation}", reason.as_str());
     }
-    for reason in Reason::ALL {
-        let errand = of(Operation::Gateway(reason), ReadSystem);
-        assert!(house.decide(&Caller::Gateway(reason), "restricted", errand.clone()).allow);
-        assert!(!house.decide(&as_role(Role::User), "unknown", onvif("tds:SetNTP")).allow);
-    }
     let start = of(Operation::Admin(AdminAction::Start), WriteSystem);
     let gateway = Caller::Gateway(Reason::Identity);
     assert_eq!(house.engine.decide(&gateway, &start, None).policies, ["gateway.own-life"]);
