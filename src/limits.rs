@@ -124,9 +124,11 @@ pub const CAMERA_IDLE_TIME_MAX: Duration = Duration::from_secs(15);
 pub const CAMERA_EXCHANGES_MAX: usize = 8;
 /// Digest challenges remembered for one camera, one per port and path.
 pub const CAMERA_CHALLENGES_MAX: usize = 32;
-/// Answers of one camera whose bytes are kept, so that the same bytes need not be read and checked again.
+/// Answers of one camera that are kept, so that the same bytes need not be read and checked again; and replies
+/// made of them.
 pub const ANSWER_MEMO_MAX: usize = 8;
-/// Bytes of these answers together, and of the replies made of them.
+/// Bytes of these answers together, as sent and as read; and as much again for the replies, their requests and
+/// their documents. What a reply is written as comes on top, a few times its text.
 pub const ANSWER_MEMO_BYTES_MAX: usize = 64 * 1024;
 /// Rejected logins of one credential version before the breaker opens.
 pub const CAMERA_LOGIN_REJECTIONS_MAX: u32 = 3;

@@ -113,7 +113,7 @@ impl Log {
 
     /// Queues an event without waiting for it, for places that cannot wait.
     pub fn note(&self, event: Event) -> Result<(), LogError> {
-        self.handle.shared.push(Record::Event(event).body(), Awaited::Nothing).map(|_| ())
+        self.handle.shared.push(Record::Event(event).body(), Awaited::Kept).map(|_| ())
     }
 
     /// Whether new records can be made durable, as far as is known.
@@ -356,9 +356,13 @@ impl Shared {
     }
 
     /// Tells everybody who waits that the disk failed. What has to be written once it is well again stays
-    /// queued: outcomes of durable intents, those of the batch that failed first.
+    /// queued: outcomes of durable intents and events nobody waits for, those of the batch that failed first.
     fn fail(&self, error: &LogError, entries: Vec<Entry>, batch: &Batch, durable: u64) {
-        let kept = |entry: &Entry| matches!(entry.mark, Awaited::Closes(intent) if intent < durable);
+        let kept = |entry: &Entry| match entry.mark {
+            Awaited::Closes(intent) => intent < durable,
+            Awaited::Kept => true,
+            Awaited::Opens(_) | Awaited::Nothing => false,
+        };
         let mut queue = self.queue();
         // Before anyone is told: whoever hears of the failure finds the log red.
         queue.failure = Some(error.clone());

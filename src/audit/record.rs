@@ -169,7 +169,7 @@ pub struct Deviation {
     pub count: u64,
 }
 
-/// Anything else worth a line: start and stop, alarms, administration, cuts.
+/// Anything else worth a line: start and stop, cuts, recovery of the disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// What happened, as one word with dashes, such as `gateway-start`.

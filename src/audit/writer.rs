@@ -20,8 +20,10 @@ pub(super) struct Entry {
 /// What a line means for the list of intents that wait for an outcome.
 #[derive(Debug)]
 pub(super) enum Awaited {
-    /// Nothing.
+    /// Nothing; whoever waits for the line is told if it fails.
     Nothing,
+    /// Nothing, and nobody waits for the line: it is kept while the disk fails.
+    Kept,
     /// It waits for an outcome; the request.
     Opens(String),
     /// It is the outcome of the intent with this number.
@@ -68,7 +70,7 @@ impl Writer {
         self.segment.sync()?;
         for (number, entry) in (self.chain.size()..).zip(entries) {
             match &entry.mark {
-                Awaited::Nothing => {}
+                Awaited::Nothing | Awaited::Kept => {}
                 Awaited::Opens(request) => {
                     self.unanswered.insert(number, request.clone());
                 }

@@ -10,7 +10,7 @@ use super::{
     breaker::Health,
     error::{CameraError, Failure},
     link::HttpAnswer,
-    memo::AnswerMemo,
+    memo::{AnswerMemo, understood},
     memory::CameraMemory,
     negotiation::Kind,
     offset,
@@ -96,6 +96,8 @@ impl Connection {
             .filter(|it| it.input == document.root().node())
             .ok_or(CameraError { failure: Failure::Misdirected, sent: false })?;
         let pre_auth = operation.class == Some(AccessClass::PreAuth);
+        // Secrets are not kept longer than they are needed.
+        let repeats = idempotent && operation.class != Some(AccessClass::ReadSystemSecret);
         let content_type =
             format!("application/soap+xml; charset=utf-8; action=\"{}\"", operation.soap_action);
         let content_type = HeaderValue::try_from(content_type)
@@ -111,27 +113,35 @@ impl Connection {
             answer_bytes_max: SOAP_ANSWER_BYTES_MAX,
             idempotent,
         };
-        let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer)).await?;
+        let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await?;
         if let Reply::Document(understood) = &reply {
             self.observe_clock(&understood.document);
         }
         Ok(reply)
     }
 
-    /// Reads a body only if it looks like an envelope. A fault counts with any status, a document with success.
-    fn judge_soap(&self, id: OperationId, answer: &HttpAnswer) -> Result<Judged<Reply>, Failure> {
-        let status = answer.status;
-        let known = status.is_success() && body::looks_like_envelope(&answer.headers, &answer.body);
-        if known && let Some(understood) = self.memo.borrow().known(id, &answer.body) {
-            return Ok(Judged::Done(Reply::Document(understood)));
+    /// Judges an answer, from memory if it `repeats` what the camera said before.
+    fn judge_soap(
+        &self,
+        id: OperationId,
+        answer: &HttpAnswer,
+        repeats: bool,
+    ) -> Result<Judged<Reply>, Failure> {
+        if repeats
+            && let Some(known) = self.memo.borrow().known(id, &answer.body)
+            && answer.status.is_success()
+            && body::looks_like_envelope(&answer.headers, &answer.body)
+        {
+            return Ok(Judged::Done(Reply::Document(known)));
         }
         Ok(match judge_soap(&self.tables, id, answer)? {
             Answered::Refusal(fault) => Judged::NotAuthorized(Reply::Fault(fault)),
             Answered::Fault(fault) => Judged::Done(Reply::Fault(fault)),
-            Answered::Document(document, deviations) => {
-                let mut memo = self.memo.borrow_mut();
-                Judged::Done(Reply::Document(memo.keep(id, &answer.body, document, deviations)))
-            }
+            Answered::Document(document, deviations) => Judged::Done(Reply::Document(if repeats {
+                self.memo.borrow_mut().keep(id, &answer.body, document, deviations)
+            } else {
+                understood(document, deviations)
+            })),
         })
     }
 
@@ -155,6 +165,7 @@ enum Answered {
     Refusal(Fault),
 }
 
+/// Reads a body only if it looks like an envelope. A fault counts with any status, a document with success.
 fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<Answered, Failure> {
     let status = answer.status;
     if status.is_redirection() {

@@ -35,20 +35,26 @@ impl AnswerMemo {
         document: Document,
         deviations: Deviations,
     ) -> Understood {
-        let document = Arc::new(document);
-        if body.len() > ANSWER_MEMO_BYTES_MAX {
-            return Understood { document, deviations, mark: None };
+        let bytes = body.len() + document.bytes();
+        let mut understood = understood(document, deviations);
+        if bytes > ANSWER_MEMO_BYTES_MAX {
+            return understood;
         }
         self.next += 1;
-        let understood = Understood { document, deviations, mark: Some(Mark(self.next)) };
-        while self.answers.len() >= ANSWER_MEMO_MAX || self.bytes + body.len() > ANSWER_MEMO_BYTES_MAX {
-            let Some((_, oldest, _)) = self.answers.pop_front() else { break };
-            self.bytes -= oldest.len();
+        understood.mark = Some(Mark(self.next));
+        while self.answers.len() >= ANSWER_MEMO_MAX || self.bytes + bytes > ANSWER_MEMO_BYTES_MAX {
+            let Some((_, body, oldest)) = self.answers.pop_front() else { break };
+            self.bytes -= body.len() + oldest.document.bytes();
         }
-        self.bytes += body.len();
+        self.bytes += bytes;
         self.answers.push_back((operation, body.clone(), understood.clone()));
         understood
     }
+}
+
+/// An answer that is not remembered.
+pub(super) fn understood(document: Document, deviations: Deviations) -> Understood {
+    Understood { document: Arc::new(document), deviations: Arc::new(deviations), mark: None }
 }
 
 #[cfg(test)]
@@ -74,10 +80,11 @@ mod tests {
             assert_ne!(other.mark, kept.mark);
         }
         assert!(memo.known(hostname, b"<a/>").is_none(), "the oldest went");
-        let large = Bytes::from(vec![b'x'; ANSWER_MEMO_BYTES_MAX]);
+        let largest = ANSWER_MEMO_BYTES_MAX - document(hostname).bytes();
+        let large = Bytes::from(vec![b'x'; largest]);
         let _ = memo.keep(hostname, &large, document(hostname), Deviations::default());
-        assert_eq!((memo.answers.len(), memo.bytes), (1, large.len()), "it took the place of all others");
-        let larger = Bytes::from(vec![b'x'; ANSWER_MEMO_BYTES_MAX + 1]);
+        assert_eq!((memo.answers.len(), memo.bytes), (1, ANSWER_MEMO_BYTES_MAX), "it took all others' place");
+        let larger = Bytes::from(vec![b'x'; largest + 1]);
         let _ = memo.keep(hostname, &larger, document(hostname), Deviations::default());
         assert!(memo.known(hostname, &larger).is_none() && memo.known(hostname, &large).is_some());
     }

@@ -26,7 +26,7 @@ use crate::{
     auth::{Authenticator, Caller, Login, Method, NonceFingerprint},
     camera::Connection,
     clock::{Clock, Entropy, EntropyError},
-    config::Loaded,
+    config::{self, Loaded},
     facade::{Facade, FacadeKey, FacadeShared},
     gate::Gate,
     hatch::AddressRules,
@@ -353,7 +353,7 @@ pub(super) fn policy_texts(loaded: &Loaded) -> Result<Vec<(String, String)>, Sta
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             if path.extension().is_some_and(|ending| ending == "cedar") {
-                texts.push((path.display().to_string(), fs::read_to_string(&path)?));
+                texts.push((path.display().to_string(), config::read(&path)?));
             }
         }
         texts.sort();

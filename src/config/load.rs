@@ -55,7 +55,8 @@ fn load_with(
     Err(reader.found)
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// Reads a text file of a configuration, of `CONFIG_FILE_BYTES_MAX` at most.
+pub fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(CONFIG_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > CONFIG_FILE_BYTES_MAX {

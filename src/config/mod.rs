@@ -19,7 +19,7 @@ use std::{
 };
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::load;
+pub use load::{load, read};
 
 use crate::{
     auth::{ClientRecord, Login},

@@ -138,8 +138,8 @@ pub struct Understood {
     /// What it says.
     pub document: Arc<Document>,
     /// How it leaves its declaration.
-    pub deviations: Deviations,
-    /// Which answer it is; none if it is too large to be remembered.
+    pub deviations: Arc<Deviations>,
+    /// Which answer it is; none if it is not remembered.
     pub mark: Option<Mark>,
 }
 

@@ -28,7 +28,7 @@ pub enum InventoryError {
     },
 }
 
-/// Cameras, places, networks and vendors: read only, shared by `Arc`, replaced as a whole on reload.
+/// Cameras, places, networks and vendors: read only, shared by `Arc`.
 #[derive(Debug, Clone)]
 pub struct Inventory {
     cameras: BTreeMap<CameraId, Camera>,

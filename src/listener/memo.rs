@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     hatch::Mark,
-    limits::ANSWER_MEMO_MAX,
+    limits::{ANSWER_MEMO_BYTES_MAX, ANSWER_MEMO_MAX},
     schema::{Deviations, Document, Tables},
     soap::{self, Headers},
 };
@@ -40,10 +40,13 @@ pub(super) struct MadeFor<'a> {
     pub(super) tls: bool,
 }
 
-/// The last answers made for one virtual camera, `ANSWER_MEMO_MAX` of them. Must be cleared whenever
+/// The last answers made for one virtual camera, within `ANSWER_MEMO_MAX` and `ANSWER_MEMO_BYTES_MAX`. Must be cleared whenever
 /// something else that rewriting depends on changes: the camera's known addresses, its services.
 #[derive(Debug, Default)]
-pub(super) struct ReplyMemo(VecDeque<Entry>);
+pub(super) struct ReplyMemo {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -53,25 +56,37 @@ struct Entry {
     made: Rc<Made>,
 }
 
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.request.bytes() + self.made.document.bytes()
+    }
+}
+
 impl ReplyMemo {
     /// What was made for the same thing before.
     pub(super) fn known(&self, made_for: &MadeFor<'_>) -> Option<Rc<Made>> {
         let same = |it: &&Entry| *made_for == MadeFor { mark: it.mark, request: &it.request, tls: it.tls };
-        self.0.iter().find(same).map(|it| Rc::clone(&it.made))
+        self.entries.iter().find(same).map(|it| Rc::clone(&it.made))
     }
 
-    /// Takes up what was made; the oldest goes for it.
+    /// Takes up what was made; the oldest go for it. What is too large is not kept.
     pub(super) fn keep(&mut self, made_for: &MadeFor<'_>, made: &Rc<Made>) {
-        if self.0.len() >= ANSWER_MEMO_MAX {
-            self.0.pop_front();
-        }
         let MadeFor { mark, request, tls } = *made_for;
-        self.0.push_back(Entry { mark, request: request.clone(), tls, made: Rc::clone(made) });
+        let bytes = request.bytes() + made.document.bytes();
+        if bytes > ANSWER_MEMO_BYTES_MAX {
+            return;
+        }
+        while self.entries.len() >= ANSWER_MEMO_MAX || self.bytes + bytes > ANSWER_MEMO_BYTES_MAX {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes -= oldest.bytes();
+        }
+        self.bytes += bytes;
+        self.entries.push_back(Entry { mark, request: request.clone(), tls, made: Rc::clone(made) });
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 
@@ -105,5 +120,20 @@ mod tests {
         assert!(memo.known(&first).is_none(), "the oldest went");
         memo.clear();
         assert!(memo.known(&MadeFor { mark: Mark(10), ..first }).is_none());
+        let id = tables.operation_by_name("tds:SetHostname").unwrap();
+        let named = |length: usize| {
+            let mut builder = Builder::new(&tables, tables.operation(id).unwrap().input);
+            builder.leaf("Name", &"x".repeat(length)).unwrap();
+            builder.finish().unwrap()
+        };
+        let most = ANSWER_MEMO_BYTES_MAX - made.document.bytes() - named(1).bytes() + 1;
+        for (length, kept) in [(most, true), (most + 1, false)] {
+            let request = named(length);
+            let large = MadeFor { request: &request, ..first };
+            memo.keep(&large, &made);
+            assert_eq!(memo.known(&large).is_some(), kept, "{length}");
+        }
+        memo.keep(&first, &made);
+        assert_eq!((memo.entries.len(), memo.known(&first).is_some()), (1, true), "the large one went");
     }
 }

@@ -96,7 +96,7 @@ impl VirtualCamera {
         // Bytes → envelope.
         let envelope = match soap::decode_request(&self.house.tables, &request.body) {
             Ok(envelope) => envelope,
-            Err(error) => return self.not_understood(id, &request, error).await,
+            Err(error) => return self.not_understood(id, &request, error, None).await,
         };
         let Envelope { version, security, addressing, body } = envelope;
         // Credentials → caller.
@@ -111,7 +111,7 @@ impl VirtualCamera {
         if let Some(fault) = action::disagreement(&self.house.tables, &request, &addressing, &body) {
             let operation = Some(self.operation_of(&body).to_string());
             let error = DecodeError { fault, version, security: security.map(Box::new), operation };
-            return self.not_understood(id, &request, error).await;
+            return self.not_understood(id, &request, error, Some(&identified)).await;
         }
         let headers = ReplyHeaders {
             version,
@@ -133,7 +133,7 @@ impl VirtualCamera {
                             security: security.map(Box::new),
                             operation: Some(self.house.tables.qualified(document.root().name())),
                         };
-                        return self.not_understood(id, &request, error).await;
+                        return self.not_understood(id, &request, error, Some(&identified)).await;
                     }
                 };
                 match command.operation {
@@ -153,13 +153,13 @@ impl VirtualCamera {
         }
         if let Some(fault) = attachment(request) {
             let error = DecodeError { fault, version: Version::default(), security: None, operation: None };
-            return Some(self.not_understood(id, request, error).await);
+            return Some(self.not_understood(id, request, error, None).await);
         }
         if is_soap(request) {
             return None;
         }
         let reason = "the content type is not SOAP's".to_owned();
-        let noise = self.reject(id, request, "not understood", None, "415", reason).await;
+        let noise = self.reject(id, request, "not understood", Who::Nobody, "415", reason).await;
         Some(noise.unwrap_or_else(|| {
             Reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/soap+xml\n")
         }))
@@ -277,7 +277,7 @@ impl VirtualCamera {
         let kind = AskKind::Soap { operation, document: Arc::clone(&asked), endpoint };
         let _place = self.guest_place(caller)?;
         let reply = self.ask(pass, kind, idempotent, true).await?;
-        let made = self.made_of(operation, &asked, caller, idempotent, &reply)?;
+        let made = self.made_of(operation, &asked, caller, &reply)?;
         Ok(Answer::Document { operation, made, by: "the camera" })
     }
 
@@ -288,11 +288,10 @@ impl VirtualCamera {
         operation: OperationId,
         request: &Document,
         caller: &Caller,
-        idempotent: bool,
         reply: &hatch::Reply,
     ) -> Result<Rc<Made>, Trouble> {
         let mark = match reply {
-            hatch::Reply::Document(answer) if idempotent && caller.client().is_some() => answer.mark,
+            hatch::Reply::Document(answer) if caller.client().is_some() => answer.mark,
             _ => None,
         };
         let made_for = mark.map(|mark| MadeFor { mark, request, tls: caller.tls() });
@@ -344,7 +343,9 @@ impl VirtualCamera {
             Ok(Some(locator)) if locator.kind == crate::facade::LocatorKind::Snapshot => locator,
             Ok(_) => {
                 let reason = "the locator is forged, another camera's, or unknown".to_owned();
-                let noise = self.reject(id, &request, &operation.name(), None, "404", reason).await;
+                let noise = self
+                    .reject(id, &request, &operation.name(), Who::Proven(&identified), "404", reason)
+                    .await;
                 if let Some(reply) = noise {
                     return reply;
                 }
@@ -444,11 +445,21 @@ impl VirtualCamera {
     }
 
     /// A request that is no command: recorded, and answered with the fault.
-    async fn not_understood(&self, id: RequestId, request: &Request, error: DecodeError) -> Reply {
+    async fn not_understood(
+        &self,
+        id: RequestId,
+        request: &Request,
+        error: DecodeError,
+        identified: Option<&Identified>,
+    ) -> Reply {
         let DecodeError { fault, version, security, operation } = error;
-        let claimed = security.as_ref().map(|it| it.username.as_str());
+        let who = match (identified, &security) {
+            (Some(identified), _) => Who::Proven(identified),
+            (None, Some(token)) => Who::Claimed(&token.username),
+            (None, None) => Who::Nobody,
+        };
         let operation = operation.unwrap_or_else(|| "not understood".to_owned());
-        let noise = self.reject(id, request, &operation, claimed, &fault.codes(), fault.reason.clone()).await;
+        let noise = self.reject(id, request, &operation, who, &fault.codes(), fault.reason.clone()).await;
         if let Some(reply) = noise {
             return reply;
         }
@@ -459,7 +470,7 @@ impl VirtualCamera {
     async fn asks_for_challenge(&self, id: RequestId, request: &Request) -> Reply {
         let fault = Trouble::Refused(Refusal::Unauthenticated).fault();
         let reason = "an empty body and no credentials".to_owned();
-        let noise = self.reject(id, request, "not understood", None, &fault.codes(), reason).await;
+        let noise = self.reject(id, request, "not understood", Who::Nobody, &fault.codes(), reason).await;
         if let Some(reply) = noise {
             return reply;
         }
@@ -481,8 +492,8 @@ impl VirtualCamera {
     ) -> Reply {
         let fault = Fault::not_authorized(error.outward());
         let reason = error.to_string();
-        let claimed = error.claimed.as_deref();
-        if let Some(reply) = self.reject(id, request, operation, claimed, &fault.codes(), reason).await {
+        let who = error.claimed.as_deref().map_or(Who::Nobody, Who::Claimed);
+        if let Some(reply) = self.reject(id, request, operation, who, &fault.codes(), reason).await {
             return reply;
         }
         // Core §5.9.1: a refused HTTP digest is a 401 with challenges, a refused UsernameToken a 400.
@@ -497,7 +508,7 @@ impl VirtualCamera {
         request_id: RequestId,
         request: &Request,
         operation: &str,
-        claimed: Option<&str>,
+        who: Who<'_>,
         fault: &str,
         reason: String,
     ) -> Option<Reply> {
@@ -506,9 +517,10 @@ impl VirtualCamera {
         let rejected = Rejected {
             request: request_id,
             source: request.source,
-            caller: None,
-            claimed,
-            nonce: None,
+            caller: who.proven().map(|it| &it.caller),
+            claimed: who.claimed(),
+            // Used up, though nothing was done: a restart must not forget it.
+            nonce: who.proven().and_then(|it| it.nonce).map(|it| it.to_string()),
             camera: &self.camera.id,
             operation,
             fault,
@@ -594,9 +606,7 @@ impl VirtualCamera {
                 let mut ended = trouble.ended();
                 tracing::info!(fault = ended.fault.as_deref(), "not answered as asked");
                 let reply = self.fault_reply(&trouble.fault(), headers, picture);
-                if !picture {
-                    ended.status = Some(reply.status.as_u16());
-                }
+                ended.status = Some(reply.status.as_u16());
                 (reply, ended)
             }
         }
@@ -632,6 +642,33 @@ impl VirtualCamera {
             ..Headers::default()
         };
         Reply { status, ..Reply::content(version.content_type(), soap::encode_fault(fault, &headers)) }
+    }
+}
+
+/// Whose request is rejected.
+#[derive(Clone, Copy)]
+enum Who<'a> {
+    Nobody,
+    /// So somebody says who did not prove it.
+    Claimed(&'a str),
+    /// A client that logged in, or a caller without credentials, as found out.
+    Proven(&'a Identified),
+}
+
+impl<'a> Who<'a> {
+    /// The client, if it is one: who has no credentials proved nothing.
+    fn proven(self) -> Option<&'a Identified> {
+        match self {
+            Self::Proven(identified) => Some(identified).filter(|it| it.caller.client().is_some()),
+            Self::Nobody | Self::Claimed(_) => None,
+        }
+    }
+
+    fn claimed(self) -> Option<&'a str> {
+        match self {
+            Self::Claimed(name) => Some(name),
+            Self::Nobody | Self::Proven(_) => None,
+        }
     }
 }
 

@@ -283,7 +283,7 @@ impl VirtualCamera {
         reply: &'a Reply,
     ) -> Result<(Cow<'a, Document>, Deviations), Trouble> {
         let (document, mut deviations) = match reply {
-            Reply::Document(answer) => (&*answer.document, answer.deviations.clone()),
+            Reply::Document(answer) => (&*answer.document, Deviations::clone(&answer.deviations)),
             Reply::Fault(fault) => {
                 return Err(Trouble::Fault(crate::hatch::clean_fault(fault.clone(), &self.rules.borrow())));
             }

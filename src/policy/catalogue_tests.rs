@@ -1,43 +1,17 @@
 //! Every operation of the catalogue, for every role, on every kind of camera, against a model of the shipped
 //! policies that is written down once more, without Cedar.
 
-use std::collections::BTreeMap;
-
 use super::{
     Engine, SHIPPED,
+    expectations::{Row, rows},
     tests::{anonymous, as_role, clients, inventory, of},
 };
 use crate::{
     auth::Role,
     command::{Command, Destination, DestinationKind, Operation},
     ids::CameraId,
-    schema::{AccessClass, OperationId, Tables, Trait, Traits},
+    schema::{AccessClass, Tables, Trait, Traits},
 };
-
-/// One operation, as the catalogue has it.
-struct Row {
-    id: OperationId,
-    /// None also where port types of one name differ: the engine refuses what it cannot tell.
-    class: Option<AccessClass>,
-    always: Traits,
-    by_document: Traits,
-}
-
-/// Operations by name.
-fn rows(tables: &Tables) -> BTreeMap<String, Row> {
-    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    for (id, row) in tables.operations() {
-        let (class, always, by_document) = (row.class, row.traits, row.traits_by_document);
-        rows.entry(format!("{}:{}", row.prefix, row.name))
-            .and_modify(|first| {
-                first.class = first.class.filter(|first| Some(*first) == class);
-                first.always = first.always.union(always);
-                first.by_document = first.by_document.union(by_document);
-            })
-            .or_insert(Row { id, class, always, by_document });
-    }
-    rows
-}
 
 /// What the document of a command holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

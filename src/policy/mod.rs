@@ -4,7 +4,7 @@
 //! cannot be evaluated (Cedar would skip it) the whole decision is a denial. What the catalogue does not know is
 //! denied before any policy is asked, so that no policy can permit it by accident.
 //!
-//! An [`Engine`] is made for one configuration and never changes; a reload makes a new one.
+//! An [`Engine`] is made for one configuration and never changes.
 
 mod cache;
 mod circumstances;

@@ -38,6 +38,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words!(
     /// The access classes of ONVIF Core §5.9.4.3, and one for operations no client may send to a device.
     AccessClass, "the access classes of ONVIF Core §5.9.4.3" {

@@ -29,7 +29,8 @@ pub use distil::{MadeFile, distil};
 pub use document::{
     BuildError, Builder, Document, Edit, Element, Refusal, RewriteError, Value, ValueKind, escape,
 };
-pub use facts::{AccessClass, AddressEffect, Trait, Traits};
+pub(crate) use facts::words;
+pub use facts::{AccessClass, AddressEffect, Trait, Traits, UnknownWord};
 pub use load::LoadError;
 pub use overlay::OverlayError;
 pub use simple::ValueError;

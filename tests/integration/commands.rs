@@ -72,6 +72,20 @@ fn a_trusted_camera_takes_a_time_server_of_a_named_network() {
 }
 
 #[test]
+fn a_trusted_camera_is_not_told_to_take_its_servers_from_whoever_answers_dhcp() {
+    let house = House::open();
+    house.acquaint();
+    for operation in ["SetNTP", "SetDNS"] {
+        let body = tds_with(operation, "<x:FromDHCP>true</x:FromDHCP>");
+        let reply = client::ask(house.door(LOBBY), "device", ADMIN, &body);
+        assert_eq!(reply.fault(), "Sender/ter:OperationProhibited", "{operation}: {}", reply.text());
+        let recorded = house.record(&reply);
+        assert_eq!(recorded.policies(), ["appliance.named-networks"], "{operation}");
+    }
+    assert_eq!(house.heard(), []);
+}
+
+#[test]
 fn addresses_in_answers_are_the_gateways() {
     let house = House::open();
     let stream = "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -142,14 +142,7 @@ impl House {
     }
 
     fn start(&mut self) {
-        let path = self.dir.path().join("cordon.toml");
-        // A secret is found under its own text.
-        let loaded = config::load(&path, &|name| Some(name.to_owned()));
-        let loaded = loaded.unwrap_or_else(|found| {
-            panic!("{}", found.iter().map(config::Diagnostic::render).collect::<Vec<_>>().join("\n"))
-        });
-        self.gateway =
-            Some(Gateway::start(loaded, Arc::clone(&self.clock), Arc::new(SystemEntropy)).unwrap());
+        self.gateway = Some(start(&self.dir.path().join("cordon.toml"), &self.clock));
     }
 
     /// Stops the gateway; log and state stay where they are.
@@ -366,12 +359,20 @@ fn free_doors() -> Vec<SocketAddr> {
     held.iter().map(|it| it.local_addr().unwrap()).collect()
 }
 
-fn configuration(cameras: &[SocketAddr], doors: &[SocketAddr]) -> String {
-    let (bind, admin) = (doors[0].ip(), doors[PLANS.len()]);
-    let mut text = format!(
+/// Starts a gateway with a configuration in which a secret is found under its own text.
+pub fn start(path: &Path, clock: &Arc<dyn Clock>) -> Gateway {
+    let loaded = config::load(path, &|name| Some(name.to_owned())).unwrap_or_else(|found| {
+        panic!("{}", found.iter().map(config::Diagnostic::render).collect::<Vec<_>>().join("\n"))
+    });
+    Gateway::start(loaded, Arc::clone(clock), Arc::new(SystemEntropy)).unwrap()
+}
+
+/// What every configuration begins with.
+pub fn heads(name: &str, bind: IpAddr, admin: SocketAddr) -> String {
+    format!(
         r#"
 [gateway]
-name = "house"
+name = "{name}"
 state_dir = "state"
 threads = 2
 
@@ -393,7 +394,14 @@ prefixes = ["203.0.113.0/24"]
 [[site]]
 name = "headquarters"
 sensitive = false
+"#
+    )
+}
 
+fn configuration(cameras: &[SocketAddr], doors: &[SocketAddr]) -> String {
+    let mut text = heads("house", doors[0].ip(), doors[PLANS.len()]);
+    text.push_str(
+        r#"
 [[zone]]
 name = "restricted"
 isolation = "none"
@@ -403,7 +411,7 @@ prefixes = ["127.0.1.0/24", "192.0.2.0/24"]
 name = "trusted"
 isolation = "none"
 prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
-"#
+"#,
     );
     let clients = [
         (ADMIN, "Administrator", ""),

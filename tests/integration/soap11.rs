@@ -118,6 +118,9 @@ fn an_action_of_another_operation_is_refused_wherever_it_stands() {
         );
         assert_eq!(intent["fault"], "Sender/ter:InvalidArgVal", "{intent}");
         assert!(intent["note"].as_str().unwrap().contains(place), "{place}: {intent}");
+        // The login was good and is used up.
+        assert_eq!((&intent["who"]["kind"], &intent["who"]["name"]), (&"client".into(), &ADMIN.0.into()));
+        assert!(intent["nonce"].is_string(), "{place}: {intent}");
     }
     assert_eq!(house.heard(), [], "none of this is any camera's business");
     // All three say what the body says.

@@ -13,9 +13,8 @@ use std::{
 };
 
 use cordon::{
-    clock::{SystemClock, SystemEntropy},
+    clock::{Clock, SystemClock},
     cmd::gateway::Gateway,
-    config,
     schema::Tables,
 };
 use serde_json::Value;
@@ -27,7 +26,7 @@ use tokio::{
 
 use crate::{
     client::{self, Reply},
-    house::{ADMIN, CAMERA_PASSWORD, CAMERA_USER, records_of},
+    house::{ADMIN, CAMERA_PASSWORD, CAMERA_USER, heads, records_of, start},
 };
 
 /// What one camera says to one operation; to others only what an introduction needs.
@@ -65,11 +64,8 @@ impl Stage {
         let (stop, stopped) = oneshot::channel();
         let tables = Arc::clone(tables);
         let thread = std::thread::spawn(move || play(&tables, cameras, parts, stopped));
-        let loaded = config::load(&path, &|name| Some(name.to_owned()));
-        let loaded = loaded.unwrap_or_else(|found| {
-            panic!("{}", found.iter().map(config::Diagnostic::render).collect::<Vec<_>>().join("\n"))
-        });
-        let gateway = Gateway::start(loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy)).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let gateway = start(&path, &clock);
         Self { dir, gateway: Some(gateway), doors, stop: Some(stop), cameras: Some(thread) }
     }
 
@@ -209,34 +205,11 @@ fn introduction(tables: &Tables, asked: &str, only_capabilities: bool, own: Sock
 }
 
 fn configuration(bind: IpAddr, doors: &[SocketAddr], cameras: &[SocketAddr]) -> String {
-    let admin = doors.last().unwrap();
     let (name, password) = ADMIN;
-    let mut text = format!(
+    let mut text = heads("stage", bind, *doors.last().unwrap());
+    let _ = write!(
+        text,
         r#"
-[gateway]
-name = "stage"
-state_dir = "state"
-threads = 2
-
-[listener]
-bind = "{bind}"
-advertise = "{bind}"
-rtsp_port = 8554
-
-[admin]
-listen = "{admin}"
-
-[audit]
-dir = "audit"
-
-[[network]]
-name = "time"
-prefixes = ["203.0.113.0/24"]
-
-[[site]]
-name = "headquarters"
-sensitive = false
-
 [[zone]]
 name = "cameras"
 isolation = "none"

@@ -157,24 +157,33 @@ fn every_failure_is_mended_without_a_reopening_once_the_disk_is_well() {
     });
 }
 
+/// A log on a disk that does as planned, and signs after each batch.
+fn open_faulty(dir: &Path, plan: &Plan) -> Log {
+    let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(plan) });
+    let options = Options { checkpoint_interval: Duration::ZERO, ..options(dir) };
+    Log::open_on(files, &options, clock(), &Counting).unwrap().0
+}
+
 fn check_healing(point: Point, effect: Effect) {
     let case = format!("{point:?} {effect:?}");
     let dir = tempfile::tempdir().unwrap();
     let plan: Plan = Arc::default();
-    let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
-    let options = Options { checkpoint_interval: Duration::ZERO, ..options(dir.path()) };
-    let (log, _) = Log::open_on(files, &options, clock(), &Counting).unwrap();
+    let log = open_faulty(dir.path(), &plan);
     let before = run(log.intent(intent("before"))).unwrap();
     let across = run(log.intent(intent("across"))).unwrap();
     plan.lock().unwrap().next = Some((point, effect));
-    let refused = (0..60).find(|number| match run(log.intent(intent(&format!("r{number}")))) {
-        Ok(slot) => {
-            slot.finish(answered());
-            false
-        }
-        Err(error) => {
-            assert!(error.to_string().contains("injected"), "{case}: {error}");
-            true
+    let mut noted = 0;
+    let refused = (0..60).find(|number| {
+        noted += usize::from(log.note(Event::new("noted", serde_json::Value::Null)).is_ok());
+        match run(log.intent(intent(&format!("r{number}")))) {
+            Ok(slot) => {
+                slot.finish(answered());
+                false
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("injected"), "{case}: {error}");
+                true
+            }
         }
     });
     let refused = refused.unwrap_or_else(|| panic!("{case}: nothing was refused"));
@@ -204,6 +213,8 @@ fn check_healing(point: Point, effect: Effect) {
         assert_eq!(found[1]["what"], "answered", "{case}: {request}");
     }
     assert!(of(&format!("r{refused}")).is_empty(), "{case}: what was refused is not on record as permitted");
+    let events = lines.iter().filter(|line| line["what"] == "noted").count();
+    assert_eq!(events, noted, "{case}: an event that was taken is not lost");
     let healed: Vec<_> = lines.iter().filter(|line| line["what"] == "log-healed").collect();
     assert!(healed.len() == 1 && healed[0]["detail"]["failure"].to_string().contains("injected"), "{case}");
     let report = verify(dir.path(), None, None).unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -214,9 +225,7 @@ fn check(point: Point, effect: Effect) {
     let case = format!("{point:?} {effect:?}");
     let dir = tempfile::tempdir().unwrap();
     let plan: Plan = Arc::default();
-    let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
-    let options = Options { checkpoint_interval: Duration::ZERO, ..options(dir.path()) };
-    let (log, _) = Log::open_on(files, &options, clock(), &Counting).unwrap();
+    let log = open_faulty(dir.path(), &plan);
     let mut durable = Vec::new();
     let mut refused = None;
     for number in 0..60 {

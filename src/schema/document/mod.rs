@@ -123,6 +123,11 @@ impl Document {
         self.tokens.iter().filter_map(|token| self.value(token))
     }
 
+    /// Bytes of memory it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.tokens.as_slice()) + self.text.len()
+    }
+
     fn value(&self, token: &Token) -> Option<Value<'_>> {
         let kind = match token.kind {
             Kind::Attribute => ValueKind::Attribute,
