@@ -20,13 +20,14 @@ const UTILITY: &str = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-w
 const DIGEST: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#PasswordDigest";
 
-/// What came back, and from which port it was asked.
+/// What came back, from which port it was asked, and of whom: a port alone may be used for two doors at once.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub source: SocketAddr,
+    pub door: SocketAddr,
 }
 
 impl Reply {
@@ -176,7 +177,7 @@ pub fn send(door: SocketAddr, bytes: &[u8]) -> Reply {
 
 /// Reads a reply up to the end of its connection.
 pub fn receive(mut stream: TcpStream) -> Reply {
-    let source = stream.local_addr().unwrap();
+    let (source, door) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     // The gateway has closed; whether it has gone already does not matter.
@@ -193,6 +194,7 @@ pub fn receive(mut stream: TcpStream) -> Reply {
         headers: fields.lines().map(split).collect(),
         body: answer[end + 4..].to_vec(),
         source,
+        door,
     }
 }
 

@@ -318,7 +318,7 @@ fn a_client_that_hangs_up_does_not_stop_its_command() {
     // The same thread serves this, after it was told of the end of the connection above.
     assert_eq!(client::ask_anonymously(house.door(LOBBY), "device", &tds("GetHostname")).status, 200);
     valve.release();
-    let outcome = house.outcome(source);
+    let outcome = house.outcome(LOBBY, source);
     assert_eq!((&outcome["what"], &outcome["note"]), (&"answered".into(), &"answered by the camera".into()));
     assert_eq!(house.operations(LOBBY), ["tds:SetNTP"], "asked once");
 }

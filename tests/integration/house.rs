@@ -220,13 +220,15 @@ impl House {
 
     /// What is on record about the request of a reply.
     pub fn record(&self, reply: &Reply) -> Recorded {
-        Recorded::find(&self.records(), reply.source)
+        let camera = self.doors.iter().position(|it| *it == reply.door).unwrap();
+        Recorded::find(&self.records(), PLANS[camera].name, reply.source)
             .unwrap_or_else(|| panic!("nothing on record: {}", reply.text()))
     }
 
     /// How the command of a connection ended, as soon as that is on record.
-    pub fn outcome(&self, source: SocketAddr) -> Value {
-        let outcome = |records: &[Value]| Recorded::find(records, source).and_then(|it| it.outcome);
+    pub fn outcome(&self, camera: usize, source: SocketAddr) -> Value {
+        let name = PLANS[camera].name;
+        let outcome = |records: &[Value]| Recorded::find(records, name, source).and_then(|it| it.outcome);
         let records = self.wait_for(|records| outcome(records).is_some());
         outcome(&records).unwrap()
     }
@@ -272,10 +274,11 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    fn find(records: &[Value], source: SocketAddr) -> Option<Self> {
+    fn find(records: &[Value], camera: &str, source: SocketAddr) -> Option<Self> {
         let source = source.to_string();
         let is = |it: &&Value, kind: &str| it["type"] == kind;
-        let mut intents = records.iter().filter(|it| is(it, "intent") && it["source"] == *source);
+        let own = |it: &&Value| it["camera"] == camera && it["source"] == *source;
+        let mut intents = records.iter().filter(|it| is(it, "intent") && own(it));
         let intent = intents.next_back()?.clone();
         let ended = |it: &&Value| is(it, "outcome") && it["intent"] == intent["seq"];
         let outcome = records.iter().find(ended).cloned();

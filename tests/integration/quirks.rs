@@ -227,11 +227,10 @@ fn each_quirk_is_put_right_or_refused_and_recorded() {
     });
     let replies: Vec<_> = asked.collect();
     let own: Vec<_> = (0..QUIRKS.len()).map(|number| stage.authorities(number)).collect();
-    let records = stage.close();
+    let records = stage.close(&replies);
     let mut wrong = Vec::new();
-    for ((quirk, reply), own) in QUIRKS.iter().zip(&replies).zip(&own) {
+    for (((quirk, reply), own), (_, outcome)) in QUIRKS.iter().zip(&replies).zip(&own).zip(&records) {
         let text = reply.text();
-        let (_, outcome) = &records[&reply.source.to_string()];
         let deviations: Vec<_> = outcome["deviations"].as_array().into_iter().flatten().collect();
         let fits = |wanted: &str| {
             let (kind, place) = wanted.split_once(": ").unwrap();

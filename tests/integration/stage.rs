@@ -80,9 +80,9 @@ impl Stage {
         [door.to_string(), format!("{}:8554", door.ip())]
     }
 
-    /// Stops all and gives what was recorded of each request, by the port it came from: the intent's fields
-    /// and the outcome's.
-    pub fn close(mut self) -> BTreeMap<String, (Value, Value)> {
+    /// Stops all and gives what was recorded of each camera's reply, in their order: the intent's fields and the
+    /// outcome's.
+    pub fn close(mut self, replies: &[Reply]) -> Vec<(Value, Value)> {
         self.gateway.take().unwrap().stop().unwrap();
         drop(self.stop.take());
         self.cameras.take().unwrap().join().unwrap();
@@ -92,11 +92,14 @@ impl Stage {
             .filter(|it| it["type"] == "outcome")
             .map(|it| (it["intent"].to_string(), it.clone()))
             .collect();
-        let told = |it: &Value| {
-            let outcome = outcomes.get(&it["seq"].to_string()).cloned().unwrap_or_default();
-            Some((it["source"].as_str()?.to_owned(), (it.clone(), outcome)))
+        let told = |(number, reply): (usize, &Reply)| {
+            let (camera, source) = (format!("camera-{number}"), reply.source.to_string());
+            let own = |it: &&Value| it["camera"] == *camera && it["source"] == *source;
+            let intent = records.iter().find(own).cloned().unwrap_or_default();
+            let outcome = outcomes.get(&intent["seq"].to_string()).cloned().unwrap_or_default();
+            (intent, outcome)
         };
-        records.iter().filter(|it| it["source"].is_string()).filter_map(told).collect()
+        replies.iter().enumerate().map(told).collect()
     }
 }
 

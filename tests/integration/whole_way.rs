@@ -122,11 +122,9 @@ fn play(tables: &Arc<Tables>, recordings: &[Recording], table: &mut Table) {
         replies.push(stage.ask(number, service, &request));
     }
     let authorities: Vec<_> = (0..recordings.len()).map(|it| stage.authorities(it)).collect();
-    let records = stage.close();
+    let records = stage.close(&replies);
     for ((number, it), reply) in recordings.iter().enumerate().zip(&replies) {
-        let nothing = (Value::Null, Value::Null);
-        let record = records.get(&reply.source.to_string()).unwrap_or(&nothing);
-        table.count(tables, it, reply, &authorities[number], record);
+        table.count(tables, it, reply, &authorities[number], &records[number]);
     }
 }
 
