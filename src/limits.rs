@@ -155,6 +155,10 @@ pub const AUDIT_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest time between two signed checkpoints.
 pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Bytes of the emergency journal: some thousand stops of movements.
+pub const AUDIT_EMERGENCY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a command waits for the audit log's disk, and as long again for the emergency journal's.
+pub const AUDIT_WAIT_TIME_MAX: Duration = Duration::from_millis(900);
 /// Pause between two tries to go on with a log that could not be written.
 pub const AUDIT_HEAL_INTERVAL: Duration = Duration::from_millis(500);
 /// How far back the log is read at start for nonces that must not be used again.

@@ -92,12 +92,12 @@ pub(super) fn cut(path: &Path, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 /// Readable by the owner and by a group for auditors.
-const LOG_MODE: u32 = 0o640;
+pub(super) const LOG_MODE: u32 = 0o640;
 /// Readable by the owner only.
 pub(super) const KEY_MODE: u32 = 0o600;

@@ -7,7 +7,7 @@
 use std::{
     mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -15,13 +15,17 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{
+    emergency::{Journal, Journaled, Stage},
     record::{Decision, Ended, Ending, Event, Intent, Outcome, Record},
     writer::{Awaited, Entry, Writer},
 };
-use crate::{clock::Clock, limits::AUDIT_HEAL_INTERVAL};
+use crate::{
+    clock::Clock,
+    limits::{AUDIT_HEAL_INTERVAL, AUDIT_WAIT_TIME_MAX},
+};
 
 /// Why a record could not be made durable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +36,9 @@ pub enum LogError {
     /// The disk refused. Nothing is recorded until it is well again, which is tried by itself.
     #[error("the audit log cannot be written: {0}")]
     Failed(Arc<str>),
+    /// The disk does not answer. Nothing is recorded until it does.
+    #[error("the audit log's disk has not answered for {AUDIT_WAIT_TIME_MAX:?}")]
+    Stalled,
     /// The log was closed.
     #[error("the audit log is closed")]
     Closed,
@@ -46,6 +53,8 @@ pub struct Health {
     pub queued: usize,
     /// Outcomes not yet known, for which a place is kept.
     pub awaited: usize,
+    /// Commands in the emergency journal that are not yet carried over to the log.
+    pub journaled: usize,
     /// Durable lines.
     pub durable: u64,
     /// Lines covered by a checkpoint.
@@ -62,10 +71,17 @@ pub struct Log {
 
 impl Log {
     /// Begins the thread that writes.
-    pub(super) fn start(writer: Writer, clock: Arc<dyn Clock>, pace: Pace) -> std::io::Result<Self> {
+    pub(super) fn start(
+        writer: Writer,
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        pace: Pace,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(writer.chain.size(), writer.latest.clone())),
             work: Condvar::new(),
+            journal: Mutex::new(journal),
+            journal_turn: Arc::new(Semaphore::new(1)),
             clock,
             records_max: pace.records_max,
             durable: AtomicU64::new(writer.chain.size()),
@@ -91,14 +107,33 @@ impl Log {
         let started = shared.clock.monotonic();
         let slot = OutcomeSlot {
             shared: Arc::clone(shared),
-            seq: placed.seq,
-            request,
+            place: Place::Line { seq: placed.seq, request, batch: Arc::clone(&placed.batch) },
             started,
-            batch: Arc::clone(&placed.batch),
             state: State::NotSent,
         };
-        placed.batch.settled().await?;
+        shared.settled(&placed.batch).await?;
         Ok(slot)
+    }
+
+    /// Records a command that must not wait for a disk that fails, after [`Log::intent`] was in vain. When this
+    /// is ready the line is durable in the emergency journal; the log has it, marked, once it can be written.
+    pub async fn emergency(&self, intent: Intent) -> Result<OutcomeSlot, LogError> {
+        let shared = Arc::clone(&self.handle.shared);
+        let written = async move {
+            // One at a time, so that a disk that hangs holds one thread and not all there are.
+            let turn = Arc::clone(&shared.journal_turn).acquire_owned().await;
+            let turn = turn.map_err(|_| LogError::Closed)?;
+            // If nobody waits for it any more, the slot is dropped and the command recorded as not sent.
+            let write = tokio::task::spawn_blocking(move || {
+                let slot = shared.journal(intent);
+                drop(turn);
+                slot
+            });
+            write
+                .await
+                .unwrap_or_else(|_| Err(LogError::Failed("writing the emergency journal panicked".into())))
+        };
+        tokio::time::timeout(AUDIT_WAIT_TIME_MAX, written).await.unwrap_or(Err(LogError::Stalled))
     }
 
     /// Records a refused command, durable when ready. No outcome follows. Gives the line's number.
@@ -129,6 +164,7 @@ impl Log {
             failure: queue.failure.as_ref().map(ToString::to_string),
             queued: queue.entries.len(),
             awaited: queue.reserved,
+            journaled: queue.journaled.len(),
             durable: shared.durable.load(Ordering::Acquire),
             signed: shared.signed.load(Ordering::Acquire),
             lost_outcomes: queue.lost,
@@ -158,7 +194,7 @@ impl Log {
 
     async fn record(&self, record: Record) -> Result<u64, LogError> {
         let placed = self.handle.shared.push(record.body(), Awaited::Nothing)?;
-        placed.batch.settled().await?;
+        self.handle.shared.settled(&placed.batch).await?;
         Ok(placed.seq)
     }
 }
@@ -167,20 +203,26 @@ impl Log {
 #[derive(Debug)]
 pub struct OutcomeSlot {
     shared: Arc<Shared>,
-    seq: u64,
-    request: String,
+    place: Place,
     started: Duration,
-    /// What the intent became durable with.
-    batch: Arc<Batch>,
     state: State,
 }
 
-impl OutcomeSlot {
-    /// Number of the intent's line.
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
+/// Where the intent is.
+#[derive(Debug)]
+enum Place {
+    /// In the log.
+    Line {
+        seq: u64,
+        request: String,
+        /// What it became durable with.
+        batch: Arc<Batch>,
+    },
+    /// In the emergency journal.
+    Journal(Arc<Journaled>),
+}
 
+impl OutcomeSlot {
     /// Says that the command is being sent: dropped from now on, it is `abandoned, sent, unanswered`.
     pub fn sending(&mut self) {
         if self.state == State::NotSent {
@@ -197,8 +239,21 @@ impl OutcomeSlot {
         self.state = State::Finished;
         let took = self.shared.clock.monotonic().saturating_sub(self.started);
         outcome.duration_us.get_or_insert(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        let ended = Ended { intent: self.seq, request: mem::take(&mut self.request), outcome };
-        self.shared.push_outcome(self.seq, Record::Outcome(ended).body(), &self.batch);
+        match &mut self.place {
+            Place::Line { seq, request, batch } => {
+                let ended = Ended { intent: *seq, request: mem::take(request), outcome };
+                self.shared.push_outcome(*seq, Record::Outcome(ended).body(), Some(batch));
+            }
+            Place::Journal(journaled) => {
+                let mut stage = journaled.stage();
+                if let Stage::Carried(seq) = *stage {
+                    drop(stage);
+                    self.shared.push_outcome(seq, ended(journaled, seq, outcome), None);
+                } else {
+                    *stage = Stage::Ended(Box::new(outcome));
+                }
+            }
+        }
     }
 }
 
@@ -254,6 +309,9 @@ impl Drop for Last {
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
+    journal: Mutex<Journal>,
+    /// Held by whoever writes the journal.
+    journal_turn: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     records_max: usize,
     durable: AtomicU64,
@@ -267,6 +325,8 @@ struct Queue {
     batch: Arc<Batch>,
     /// Places kept for outcomes.
     reserved: usize,
+    /// What is durable in the emergency journal only.
+    journaled: Vec<Arc<Journaled>>,
     /// Number of the next line. Lines are numbered here, since the writer writes them in this order.
     next_seq: u64,
     /// The writer sleeps and must be woken.
@@ -285,6 +345,7 @@ impl Queue {
             entries: Vec::new(),
             batch: Arc::default(),
             reserved: 0,
+            journaled: Vec::new(),
             next_seq,
             idle: false,
             stopping: false,
@@ -311,7 +372,11 @@ impl Shared {
         let time = self.time();
         let mut queue = self.queue();
         if let Some(failure) = &queue.failure {
-            return Err(failure.clone());
+            // What nobody waits for is kept until the disk is well.
+            let kept = matches!(mark, Awaited::Kept) && !queue.ended && *failure != LogError::Closed;
+            if !kept {
+                return Err(failure.clone());
+            }
         }
         let kept = usize::from(matches!(mark, Awaited::Opens(_)));
         if queue.entries.len() + queue.reserved + 1 + kept > self.records_max {
@@ -323,11 +388,11 @@ impl Shared {
     }
 
     /// While the disk fails, outcomes wait: the places kept for them bound how many.
-    fn push_outcome(&self, intent: u64, body: String, opened: &Batch) {
+    fn push_outcome(&self, intent: u64, body: String, opened: Option<&Arc<Batch>>) {
         let time = self.time();
         let mut queue = self.queue();
         queue.reserved = queue.reserved.saturating_sub(1);
-        if matches!(opened.result.get(), Some(Err(_))) {
+        if opened.is_some_and(|opened| matches!(opened.result.get(), Some(Err(_)))) {
             // The intent is on no disk and its command was refused.
             return;
         }
@@ -350,6 +415,94 @@ impl Shared {
         seq
     }
 
+    /// Waits until a batch is durable, but not for ever: a disk that hangs counts as one that fails.
+    async fn settled(&self, batch: &Batch) -> Result<(), LogError> {
+        if let Ok(result) = tokio::time::timeout(AUDIT_WAIT_TIME_MAX, batch.settled()).await {
+            return result;
+        }
+        let mut queue = self.queue();
+        if let Some(result) = batch.result.get() {
+            return result.clone();
+        }
+        // The writer takes this back under the same lock once it has settled a batch.
+        if queue.failure.is_none() {
+            queue.failure = Some(LogError::Stalled);
+            drop(queue);
+            tracing::error!(failure = %LogError::Stalled, "new commands are refused until it does");
+        }
+        Err(LogError::Stalled)
+    }
+
+    /// Writes an intent to the emergency journal. Blocks on its disk.
+    fn journal(self: Arc<Self>, intent: Intent) -> Result<OutcomeSlot, LogError> {
+        let mut queue = self.queue();
+        if queue.ended || queue.stopping {
+            return Err(LogError::Closed);
+        }
+        if queue.entries.len() + queue.reserved + 2 > self.records_max + EMERGENCY_RECORDS {
+            return Err(LogError::Full);
+        }
+        queue.reserved += 1;
+        drop(queue);
+        let time = self.time();
+        let intent = Intent { decision: Decision::Permitted, ..intent };
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = journal.append(&time, &Record::Intent(intent.clone()).body());
+        let mut queue = self.queue();
+        if let Err(error) = written {
+            queue.reserved = queue.reserved.saturating_sub(1);
+            return Err(failed("writing the emergency journal", &error));
+        }
+        // Still with the journal's lock: it is emptied only when nothing waits here.
+        let journaled = Arc::new(Journaled::new(time, intent));
+        queue.journaled.push(Arc::clone(&journaled));
+        queue.idle = false;
+        drop(queue);
+        drop(journal);
+        self.work.notify_one();
+        let started = self.clock.monotonic();
+        Ok(OutcomeSlot { place: Place::Journal(journaled), started, state: State::NotSent, shared: self })
+    }
+
+    /// The disk answers: what counted as failed because it did not is well.
+    fn answers(&self) {
+        let mut queue = self.queue();
+        if queue.failure == Some(LogError::Stalled) {
+            queue.failure = queue.stopping.then_some(LogError::Closed);
+            drop(queue);
+            tracing::warn!("the audit log's disk answers again");
+        }
+    }
+
+    /// Says that a batch is durable: what was carried over with it has its line now.
+    fn carried(&self, carried: &[Carried]) {
+        for Carried { journaled, seq, with_outcome } in carried {
+            let stage = mem::replace(&mut *journaled.stage(), Stage::Carried(*seq));
+            match stage {
+                Stage::Ended(_) if *with_outcome => {
+                    let mut queue = self.queue();
+                    queue.reserved = queue.reserved.saturating_sub(1);
+                }
+                Stage::Ended(outcome) => {
+                    self.push_outcome(*seq, ended(journaled, *seq, *outcome), None);
+                }
+                Stage::Waiting | Stage::Carried(_) => {}
+            }
+        }
+        // Whoever has the lock is writing to the journal, and it is emptied after the next batch.
+        let mut journal = match self.journal.try_lock() {
+            Ok(journal) => journal,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if journal.is_used()
+            && self.queue().journaled.is_empty()
+            && let Err(error) = journal.clear()
+        {
+            tracing::error!(%error, "the emergency journal cannot be emptied; its lines may be carried over twice");
+        }
+    }
+
     fn stop(&self) {
         self.queue().stopping = true;
         self.work.notify_one();
@@ -357,7 +510,8 @@ impl Shared {
 
     /// Tells everybody who waits that the disk failed. What has to be written once it is well again stays
     /// queued: outcomes of durable intents and events nobody waits for, those of the batch that failed first.
-    fn fail(&self, error: &LogError, entries: Vec<Entry>, batch: &Batch, durable: u64) {
+    fn fail(&self, error: &LogError, taken: Taken, durable: u64) {
+        let Taken { entries, batch, carried, .. } = taken;
         let kept = |entry: &Entry| match entry.mark {
             Awaited::Closes(intent) => intent < durable,
             Awaited::Kept => true,
@@ -368,6 +522,8 @@ impl Shared {
         queue.failure = Some(error.clone());
         let later = mem::take(&mut queue.entries);
         queue.entries = entries.into_iter().chain(later).filter(kept).collect();
+        let later = mem::take(&mut queue.journaled);
+        queue.journaled = carried.into_iter().map(|it| it.journaled).chain(later).collect();
         let waiting = mem::take(&mut queue.batch);
         batch.settle(Err(error.clone()));
         waiting.settle(Err(error.clone()));
@@ -389,6 +545,9 @@ impl Shared {
         queue.lost +=
             queue.entries.iter().filter(|entry| matches!(entry.mark, Awaited::Closes(_))).count() as u64;
         queue.entries.clear();
+        // Their intents are in the journal, for whoever opens the log next.
+        queue.lost += queue.journaled.len() as u64;
+        queue.journaled.clear();
         let batch = mem::take(&mut queue.batch);
         drop(queue);
         batch.settle(Err(failure));
@@ -435,28 +594,34 @@ pub(super) fn time_text(time: jiff::Timestamp) -> String {
     format!("{time:.6}")
 }
 
+/// The outcome of a journaled command, as the body of a line.
+fn ended(journaled: &Journaled, intent: u64, outcome: Outcome) -> String {
+    Record::Outcome(Ended { intent, request: journaled.intent.request.clone(), outcome }).body()
+}
+
 fn serve(mut writer: Writer, shared: &Shared, interval: Duration) -> Result<(), LogError> {
     let mut signed_at = shared.clock.monotonic();
     loop {
-        let (entries, batch, stopping) = take(shared, &writer, signed_at.saturating_add(interval));
+        let mut taken = take(shared, &writer, signed_at.saturating_add(interval));
+        let stopping = taken.stopping;
         let mut written = Ok(());
-        if !entries.is_empty() {
-            written = writer.commit(&entries).map_err(|error| failed("writing lines", &error));
+        if !taken.entries.is_empty() {
+            written = writer.commit(&taken.entries).map_err(|error| failed("writing lines", &error));
         }
-        let left = if written.is_ok() {
+        if written.is_ok() {
+            taken.entries.clear();
             shared.durable.store(writer.chain.size(), Ordering::Release);
-            batch.settle(Ok(()));
-            Vec::new()
-        } else {
-            entries
-        };
+            taken.batch.settle(Ok(()));
+            shared.answers();
+            shared.carried(&mem::take(&mut taken.carried));
+        }
         let due = shared.clock.monotonic().saturating_sub(signed_at) >= interval;
         if written.is_ok() && writer.unsigned() && (due || stopping) {
             written = writer.checkpoint().map_err(|error| failed("writing a checkpoint", &error));
             signed_at = shared.clock.monotonic();
         }
         if let Err(error) = &written {
-            shared.fail(error, left, &batch, writer.chain.size());
+            shared.fail(error, taken, writer.chain.size());
             recover(&mut writer, shared, error)?;
         }
         if shared.signed.swap(writer.signed, Ordering::AcqRel) != writer.signed {
@@ -507,10 +672,26 @@ fn failed(what: &str, error: &std::io::Error) -> LogError {
     LogError::Failed(format!("{what}: {error}").into())
 }
 
+/// What the writer writes next.
+struct Taken {
+    entries: Vec<Entry>,
+    batch: Arc<Batch>,
+    carried: Vec<Carried>,
+    stopping: bool,
+}
+
+/// A journaled command whose line is among the entries.
+struct Carried {
+    journaled: Arc<Journaled>,
+    seq: u64,
+    /// Its outcome follows it.
+    with_outcome: bool,
+}
+
 /// Waits for something to write, at most until a checkpoint is due, and takes all of it.
-fn take(shared: &Shared, writer: &Writer, due: Duration) -> (Vec<Entry>, Arc<Batch>, bool) {
+fn take(shared: &Shared, writer: &Writer, due: Duration) -> Taken {
     let mut queue = shared.queue();
-    if queue.entries.is_empty() && !queue.stopping {
+    if queue.entries.is_empty() && queue.journaled.is_empty() && !queue.stopping {
         queue.idle = true;
         queue = if writer.unsigned() {
             let wait = due.saturating_sub(shared.clock.monotonic());
@@ -525,5 +706,33 @@ fn take(shared: &Shared, writer: &Writer, due: Duration) -> (Vec<Entry>, Arc<Bat
         // Nothing may be queued behind what is taken now, for nobody would write it.
         queue.failure.get_or_insert(LogError::Closed);
     }
-    (mem::take(&mut queue.entries), mem::take(&mut queue.batch), stopping)
+    let carried = if queue.journaled.is_empty() { Vec::new() } else { carry(&mut queue, &shared.time()) };
+    Taken { entries: mem::take(&mut queue.entries), batch: mem::take(&mut queue.batch), carried, stopping }
 }
+
+/// Queues what is in the emergency journal, behind everything else.
+fn carry(queue: &mut Queue, time: &str) -> Vec<Carried> {
+    let mut add = |body, mark| {
+        queue.entries.push(Entry { time: time.to_owned(), body, mark });
+        queue.next_seq += 1;
+        queue.next_seq - 1
+    };
+    let mut carried = Vec::new();
+    for journaled in mem::take(&mut queue.journaled) {
+        let seq = add(journaled.record().body(), Awaited::Opens(journaled.intent.request.clone()));
+        let outcome = match &*journaled.stage() {
+            Stage::Ended(outcome) => Some(ended(&journaled, seq, (**outcome).clone())),
+            Stage::Waiting | Stage::Carried(_) => None,
+        };
+        let with_outcome = outcome.is_some();
+        if let Some(body) = outcome {
+            add(body, Awaited::Closes(seq));
+        }
+        carried.push(Carried { journaled, seq, with_outcome });
+    }
+    carried
+}
+
+/// Commands beyond the queue's bound that the emergency journal may hold open: stops are not refused because
+/// other commands wait.
+const EMERGENCY_RECORDS: usize = 256;

@@ -12,6 +12,7 @@
 //! | `public.key` | the key that checks checkpoints (C2SP signed-note, `name+hash+key`) |
 //! | `signing.key` | the key that signs them (PKCS#8, mode 0600), if not kept elsewhere |
 //! | `lock` | held by the gateway that writes |
+//! | `emergency.journal` | what was recorded while the log could not be written, see below; best kept elsewhere |
 //!
 //! # The lines
 //! `{"seq":N,"time":"T","type":"intent|outcome|event",…,"sum":"S"}`, times in RFC 3339 with microseconds, see
@@ -24,11 +25,17 @@
 //! after the last checkpoint, or removes them, is not caught by the files alone. Whoever holds the signing key
 //! can rewrite everything; only a checkpoint that was kept elsewhere shows it. `cordon audit verify` says so.
 //!
+//! # The emergency journal
+//! While the log cannot be written, the few commands that must not wait for it are recorded in a file of fixed
+//! size, in lines like these. Each is carried over to the log as soon as that can be written again, with the
+//! time at which it stood in the journal in the field `emergency`.
+//!
 //! # Secrets
 //! This room masks nothing. Arguments, destinations and notes come here masked by the room that knows the
 //! schema. Control characters are escaped by JSON.
 
 mod chain;
+mod emergency;
 mod files;
 mod heal;
 mod log;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::{
     chain::Chain,
+    emergency::{Journal, Left, marked},
     files::{self, Disk, Files, KEY_MODE},
     log::{Log, Pace, time_text},
     note::{NoteError, PublicKey, SigningKey},
@@ -99,6 +100,8 @@ pub struct Options {
     pub origin: String,
     /// The private key; made if it is absent and the log is new.
     pub signing_key: PathBuf,
+    /// The emergency journal's file, best on another disk than the log.
+    pub emergency_journal: PathBuf,
     /// Bytes of a segment before the next is begun.
     pub segment_bytes_max: u64,
     /// Longest time lines stay unsigned.
@@ -114,6 +117,7 @@ impl Options {
             dir: dir.to_owned(),
             origin: origin.to_owned(),
             signing_key: dir.join("signing.key"),
+            emergency_journal: dir.join("emergency.journal"),
             segment_bytes_max: AUDIT_SEGMENT_BYTES_MAX,
             checkpoint_interval: AUDIT_CHECKPOINT_INTERVAL,
             queue_records_max: AUDIT_QUEUE_RECORDS_MAX,
@@ -128,6 +132,8 @@ pub struct OpenReport {
     pub lines: u64,
     /// Bytes of an unfinished last line, cut off.
     pub cut_bytes: Option<u64>,
+    /// Commands that stood in the emergency journal and were carried over to the log.
+    pub carried_over: usize,
     /// Requests whose outcome nobody knows: the gateway stopped in between.
     pub unknown: Vec<String>,
     /// Nonces used within [`AUDIT_REPLAY_WINDOW`], to be refused.
@@ -172,19 +178,29 @@ impl Log {
         let segments = segment::segments(dir).map_err(file("read the folder", dir))?;
         let (key, key_file) = keys(options, !segments.is_empty(), entropy)?;
         let now = clock.now();
-        let found = examine(dir, &segments, &key.public(), now)?;
+        let mut found = examine(dir, &segments, &key.public(), now)?;
+        let path = &options.emergency_journal;
+        let journal = Journal::open(path).map_err(file("open", path))?;
+        let (mut journal, left) = journal.ok_or_else(|| AuditError::Locked(path.clone()))?;
+        let cutoff = cutoff(now);
+        found.nonces.extend(left.iter().filter_map(|left| recent(&left.head, cutoff)));
         let report = OpenReport {
             lines: found.walker.chain.size(),
             cut_bytes: found.torn.as_ref().map(|(_, rest)| rest.len() as u64),
+            carried_over: left.len(),
             unknown: found.walker.unanswered.values().cloned().collect(),
             recent_nonces: found.nonces.clone(),
             public_key: key.public().to_string(),
             public_key_file: key_file,
         };
-        let writer = begin(files, options, found, &segments, key, lock, now)?;
+        let entries = first_entries(&found, &left, now);
+        let writer = begin(files, options, found, &segments, key, lock, &entries)?;
+        if journal.is_used() {
+            journal.clear().map_err(file("empty", path))?;
+        }
         let pace =
             Pace { records_max: options.queue_records_max, checkpoint_interval: options.checkpoint_interval };
-        let log = Self::start(writer, clock, pace).map_err(file("start the writer of", dir))?;
+        let log = Self::start(writer, journal, clock, pace).map_err(file("start the writer of", dir))?;
         Ok((log, report))
     }
 }
@@ -253,9 +269,7 @@ pub(super) fn examine(
     let bytes = if path.exists() { fs::read(&path).map_err(file("read", &path))? } else { Vec::new() };
     let text = whole_text(&bytes).map_err(damaged)?;
     let notes = segment::notes(text);
-    let cutoff = now.saturating_sub(SignedDuration::try_from(AUDIT_REPLAY_WINDOW).unwrap_or_default());
-    let cutoff = cutoff.unwrap_or(now);
-
+    let cutoff = cutoff(now);
     let start = start(segments, cutoff);
     let first = segments.get(start).map_or(0, |segment| segment.first);
     let mut marks = segment::marks(&notes, key, first).map_err(damaged)?;
@@ -321,6 +335,12 @@ fn start(segments: &[Segment], cutoff: Timestamp) -> usize {
     segments.iter().rposition(before).unwrap_or(0)
 }
 
+/// From when on nonces count.
+fn cutoff(now: Timestamp) -> Timestamp {
+    let window = SignedDuration::try_from(AUDIT_REPLAY_WINDOW).unwrap_or_default();
+    now.saturating_sub(window).unwrap_or(now)
+}
+
 fn first_time(path: &Path) -> Option<Timestamp> {
     let mut line = Vec::new();
     let reader = BufReader::new(File::open(path).ok()?);
@@ -357,7 +377,7 @@ fn begin(
     segments: &[Segment],
     key: SigningKey,
     lock: File,
-    now: Timestamp,
+    entries: &[Entry],
 ) -> Result<Writer, AuditError> {
     let dir = options.dir.clone();
     let checkpoints_path = dir.join(CHECKPOINTS);
@@ -376,7 +396,6 @@ fn begin(
     let segment = open(&segment_path)?;
     let checkpoints = open(&checkpoints_path)?;
     let checkpoints_bytes = fs::metadata(&checkpoints_path).map_err(file("read", &checkpoints_path))?.len();
-    let entries = first_entries(&found, now);
     let mut writer = Writer {
         dir: dir.clone(),
         files,
@@ -398,12 +417,12 @@ fn begin(
     if writer.chain == Chain::new() {
         writer.checkpoint().map_err(file("write a checkpoint to", &dir))?;
     }
-    writer.commit(&entries).map_err(file("write lines to", &dir))?;
+    writer.commit(entries).map_err(file("write lines to", &dir))?;
     writer.checkpoint().map_err(file("write a checkpoint to", &dir))?;
     Ok(writer)
 }
 
-fn first_entries(found: &Found, now: Timestamp) -> Vec<Entry> {
+fn first_entries(found: &Found, left: &[Left], now: Timestamp) -> Vec<Entry> {
     let entry = |record: Record, mark| Entry { time: time_text(now), body: record.body(), mark };
     let event = |what: &str, detail| entry(Record::Event(Event::new(what, detail)), Awaited::Nothing);
     let lines = found.walker.chain.size();
@@ -419,6 +438,13 @@ fn first_entries(found: &Found, now: Timestamp) -> Vec<Entry> {
     for (intent, request) in &found.walker.unanswered {
         let ended = Ended { intent: *intent, request: request.clone(), outcome: Outcome::default() };
         entries.push(entry(Record::Outcome(ended), Awaited::Closes(*intent)));
+    }
+    for Left { head, intent } in left {
+        let number = lines + entries.len() as u64;
+        let request = intent.request.clone();
+        entries.push(entry(marked(intent, &head.time), Awaited::Opens(request.clone())));
+        let ended = Ended { intent: number, request, outcome: Outcome::default() };
+        entries.push(entry(Record::Outcome(ended), Awaited::Closes(number)));
     }
     entries
 }

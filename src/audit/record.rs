@@ -98,6 +98,9 @@ pub struct Intent {
     /// What the caller is told, for a refusal: a fault code or status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// When it was written to the emergency journal, while the log could not be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<String>,
     /// Why, in words, such as `absorbed` or what was wrong with a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

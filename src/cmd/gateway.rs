@@ -2,6 +2,7 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
+    fmt::Write as _,
     fs,
     hash::{Hash, Hasher},
     io,
@@ -88,7 +89,10 @@ struct State {
 impl Readiness for State {
     fn parts(&self) -> Vec<Part> {
         let health = self.log.health();
-        let note = health.failure.clone().unwrap_or_else(|| format!("{} lines durable", health.durable));
+        let mut note = health.failure.clone().unwrap_or_else(|| format!("{} lines durable", health.durable));
+        if health.journaled > 0 {
+            let _ = write!(note, "; {} commands in the emergency journal", health.journaled);
+        }
         let log = Part { name: "audit log".into(), ready: health.failure.is_none(), note };
         let (open, all) = (self.house.doors.load(Ordering::Relaxed), self.house.inventory.cameras().count());
         let note = if open == all {
@@ -118,7 +122,10 @@ impl Gateway {
         let tables = Tables::embedded()?;
         folder(&loaded.state_dir)?;
         folder(&loaded.audit_dir)?;
-        let options = audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name));
+        let options = audit::Options {
+            emergency_journal: loaded.emergency_journal.clone(),
+            ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
+        };
         let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;
         let engine = Engine::load(&tables, &policy_texts(&loaded)?, &loaded.inventory, &loaded.clients)?;
         let version = engine.version().to_owned();

@@ -83,7 +83,7 @@ impl Reader<'_> {
         let gateway: raw::Gateway = self.one(&table, "gateway").unwrap_or_default();
         let listener: raw::Listener = self.one(&table, "listener").unwrap_or_default();
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
-        let audit: raw::Folder = self.one(&table, "audit").unwrap_or_default();
+        let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
         let policy: raw::Folder = self.one(&table, "policy").unwrap_or_default();
         let listening = self.listening(&listener);
         let admin = self.admin(admin.listen.as_ref());
@@ -122,6 +122,9 @@ impl Reader<'_> {
         Some(Loaded {
             name,
             audit_dir: audit.dir.map_or_else(|| state_dir.join("audit"), |dir| self.folder(&dir)),
+            emergency_journal: audit
+                .emergency_journal
+                .map_or_else(|| state_dir.join("emergency.journal"), |file| self.folder(&file)),
             policy_dir,
             admin,
             state_dir,

@@ -44,6 +44,8 @@ pub struct Loaded {
     pub admin: AdminListen,
     /// Where the audit log is kept.
     pub audit_dir: PathBuf,
+    /// The file for what must be recorded while the audit log cannot be written.
+    pub emergency_journal: PathBuf,
     /// Policies of the owner's; `None` means the shipped ones.
     pub policy_dir: Option<PathBuf>,
     /// Who may call.

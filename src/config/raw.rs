@@ -32,7 +32,15 @@ pub(super) struct Admin {
     pub(super) listen: Option<Text>,
 }
 
-/// `[audit]` and `[policy]`
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) dir: Option<Text>,
+    pub(super) emergency_journal: Option<Text>,
+}
+
+/// `[policy]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Folder {

@@ -20,13 +20,14 @@
 //! }
 //! ```
 
+mod emergency;
 mod noise;
 mod record;
 
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    audit::{Ending, Event, Log, LogError, Outcome, OutcomeSlot},
+    audit::{Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
     auth::Caller,
     clock::Clock,
     command::{Command, Operation},
@@ -126,7 +127,12 @@ impl Gate {
         let decision = self.engine.decide(caller, &command, camera);
         let mut intent = record::intent(&command, caller, camera, &decision, nonce);
         if decision.allow {
-            let slot = self.log.intent(intent).await.map_err(Refusal::Unrecordable)?;
+            let spare = emergency::goes_on(&command.operation).then(|| intent.clone());
+            let slot = match (self.log.intent(intent).await, spare) {
+                (Ok(slot), _) => slot,
+                (Err(error), Some(intent)) => self.emergency(&error, intent).await?,
+                (Err(error), None) => return Err(Refusal::Unrecordable(error)),
+            };
             let Command { request, camera, operation, .. } = command;
             return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
         }
@@ -135,6 +141,21 @@ impl Gate {
         tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
         self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;
         Err(refusal)
+    }
+
+    /// Records in the emergency journal what must not wait for the log.
+    async fn emergency(&self, failure: &LogError, intent: Intent) -> Result<OutcomeSlot, Refusal> {
+        let (request, operation) = (intent.request.clone(), intent.operation.clone());
+        let written = self.log.emergency(intent).await.map_err(Refusal::Unrecordable);
+        match &written {
+            Ok(_) => {
+                tracing::warn!(request, operation, %failure, "recorded in the emergency journal instead of the log");
+            }
+            Err(error) => {
+                tracing::error!(request, operation, %failure, %error, "the emergency journal failed too")
+            }
+        }
+        written
     }
 
     /// Records a request that never became a command: not understood, not authenticated, no such place.

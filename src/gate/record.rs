@@ -84,6 +84,7 @@ pub(super) fn intent(
         policy_version: decision.version.clone(),
         nonce,
         fault: None,
+        emergency: None,
         note: decision.note.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the log as a whole.
 
 mod crash;
+mod emergency;
 mod tamper;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
@@ -63,7 +64,7 @@ fn lines(dir: &Path) -> Vec<Value> {
 }
 
 fn run<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 #[test]
