@@ -5,11 +5,9 @@
 
 use std::{
     collections::HashSet,
-    env, fs,
+    env,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -22,42 +20,9 @@ use cordon::{
 
 use crate::{
     client::{SOAP, Token, envelope, request, tds_with},
-    house::{ADMIN, CAMERA_PASSWORD, House, LOBBY, LOBBY_ONLY, OPERATOR, VIEWER, records_of},
+    house::{ADMIN, House, LOBBY, records_of},
+    process::Running,
 };
-
-/// Ended with SIGKILL when dropped, as in every round.
-struct Running(Child);
-
-impl Running {
-    fn start(dir: &Path) -> Self {
-        let ready = dir.join("ready.json");
-        let _ = fs::remove_file(&ready);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
-        command.arg("run").arg("--config").arg(dir.join("cordon.toml")).arg("--ready-file").arg(&ready);
-        let passwords = [ADMIN.1, OPERATOR.1, VIEWER.1, LOBBY_ONLY.1, CAMERA_PASSWORD];
-        // A secret is found under its own text.
-        command.envs(passwords.map(|it| (it, it))).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut running = Self(command.spawn().unwrap());
-        while !ready.exists() {
-            assert_eq!(running.0.try_wait().unwrap(), None, "the gateway does not start again");
-            thread::yield_now();
-        }
-        running
-    }
-
-    /// Ends it as a service manager does.
-    fn stop(mut self) {
-        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 /// Sends a command that can be told from all others, and does not mind if the gateway dies meanwhile.
 fn command(door: SocketAddr, number: u64) -> Option<()> {

@@ -166,6 +166,11 @@ impl House {
         self.doors[camera]
     }
 
+    /// Where the gateway tells how it is, when it runs as a process of its own.
+    pub fn admin(&self) -> SocketAddr {
+        self.doors[PLANS.len()]
+    }
+
     /// The camera behind it.
     pub fn camera(&self, camera: usize) -> &RunningCamera {
         &self.cameras.running[camera]

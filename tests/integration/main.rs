@@ -11,10 +11,12 @@
 mod client;
 mod commands;
 mod crash;
+mod disk;
 mod foreign;
 mod generate;
 mod house;
 mod interface;
+mod process;
 mod quirks;
 mod recordings;
 mod refusals;

@@ -1,0 +1,45 @@
+//! A gateway in a process of its own, with the configuration of a house.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use crate::house::{ADMIN, CAMERA_PASSWORD, LOBBY_ONLY, OPERATOR, VIEWER};
+
+/// Ended with SIGKILL when dropped.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts the gateway with the configuration in a folder, and waits until it serves.
+    pub fn start(dir: &Path) -> Self {
+        let ready = dir.join("ready.json");
+        let _ = fs::remove_file(&ready);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
+        command.arg("run").arg("--config").arg(dir.join("cordon.toml")).arg("--ready-file").arg(&ready);
+        let passwords = [ADMIN.1, OPERATOR.1, VIEWER.1, LOBBY_ONLY.1, CAMERA_PASSWORD];
+        // A secret is found under its own text.
+        command.envs(passwords.map(|it| (it, it))).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Self(command.spawn().unwrap());
+        while !ready.exists() {
+            assert_eq!(running.0.try_wait().unwrap(), None, "the gateway does not start again");
+            thread::yield_now();
+        }
+        running
+    }
+
+    /// Ends it as a service manager does.
+    pub fn stop(mut self) {
+        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
