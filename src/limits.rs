@@ -165,6 +165,8 @@ pub const AUDIT_HEAL_INTERVAL: Duration = Duration::from_millis(500);
 pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 /// Bytes of the masked arguments of one record.
 pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a proof's file: a line in base64, its checkpoint and at most 64 hashes.
+pub const AUDIT_PROOF_BYTES_MAX: usize = 128 * 1024;
 /// Destinations named in one record; a command with more is refused.
 pub const COMMAND_DESTINATIONS_MAX: usize = 64;
 /// Policy decisions that are remembered; each takes some 500 bytes.
@@ -185,6 +187,7 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
+const _: () = assert!(AUDIT_PROOF_BYTES_MAX > AUDIT_LINE_BYTES_MAX * 4 / 3 + 64 * 45 + 1_024);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
 const _: () = assert!(CONNECTIONS_PER_CAMERA_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);

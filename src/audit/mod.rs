@@ -41,6 +41,8 @@ mod heal;
 mod log;
 mod note;
 mod open;
+mod proof;
+mod prove;
 mod record;
 mod segment;
 mod tail;
@@ -53,6 +55,7 @@ pub use self::{
     log::{Health, Log, LogError, OutcomeSlot},
     note::{Checkpoint, NoteError, PublicKey, SigningKey},
     open::{AuditError, OpenReport, Options, RecentNonce},
+    prove::{ProofError, Proven, check_proof, prove_growth, prove_line},
     record::{Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Who},
     segment::Damage,
     tail::{Renderer, Tail},

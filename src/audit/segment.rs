@@ -184,31 +184,15 @@ impl Walker {
                 format!("the log goes on with number {}: lines or files are missing", self.chain.size());
             return Err(damage(1, what));
         }
-        let file = File::open(&segment.path).map_err(|error| damage(1, error.to_string()))?;
-        let mut reader = BufReader::with_capacity(1 << 16, file);
-        let (mut line, mut bytes, mut buffer) = (0, 0, Vec::new());
         self.compare(marks)?;
-        loop {
-            line += 1;
-            buffer.clear();
-            let limit = AUDIT_LINE_BYTES_MAX as u64 + 1;
-            let read = reader.by_ref().take(limit).read_until(b'\n', &mut buffer);
-            let read = read.map_err(|error| damage(line, error.to_string()))? as u64;
-            let Some(text) = buffer.strip_suffix(b"\n") else {
-                return match read {
-                    0 => Ok(End::Whole { bytes }),
-                    read if read == limit => Err(damage(line, "the line is too long".to_owned())),
-                    _ => Ok(End::Torn { line, bytes, rest: buffer }),
-                };
-            };
+        each_line(segment, &mut |line, text| {
             self.chain.check(text).map_err(|error| damage(line, error.to_string()))?;
             let head: Head = serde_json::from_slice(text)
                 .map_err(|error| damage(line, format!("the line is no record: {error}")))?;
             self.account(&head);
             seen(&head);
-            bytes += read;
-            self.compare(marks)?;
-        }
+            self.compare(marks)
+        })
     }
 
     /// Compares the tree with the checkpoints that cover exactly the lines so far.
@@ -239,6 +223,33 @@ impl Walker {
             }
             _ => {}
         }
+    }
+}
+
+/// Reads a segment line by line, each with its place in the file, counted from 1, and without its LF.
+pub(super) fn each_line(
+    segment: &Segment,
+    seen: &mut dyn FnMut(u64, &[u8]) -> Result<(), Damage>,
+) -> Result<End, Damage> {
+    let damage = |line: u64, what: String| Damage { file: segment.name.clone(), line, what };
+    let file = File::open(&segment.path).map_err(|error| damage(1, error.to_string()))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut line, mut bytes, mut buffer) = (0, 0, Vec::new());
+    loop {
+        line += 1;
+        buffer.clear();
+        let limit = AUDIT_LINE_BYTES_MAX as u64 + 1;
+        let read = reader.by_ref().take(limit).read_until(b'\n', &mut buffer);
+        let read = read.map_err(|error| damage(line, error.to_string()))? as u64;
+        let Some(text) = buffer.strip_suffix(b"\n") else {
+            return match read {
+                0 => Ok(End::Whole { bytes }),
+                read if read == limit => Err(damage(line, "the line is too long".to_owned())),
+                _ => Ok(End::Torn { line, bytes, rest: buffer }),
+            };
+        };
+        seen(line, text)?;
+        bytes += read;
     }
 }
 

@@ -65,7 +65,8 @@ pub(super) fn sha256(parts: &[&[u8]]) -> Hash {
     hash
 }
 
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
+/// The hash of two nodes: SHA-256(0x01 ‖ left ‖ right).
+pub(super) fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut bytes = [1; 65];
     for (to, from) in bytes.iter_mut().skip(1).zip(left.iter().chain(right)) {
         *to = *from;

@@ -210,7 +210,8 @@ fn witness(path: &Path, key: &PublicKey, marks: &mut Vec<Mark>) -> Result<u64, V
     Ok(checkpoint.size)
 }
 
-fn read_key(dir: &Path, given: Option<&Path>) -> Result<(PublicKey, bool), VerifyError> {
+/// The key given as text or file, else that of the folder; and whether it was given.
+pub(super) fn read_key(dir: &Path, given: Option<&Path>) -> Result<(PublicKey, bool), VerifyError> {
     let own = dir.join(PUBLIC_KEY);
     let path = given.unwrap_or(&own);
     let broken = |source| VerifyError::Key { path: path.to_owned(), source };

@@ -1,4 +1,4 @@
-//! `cordon audit verify|tail`: the log for auditors, without the gateway.
+//! `cordon audit …`: the log for auditors, without the gateway.
 
 use std::{
     io::{self, Write},
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::audit::{Renderer, Tail, verify};
+use crate::audit::{ProofError, Proven, Renderer, Tail, check_proof, prove_growth, prove_line, verify};
 
 /// Arguments of `cordon audit`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,38 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Prove that a record is in the signed log (C2SP tlog-proof), or that the log only grew since a checkpoint
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Prove {
+        /// The log's folder
+        dir: PathBuf,
+        /// The record's number (`seq`)
+        #[arg(long, value_name = "NUMBER", group = "what")]
+        record: Option<u64>,
+        /// An earlier checkpoint, that the log only grew since then
+        #[arg(long, value_name = "FILE", group = "what")]
+        from: Option<PathBuf>,
+        /// The checkpoint to prove it against [default: the latest, DIR/checkpoint]
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// The public key, or a file that holds it [default: DIR/public.key]
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+    },
+    /// Check a proof without the log; exits with 0 if it holds, 1 if not
+    CheckProof {
+        /// The proof
+        proof: PathBuf,
+        /// The public key, or a file that holds it
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+        /// The record's line [default: the one within the proof]
+        #[arg(long, value_name = "FILE")]
+        line: Option<PathBuf>,
+        /// The earlier checkpoint, for a proof that the log only grew
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
 }
 
 /// Does what was asked, writing to the given places.
@@ -59,6 +91,18 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             }
         }
         Command::Tail { dir, lines, follow, json } => tail(dir, *lines, *follow, *json, out),
+        Command::Prove { dir, record, from, checkpoint, public_key } => {
+            match prove(dir, *record, from.as_deref(), checkpoint.as_deref(), public_key.as_deref()) {
+                Ok(proof) => write!(out, "{proof}"),
+                Err(error) => return failed(err, &format!("nothing proven: {error}")),
+            }
+        }
+        Command::CheckProof { proof, public_key, line, from } => {
+            match check_proof(proof, public_key, line.as_deref(), from.as_deref()) {
+                Ok(proven) => show(&proven, out),
+                Err(error) => return failed(err, &format!("proof NOT accepted: {error}")),
+            }
+        }
     };
     match result.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,6 +115,34 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
 fn failed(err: &mut dyn Write, what: &str) -> ExitCode {
     let _ = writeln!(err, "{what}");
     ExitCode::from(1)
+}
+
+fn prove(
+    dir: &Path,
+    record: Option<u64>,
+    from: Option<&Path>,
+    checkpoint: Option<&Path>,
+    public_key: Option<&Path>,
+) -> Result<String, ProofError> {
+    match (record, from) {
+        (Some(number), _) => prove_line(dir, number, public_key, checkpoint),
+        (None, Some(from)) => prove_growth(dir, from, public_key, checkpoint),
+        // The arguments' grammar requires one of them.
+        (None, None) => Err(ProofError::Form("give --record or --from")),
+    }
+}
+
+fn show(proven: &Proven, out: &mut dyn Write) -> io::Result<()> {
+    match proven {
+        Proven::Line { number, line, size } => {
+            writeln!(out, "proof holds: record {number} is in the log as signed with {size} lines")?;
+            writeln!(out, "  {}", Renderer::default().line(line))
+        }
+        Proven::Growth { old, new } => writeln!(
+            out,
+            "proof holds: the log as signed with {new} lines begins with the {old} of the earlier checkpoint"
+        ),
+    }
 }
 
 fn tail(dir: &Path, lines: usize, follow: bool, json: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -95,3 +167,7 @@ fn tail(dir: &Path, lines: usize, follow: bool, json: bool, out: &mut dyn Write)
 }
 
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod emergency;
+mod proof;
 mod tamper;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};

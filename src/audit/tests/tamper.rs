@@ -6,7 +6,7 @@ use super::{answered, intent, open, run};
 use crate::audit::{PublicKey, SigningKey, leaf_hash, tree::CompactRange, verify};
 
 /// Several segments, and a tail that no checkpoint covers.
-fn small_log(dir: &Path) {
+pub(super) fn small_log(dir: &Path) {
     let (log, _) = open(dir);
     for number in 0..8 {
         run(log.intent(intent(&format!("r{number}")))).unwrap().finish(answered());
@@ -154,11 +154,11 @@ fn keys_are_those_of_the_signed_note_specification() {
 }
 
 /// The oracle takes any hash of the `digest` traits; this is ours in that dress.
-mod sha2_of_oracle {
+pub(super) mod sha2_of_oracle {
     use md5::digest::{FixedOutput, HashMarker, Output, OutputSizeUser, Update, consts::U32};
 
     #[derive(Default)]
-    pub(super) struct Sha256(Vec<u8>);
+    pub(in crate::audit::tests) struct Sha256(Vec<u8>);
 
     impl HashMarker for Sha256 {}
 

@@ -1,0 +1,124 @@
+//! The commands as an auditor gives them.
+
+use std::{fs, path::Path, sync::Arc};
+
+use clap::Parser;
+use tempfile::TempDir;
+
+use super::{Args, run};
+use crate::{
+    audit::{Ending, Event, Intent, Kind, Log, Options, Outcome, Who},
+    clock::{SimulatedClock, SystemEntropy},
+};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// What `cordon audit …` exits with (`true` is 0), and prints to its two outputs.
+fn audit(arguments: &[&str]) -> (bool, String, String) {
+    let line = Line::try_parse_from([&["audit"], arguments].concat()).map_err(|error| error.to_string());
+    let line = line.unwrap_or_else(|error| panic!("{error}"));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(&line.args, &mut out, &mut err);
+    let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).unwrap());
+    (format!("{code:?}").contains("(0)"), out, err)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn intent(number: u64) -> Intent {
+    Intent {
+        request: format!("r{number}"),
+        who: Who {
+            kind: Kind::Client,
+            name: if number.is_multiple_of(2) { "vms" } else { "wall" }.to_owned(),
+            ..Who::default()
+        },
+        camera: Some(format!("cam-{}", number % 3)),
+        operation: "tds:SetHostname".to_owned(),
+        ..Intent::default()
+    }
+}
+
+/// A closed log of several segments: commands 0 to 11 with their outcomes, then one refusal.
+fn log() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SimulatedClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
+    let options = Options { segment_bytes_max: 1_500, ..Options::new(dir.path(), "test.example/audit") };
+    let (log, _) = Log::open(&options, clock, &SystemEntropy).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        for number in 0..12 {
+            let slot = log.intent(intent(number)).await.unwrap();
+            slot.finish(Outcome { what: Ending::Answered, status: Some(200), ..Outcome::default() });
+        }
+        log.refusal(intent(12)).await.unwrap();
+        log.event(Event::new("tested", serde_json::Value::Null)).await.unwrap();
+    });
+    log.close().unwrap();
+    dir
+}
+
+#[test]
+fn a_log_is_verified_and_shown() {
+    let dir = log();
+    let (well, out, _) = audit(&["verify", text(dir.path())]);
+    assert!(well && out.contains("audit log verified: 28 lines"), "{out}");
+    let (well, out, _) = audit(&["tail", "-n", "3", text(dir.path())]);
+    assert!(well && out.lines().count() == 3, "{out}");
+    assert!(out.contains("vms cam-0 tds:SetHostname DENIED") && out.contains("event log-close"), "{out}");
+    let (_, out, _) = audit(&["tail", "-n", "2", "--json", text(dir.path())]);
+    assert!(out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{out}");
+
+    let first = dir.path().join("segment-0000000000000000.jsonl");
+    fs::write(&first, fs::read_to_string(&first).unwrap().replacen("vms", "vmz", 1)).unwrap();
+    let (well, out, err) = audit(&["verify", text(dir.path())]);
+    assert!(!well && out.is_empty() && err.starts_with("audit log NOT verified: segment-0"), "{err}");
+    let (well, _, err) = audit(&["tail", text(&dir.path().join("absent"))]);
+    assert!(!well && err.contains("cannot read") && err.contains("absent"), "{err}");
+}
+
+#[test]
+fn a_record_is_proven_and_the_proof_checked_elsewhere() {
+    let (dir, elsewhere) = (log(), tempfile::tempdir().unwrap());
+    let [key, proof] = ["public.key", "five.tlog-proof"].map(|name| elsewhere.path().join(name));
+    fs::copy(dir.path().join("public.key"), &key).unwrap();
+    let (well, out, err) = audit(&["prove", text(dir.path()), "--record", "25"]);
+    assert!(well, "{err}");
+    assert!(out.starts_with("c2sp.org/tlog-proof@v1\nextra ") && out.contains("\nindex 25\n"), "{out}");
+    fs::write(&proof, &out).unwrap();
+    let (well, out, _) = audit(&["check-proof", text(&proof), "--public-key", text(&key)]);
+    assert!(well && out.contains("record 25 is in the log as signed with 28 lines"), "{out}");
+    assert!(out.contains("#25 vms cam-0 tds:SetHostname DENIED"), "{out}");
+
+    fs::write(&proof, fs::read_to_string(&proof).unwrap().replacen("index 25", "index 24", 1)).unwrap();
+    let (well, out, err) = audit(&["check-proof", text(&proof), "--public-key", text(&key)]);
+    assert!(
+        !well && out.is_empty() && err.starts_with("proof NOT accepted: the proof does NOT hold"),
+        "{err}"
+    );
+    let (well, out, err) = audit(&["prove", text(dir.path()), "--record", "28"]);
+    assert!(!well && out.is_empty() && err.contains("lines 0 to 27, not line 28"), "{err}");
+}
+
+#[test]
+fn growth_since_a_kept_checkpoint_is_proven() {
+    let (dir, elsewhere) = (log(), tempfile::tempdir().unwrap());
+    let [old, proof] = ["old", "growth"].map(|name| elsewhere.path().join(name));
+    let notes = fs::read_to_string(dir.path().join("checkpoints")).unwrap();
+    fs::write(&old, notes.lines().take(5).map(|line| line.to_owned() + "\n").collect::<String>()).unwrap();
+    let (well, out, err) = audit(&["prove", text(dir.path()), "--from", text(&old)]);
+    assert!(well && out.starts_with("old "), "{err}");
+    fs::write(&proof, out).unwrap();
+    let key = dir.path().join("public.key");
+    let (well, out, err) =
+        audit(&["check-proof", text(&proof), "--public-key", text(&key), "--from", text(&old)]);
+    assert!(well && out.contains("the log as signed with 28 lines begins with the "), "{err}");
+    let both = ["audit", "prove", "DIR", "--record", "1", "--from", "FILE"];
+    assert!(Line::try_parse_from(both).is_err() && Line::try_parse_from(&both[..3]).is_err());
+}
