@@ -72,13 +72,13 @@ fn changed(from: &str, to: &str, at: &str) -> (String, String) {
     (text, format!("{line}:{column}"))
 }
 
-/// A remedy with the number of the line of the example that ends a text in braces.
+/// A remedy with the number of the line on which a text ends in the example, for `on line {text}`.
 fn with_lines(remedy: &str) -> String {
-    let Some((before, text)) = remedy.strip_suffix('}').and_then(|it| it.split_once('{')) else {
+    let Some((before, text)) = remedy.strip_suffix('}').and_then(|it| it.split_once("on line {")) else {
         return remedy.to_owned();
     };
     let end = EXAMPLE.find(text).unwrap() + text.len();
-    format!("{before}{}", EXAMPLE[..end].matches('\n').count() + 1)
+    format!("{before}on line {}", EXAMPLE[..end].matches('\n').count() + 1)
 }
 
 #[test]
