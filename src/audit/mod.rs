@@ -9,6 +9,7 @@
 //! | `checkpoints` | every signed checkpoint, five lines each |
 //! | `checkpoint` | the latest of them alone, to be copied elsewhere |
 //! | `frontier-<16 digits>.json` | how the tree stood before that segment, so that opening is fast |
+//! | `index-<16 digits>.json` | what that segment holds, in short, made by the first search; may be deleted |
 //! | `public.key` | the key that checks checkpoints (C2SP signed-note, `name+hash+key`) |
 //! | `signing.key` | the key that signs them (PKCS#8, mode 0600), if not kept elsewhere |
 //! | `lock` | held by the gateway that writes |
@@ -38,12 +39,14 @@ mod chain;
 mod emergency;
 mod files;
 mod heal;
+mod index;
 mod log;
 mod note;
 mod open;
 mod proof;
 mod prove;
 mod record;
+mod search;
 mod segment;
 mod tail;
 mod tree;
@@ -52,11 +55,13 @@ mod writer;
 
 pub use self::{
     chain::Break,
+    index::Field,
     log::{Health, Log, LogError, OutcomeSlot},
     note::{Checkpoint, NoteError, PublicKey, SigningKey},
     open::{AuditError, OpenReport, Options, RecentNonce},
     prove::{ProofError, Proven, check_proof, prove_growth, prove_line},
     record::{Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Who},
+    search::{Query, SearchError, Searched, search},
     segment::Damage,
     tail::{Renderer, Tail},
     tree::{CompactRange, Hash, leaf_hash},

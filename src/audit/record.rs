@@ -51,6 +51,16 @@ pub enum Decision {
     Permitted,
 }
 
+impl Decision {
+    /// As it stands in a line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Permitted => "permitted",
+        }
+    }
+}
+
 /// A command that somebody wants done, recorded before it is done. Default values are a denial of nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
@@ -238,7 +248,7 @@ impl Record {
     }
 }
 
-/// A line as far as opening and verifying need it.
+/// A line as far as opening, verifying and searching need it.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Head {
     pub(super) seq: u64,
@@ -251,6 +261,18 @@ pub(super) struct Head {
     pub(super) request: String,
     pub(super) nonce: Option<String>,
     pub(super) who: Option<Who>,
+    pub(super) camera: Option<String>,
+    pub(super) operation: Option<String>,
+    pub(super) vendor_class: Option<String>,
+    pub(super) what: Option<String>,
+    pub(super) emergency: Option<String>,
+}
+
+impl Head {
+    /// When it happened: the line's time, and the one it stood in the emergency journal, if it did.
+    pub(super) fn times(&self) -> impl Iterator<Item = &str> {
+        [Some(self.time.as_str()), self.emergency.as_deref()].into_iter().flatten()
+    }
 }
 
 /// The three types of line.
@@ -260,6 +282,17 @@ pub(super) enum HeadKind {
     Intent,
     Outcome,
     Event,
+}
+
+impl HeadKind {
+    /// As it stands in a line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::Event => "event",
+        }
+    }
 }
 
 fn trim(mut value: Value) -> String {

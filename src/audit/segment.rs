@@ -227,10 +227,10 @@ impl Walker {
 }
 
 /// Reads a segment line by line, each with its place in the file, counted from 1, and without its LF.
-pub(super) fn each_line(
+pub(super) fn each_line<E: From<Damage>>(
     segment: &Segment,
-    seen: &mut dyn FnMut(u64, &[u8]) -> Result<(), Damage>,
-) -> Result<End, Damage> {
+    seen: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<End, E> {
     let damage = |line: u64, what: String| Damage { file: segment.name.clone(), line, what };
     let file = File::open(&segment.path).map_err(|error| damage(1, error.to_string()))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -244,7 +244,7 @@ pub(super) fn each_line(
         let Some(text) = buffer.strip_suffix(b"\n") else {
             return match read {
                 0 => Ok(End::Whole { bytes }),
-                read if read == limit => Err(damage(line, "the line is too long".to_owned())),
+                read if read == limit => Err(damage(line, "the line is too long".to_owned()).into()),
                 _ => Ok(End::Torn { line, bytes, rest: buffer }),
             };
         };

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    index::{self, Index},
     note::{NoteError, PublicKey},
     segment::{
         self, CHECKPOINT, CHECKPOINTS, Damage, End, Frontier, Mark, PUBLIC_KEY, Segment, Walker,
@@ -158,10 +159,17 @@ fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Spa
         if last {
             wait_for_writer(&segment.path);
         }
-        let end = walker.segment(segment, &mut ahead, &mut |head| match &mut span {
-            Some((_, last)) => last.clone_from(&head.time),
-            None => span = Some((head.time.clone(), head.time.clone())),
+        let mut made = Index::new(segment.first);
+        let end = walker.segment(segment, &mut ahead, &mut |head| {
+            made.add(head);
+            match &mut span {
+                Some((_, last)) => last.clone_from(&head.time),
+                None => span = Some((head.time.clone(), head.time.clone())),
+            }
         })?;
+        if !last {
+            check_index(dir, segment, made)?;
+        }
         if let End::Torn { line, .. } = end {
             let what = "the last line is not whole: it was changed, or the gateway was cut off while writing it \
                         (then starting the gateway repairs and records it)";
@@ -183,6 +191,18 @@ fn check_frontier(dir: &Path, segment: &Segment, walker: &Walker) -> Result<(), 
     {
         let what = "it does not say how the log stood before this segment".to_owned();
         return Err(Damage { file: name, line: 1, what }.into());
+    }
+    Ok(())
+}
+
+/// An index is no evidence, but a changed one would mislead a search. One that does not fit is made anew by it.
+fn check_index(dir: &Path, segment: &Segment, mut made: Index) -> Result<(), VerifyError> {
+    let Some(found) = Index::read(dir, segment) else { return Ok(()) };
+    made.end(segment).map_err(|source| VerifyError::File { path: segment.path.clone(), source })?;
+    if found != made {
+        let file = index::path(dir, segment).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let what = "it does not say what the segment holds: searches were misled, delete it".to_owned();
+        return Err(Damage { file, line: 1, what }.into());
     }
     Ok(())
 }

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use crate::audit::{ProofError, Proven, Renderer, Tail, check_proof, prove_growth, prove_line, verify};
+use super::audit_search;
+use crate::{
+    audit::{ProofError, Proven, Renderer, SearchError, Tail, check_proof, prove_growth, prove_line, verify},
+    clock::SystemClock,
+};
 
 /// Arguments of `cordon audit`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +50,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Find records by time, camera, caller, operation, decision or kind
+    Search(audit_search::Arguments),
     /// Prove that a record is in the signed log (C2SP tlog-proof), or that the log only grew since a checkpoint
     #[command(group = clap::ArgGroup::new("what").required(true))]
     Prove {
@@ -91,6 +97,11 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             }
         }
         Command::Tail { dir, lines, follow, json } => tail(dir, *lines, *follow, *json, out),
+        Command::Search(arguments) => match arguments.run(&SystemClock::new(), out, err) {
+            Ok(()) => Ok(()),
+            Err(SearchError::Output(error)) => Err(error),
+            Err(error) => return failed(err, &error.to_string()),
+        },
         Command::Prove { dir, record, from, checkpoint, public_key } => {
             match prove(dir, *record, from.as_deref(), checkpoint.as_deref(), public_key.as_deref()) {
                 Ok(proof) => write!(out, "{proof}"),

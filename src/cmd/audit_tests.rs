@@ -51,7 +51,7 @@ fn log() -> TempDir {
     let clock = Arc::new(SimulatedClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
     let options = Options { segment_bytes_max: 1_500, ..Options::new(dir.path(), "test.example/audit") };
     let (log, _) = Log::open(&options, clock, &SystemEntropy).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         for number in 0..12 {
             let slot = log.intent(intent(number)).await.unwrap();
@@ -121,4 +121,27 @@ fn growth_since_a_kept_checkpoint_is_proven() {
     assert!(well && out.contains("the log as signed with 28 lines begins with the "), "{err}");
     let both = ["audit", "prove", "DIR", "--record", "1", "--from", "FILE"];
     assert!(Line::try_parse_from(both).is_err() && Line::try_parse_from(&both[..3]).is_err());
+}
+
+#[test]
+fn records_are_found_by_what_they_say() {
+    let dir = log();
+    let (well, out, err) = audit(&["search", text(dir.path()), "--camera", "cam-1", "--caller", "wall"]);
+    assert!(well && out.lines().count() == 4, "{out}{err}");
+    assert!(out.lines().next().unwrap().contains("wall cam-1 tds:SetHostname permitted"), "{out}");
+    assert!(out.lines().nth(1).unwrap().contains("cam-1 tds:SetHostname: answered 200"), "{out}");
+    assert!(err.starts_with("4 records; ") && err.contains(" indexed anew"), "{err}");
+    let (_, out, _) = audit(&["search", text(dir.path()), "--decision", "denied", "--json"]);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    assert!(out.starts_with("{\"seq\":25,"), "{out}");
+    let day = ["search", text(dir.path()), "--since", "2026-01-02", "--until", "2026-01-03", "--no-index"];
+    let (_, _, err) = audit(&day);
+    assert!(err.starts_with("28 records; ") && err.contains(" 0 indexed anew"), "{err}");
+    // Long ago in every possible "now" of a machine that runs this.
+    let (_, _, err) = audit(&["search", text(dir.path()), "--until", "36500d"]);
+    assert!(err.starts_with("0 records; "), "{err}");
+    let (well, _, err) = audit(&["search", text(dir.path()), "--since", "yesterday"]);
+    assert!(!well && err.contains("`yesterday` is no time: give one like"), "{err}");
+    let (well, _, err) = audit(&["search", text(&dir.path().join("absent"))]);
+    assert!(!well && err.contains("cannot read the log"), "{err}");
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod emergency;
 mod proof;
+mod search;
 mod tamper;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
