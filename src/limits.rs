@@ -83,6 +83,16 @@ pub const SECRET_BYTES_MAX: usize = 1_024;
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header fields of one HTTP message.
 pub const HTTP_HEADERS_MAX: usize = 64;
+/// Time for a client to make a TLS connection, from its first byte to its last.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Bytes of one file with certificates or a key.
+pub const TLS_FILE_BYTES_MAX: usize = 256 * 1024;
+/// Certificates of one chain.
+pub const TLS_CERTIFICATES_MAX: usize = 8;
+/// How often the files of certificate and key are looked at.
+pub const TLS_FILES_INTERVAL: Duration = Duration::from_secs(1);
+/// Certificates of one client.
+pub const CLIENT_CERTIFICATES_MAX: usize = 16;
 /// Time for a client to send a request head.
 pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time for a client to send a request body.

@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 
 use super::{
-    AuthError, Caller, CameraScope, ClientRecord, Failure, Method, Role, Secret,
+    AuthError, Caller, CameraScope, Certificate, ClientRecord, Failure, Method, Role, Secret,
+    basic::Basic,
     digest::{Algorithm, Challenge, Credentials},
     replay::{Counts, Nonces, Refused},
     wsse::{WssePassword, WsseToken, parse_created, password_digest},
@@ -39,6 +40,8 @@ pub struct Shown<'a> {
     pub source: SocketAddr,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The certificate with whose key the peer made the connection.
+    pub certificate: Option<&'a Certificate>,
     /// The HTTP method.
     pub method: &'a str,
     /// The request target exactly as on the request line.
@@ -98,6 +101,8 @@ pub struct Authenticator {
     fingerprint_key: hmac::Key,
     /// New with every start: counts of nonces are not kept, so neither are the nonces.
     nonce_key: hmac::Key,
+    /// Whether a password may be shown in clear, over TLS.
+    clear_passwords: bool,
 }
 
 impl fmt::Debug for Authenticator {
@@ -125,35 +130,108 @@ impl Authenticator {
             decoy: Account::of(decoy(URL_SAFE_NO_PAD.encode(bytes))?),
             fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
             nonce_key,
+            clear_passwords: false,
         })
     }
 
-    /// Recognises the caller. With credentials at both levels both must pass and name the same client
+    /// Accepts passwords in clear (PasswordText, HTTP Basic), over TLS, if `allowed`.
+    pub fn with_clear_passwords(self, allowed: bool) -> Self {
+        Self { clear_passwords: allowed, ..self }
+    }
+
+    /// Recognises the caller. With credentials at several levels all must pass and name the same client
     /// (Core §5.9.1); without any the caller is anonymous.
     pub fn identify(&self, shown: &Shown<'_>, clock: &dyn Clock) -> Result<Identified, AuthError> {
-        let http = shown.authorization.map(|header| self.http_digest(header, shown, clock)).transpose()?;
+        let certified = shown.certificate.map(|it| self.certified(it, shown, clock)).transpose()?;
+        let http = shown.authorization.map(|header| self.http(header, shown, clock)).transpose()?;
+        let name =
+            |caller: &Option<Caller>| caller.as_ref().and_then(Caller::client).map(ClientId::to_string);
+        if let (Some(one), Some(other)) = (name(&certified), name(&http))
+            && one != other
+        {
+            return Err(refuse(Failure::TwoClients, Some(&other)));
+        }
+        let proven = certified.or(http);
         let Some(token) = &shown.token else {
-            let caller = http.unwrap_or(Caller::Anonymous { source: shown.source });
+            let caller = proven.unwrap_or(Caller::Anonymous { source: shown.source, tls: shown.tls });
             return Ok(Identified { caller, nonce: None });
         };
-        if http.as_ref().is_some_and(|caller| caller.client().map(ClientId::as_str) != Some(token.username)) {
+        if name(&proven).is_some_and(|name| name != token.username) {
             return Err(refuse(Failure::TwoClients, Some(token.username)));
         }
         let (caller, nonce) = self.wsse(token, shown, clock)?;
-        Ok(Identified { caller: http.unwrap_or(caller), nonce: Some(nonce) })
+        Ok(Identified { caller: proven.unwrap_or(caller), nonce })
     }
 
-    /// Recognises the caller by a UsernameToken alone.
+    /// Recognises the caller by its certificate alone. That it has the key was shown when the connection was
+    /// made.
+    fn certified(
+        &self,
+        certificate: &Certificate,
+        shown: &Shown<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Caller, AuthError> {
+        let knows = |account: &&Account| account.record.certificates.iter().any(|it| it.is(certificate));
+        let account = self.accounts.values().find(knows);
+        let account = account.ok_or_else(|| refuse(Failure::UnknownCertificate, None))?;
+        let fail = |failure| refuse(failure, Some(account.record.id.as_str()));
+        if !certificate.is_valid_at(clock.now()) {
+            return Err(fail(Failure::CertificateTime));
+        }
+        account.admit(true, true, shown).map_err(fail)?;
+        Ok(account.caller(shown, Method::Certificate))
+    }
+
+    /// Recognises the caller by an `Authorization` header alone, of either kind.
+    fn http(&self, header: &str, shown: &Shown<'_>, clock: &dyn Clock) -> Result<Caller, AuthError> {
+        match Basic::parse(header) {
+            None => self.http_digest(header, shown, clock),
+            Some(Err(())) => Err(refuse(Failure::Header, None)),
+            Some(Ok(basic)) => {
+                let fail = |failure| refuse(failure, Some(basic.username()));
+                self.clear(basic.username(), basic.password(), shown, (Method::Basic, Failure::Basic))
+                    .map_err(fail)
+            }
+        }
+    }
+
+    /// Recognises the caller by a password in clear. Where that is not allowed nobody learns whether it was
+    /// right.
+    fn clear(
+        &self,
+        name: &str,
+        password: &str,
+        shown: &Shown<'_>,
+        (method, refused): (Method, Failure),
+    ) -> Result<Caller, Failure> {
+        if !shown.tls || !self.clear_passwords {
+            return Err(refused);
+        }
+        let (account, known) = self.account(name);
+        // Of one length, so that the comparison does not tell how long the password is.
+        let tag = |text: &str| hmac::sign(&self.nonce_key, text.as_bytes());
+        let expected = tag(account.record.password.expose());
+        let right: bool = expected.as_ref().ct_eq(tag(password).as_ref()).into();
+        account.admit(known, right, shown)?;
+        Ok(account.caller(shown, method))
+    }
+
+    /// Recognises the caller by a UsernameToken alone. A password in clear has no nonce that could be used
+    /// twice: nobody but the two ends of the connection saw it.
     pub fn wsse(
         &self,
         token: &WsseToken<'_>,
         shown: &Shown<'_>,
         clock: &dyn Clock,
-    ) -> Result<(Caller, NonceFingerprint), AuthError> {
+    ) -> Result<(Caller, Option<NonceFingerprint>), AuthError> {
         let fail = |failure| refuse(failure, Some(token.username));
         let digest = match token.password {
             WssePassword::Digest(digest) => digest,
-            WssePassword::Text => return Err(fail(Failure::PasswordText)),
+            WssePassword::Text(password) => {
+                let how = (Method::PasswordText, Failure::PasswordText);
+                let caller = self.clear(token.username, password, shown, how).map_err(fail)?;
+                return Ok((caller, None));
+            }
             WssePassword::Missing => return Err(fail(Failure::Incomplete)),
         };
         if token.nonce.is_empty() || token.created.is_empty() {
@@ -174,10 +252,10 @@ impl Authenticator {
         let fingerprint = self.fingerprint(token);
         let second = seconds(clock.monotonic());
         account.used(|used| used.nonces.remember(fingerprint.0, second, second)).map_err(fail)?;
-        Ok((account.caller(shown, Method::Wsse), fingerprint))
+        Ok((account.caller(shown, Method::Wsse), Some(fingerprint)))
     }
 
-    /// Recognises the caller by an `Authorization` header alone.
+    /// Recognises the caller by an `Authorization` header with a digest alone.
     pub fn http_digest(
         &self,
         header: &str,
@@ -211,14 +289,16 @@ impl Authenticator {
     }
 
     /// Values of the `WWW-Authenticate` headers of a 401, one header each: MD5 first, since that is all
-    /// ONVIF promises a client to know, then SHA-256.
+    /// ONVIF promises a client to know, then SHA-256, then Basic where the connection (`tls`) and the owner
+    /// allow it.
     pub fn challenges(
         &self,
         stale: bool,
+        tls: bool,
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Vec<String>, EntropyError> {
-        let mut headers = Vec::with_capacity(2);
+        let mut headers = Vec::with_capacity(3);
         for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
             // A nonce of its own for each: a client may count its uses per challenge.
             let challenge = Challenge {
@@ -230,6 +310,9 @@ impl Authenticator {
                 stale,
             };
             headers.push(challenge.to_string());
+        }
+        if tls && self.clear_passwords {
+            headers.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
         }
         Ok(headers)
     }
@@ -329,6 +412,7 @@ fn decoy(password: String) -> Result<ClientRecord, EntropyError> {
         id: ClientId::new("nobody").map_err(|_| EntropyError)?,
         role: Role::User,
         password: Secret::new(password),
+        certificates: Vec::new(),
         networks: Vec::new(),
         cameras: CameraScope::Only(Vec::new()),
     })

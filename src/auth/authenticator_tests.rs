@@ -16,6 +16,7 @@ fn client(id: &str) -> ClientRecord {
         id: ClientId::new(id).unwrap(),
         role: Role::Operator,
         password: Secret::new(format!("{id}-secret")),
+        certificates: Vec::new(),
         networks: vec!["10.0.0.0/8".parse().unwrap()],
         cameras: CameraScope::Only(vec![CameraId::new("gate").unwrap()]),
     }
@@ -33,6 +34,7 @@ fn shown(source: &str) -> Shown<'_> {
     Shown {
         source: source.parse().unwrap(),
         tls: false,
+        certificate: None,
         method: "POST",
         target: "/onvif/device_service",
         authorization: None,
@@ -55,7 +57,7 @@ impl Bench {
     }
 
     fn challenge(&self, algorithm: Algorithm) -> Challenge {
-        let headers = self.auth.challenges(false, &self.clock, &SystemEntropy).unwrap();
+        let headers = self.auth.challenges(false, false, &self.clock, &SystemEntropy).unwrap();
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
         Challenge::parse_all(&headers).into_iter().find(|one| one.algorithm == Some(algorithm)).unwrap()
     }
@@ -122,7 +124,7 @@ fn every_wrong_token_is_refused_with_its_own_reason_and_one_text() {
         (token("vms", "vms-secret", b"n", ""), Failure::Incomplete),
         (token("vms", "vms-secret", &long, NOW), Failure::NonceTooLong),
         (token("vms", "vms-secret", b"n", "now"), Failure::Created),
-        (WsseToken { password: WssePassword::Text, ..right }, Failure::PasswordText),
+        (WsseToken { password: WssePassword::Text("vms-secret"), ..right }, Failure::PasswordText),
         (WsseToken { password: WssePassword::Missing, ..right }, Failure::Incomplete),
     ] {
         let shown = Shown { token: Some(wrong), ..shown("10.1.1.1:999") };
@@ -175,13 +177,13 @@ fn a_restart_is_no_replay_window() {
 fn no_credentials_make_an_anonymous_caller() {
     let bench = bench();
     let identified = bench.auth.identify(&shown("10.1.1.1:999"), &bench.clock).unwrap();
-    assert_eq!(identified.caller, Caller::Anonymous { source: "10.1.1.1:999".parse().unwrap() });
+    assert_eq!(identified.caller, Caller::Anonymous { source: "10.1.1.1:999".parse().unwrap(), tls: false });
 }
 
 #[test]
 fn both_digests_are_offered_md5_first_and_both_pass() {
     let bench = bench();
-    let headers = bench.auth.challenges(true, &bench.clock, &SystemEntropy).unwrap();
+    let headers = bench.auth.challenges(true, false, &bench.clock, &SystemEntropy).unwrap();
     let [md5, sha] = headers.as_slice() else { panic!("{headers:?}") };
     assert!(
         md5.starts_with("Digest realm=\"Cordon\", nonce=\"") && md5.ends_with("algorithm=MD5, stale=true")
@@ -198,7 +200,7 @@ fn both_digests_are_offered_md5_first_and_both_pass() {
 #[test]
 fn an_independent_client_passes() {
     let bench = bench();
-    let headers = bench.auth.challenges(false, &bench.clock, &SystemEntropy).unwrap();
+    let headers = bench.auth.challenges(false, false, &bench.clock, &SystemEntropy).unwrap();
     for header in headers {
         let mut prompt = digest_auth::parse(&header).unwrap();
         let target = "/onvif/device_service";
@@ -261,6 +263,46 @@ fn at_both_levels_both_must_pass_and_agree() {
         let outcome = bench.auth.identify(&shown, &bench.clock);
         assert_eq!(outcome.err().map(|error| error.failure), expected, "{nc}");
     }
-    let basic = Shown { authorization: Some("Basic dm1zOnZtcw=="), ..shown("10.1.1.1:999") };
-    assert_eq!(bench.auth.identify(&basic, &bench.clock).unwrap_err().failure, Failure::Header);
+}
+
+#[test]
+fn a_password_in_clear_counts_over_tls_and_if_that_is_switched_on_and_for_its_client() {
+    let basic = |name: &str, password: &str| {
+        format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("{name}:{password}")))
+    };
+    for (tls, on) in [(false, false), (false, true), (true, false), (true, true)] {
+        let bench = Bench { auth: authenticator().with_clear_passwords(on), ..bench() };
+        for (name, password, refused) in [
+            ("vms", "vms-secret", None),
+            ("vms", "other", Some(Failure::WrongPassword)),
+            ("vms", "", Some(Failure::WrongPassword)),
+            ("who", "vms-secret", Some(Failure::UnknownClient)),
+        ] {
+            let header = basic(name, password);
+            let password = WssePassword::Text(password);
+            let token = WsseToken { username: name, nonce: b"", created: "", password };
+            let shown = Shown { tls, ..shown("10.1.1.1:999") };
+            for (shown, method, off) in [
+                (Shown { authorization: Some(&header), ..shown }, Method::Basic, Failure::Basic),
+                (Shown { token: Some(token), ..shown }, Method::PasswordText, Failure::PasswordText),
+            ] {
+                let outcome = bench.auth.identify(&shown, &bench.clock).map(|it| it.caller);
+                let outcome = outcome.map_err(|error| error.failure);
+                let found = if tls && on { refused } else { Some(off) };
+                match found {
+                    Some(failure) => assert_eq!(outcome, Err(failure), "{tls} {on} {name}"),
+                    None => assert!(
+                        matches!(outcome, Ok(Caller::Client { method: by, tls: true, .. }) if by == method),
+                        "{outcome:?}"
+                    ),
+                }
+            }
+        }
+        let offered = |tls| bench.auth.challenges(false, tls, &bench.clock, &SystemEntropy).unwrap().len();
+        assert_eq!((offered(tls), offered(false)), (if tls && on { 3 } else { 2 }, 2));
+    }
+    let outside =
+        Shown { tls: true, authorization: Some(&basic("vms", "vms-secret")), ..shown("192.0.2.1:9") };
+    let bench = Bench { auth: authenticator().with_clear_passwords(true), ..bench() };
+    assert_eq!(bench.auth.identify(&outside, &bench.clock).unwrap_err().failure, Failure::Network);
 }

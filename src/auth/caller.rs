@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr};
 
 use ipnet::IpNet;
 
-use super::Secret;
+use super::{KnownCertificate, Secret};
 use crate::{
     command::Reason,
     ids::{CameraId, ClientId},
@@ -69,6 +69,8 @@ pub struct ClientRecord {
     pub role: Role,
     /// What it proves itself with.
     pub password: Secret,
+    /// Or with one of these, over TLS.
+    pub certificates: Vec<KnownCertificate>,
     /// Where it may call from; empty means nowhere.
     pub networks: Vec<IpNet>,
     /// Which cameras it may address.
@@ -84,15 +86,28 @@ pub enum Method {
     DigestMd5,
     /// HTTP digest with SHA-256.
     DigestSha256,
+    /// A certificate of its own, over TLS.
+    Certificate,
+    /// WS-Security UsernameToken with the password in clear, over TLS.
+    PasswordText,
+    /// HTTP Basic, over TLS.
+    Basic,
 }
 
 impl Method {
+    /// All ways.
+    pub const ALL: [Self; 6] =
+        [Self::Wsse, Self::DigestMd5, Self::DigestSha256, Self::Certificate, Self::PasswordText, Self::Basic];
+
     /// The name that stands in records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Wsse => "wsse",
             Self::DigestMd5 => "digest-md5",
             Self::DigestSha256 => "digest-sha256",
+            Self::Certificate => "certificate",
+            Self::PasswordText => "wsse-text",
+            Self::Basic => "basic",
         }
     }
 }
@@ -117,6 +132,8 @@ pub enum Caller {
     Anonymous {
         /// Where it calls from.
         source: SocketAddr,
+        /// Whether the connection is encrypted.
+        tls: bool,
     },
     /// The gateway on its own account.
     Gateway(Reason),
@@ -126,16 +143,16 @@ impl Caller {
     /// Where the call came from; the gateway's own calls come from nowhere.
     pub fn source(&self) -> Option<SocketAddr> {
         match self {
-            Self::Client { source, .. } | Self::Anonymous { source } => Some(*source),
+            Self::Client { source, .. } | Self::Anonymous { source, .. } => Some(*source),
             Self::Gateway(_) => None,
         }
     }
 
-    /// Whether a client that logged in called over TLS.
+    /// Whether the call came over TLS.
     pub fn tls(&self) -> bool {
         match self {
-            Self::Client { tls, .. } => *tls,
-            Self::Anonymous { .. } | Self::Gateway(_) => false,
+            Self::Client { tls, .. } | Self::Anonymous { tls, .. } => *tls,
+            Self::Gateway(_) => false,
         }
     }
 

@@ -15,9 +15,18 @@ pub enum Failure {
     /// The client may not address this camera.
     #[error("the client may not address this camera")]
     Camera,
-    /// The token shows its password in clear.
-    #[error("PasswordText is refused: it is accepted over TLS only, which this gateway does not serve yet")]
+    /// The token shows its password in clear, which is not allowed here.
+    #[error("PasswordText is refused: it is accepted over TLS only, and only where clear_passwords is on")]
     PasswordText,
+    /// HTTP Basic, which is not allowed here.
+    #[error("HTTP Basic is refused: it is accepted over TLS only, and only where clear_passwords is on")]
+    Basic,
+    /// The client certificate is in no client's configuration.
+    #[error("the client certificate is no configured client's")]
+    UnknownCertificate,
+    /// The client certificate is not valid yet, or no longer.
+    #[error("the client certificate is outside its time of validity")]
+    CertificateTime,
     /// The token has no password, nonce or time of creation.
     #[error("the UsernameToken lacks its password, Nonce or Created")]
     Incomplete,
@@ -45,8 +54,8 @@ pub enum Failure {
     /// The nonce is too old, or from before a restart.
     #[error("the digest nonce has expired")]
     Stale,
-    /// HTTP and WS-Security name two clients.
-    #[error("HTTP and WS-Security credentials name different clients")]
+    /// Credentials of two kinds name two clients.
+    #[error("the certificate, HTTP and WS-Security credentials name different clients")]
     TwoClients,
 }
 
@@ -62,6 +71,9 @@ impl Failure {
             Self::Network => "network",
             Self::Camera => "camera",
             Self::PasswordText => "password-text",
+            Self::Basic => "basic",
+            Self::UnknownCertificate => "unknown-certificate",
+            Self::CertificateTime => "certificate-time",
             Self::Incomplete => "incomplete",
             Self::NonceTooLong => "nonce-too-long",
             Self::Created => "created",

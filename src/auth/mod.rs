@@ -1,7 +1,9 @@
-//! Who calls: WS-Security and HTTP digest credentials become a caller.
+//! Who calls: certificates, WS-Security and HTTP credentials become a caller.
 
 mod authenticator;
+mod basic;
 mod caller;
+mod certificate;
 pub mod digest;
 mod failure;
 mod parameters;
@@ -11,5 +13,6 @@ pub mod wsse;
 
 pub use authenticator::{Authenticator, Identified, NonceFingerprint, REALM, Shown};
 pub use caller::{Caller, CameraScope, ClientRecord, Method, Role};
+pub use certificate::{Certificate, CertificateError, Fingerprint, KnownCertificate};
 pub use failure::{AuthError, Failure};
 pub use secret::{Login, Secret};

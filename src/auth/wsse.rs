@@ -17,18 +17,29 @@ pub struct WsseToken<'a> {
     /// `wsu:Created` as written; empty if missing.
     pub created: &'a str,
     /// How the password was shown.
-    pub password: WssePassword,
+    pub password: WssePassword<'a>,
 }
 
 /// How a UsernameToken shows its password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WssePassword {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WssePassword<'a> {
     /// As a digest, decoded.
     Digest([u8; 20]),
-    /// In clear, which is refused.
-    Text,
+    /// In clear.
+    Text(&'a str),
     /// Not at all.
     Missing,
+}
+
+/// Without what it shows.
+impl std::fmt::Debug for WssePassword<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Digest(_) => "Digest(***)",
+            Self::Text(_) => "Text(***)",
+            Self::Missing => "Missing",
+        })
+    }
 }
 
 /// SHA-1 over nonce, `Created` exactly as written, and password.

@@ -99,8 +99,14 @@ fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<
         let vendor = &camera.vendor;
         writeln!(
             out,
-            "camera {}: {} ({}) in zone {}, dialled at {}, served at {}",
-            camera.id, vendor.name, vendor.class, camera.zone, camera.address, camera.advertise
+            "camera {}: {} ({}) in zone {}, dialled at {}, served at {}{}",
+            camera.id,
+            vendor.name,
+            vendor.class,
+            camera.zone,
+            camera.address,
+            camera.advertise,
+            camera.secure.as_ref().map_or_else(String::new, |it| format!(", over TLS at {}", it.advertise)),
         )?;
     }
     for zone in loaded.inventory.zones() {

@@ -9,6 +9,7 @@ use std::{
     num::NonZero,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -20,7 +21,10 @@ use std::{
 use serde_json::json;
 use tokio::{sync::watch, task::LocalSet};
 
-use super::locators::{StoredLocators, StoredMemory};
+use super::{
+    certificates::{CertificateState, CertificateWatch, Looker},
+    locators::{StoredLocators, StoredMemory},
+};
 use crate::{
     admin::{Part, Readiness},
     audit::{self, AuditError, Event, Log},
@@ -33,7 +37,11 @@ use crate::{
     hatch::AddressRules,
     ids::ClientId,
     inventory::{Camera, Isolation},
-    listener::{House, VirtualCamera, http},
+    listener::{
+        House, VirtualCamera, http,
+        pem::{PemError, PemFiles},
+        tls::Tls,
+    },
     onvif::Catalogue,
     policy::{Engine, PolicyError, SHIPPED},
     schema::Tables,
@@ -62,6 +70,10 @@ pub enum StartError {
     Listen { camera: String, address: std::net::SocketAddr, source: io::Error },
     #[error("camera `{0}` has no login in the configuration")]
     NoLogin(String),
+    #[error("TLS towards clients cannot be served: {0}")]
+    Certificate(#[from] PemError),
+    #[error("TLS towards clients cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("a serving thread cannot be started: {0}")]
     Thread(io::Error),
     #[error("a serving thread ended before it served")]
@@ -74,6 +86,7 @@ pub enum StartError {
 pub struct Gateway {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    certificate: Option<CertificateWatch>,
     house: Arc<House>,
     state: Arc<State>,
     public_key_file: PathBuf,
@@ -83,6 +96,7 @@ pub struct Gateway {
 struct State {
     log: Log,
     warnings: Vec<Part>,
+    certificate: CertificateState,
     house: Arc<House>,
 }
 
@@ -108,7 +122,13 @@ impl Readiness for State {
             ready: true,
             note: health.to_string(),
         });
-        [log, doors].into_iter().chain(self.warnings.iter().cloned()).chain(cameras).collect()
+        let certificate = self.certificate.part(&*self.house.clock);
+        [log, doors]
+            .into_iter()
+            .chain(certificate)
+            .chain(self.warnings.iter().cloned())
+            .chain(cameras)
+            .collect()
     }
 }
 
@@ -134,7 +154,8 @@ impl Gateway {
             loaded.clients.clone(),
             &*key(&loaded.state_dir.join("nonce.key"), &*entropy)?,
             &*entropy,
-        )?;
+        )?
+        .with_clear_passwords(loaded.clear_passwords);
         restore(&authenticator, &report, &*clock);
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),
@@ -153,11 +174,21 @@ impl Gateway {
             tables,
             FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?),
         );
-        let state = Arc::new(State { log, warnings: warnings(&loaded), house: Arc::clone(&house) });
+        let certificate = CertificateState::default();
+        let tls = loaded.tls.as_ref().map(|files| tls(files, &loaded, &house, &certificate)).transpose()?;
+        let (certificate_watch, tls) = tls.unzip();
+        let state =
+            Arc::new(State { log, warnings: warnings(&loaded), certificate, house: Arc::clone(&house) });
         let (stop, stopped) = watch::channel(false);
-        let mut gateway =
-            Self { stop, threads: Vec::new(), house, state, public_key_file: report.public_key_file.clone() };
-        gateway.serve(&loaded, &facades, &store, &stopped)?;
+        let mut gateway = Self {
+            stop,
+            threads: Vec::new(),
+            certificate: certificate_watch,
+            house,
+            state,
+            public_key_file: report.public_key_file.clone(),
+        };
+        gateway.serve(&loaded, &facades, &store, tls.as_ref(), &stopped)?;
         let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version });
         gateway.house.gate.note(Event::new("start", detail));
         Ok(gateway)
@@ -175,6 +206,7 @@ impl Gateway {
 
     /// Stops accepting, lets what is under way finish, signs the log and closes it.
     pub fn stop(self) -> Result<(), StartError> {
+        drop(self.certificate);
         self.house.gate.note(Event::new("stop", serde_json::Value::Null));
         self.stop.send_replace(true);
         for thread in self.threads {
@@ -193,13 +225,14 @@ impl Gateway {
         loaded: &Loaded,
         facades: &Arc<FacadeShared>,
         store: &Arc<Mutex<Store>>,
+        tls: Option<&Tls>,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let count = loaded.threads.unwrap_or(cores).max(1);
         let mut shares: Vec<Vec<Door>> = std::iter::repeat_with(Vec::new).take(count).collect();
         for camera in loaded.inventory.cameras() {
-            let door = self.door(camera, loaded, facades, store)?;
+            let door = self.door(camera, loaded, facades, store, tls)?;
             let place = shard(camera.id.as_str(), count);
             if let Some(share) = shares.get_mut(place) {
                 share.push(door);
@@ -227,13 +260,15 @@ impl Gateway {
         loaded: &Loaded,
         facades: &Arc<FacadeShared>,
         store: &Arc<Mutex<Store>>,
+        tls: Option<&Tls>,
     ) -> Result<Door, StartError> {
         let name = camera.id.to_string();
-        let address = camera.listen;
-        let failed = |source| StartError::Listen { camera: name.clone(), address, source };
         // Bound here, so that a port that is taken stops the start before anything is served.
-        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
+        let plain = bind(&name, camera.listen)?;
+        let secure = match (&camera.secure, tls) {
+            (Some(door), Some(tls)) => Some((bind(&name, door.listen)?, tls.clone())),
+            (Some(_) | None, _) => None,
+        };
         let login =
             loaded.logins.get(&camera.id).cloned().ok_or_else(|| StartError::NoLogin(name.clone()))?;
         let rules = match loaded.inventory.zone(&camera.zone) {
@@ -241,7 +276,8 @@ impl Gateway {
             None => AddressRules::default(),
         };
         Ok(Door {
-            listener,
+            plain,
+            secure,
             camera: Arc::new(camera.clone()),
             facade: Facade::new(facades, camera),
             login,
@@ -253,7 +289,8 @@ impl Gateway {
 
 /// One virtual camera before its thread has it.
 struct Door {
-    listener: std::net::TcpListener,
+    plain: std::net::TcpListener,
+    secure: Option<(std::net::TcpListener, Tls)>,
     camera: Arc<Camera>,
     facade: Facade,
     login: Login,
@@ -289,14 +326,19 @@ fn serve_share(
         }
         let tasks: Vec<_> = serving
             .into_iter()
-            .map(|(listener, camera, memory)| {
-                let service = std::rc::Rc::clone(&camera);
-                let serve = http::serve(listener, service, http::Door::Camera, stopped.clone());
+            .map(|Opened { plain, secure, camera, memory }| {
+                let (service, stop) = (Rc::clone(&camera), stopped.clone());
+                let plain = http::serve(plain, Rc::clone(&service), http::Door::Camera, stop.clone());
+                let secure = async move {
+                    if let Some((listener, tls)) = secure {
+                        http::serve(listener, service, http::Door::SecureCamera(tls), stop).await;
+                    }
+                };
                 let open = OpenDoor::new(house);
                 tokio::task::spawn_local(async move {
                     // Dropped however the task ends, so that readiness knows.
                     let _open = open;
-                    serve.await;
+                    tokio::join!(plain, secure);
                     memory.keep(camera.memory());
                 })
             })
@@ -326,13 +368,23 @@ impl Drop for OpenDoor {
     }
 }
 
-type Opened = (tokio::net::TcpListener, std::rc::Rc<VirtualCamera>, StoredMemory);
+/// One virtual camera on its thread.
+struct Opened {
+    plain: tokio::net::TcpListener,
+    secure: Option<(tokio::net::TcpListener, Tls)>,
+    camera: Rc<VirtualCamera>,
+    memory: StoredMemory,
+}
 
 fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
-    let Door { listener, camera, facade, login, rules, memory } = door;
-    let address = camera.listen;
-    let listen = |source| StartError::Listen { camera: camera.id.to_string(), address, source };
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(listen)?;
+    let Door { plain, secure, camera, facade, login, rules, memory } = door;
+    let listen = |address, source| StartError::Listen { camera: camera.id.to_string(), address, source };
+    let from_std = |listener: std::net::TcpListener| {
+        let address = listener.local_addr().unwrap_or(camera.listen);
+        tokio::net::TcpListener::from_std(listener).map_err(|source| listen(address, source))
+    };
+    let plain = from_std(plain)?;
+    let secure = secure.map(|(listener, tls)| Ok::<_, StartError>((from_std(listener)?, tls))).transpose()?;
     let connection = Connection::new(
         &camera,
         login,
@@ -341,7 +393,30 @@ fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
         Arc::clone(&house.entropy),
         memory.recall(),
     );
-    Ok((listener, VirtualCamera::new(Arc::clone(house), camera, facade, connection, rules), memory))
+    let camera = VirtualCamera::new(Arc::clone(house), camera, facade, connection, rules);
+    Ok(Opened { plain, secure, camera, memory })
+}
+
+/// Opens a listener for a camera.
+fn bind(camera: &str, address: std::net::SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let open = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    open().map_err(|source| StartError::Listen { camera: camera.to_owned(), address, source })
+}
+
+/// What makes connections into TLS connections, and what looks after its certificate.
+fn tls(
+    files: &PemFiles,
+    loaded: &Loaded,
+    house: &Arc<House>,
+    state: &CertificateState,
+) -> Result<(CertificateWatch, Tls), StartError> {
+    let (looker, identity) = Looker::new(files, house, state.clone())?;
+    let asks = loaded.clients.iter().any(|it| !it.certificates.is_empty());
+    Ok((CertificateWatch::start(looker).map_err(StartError::Thread)?, Tls::new(&identity, asks)?))
 }
 
 fn shard(name: &str, count: usize) -> usize {

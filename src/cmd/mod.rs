@@ -3,6 +3,7 @@
 
 mod audit;
 mod audit_search;
+mod certificates;
 mod check;
 mod demo;
 mod files;

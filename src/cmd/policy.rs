@@ -210,7 +210,7 @@ impl Explain {
     fn caller(&self, clients: &[ClientRecord]) -> Result<Caller, PolicyCommandError> {
         let source = SocketAddr::new(self.source, 0);
         let Some(name) = &self.client else {
-            return Ok(Caller::Anonymous { source });
+            return Ok(Caller::Anonymous { source, tls: self.tls });
         };
         let id = ClientId::new(name)?;
         let client = clients.iter().find(|it| it.id == id);

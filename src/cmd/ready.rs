@@ -18,6 +18,7 @@ pub(super) struct Description {
     clients: Vec<Value>,
     cameras: Vec<Value>,
     http: Option<String>,
+    https: Option<String>,
 }
 
 impl Description {
@@ -31,6 +32,10 @@ impl Description {
             audit_dir: loaded.audit_dir.clone(),
             clients: clients.map(|it| json!({ "name": it.id.as_str(), "role": it.role.as_str() })).collect(),
             cameras: cameras.iter().map(|it| camera(it)).collect(),
+            https: cameras
+                .iter()
+                .find_map(|it| it.secure.as_ref())
+                .map(|it| format!("https://{}", it.advertise)),
             http: cameras.first().map(|it| format!("http://{}", it.advertise)),
         }
     }
@@ -47,10 +52,11 @@ impl Description {
 
     /// Writes the file and renames it into place.
     pub(super) fn write(&self, file: &Path, gateway: &Gateway, admin: &str) -> io::Result<()> {
-        let mut core = serde_json::Map::new();
-        if let Some(http) = &self.http {
-            core.insert("http".into(), http.as_str().into());
-        }
+        let urls = [("http", &self.http), ("https", &self.https)];
+        let core: serde_json::Map<String, Value> = urls
+            .into_iter()
+            .filter_map(|(key, url)| Some((key.to_owned(), url.as_deref()?.into())))
+            .collect();
         let ready = json!({
             "core": core,
             "admin": admin,

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
+    ops::Range,
 };
 
 use toml::Spanned;
@@ -45,6 +46,7 @@ impl Reader<'_> {
         let device_path = self.device_path(raw.device_path.as_ref());
         let own = self.own_address(&raw);
         let port = self.port(number, &raw, own, around);
+        let secure = self.secure_door(number, &raw, own, around);
         if raw.username.get_ref().is_empty() {
             self.error(
                 raw.username.span(),
@@ -67,6 +69,7 @@ impl Reader<'_> {
             vendor,
             listen: SocketAddr::new(own.unwrap_or(listening.bind), port),
             advertise: format!("{host}:{port}"),
+            secure,
             advertise_rtsp: format!("{}:{}", listening.host, listening.rtsp_port),
             mac,
             manufacturer: raw.manufacturer,
@@ -164,8 +167,22 @@ impl Reader<'_> {
             Some(_) => Some(80),
             None => u16::try_from(number).ok()?.checked_add(around.listening.first_camera_port),
         };
-        let remedy = "give the camera a listen_port that nothing else has";
-        let Some(port) = raw.listen_port.as_ref().map_or_else(next, |port| Some(*port.get_ref())) else {
+        let asked = raw.listen_port.as_ref().map_or_else(next, |port| Some(*port.get_ref()));
+        self.take_port(asked, span, "listen_port", raw, own, around)
+    }
+
+    /// Takes a port for a camera, unless something else has it; the camera's own key for it is `key`.
+    pub(super) fn take_port(
+        &mut self,
+        asked: Option<u16>,
+        span: Range<usize>,
+        key: &str,
+        raw: &raw::Camera,
+        own: Option<IpAddr>,
+        around: &mut Surroundings<'_>,
+    ) -> Option<u16> {
+        let remedy = &format!("give the camera a {key} that nothing else has");
+        let Some(port) = asked else {
             self.error(span, "there are more cameras than ports", "spread them over more gateways");
             return None;
         };

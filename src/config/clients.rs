@@ -1,8 +1,11 @@
 //! `[[client]]`.
 
+use toml::de::DeTable;
+
 use super::{
     raw,
     reader::{Declared, Reader},
+    secure::Certificates,
 };
 use crate::{
     auth::{CameraScope, ClientRecord, Role},
@@ -10,7 +13,26 @@ use crate::{
 };
 
 impl Reader<'_> {
-    pub(super) fn client(&mut self, raw: raw::Client, cameras: &Declared) -> Option<ClientRecord> {
+    /// All clients; `secure` says whether they can come over TLS.
+    pub(super) fn clients(
+        &mut self,
+        table: &DeTable<'_>,
+        cameras: &Declared,
+        secure: bool,
+    ) -> Vec<ClientRecord> {
+        self.declared(table, "client");
+        let mut known = Certificates::new();
+        self.many(table, "client", |reader, _, raw| reader.client(raw, cameras, secure, &mut known))
+    }
+
+    fn client(
+        &mut self,
+        raw: raw::Client,
+        cameras: &Declared,
+        secure: bool,
+        known: &mut Certificates,
+    ) -> Option<ClientRecord> {
+        let certificates = self.certificates(&raw, secure, known);
         let role = Role::ALL.into_iter().find(|role| role.as_str() == raw.role.get_ref());
         if role.is_none() {
             let what = format!("`{}` is no role", raw.role.get_ref());
@@ -29,6 +51,13 @@ impl Reader<'_> {
         let networks = self.prefixes(raw.networks.get_ref());
         let password = self.secret(&raw.password);
         let id = self.name(&raw.name, ClientId::new);
-        Some(ClientRecord { id: id?, role: role?, password: password?, networks: networks?, cameras: scope })
+        Some(ClientRecord {
+            id: id?,
+            role: role?,
+            password: password?,
+            certificates,
+            networks: networks?,
+            cameras: scope,
+        })
     }
 }

@@ -18,6 +18,9 @@ pub(super) struct Listening {
     pub(super) host: String,
     pub(super) first_camera_port: u16,
     pub(super) rtsp_port: u16,
+    /// Whether the gateway has a certificate for TLS.
+    pub(super) secure: bool,
+    pub(super) first_tls_port: u16,
 }
 
 impl Reader<'_> {
@@ -53,6 +56,8 @@ impl Reader<'_> {
             host: self.advertised(raw, bind),
             first_camera_port: self.port_or(raw.first_camera_port.as_ref(), 8081),
             rtsp_port: self.port_or(raw.rtsp_port.as_ref(), 8554),
+            secure: raw.tls_certificate.is_some(),
+            first_tls_port: self.port_or(raw.first_tls_port.as_ref(), 20443),
         }
     }
 

@@ -86,6 +86,7 @@ impl Reader<'_> {
         let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
         let policy: raw::Folder = self.one(&table, "policy").unwrap_or_default();
         let listening = self.listening(&listener);
+        let (tls, clear_passwords) = (self.pem_files(&listener), self.clear_passwords(&listener));
         let admin = self.admin(admin.listen.as_ref());
 
         self.declared(&table, "network");
@@ -105,10 +106,9 @@ impl Reader<'_> {
         };
         let cameras =
             self.many(&table, "camera", |reader, number, raw| reader.camera(number, raw, &mut around));
-        self.declared(&table, "client");
-        let clients = self.many(&table, "client", |reader, _, raw| reader.client(raw, &camera_names));
+        let clients = self.clients(&table, &camera_names, listening.secure);
 
-        let state_dir = gateway.state_dir.map_or_else(|| self.base.join("state"), |dir| self.folder(&dir));
+        let state_dir = self.path_or(gateway.state_dir, self.base.join("state"));
         let name = self.gateway_name(gateway.name.as_ref());
         let threads = self.threads(gateway.threads.as_ref());
         let policy_dir = self.policy_dir(policy.dir.as_ref());
@@ -121,15 +121,15 @@ impl Reader<'_> {
             .map_err(|error| self.error(0..0, &error.to_string(), "correct the name or add what is missing"));
         Some(Loaded {
             name,
-            audit_dir: audit.dir.map_or_else(|| state_dir.join("audit"), |dir| self.folder(&dir)),
-            emergency_journal: audit
-                .emergency_journal
-                .map_or_else(|| state_dir.join("emergency.journal"), |file| self.folder(&file)),
+            audit_dir: self.path_or(audit.dir, state_dir.join("audit")),
+            emergency_journal: self.path_or(audit.emergency_journal, state_dir.join("emergency.journal")),
             policy_dir,
             admin,
             state_dir,
             threads,
             bind: listening.bind,
+            tls,
+            clear_passwords,
             rtsp_port: listening.rtsp_port,
             clients,
             inventory: Arc::new(inventory.ok()?),

@@ -1,6 +1,10 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process};
 
 use super::*;
+use crate::{
+    auth::{Fingerprint, KnownCertificate},
+    inventory::Camera,
+};
 
 const EXAMPLE: &str = include_str!("../../config/cordon.example.toml");
 /// A password as somebody might write it into a configuration.
@@ -344,7 +348,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_port`, `mac`, `manufacturer`, `model`",
+        "unknown field `mack`, expected one of `name`, `address`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -601,5 +605,86 @@ fn what_somebody_should_know_is_a_warning() {
         let loaded = folder.load(&EXAMPLE.replacen(from, to, 1)).unwrap();
         let messages: Vec<_> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
         assert_eq!(messages, [message]);
+    }
+}
+
+/// The example over TLS, with one text in it for another.
+fn over_tls(from: &str, to: &str) -> String {
+    let mut text = EXAMPLE.to_owned();
+    for line in ["# tls_certificate", "# tls_key", "# clear_passwords"] {
+        assert!(text.contains(line), "{line}");
+        text = text.replacen(line, line.trim_start_matches("# "), 1);
+    }
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
+
+impl Folder {
+    fn with_certificate() -> Self {
+        let folder = Self::new();
+        fs::create_dir(folder.path("tls")).unwrap();
+        let made = rcgen::generate_simple_self_signed(["cctv.example.org".to_owned()]).unwrap();
+        fs::write(folder.path("tls/chain.pem"), made.cert.pem()).unwrap();
+        folder.secret("../tls/key.pem", 0o600, made.signing_key.serialize_pem().as_bytes());
+        folder.secret("../tls/open.pem", 0o644, made.signing_key.serialize_pem().as_bytes());
+        folder
+    }
+}
+
+#[test]
+fn tls_gives_each_camera_a_door_and_clients_their_certificates() {
+    let folder = Folder::with_certificate();
+    let digits = "0123456789abcdef".repeat(4);
+    let known =
+        format!("certificate_sha256 = [\"{digits}\"]\nkey_sha256 = [\"{digits}\"]\nname = \"vms\"\nrole");
+    let loaded = folder.load(&over_tls("name = \"vms\"\nrole", &known)).unwrap();
+    let doors = |loaded: &Loaded| {
+        let of = |it: &Camera| it.secure.clone().map(|it| (it.listen.to_string(), it.advertise));
+        loaded.inventory.cameras().map(of).collect::<Vec<_>>()
+    };
+    let at = |listen: &str, advertise: &str| Some((listen.to_owned(), advertise.to_owned()));
+    assert_eq!(
+        doors(&loaded),
+        [at("127.0.0.1:20443", "127.0.0.1:20443"), at("127.0.0.1:20444", "127.0.0.1:20444")]
+    );
+    assert_eq!((loaded.tls.is_some(), loaded.clear_passwords), (true, true));
+    let fingerprint = Fingerprint::parse(&digits).unwrap();
+    let both = [KnownCertificate::Whole(fingerprint), KnownCertificate::Key(fingerprint)];
+    assert_eq!((&*loaded.clients[0].certificates, loaded.clients[1].certificates.len()), (&both[..], 0));
+    let own = folder.load(&over_tls("# listen_address", "listen_address")).unwrap();
+    assert_eq!(doors(&own)[0], at("192.0.2.80:443", "192.0.2.80:443"));
+    let named = folder.load(&over_tls("# tls_port = 20443", "tls_port = 9443")).unwrap();
+    assert_eq!(doors(&named)[0], at("127.0.0.1:9443", "127.0.0.1:9443"));
+    let plain = folder.load(EXAMPLE).unwrap();
+    assert_eq!((doors(&plain), plain.tls, plain.clear_passwords), (vec![None, None], None, false));
+}
+
+#[test]
+fn what_is_wrong_about_tls_is_told() {
+    let folder = Folder::with_certificate();
+    let digits = "0123456789abcdef".repeat(4);
+    let twice = format!("key_sha256 = [\"{digits}\", \"{digits}\"]\nname = \"vms\"\nrole");
+    for (from, to, told) in [
+        ("\"tls/chain.pem\"", "\"tls/none.pem\"", "cannot read `DIR/tls/none.pem`: No such file"),
+        ("\"tls/key.pem\"", "\"tls/open.pem\"", "`DIR/tls/open.pem` is open to everybody (mode 0644)"),
+        ("\"tls/key.pem\"", "\"tls/chain.pem\"", "is open to everybody"),
+        ("tls_key =", "# tls_key =", "a certificate and its key go together"),
+        ("# tls_port = 20443", "tls_port = 8081", "port 8081 is taken by camera `gate`"),
+        ("# tls_port = 20443", "tls_port = 0", "0 is no port (give the camera a tls_port"),
+        ("name = \"vms\"\nrole", "key_sha256 = [\"ab\"]\nname = \"vms\"\nrole", "no SHA-256 fingerprint"),
+        ("name = \"vms\"\nrole", &twice, "this certificate is client `vms`'s already"),
+    ] {
+        let errors = folder.errors(&over_tls(from, to));
+        assert!(errors.len() == 1 && errors[0].contains(told), "{to}: {errors:#?}");
+    }
+    let plain = |from: &str, to: &str| folder.errors(&EXAMPLE.replacen(from, to, 1));
+    let known = format!("key_sha256 = [\"{digits}\"]\nname = \"vms\"\nrole");
+    for (from, to, told) in [
+        ("# clear_passwords", "clear_passwords", "passwords in clear are taken over TLS only"),
+        ("# tls_port", "tls_port", "this gateway has no certificate for TLS"),
+        ("name = \"vms\"\nrole", &known, "this gateway has no certificate for TLS"),
+    ] {
+        let errors = plain(from, to);
+        assert!(errors.len() == 1 && errors[0].contains(told), "{to}: {errors:#?}");
     }
 }

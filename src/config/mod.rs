@@ -9,6 +9,7 @@ mod places;
 mod raw;
 mod reader;
 mod secret;
+mod secure;
 mod source;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     auth::{ClientRecord, Login},
     ids::CameraId,
     inventory::Inventory,
+    listener::pem::PemFiles,
 };
 
 /// A configuration that can be served.
@@ -38,6 +40,10 @@ pub struct Loaded {
     pub threads: Option<usize>,
     /// The address every virtual camera listens on.
     pub bind: IpAddr,
+    /// The gateway's certificate and key towards clients, if it serves TLS.
+    pub tls: Option<PemFiles>,
+    /// Whether clients may show their password in clear, over TLS.
+    pub clear_passwords: bool,
     /// The port of the stream locators.
     pub rtsp_port: u16,
     /// Where the admin interface listens.

@@ -23,6 +23,10 @@ pub(super) struct Listener {
     pub(super) advertise: Option<Text>,
     pub(super) first_camera_port: Option<Spanned<u16>>,
     pub(super) rtsp_port: Option<Spanned<u16>>,
+    pub(super) tls_certificate: Option<Text>,
+    pub(super) tls_key: Option<Text>,
+    pub(super) first_tls_port: Option<Spanned<u16>>,
+    pub(super) clear_passwords: Option<Spanned<bool>>,
 }
 
 /// `[admin]`
@@ -62,6 +66,8 @@ pub(super) struct Client {
     pub(super) name: Text,
     pub(super) role: Text,
     pub(super) password: Spanned<toml::Value>,
+    pub(super) certificate_sha256: Option<Vec<Text>>,
+    pub(super) key_sha256: Option<Vec<Text>>,
     pub(super) networks: Spanned<Vec<Text>>,
     pub(super) cameras: Option<Vec<Text>>,
 }
@@ -97,6 +103,7 @@ pub(super) struct Camera {
     pub(super) password: Spanned<toml::Value>,
     pub(super) listen_address: Option<Text>,
     pub(super) listen_port: Option<Spanned<u16>>,
+    pub(super) tls_port: Option<Spanned<u16>>,
     pub(super) mac: Option<Text>,
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,

@@ -154,6 +154,11 @@ impl Reader<'_> {
         self.base.join(dir.get_ref())
     }
 
+    /// The same, or another path where none is written.
+    pub(super) fn path_or(&self, path: Option<raw::Text>, default: PathBuf) -> PathBuf {
+        path.map_or(default, |path| self.folder(&path))
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         self.found.iter().any(|one| one.severity == Severity::Error)
     }

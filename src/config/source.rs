@@ -12,16 +12,21 @@ pub(super) const HEADS: [&str; 10] =
     ["gateway", "listener", "admin", "audit", "policy", "network", "client", "site", "zone", "camera"];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 25] = [
+const SHOWN: [&str; 33] = [
     "address",
     "advertise",
     "bind",
     "cameras",
+    "certificate_sha256",
+    "clear_passwords",
     "device_path",
     "dir",
     "first_camera_port",
+    "first_tls_port",
     "isolation",
+    "key_sha256",
     "listen",
+    "listen_address",
     "listen_port",
     "mac",
     "manufacturer",
@@ -35,6 +40,9 @@ const SHOWN: [&str; 25] = [
     "site",
     "state_dir",
     "threads",
+    "tls_certificate",
+    "tls_key",
+    "tls_port",
     "username",
     "vendor",
     "zone",

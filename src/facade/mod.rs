@@ -1,5 +1,6 @@
 //! The virtual camera: its own answers, its own addresses, and the rewriting of what the camera says.
 
+mod asked;
 mod asks;
 mod identity;
 mod locators;
@@ -8,6 +9,7 @@ mod rewrite;
 mod services;
 mod virtual_camera;
 
+pub use asked::{Asked, Entrance};
 pub use asks::{
     AskError, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time,
 };

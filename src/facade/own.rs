@@ -3,6 +3,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
+    asked::Asked,
     services::{DEVICE, ServiceFacts},
     virtual_camera::{Facade, Heard},
 };
@@ -38,19 +39,21 @@ impl Facade {
     pub fn own_answer(
         &self,
         operation: OperationId,
-        request: &Document,
+        asked: Asked<'_>,
         asker: Option<Asker<'_>>,
         now: Timestamp,
         offers: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Own>, BuildError> {
-        let tables = &*self.shared.tables;
+        let (tables, entrance) = (&*self.shared.tables, asked.entrance);
         let Some(row) = tables.operation(operation) else { return Ok(None) };
         let maker = Maker { tables, root: row.output };
         let build = |fill: &Fill<'_>| maker.build(fill);
         match (&*row.service, &*row.name) {
             ("device", "GetSystemDateAndTime") => build(&|to| time(to, now)),
             ("device", "GetEndpointReference") => build(&|to| leaf(to, "GUID", &self.identity.endpoint)),
-            ("device", "GetWsdlUrl") => build(&|to| leaf(to, "WsdlUrl", &self.service_address(DEVICE))),
+            ("device", "GetWsdlUrl") => {
+                build(&|to| leaf(to, "WsdlUrl", &self.service_address(DEVICE, entrance)))
+            }
             ("device", "GetHostname") => build(&|to| self.hostname(to)),
             ("device", "GetScopes") => build(&|to| self.scopes(to)),
             ("device", "GetDiscoveryMode") => build(&|to| leaf(to, "DiscoveryMode", "Discoverable")),
@@ -77,8 +80,8 @@ impl Facade {
                 to.close()?;
                 Ok(())
             }),
-            ("device", "GetServices") => self.service_list(request, offers, &maker),
-            ("device", "GetCapabilities") => self.capability_list(request, offers, &maker),
+            ("device", "GetServices") => self.service_list(asked, offers, &maker),
+            ("device", "GetCapabilities") => self.capability_list(asked, offers, &maker),
             ("events", "CreatePullPointSubscription") | ("events-wsn", "Subscribe" | "CreatePullPoint") => {
                 Ok(Some(Own::Fault(Fault::action_not_supported(
                     "event subscriptions are not offered by this gateway yet",
@@ -161,7 +164,8 @@ impl Facade {
     fn protocols(&self, to: &mut Builder<'_>) -> Result<(), BuildError> {
         let http = Self::port(&self.camera.advertise, 80);
         let rtsp = Self::port(&self.camera.advertise_rtsp, 554);
-        for (name, port) in [("HTTP", http), ("RTSP", rtsp)] {
+        let https = self.camera.secure.as_ref().map(|it| ("HTTPS", Self::port(&it.advertise, 443)));
+        for (name, port) in [("HTTP", http)].into_iter().chain(https).chain([("RTSP", rtsp)]) {
             to.open("NetworkProtocols")?;
             to.leaf("Name", name)?;
             to.leaf("Enabled", "true")?;
@@ -173,7 +177,7 @@ impl Facade {
 
     fn service_list(
         &self,
-        request: &Document,
+        asked: Asked<'_>,
         offers: &dyn Fn(&str) -> bool,
         maker: &Maker<'_>,
     ) -> Result<Option<Own>, BuildError> {
@@ -181,9 +185,10 @@ impl Facade {
         if heard.services.is_empty() {
             return Ok(Some(not_heard_yet()));
         }
-        let capabilities = request.root().child("IncludeCapability").is_some_and(|it| is_true(it.text()));
+        let capabilities =
+            asked.request.root().child("IncludeCapability").is_some_and(|it| is_true(it.text()));
         if let Some(list) = &heard.service_list
-            && let Some(shown) = self.show_services(list, capabilities, offers)
+            && let Some(shown) = self.show_services(list, asked.entrance, capabilities, offers)
         {
             return Ok(Some(Own::Document(shown)));
         }
@@ -192,7 +197,7 @@ impl Facade {
                 let (major, minor) = service.version.unwrap_or(VERSION_UNKNOWN);
                 to.open("Service")?;
                 to.leaf("Namespace", &service.namespace)?;
-                to.leaf("XAddr", &self.service_address(&service.service))?;
+                to.leaf("XAddr", &self.service_address(&service.service, asked.entrance))?;
                 to.open("Version")?;
                 to.leaf("Major", &major.to_string())?;
                 to.leaf("Minor", &minor.to_string())?;
@@ -205,7 +210,7 @@ impl Facade {
 
     fn capability_list(
         &self,
-        request: &Document,
+        asked: Asked<'_>,
         offers: &dyn Fn(&str) -> bool,
         maker: &Maker<'_>,
     ) -> Result<Option<Own>, BuildError> {
@@ -213,12 +218,12 @@ impl Facade {
         if heard.services.is_empty() {
             return Ok(Some(not_heard_yet()));
         }
-        let root = request.root();
+        let (root, entrance) = (asked.request.root(), asked.entrance);
         let asked: Vec<&str> = root.children().map(|it| it.text().trim()).collect();
         let wanted =
             |category: &str| asked.is_empty() || asked.iter().any(|one| *one == "All" || *one == category);
         if let Some(list) = &heard.capability_list
-            && let Some(shown) = self.show_capabilities(list, &wanted, offers)
+            && let Some(shown) = self.show_capabilities(list, entrance, &wanted, offers)
         {
             return Ok(Some(Own::Document(shown)));
         }
@@ -233,7 +238,7 @@ impl Facade {
                     continue;
                 }
                 to.open(category)?;
-                to.leaf("XAddr", &self.service_address(&category.to_ascii_lowercase()))?;
+                to.leaf("XAddr", &self.service_address(&category.to_ascii_lowercase(), entrance))?;
                 if *category == "Media" {
                     to.open("StreamingCapabilities")?;
                 }

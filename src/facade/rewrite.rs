@@ -3,6 +3,7 @@
 use std::{collections::HashSet, net::Ipv4Addr};
 
 use super::{
+    asked::{Asked, Entrance},
     locators::{Locator, LocatorError, LocatorKind, LocatorSink},
     services::{self, DEVICE},
     virtual_camera::Facade,
@@ -52,7 +53,7 @@ impl Facade {
     pub fn rewrite_answer(
         &self,
         operation: OperationId,
-        request: &Document,
+        asked: Asked<'_>,
         answer: &Document,
         sink: &mut dyn LocatorSink,
     ) -> Result<Document, RewriteRefusal> {
@@ -68,7 +69,7 @@ impl Facade {
             if ports.contains(&value.node) {
                 return Edit::Replace("0".to_owned());
             }
-            self.edit(value, request, sink).unwrap_or_else(|why| {
+            self.edit(value, asked, sink).unwrap_or_else(|why| {
                 refusal.get_or_insert(why);
                 Edit::Refuse("refused")
             })
@@ -98,10 +99,11 @@ impl Facade {
     fn edit(
         &self,
         value: &Value<'_>,
-        request: &Document,
+        asked: Asked<'_>,
         sink: &mut dyn LocatorSink,
     ) -> Result<Edit, RewriteRefusal> {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
+        let Asked { request, entrance } = asked;
         let text = value.text.trim();
         Ok(match node.effect {
             // A credential that a camera holds (storage, broker, wireless) is the camera side's.
@@ -122,17 +124,17 @@ impl Facade {
             }
             AddressEffect::Snapshot => {
                 let token = self.locate(LocatorKind::Snapshot, "http", text, request, sink)?;
-                Edit::Replace(self.snapshot_address(&token))
+                Edit::Replace(self.snapshot_address(&token, entrance))
             }
-            AddressEffect::Service => self.service_edit(node, text),
+            AddressEffect::Service => self.service_edit(node, text, entrance),
             AddressEffect::Upload => not_offered(node, "uploads to cameras")?,
             AddressEffect::Download => not_offered(node, "downloads from cameras")?,
             AddressEffect::Subscription => not_offered(node, "event subscriptions")?,
             AddressEffect::Multicast => Edit::Replace(self.unspecified(node, text)),
             AddressEffect::Reference if names_an_interface(text) => Edit::Keep,
             AddressEffect::Reference if node.occurs.min == 0 => Edit::Drop,
-            AddressEffect::Reference => Edit::Replace(self.service_address(DEVICE)),
-            AddressEffect::Own => self.own_edit(node, text),
+            AddressEffect::Reference => Edit::Replace(self.service_address(DEVICE, entrance)),
+            AddressEffect::Own => self.own_edit(node, text, entrance),
             AddressEffect::StoredDestination
             | AddressEffect::Destination
             | AddressEffect::PossibleDestination
@@ -178,26 +180,26 @@ impl Facade {
     }
 
     /// Endpoints that are not in the list of services: attributes such as `RTSPWebSocketUri`.
-    fn service_edit(&self, node: &Node, text: &str) -> Edit {
+    fn service_edit(&self, node: &Node, text: &str, entrance: Entrance) -> Edit {
         let heard = self.heard();
         let path = Uri::parse(text).map(|uri| uri.path_and_query());
         let known = heard.services.iter().find(|it| Some(&it.endpoint.path_and_query) == path.as_ref());
         match known {
-            Some(it) => Edit::Replace(self.service_address(&it.service)),
+            Some(it) => Edit::Replace(self.service_address(&it.service, entrance)),
             None if node.occurs.min == 0 => Edit::Drop,
-            None => Edit::Replace(self.service_address(DEVICE)),
+            None => Edit::Replace(self.service_address(DEVICE, entrance)),
         }
     }
 
     /// Addresses and names of the camera itself.
-    fn own_edit(&self, node: &Node, text: &str) -> Edit {
+    fn own_edit(&self, node: &Node, text: &str, entrance: Entrance) -> Edit {
         match self.address_kind(node) {
             Some(AddressKind::Mac) => Edit::Replace(self.identity.mac.clone()),
             Some(AddressKind::HostName) if node.occurs.min > 0 => {
                 Edit::Replace(self.camera.id.as_str().to_owned())
             }
             Some(AddressKind::Uri) if node.occurs.min > 0 && names_host(text) => {
-                Edit::Replace(self.service_address(DEVICE))
+                Edit::Replace(self.service_address(DEVICE, entrance))
             }
             Some(AddressKind::HostName) => Edit::Drop,
             _ => self.stored_edit(node, text),
@@ -238,6 +240,7 @@ impl Facade {
     pub(super) fn show_services(
         &self,
         list: &Document,
+        entrance: Entrance,
         capabilities: bool,
         offers: &dyn Fn(&str) -> bool,
     ) -> Option<Document> {
@@ -257,7 +260,8 @@ impl Facade {
             match value.local {
                 "Namespace" => current = names.service(value.text),
                 "XAddr" => {
-                    return current.map_or(Edit::Drop, |it| Edit::Replace(self.service_address(it)));
+                    return current
+                        .map_or(Edit::Drop, |it| Edit::Replace(self.service_address(it, entrance)));
                 }
                 _ => {}
             }
@@ -270,6 +274,7 @@ impl Facade {
     pub(super) fn show_capabilities(
         &self,
         list: &Document,
+        entrance: Entrance,
         wanted: &dyn Fn(&str) -> bool,
         offers: &dyn Fn(&str) -> bool,
     ) -> Option<Document> {
@@ -286,7 +291,7 @@ impl Facade {
             if value.local == "XAddr" {
                 let category = tables.node(value.node).and_then(|node| tables.node(node.parent?));
                 let service = category.and_then(|it| names.category(tables.local(it.name)));
-                return service.map_or(Edit::Drop, |it| Edit::Replace(self.service_address(it)));
+                return service.map_or(Edit::Drop, |it| Edit::Replace(self.service_address(it, entrance)));
             }
             self.capability_edit(value)
         });

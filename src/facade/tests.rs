@@ -29,6 +29,7 @@ fn bench() -> Bench {
         vendor: VendorVerdict { name: "maker".into(), class: VendorClass::Restricted, reasons: Vec::new() },
         listen: "192.0.2.1:8001".parse().unwrap(),
         advertise: "192.0.2.1:8001".into(),
+        secure: None,
         advertise_rtsp: "192.0.2.1:8554".into(),
         mac: MacPolicy::Virtual,
         manufacturer: None,
@@ -40,6 +41,10 @@ fn bench() -> Bench {
     let core = CoreAddresses::new(Some(IpAddr::from([192, 0, 2, 77])), &camera);
     let shared = FacadeShared::new(Arc::clone(&tables), FacadeKey::new(&[3; 32]));
     Bench { facade: Facade::new(&shared, &camera), tables, rules, core }
+}
+
+fn asked_plainly(request: &Document) -> Asked<'_> {
+    Asked { request, entrance: Entrance::Plain }
 }
 
 impl Bench {
@@ -72,7 +77,10 @@ impl Bench {
     fn own(&self, name: &str, inside: &str) -> Own {
         let now = "2026-11-23T22:00:05Z".parse().unwrap();
         let request = self.request(name, inside);
-        self.facade.own_answer(self.id(name), &request, None, now, &|it| it != "ptz").unwrap().unwrap()
+        self.facade
+            .own_answer(self.id(name), asked_plainly(&request), None, now, &|it| it != "ptz")
+            .unwrap()
+            .unwrap()
     }
 
     fn own_xml(&self, name: &str, inside: &str) -> String {
@@ -90,7 +98,12 @@ impl Bench {
         let verified = verify(&self.tables, self.id(name), &answer, &self.rules).unwrap();
         let request = self.request(name, asked);
         let mut memory = Memory::new();
-        let shown = self.facade.rewrite_answer(self.id(name), &request, &verified.document, &mut memory)?;
+        let shown = self.facade.rewrite_answer(
+            self.id(name),
+            asked_plainly(&request),
+            &verified.document,
+            &mut memory,
+        )?;
         assert_clean(&self.tables, &shown, &self.rules).unwrap();
         Ok(self.xml(&shown))
     }

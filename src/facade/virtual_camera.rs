@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    asked::Entrance,
     identity::{FacadeKey, Identity},
     services::{DEVICE, ServiceFacts, ServiceNames, learn_services},
 };
@@ -140,8 +141,16 @@ impl Facade {
     }
 
     /// Where clients find a service.
-    pub fn service_address(&self, service: &str) -> String {
-        format!("http://{}{}", self.camera.advertise, ServiceNames::path(service))
+    pub fn service_address(&self, service: &str, entrance: Entrance) -> String {
+        format!("{}{}", self.origin(entrance), ServiceNames::path(service))
+    }
+
+    /// What the HTTP addresses of the virtual camera begin with.
+    fn origin(&self, entrance: Entrance) -> String {
+        match (entrance, &self.camera.secure) {
+            (Entrance::Secure, Some(door)) => format!("https://{}", door.advertise),
+            (Entrance::Plain, _) | (Entrance::Secure, None) => format!("http://{}", self.camera.advertise),
+        }
     }
 
     /// Where clients find a stream.
@@ -150,8 +159,8 @@ impl Facade {
     }
 
     /// Where clients find a snapshot.
-    pub fn snapshot_address(&self, token: &str) -> String {
-        format!("http://{}{SNAPSHOT_PATH}{token}", self.camera.advertise)
+    pub fn snapshot_address(&self, token: &str, entrance: Entrance) -> String {
+        format!("{}{SNAPSHOT_PATH}{token}", self.origin(entrance))
     }
 
     /// The token in the path of a snapshot request.

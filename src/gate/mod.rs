@@ -120,7 +120,7 @@ impl Gate {
         nonce: Option<String>,
     ) -> Result<Pass, Refusal> {
         // Before deciding: what needs no credentials is a line of the log like what is refused.
-        if let Caller::Anonymous { source } = caller {
+        if let Caller::Anonymous { source, .. } = caller {
             self.hear(source.ip())?;
         }
         let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));

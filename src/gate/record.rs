@@ -18,6 +18,8 @@ pub struct Rejected<'a> {
     pub request: RequestId,
     /// Where it came from.
     pub source: SocketAddr,
+    /// Whether it came over TLS.
+    pub tls: bool,
     /// Who sent it, if that was proven before it was rejected.
     pub caller: Option<&'a Caller>,
     /// The name it claimed, unproven; cut and cleaned here.
@@ -94,7 +96,7 @@ pub(super) fn rejection(rejected: &Rejected<'_>, camera: Option<&Camera>) -> Int
         request: rejected.request.to_string(),
         who: match rejected.caller {
             Some(caller) => who(caller),
-            None => Who { kind: Kind::Anonymous, name: claimed(rejected.claimed), ..Who::default() },
+            None => Who { name: claimed(rejected.claimed), tls: rejected.tls, ..Who::default() },
         },
         source: Some(rejected.source.to_string()),
         camera: Some(rejected.camera.to_string()),
@@ -117,7 +119,7 @@ fn who(caller: &Caller) -> Who {
             method: Some(method.as_str().to_owned()),
             tls: *tls,
         },
-        Caller::Anonymous { .. } => Who::default(),
+        Caller::Anonymous { tls, .. } => Who { tls: *tls, ..Who::default() },
         Caller::Gateway(reason) => {
             Who { kind: Kind::Gateway, name: reason.as_str().to_owned(), ..Who::default() }
         }

@@ -48,10 +48,11 @@ pub struct AddressRules {
 impl AddressRules {
     /// The rules for one camera.
     pub fn new(camera: &Camera, zone: &Zone) -> Self {
-        let advertised = [&camera.advertise, &camera.advertise_rtsp];
+        let secure = camera.secure.as_ref().map(|it| &it.advertise);
+        let advertised = [&camera.advertise, &camera.advertise_rtsp].into_iter().chain(secure);
         let mut rules = Self {
             prefixes: zone.prefixes.clone(),
-            advertised: advertised.into_iter().filter_map(|it| authority(it)).collect(),
+            advertised: advertised.filter_map(|it| authority(it)).collect(),
             ..Self::default()
         };
         rules.add_address(camera.address.host);

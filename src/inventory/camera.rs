@@ -40,6 +40,15 @@ pub enum MacPolicy {
     Camera,
 }
 
+/// A door of a virtual camera where clients come in over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecureDoor {
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// `host:port` of the HTTPS addresses as clients see them.
+    pub advertise: String,
+}
+
 /// One camera and the virtual camera that stands for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Camera {
@@ -59,6 +68,8 @@ pub struct Camera {
     pub listen: SocketAddr,
     /// `host:port` of its HTTP addresses as clients see them.
     pub advertise: String,
+    /// Where the gateway listens on its behalf over TLS, if it does.
+    pub secure: Option<SecureDoor>,
     /// `host:port` of its stream addresses as clients see them.
     pub advertise_rtsp: String,
     /// Which hardware address clients see.
@@ -67,4 +78,11 @@ pub struct Camera {
     pub manufacturer: Option<String>,
     /// The model shown to clients, if not the camera's own answer.
     pub model: Option<String>,
+}
+
+impl Camera {
+    /// Every address the gateway listens at on its behalf.
+    pub fn doors(&self) -> impl Iterator<Item = SocketAddr> {
+        [Some(self.listen), self.secure.as_ref().map(|it| it.listen)].into_iter().flatten()
+    }
 }

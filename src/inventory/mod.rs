@@ -5,7 +5,7 @@ mod place;
 mod snapshot;
 mod vendors;
 
-pub use camera::{Camera, CameraAddress, MacPolicy};
+pub use camera::{Camera, CameraAddress, MacPolicy, SecureDoor};
 pub use place::{Isolation, Network, OTHER_NETWORK, Site, Zone};
 pub use snapshot::{Inventory, InventoryError};
 pub use vendors::{Vendor, VendorClass, VendorError, VendorVerdict, Vendors};

@@ -27,6 +27,7 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 
+use super::tls::{Channel, Tls};
 use crate::limits;
 
 /// One request with its whole body.
@@ -34,6 +35,8 @@ use crate::limits;
 pub struct Request {
     /// Who sent it.
     pub source: SocketAddr,
+    /// What it came over.
+    pub channel: Channel,
     /// Its method.
     pub method: Method,
     /// The request target as sent: path and query.
@@ -151,29 +154,31 @@ pub async fn serve<A: Accept, S: Service + 'static>(
 
 /// Whose listener it is. Each counts its connections apart, so that nobody at the cameras' doors shuts out
 /// who looks after the gateway.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Door {
     /// A virtual camera.
     Camera,
+    /// A virtual camera, over TLS.
+    SecureCamera(Tls),
     /// The administration of the gateway.
     Admin,
 }
 
 impl Door {
     /// The largest body of a request.
-    fn request_bytes_max(self) -> usize {
+    fn request_bytes_max(&self) -> usize {
         match self {
-            Self::Camera => limits::SOAP_REQUEST_BYTES_MAX,
+            Self::Camera | Self::SecureCamera(_) => limits::SOAP_REQUEST_BYTES_MAX,
             Self::Admin => limits::ADMIN_REQUEST_BYTES_MAX,
         }
     }
 
     /// How many connections all such listeners of this process have.
-    fn connections(self) -> &'static AtomicUsize {
+    fn connections(&self) -> &'static AtomicUsize {
         static CAMERA: AtomicUsize = AtomicUsize::new(0);
         static ADMIN: AtomicUsize = AtomicUsize::new(0);
         match self {
-            Self::Camera => &CAMERA,
+            Self::Camera | Self::SecureCamera(_) => &CAMERA,
             Self::Admin => &ADMIN,
         }
     }
@@ -183,6 +188,7 @@ impl Door {
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     write_stall_max: Duration,
+    handshake_max: Duration,
     accept_pause: Duration,
     drain_max: Duration,
 }
@@ -190,6 +196,7 @@ struct Pace {
 impl Pace {
     const USUAL: Self = Self {
         write_stall_max: limits::HTTP_WRITE_STALL_MAX,
+        handshake_max: limits::TLS_HANDSHAKE_TIME_MAX,
         accept_pause: limits::ACCEPT_PAUSE,
         drain_max: limits::DRAIN_TIME_MAX,
     };
@@ -225,10 +232,22 @@ async fn serve_at<A: Accept, S: Service + 'static>(
             tracing::warn!(%source, "too many connections: closed at once");
             continue;
         };
-        let (service, stop) = (Rc::clone(&service), stop.clone());
+        let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
         connections.spawn_local(async move {
             let stream = Impatient::new(stream, pace.write_stall_max);
-            connection(stream, source, service, door.request_bytes_max(), stop).await;
+            match &door {
+                Door::Camera | Door::Admin => {
+                    let peer = Peer { source, channel: Channel::Plain };
+                    connection(stream, peer, service, door.request_bytes_max(), stop).await;
+                }
+                Door::SecureCamera(tls) => match tls.greet(stream, pace.handshake_max).await {
+                    Ok((stream, channel)) => {
+                        let peer = Peer { source, channel };
+                        connection(stream, peer, service, door.request_bytes_max(), stop).await;
+                    }
+                    Err(error) => tracing::info!(%source, %error, "no TLS connection came about"),
+                },
+            }
             drop(place);
         });
     }
@@ -275,17 +294,25 @@ impl Drop for Place {
     }
 }
 
+/// Who is at the other end.
+#[derive(Clone)]
+struct Peer {
+    source: SocketAddr,
+    channel: Channel,
+}
+
 async fn connection<S: Service + 'static>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    source: SocketAddr,
+    peer: Peer,
     service: Rc<S>,
     request_bytes_max: usize,
     mut stop: watch::Receiver<bool>,
 ) {
+    let source = peer.source;
     let answer = service_fn(move |request: http::Request<Incoming>| {
-        let service = Rc::clone(&service);
+        let (service, peer) = (Rc::clone(&service), peer.clone());
         async move {
-            let reply = match collect(request, source, request_bytes_max).await {
+            let reply = match collect(request, peer, request_bytes_max).await {
                 Ok(request) => service.answer(request).await,
                 Err(reply) => reply,
             };
@@ -312,11 +339,7 @@ async fn connection<S: Service + 'static>(
     }
 }
 
-async fn collect(
-    request: http::Request<Incoming>,
-    source: SocketAddr,
-    bytes_max: usize,
-) -> Result<Request, Reply> {
+async fn collect(request: http::Request<Incoming>, peer: Peer, bytes_max: usize) -> Result<Request, Reply> {
     let (head, body) = request.into_parts();
     let whole = timeout(limits::HTTP_BODY_TIME_MAX, Limited::new(body, bytes_max).collect()).await;
     let body = match whole {
@@ -331,7 +354,8 @@ async fn collect(
         Err(_) => return Err(Reply::plain(StatusCode::REQUEST_TIMEOUT, "the request body took too long\n")),
     };
     let target = head.uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
-    Ok(Request { source, method: head.method, target, headers: head.headers, body })
+    let Peer { source, channel } = peer;
+    Ok(Request { source, channel, method: head.method, target, headers: head.headers, body })
 }
 
 /// A stream whose peer must take something of what is written within a time: else a peer that reads nothing
@@ -410,10 +434,14 @@ mod tests {
         time::Instant,
     };
 
-    use super::*;
+    use super::{
+        super::{pem::PemFiles, tls::Identity},
+        *,
+    };
 
     const PACE: Pace = Pace {
         write_stall_max: Duration::from_millis(300),
+        handshake_max: Duration::from_millis(300),
         accept_pause: Duration::from_millis(60),
         drain_max: Duration::from_millis(200),
     };
@@ -448,6 +476,16 @@ mod tests {
 
     /// Serves what is scripted, meets it as a client does, stops, and says how long serving took.
     async fn check<F: Future<Output = ()>>(
+        script: Vec<io::Result<DuplexStream>>,
+        service: Answers,
+        client: F,
+    ) -> Duration {
+        check_at(Door::Camera, script, service, client).await
+    }
+
+    /// The same at some door.
+    async fn check_at<F: Future<Output = ()>>(
+        door: Door,
         mut script: Vec<io::Result<DuplexStream>>,
         service: Answers,
         client: F,
@@ -456,7 +494,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let began = Instant::now();
         let local = LocalSet::new();
-        let serving = serve_at(PACE, Scripted(RefCell::new(script)), Rc::new(service), Door::Camera, stopped);
+        let serving = serve_at(PACE, Scripted(RefCell::new(script)), Rc::new(service), door, stopped);
         let meeting = async {
             client.await;
             stop.send_replace(true);
@@ -501,6 +539,34 @@ mod tests {
         };
         let took = check(vec![Ok(near)], Answers(None), client).await;
         assert!((PACE.drain_max..10 * PACE.drain_max).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_does_not_come_to_its_end_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap();
+        let files = PemFiles { certificate: folder.path().join("chain"), key: folder.path().join("key") };
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&files.key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let tls = Tls::new(&Identity::new(&files.load().unwrap()), true).unwrap();
+        let (silent, mut far) = duplex(1_024);
+        let (slow, mut slower) = duplex(1_024);
+        let client = async {
+            // One says nothing. The other goes on and on with a ClientHello of 64 KiB.
+            slower.write_all(&[22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff]).await.unwrap();
+            let trickle = async {
+                while slower.write_all(&[7]).await.is_ok() {
+                    sleep(PACE.handshake_max / 50).await;
+                }
+            };
+            let end = async { far.read_to_end(&mut Vec::new()).await.unwrap() };
+            let (nothing, ()) = tokio::join!(end, trickle);
+            assert_eq!(nothing, 0);
+        };
+        let took =
+            check_at(Door::SecureCamera(tls), vec![Ok(silent), Ok(slow)], Answers(Some(1)), client).await;
+        assert!(took >= PACE.handshake_max, "{took:?}");
     }
 
     #[tokio::test]

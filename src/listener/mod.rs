@@ -3,7 +3,9 @@
 mod action;
 pub mod http;
 mod memo;
+pub mod pem;
 mod pipeline;
+pub mod tls;
 mod trouble;
 mod virtual_camera;
 

@@ -19,7 +19,7 @@ use crate::{
         wsse::{WssePassword, WsseToken},
     },
     command::{Command, HttpTransfer, Operation},
-    facade::{Asker, Facade, Own, resolve},
+    facade::{Asked, Asker, Entrance, Facade, Own, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
@@ -78,6 +78,8 @@ enum Kind {
 struct ReplyHeaders {
     /// Who asks in SOAP 1.1 is answered in it.
     version: Version,
+    /// Whether the reply goes over TLS.
+    tls: bool,
     addressed: bool,
     message_id: Option<String>,
 }
@@ -115,6 +117,7 @@ impl VirtualCamera {
         }
         let headers = ReplyHeaders {
             version,
+            tls: request.channel.is_tls(),
             addressed: addressing.action.is_some() || addressing.message_id.is_some(),
             message_id: addressing.message_id,
         };
@@ -196,6 +199,7 @@ impl VirtualCamera {
         let rejected = Rejected {
             request: command.request,
             source,
+            tls: identified.caller.tls(),
             caller: Some(&identified.caller).filter(|it| it.client().is_some()),
             claimed: None,
             nonce: identified.nonce.map(|it| it.to_string()),
@@ -259,7 +263,8 @@ impl VirtualCamera {
         }
         let offers = |service: &str| self.offers(service);
         let asker = asker(caller);
-        let own = self.facade.own_answer(operation, &document, asker, self.house.clock.now(), &offers)?;
+        let asked = Asked { request: &document, entrance: Entrance::of(caller.tls()) };
+        let own = self.facade.own_answer(operation, asked, asker, self.house.clock.now(), &offers)?;
         match own {
             Some(Own::Document(answer)) => {
                 if introduces {
@@ -299,7 +304,8 @@ impl VirtualCamera {
             return Ok(made);
         }
         let (answer, deviations) = self.verified(operation, reply)?;
-        let answer = self.rewritten(operation, request, &answer)?;
+        let asked = Asked { request, entrance: Entrance::of(caller.tls()) };
+        let answer = self.rewritten(operation, asked, &answer)?;
         hatch::assert_clean(&self.house.tables, &answer, &self.rules.borrow())?;
         let made = Rc::new(Made::new(answer, deviations));
         if let Some(made_for) = made_for {
@@ -311,11 +317,11 @@ impl VirtualCamera {
     fn rewritten(
         &self,
         operation: OperationId,
-        request: &Document,
+        asked: Asked<'_>,
         answer: &Document,
     ) -> Result<Document, Trouble> {
         let mut locators = self.house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(self.facade.rewrite_answer(operation, request, answer, &mut **locators)?)
+        Ok(self.facade.rewrite_answer(operation, asked, answer, &mut **locators)?)
     }
 
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
@@ -369,13 +375,15 @@ impl VirtualCamera {
             arguments: serde_json::json!({ "profile": locator.profile }),
         };
         let kind = Kind::Picture { endpoint: locator.endpoint };
-        self.run(Work { command, identified, headers: ReplyHeaders::default(), kind }).await
+        let headers = ReplyHeaders { tls: request.channel.is_tls(), ..ReplyHeaders::default() };
+        self.run(Work { command, identified, headers, kind }).await
     }
 
     fn identify(&self, request: &Request, token: Option<&UsernameToken>) -> Result<Identified, AuthError> {
         let shown = Shown {
             source: request.source,
-            tls: false,
+            tls: request.channel.is_tls(),
+            certificate: request.channel.certificate(),
             method: request.method.as_str(),
             target: &request.target,
             authorization: request.header(header::AUTHORIZATION),
@@ -385,7 +393,7 @@ impl VirtualCamera {
                 created: &it.created,
                 password: match it.password {
                     Password::Digest(digest) => WssePassword::Digest(digest),
-                    Password::Text(_) => WssePassword::Text,
+                    Password::Text(ref text) => WssePassword::Text(text),
                     Password::Missing => WssePassword::Missing,
                 },
             }),
@@ -478,7 +486,7 @@ impl VirtualCamera {
             "text/xml" => Version::Soap11,
             _ => Version::Soap12,
         };
-        self.challenge(&fault, false, version)
+        self.challenge(&fault, false, version, request.channel.is_tls())
     }
 
     /// Credentials that do not hold: recorded with the cause; outward one text for all.
@@ -500,7 +508,7 @@ impl VirtualCamera {
         if by_token && request.header(header::AUTHORIZATION).is_none() {
             return self.fault_reply(&fault, &ReplyHeaders { version, ..ReplyHeaders::default() }, false);
         }
-        self.challenge(&fault, error.stale(), version)
+        self.challenge(&fault, error.stale(), version, request.channel.is_tls())
     }
 
     async fn reject(
@@ -517,6 +525,7 @@ impl VirtualCamera {
         let rejected = Rejected {
             request: request_id,
             source: request.source,
+            tls: request.channel.is_tls(),
             caller: who.proven().map(|it| &it.caller),
             claimed: who.claimed(),
             // Used up, though nothing was done: a restart must not forget it.
@@ -543,17 +552,17 @@ impl VirtualCamera {
         let unauthenticated = refusal == Refusal::Unauthenticated;
         let fault = Trouble::Refused(refusal).fault();
         if unauthenticated {
-            self.challenge(&fault, false, headers.version)
+            self.challenge(&fault, false, headers.version, headers.tls)
         } else {
             self.fault_reply(&fault, headers, picture)
         }
     }
 
     /// 401 with the challenges, and the fault for those who read bodies.
-    fn challenge(&self, fault: &Fault, stale: bool, version: Version) -> Reply {
+    fn challenge(&self, fault: &Fault, stale: bool, version: Version, tls: bool) -> Reply {
         let house = &*self.house;
         let mut reply = self.fault_reply(fault, &ReplyHeaders { version, ..ReplyHeaders::default() }, false);
-        match house.authenticator.challenges(stale, &*house.clock, &*house.entropy) {
+        match house.authenticator.challenges(stale, tls, &*house.clock, &*house.entropy) {
             Ok(challenges) => {
                 reply.status = StatusCode::UNAUTHORIZED;
                 reply.challenges = challenges;

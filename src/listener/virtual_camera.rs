@@ -327,7 +327,7 @@ fn foreign_ports(inventory: &Inventory, camera: &Camera) -> Vec<u16> {
     let cameras = others.filter(|other| other.address.host.to_canonical() == host);
     let listens =
         |at: &SocketAddr| at.ip().to_canonical() == host || (at.ip().is_unspecified() && host.is_loopback());
-    let doors = inventory.cameras().map(|other| other.listen).filter(listens);
+    let doors = inventory.cameras().flat_map(Camera::doors).filter(listens);
     let mut ports: Vec<u16> =
         cameras.map(|other| other.address.port).chain(doors.map(|at| at.port())).collect();
     ports.retain(|port| *port != camera.address.port);
@@ -373,6 +373,7 @@ mod tests {
                 vendor: vendors.verdict("Axis"),
                 listen: listen.parse().unwrap(),
                 advertise: (*listen).to_owned(),
+                secure: None,
                 advertise_rtsp: "192.0.2.1:554".into(),
                 mac: MacPolicy::Virtual,
                 manufacturer: None,

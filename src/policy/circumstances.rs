@@ -32,7 +32,8 @@ impl Circumstances {
         let networks_of = |address: IpAddr| inventory.networks_of(address).into_iter().map(str::to_owned);
         let (tls, login) = match caller {
             Caller::Client { tls, method, .. } => (*tls, method.as_str()),
-            Caller::Anonymous { .. } | Caller::Gateway(_) => (false, NO_LOGIN),
+            Caller::Anonymous { tls, .. } => (*tls, NO_LOGIN),
+            Caller::Gateway(_) => (false, NO_LOGIN),
         };
         let hosts = |wanted: fn(&Destination) -> bool| {
             command.destinations.iter().filter(move |it| wanted(it)).map(|it| it.host.clone()).collect()

@@ -377,6 +377,7 @@ impl Stage {
         let clients = [Who::User, Who::Operator, Who::Administrator, Who::Elsewhere].map(|who| {
             let only = CameraId::new(OTHER_CAMERA).map(|id| CameraScope::Only(vec![id]));
             Ok(ClientRecord {
+                certificates: Vec::new(),
                 id: client_id(who)?,
                 role: role(who),
                 password: Secret::new(String::new()),
@@ -391,7 +392,7 @@ impl Stage {
     fn caller(&self, who: Who) -> Result<Caller, NameError> {
         let source = ([127, 0, 0, 1], 0).into();
         Ok(match who {
-            Who::Anonymous => Caller::Anonymous { source },
+            Who::Anonymous => Caller::Anonymous { source, tls: true },
             Who::User | Who::Operator | Who::Administrator | Who::Elsewhere => Caller::Client {
                 id: client_id(who)?,
                 role: role(who),
@@ -452,6 +453,7 @@ fn camera(
         vendor: vendors.verdict(declared),
         listen: ([127, 0, 0, 1], port).into(),
         advertise: format!("127.0.0.1:{port}"),
+        secure: None,
         advertise_rtsp: "127.0.0.1:554".into(),
         mac: MacPolicy::Virtual,
         manufacturer: None,

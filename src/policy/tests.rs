@@ -121,6 +121,7 @@ pub(super) fn inventory() -> Inventory {
         vendor: vendors.verdict(vendor),
         listen: format!("127.0.0.1:{}", 9000 + index).parse().unwrap(),
         advertise: "127.0.0.1:9000".into(),
+        secure: None,
         advertise_rtsp: "127.0.0.1:9554".into(),
         mac: MacPolicy::Virtual,
         manufacturer: None,
@@ -145,6 +146,7 @@ pub(super) fn clients() -> Vec<ClientRecord> {
         id: ClientId::new(id).unwrap(),
         role,
         password: Secret::new("not asked for here".to_owned()),
+        certificates: Vec::new(),
         networks: Vec::new(),
         cameras,
     };
@@ -170,7 +172,7 @@ pub(super) fn as_role(role: Role) -> Caller {
 }
 
 pub(super) fn anonymous() -> Caller {
-    Caller::Anonymous { source: "10.1.2.3:50000".parse().unwrap() }
+    Caller::Anonymous { source: "10.1.2.3:50000".parse().unwrap(), tls: false }
 }
 
 pub(super) fn of(operation: Operation, class: AccessClass) -> Command {

@@ -23,7 +23,7 @@ pub(super) fn schema_text(operations: &[OperationFacts], networks: &[Network]) -
     enumerate(&mut out, "Role", Role::ALL.map(Role::as_str));
     enumerate(&mut out, "VendorClass", VendorClass::ALL.map(VendorClass::as_str));
     enumerate(&mut out, "Trait", Trait::ALL.iter().map(|it| it.as_str()));
-    let methods = [Method::Wsse, Method::DigestMd5, Method::DigestSha256].map(Method::as_str);
+    let methods = Method::ALL.map(Method::as_str);
     enumerate(&mut out, "Login", [NO_LOGIN].into_iter().chain(methods));
     enumerate(&mut out, "Gateway", Reason::ALL.map(Reason::as_str));
     let networks: BTreeSet<&str> =

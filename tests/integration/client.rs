@@ -177,11 +177,17 @@ pub fn send(door: SocketAddr, bytes: &[u8]) -> Reply {
 
 /// Reads a reply up to the end of its connection.
 pub fn receive(mut stream: TcpStream) -> Reply {
-    let (source, door) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
+    let reply = read(&answer, &stream);
     // The gateway has closed; whether it has gone already does not matter.
     let _ = stream.shutdown(Shutdown::Both);
+    reply
+}
+
+/// What the bytes of a reply say.
+pub fn read(answer: &[u8], stream: &TcpStream) -> Reply {
+    let (source, door) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let end = answer.windows(4).position(|it| it == b"\r\n\r\n").expect("a reply with a head");
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
     let (status, fields) = head.split_once("\r\n").unwrap();

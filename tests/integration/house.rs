@@ -156,6 +156,14 @@ impl House {
         self.start();
     }
 
+    /// The same with a configuration that the test changes.
+    pub fn reconfigure(&mut self, edit: impl FnOnce(String) -> String) {
+        self.stop();
+        let path = self.dir.path().join("cordon.toml");
+        fs::write(&path, edit(fs::read_to_string(&path).unwrap())).unwrap();
+        self.start();
+    }
+
     /// The folder of configuration, state and log.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -225,7 +233,11 @@ impl House {
 
     /// What is on record about the request of a reply.
     pub fn record(&self, reply: &Reply) -> Recorded {
-        let camera = self.doors.iter().position(|it| *it == reply.door).unwrap();
+        self.record_at(self.doors.iter().position(|it| *it == reply.door).unwrap(), reply)
+    }
+
+    /// The same, at whichever of a camera's doors the reply came out.
+    pub fn record_at(&self, camera: usize, reply: &Reply) -> Recorded {
         Recorded::find(&self.records(), PLANS[camera].name, reply.source)
             .unwrap_or_else(|| panic!("nothing on record: {}", reply.text()))
     }

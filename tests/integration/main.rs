@@ -24,6 +24,7 @@ mod replay;
 mod round_trip;
 mod soap11;
 mod stage;
+mod tls;
 mod valve;
 mod walks;
 mod whole_way;

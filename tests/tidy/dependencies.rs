@@ -1,6 +1,6 @@
 //! The rules of `.deny.toml`, checked from `cargo metadata`.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use serde_json::Value;
 
@@ -79,17 +79,46 @@ fn licence_expressions_are_understood() {
     }
 }
 
+/// The packages that are built, for the gateway with all its features, its tests and build scripts. Cargo.lock
+/// names more: also what a feature of a dependency would bring that nobody turned on.
+fn built() -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--all-features", "--edges", "normal,build,dev"])
+        .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
+        .args(["--target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // `name v1.2.3`, and notes after it.
+    text.lines().map(|line| line.split_once(" (").map_or(line, |it| it.0).trim().to_owned()).collect()
+}
+
 #[test]
 fn nothing_banned_is_in_the_tree() {
     let rules = rules();
     let banned: Vec<_> =
         rules["bans"]["deny"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-    let packages = packages();
-    let found: Vec<_> = packages.iter().filter(|it| banned.contains(&it["name"].as_str().unwrap())).collect();
+    let built = built();
+    let name = |package: &str| package.split(' ').next().unwrap().to_owned();
+    let found: Vec<_> = built.iter().filter(|it| banned.contains(&&*name(it))).collect();
     assert!(found.is_empty(), "{found:?}");
-    for needed in ["aws-lc-rs", "rusqlite", "hyper"] {
-        assert_eq!(packages.iter().filter(|it| it["name"] == needed).count(), 1, "{needed}");
+    for needed in ["aws-lc-rs", "rustls", "rusqlite", "hyper"] {
+        assert_eq!(built.iter().filter(|it| name(it) == needed).count(), 1, "{needed} in {built:?}");
     }
+    // The lock file may name more than is built; never the other way round.
+    let locked = packages();
+    let known = |it: &String| {
+        let same =
+            |package: &Value| *it == format!("{} v{}", text(&package["name"]), text(&package["version"]));
+        locked.iter().any(same)
+    };
+    assert!(built.iter().all(known), "{built:?}");
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 #[test]
