@@ -25,6 +25,8 @@ enum Reach {
     #[default]
     Unknown,
     Down,
+    /// It is there, and no TLS connection to it is made.
+    Distrusted,
     Up {
         /// When it came up, if the gateway saw it down before.
         since: Option<Duration>,
@@ -40,6 +42,8 @@ pub enum Health {
     Up,
     /// The last try to connect failed.
     Unreachable,
+    /// It is there, but TLS cannot be made with it, or its certificate is not the pinned one.
+    Distrusted,
     /// The breaker is open: the credentials were refused too often.
     LoginRefused {
         /// Until the next try; zero if one may be made now.
@@ -55,6 +59,9 @@ impl std::fmt::Display for Health {
             Self::Unreachable => {
                 f.write_str("cannot be reached: check its power, cable and enrolled address")
             }
+            Self::Distrusted => f.write_str(
+                "is there, but no TLS connection is made to it: the outcome of each command says why",
+            ),
             Self::LoginRefused { wait } => write!(
                 f,
                 "refuses the gateway's login: check the user and password enrolled; tried again in {} s",
@@ -108,10 +115,15 @@ impl Breaker {
         self.reach = Reach::Down;
     }
 
+    /// A connection was opened, and TLS did not come about on it.
+    pub(super) fn distrusted(&mut self) {
+        self.reach = Reach::Distrusted;
+    }
+
     /// A connection was opened.
     pub(super) fn reached(&mut self, now: Duration) {
         self.reach = match self.reach {
-            Reach::Unknown => Reach::Up { since: None },
+            Reach::Unknown | Reach::Distrusted => Reach::Up { since: None },
             Reach::Down => Reach::Up { since: Some(now) },
             up @ Reach::Up { .. } => up,
         };
@@ -122,6 +134,7 @@ impl Breaker {
         match (self.open_until, self.reach) {
             (Some(until), _) => Health::LoginRefused { wait: until.saturating_sub(now) },
             (None, Reach::Unknown) => Health::Unknown,
+            (None, Reach::Distrusted) => Health::Distrusted,
             (None, Reach::Down) => Health::Unreachable,
             (None, Reach::Up { .. }) => Health::Up,
         }

@@ -15,6 +15,7 @@ use super::{
     negotiation::Kind,
     offset,
     session::{Errand, Judged, Post, Session, Token},
+    tls::{CameraTls, CertificateNews, PinBook},
 };
 use crate::{
     auth::Login,
@@ -37,7 +38,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens nothing yet. `restored` is what [`memory`](Self::memory) gave before a restart.
+    /// Opens nothing yet. `restored` is what [`memory`](Self::memory) gave before a restart; `pins`
+    /// keeps the pin of the camera's certificate.
     pub fn new(
         camera: &Camera,
         login: Login,
@@ -45,8 +47,12 @@ impl Connection {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         restored: CameraMemory,
+        pins: Box<dyn PinBook>,
     ) -> Self {
-        let session = Session::new(camera.id.clone(), camera.address, login, clock, entropy, restored);
+        let mut session = Session::new(camera.id.clone(), camera.address, login, clock, entropy, restored);
+        if let Some(known) = &camera.certificates {
+            session = session.over_tls(CameraTls::new(known.clone(), pins));
+        }
         Self { camera: camera.id.clone(), session, tables, memo: RefCell::default() }
     }
 
@@ -76,6 +82,11 @@ impl Connection {
     /// What is worth keeping over a restart.
     pub fn memory(&self) -> CameraMemory {
         self.session.memory()
+    }
+
+    /// What happened to the camera's certificate since this was asked last.
+    pub fn certificate_news(&self) -> Option<CertificateNews> {
+        self.session.certificate_news()
     }
 
     /// What readiness shows of this camera.

@@ -23,6 +23,19 @@ pub enum Failure {
     /// The camera took too long.
     #[error("the camera did not {0} in time")]
     TimedOut(Phase),
+    /// TLS cannot be made with this camera, and nothing else is tried.
+    #[error(
+        "no TLS connection can be made with the camera: {0}; set tls = false for it to be reached in clear"
+    )]
+    TlsUnsupported(&'static str),
+    /// The camera shows another certificate than the one that is pinned or configured.
+    #[error(
+        "the camera shows another certificate than before: somebody may stand between; if it was exchanged or reset, run `cordon pins --forget` or correct the configuration"
+    )]
+    CertificateChanged,
+    /// The pin of the camera's certificate could neither be read nor kept.
+    #[error("the pin of the camera's certificate could not be read or kept; the log says why")]
+    PinUnavailable,
     /// The connection ended before the answer did.
     #[error("the camera cut the connection before it had answered")]
     Reset,
@@ -80,6 +93,8 @@ pub enum Phase {
     Turn,
     /// Opening the connection.
     Connect,
+    /// Making it a TLS connection.
+    Handshake,
     /// Waiting for the answer.
     Answer,
 }
@@ -89,6 +104,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Turn => "become free",
             Self::Connect => "accept a connection",
+            Self::Handshake => "make a TLS connection",
             Self::Answer => "answer",
         })
     }

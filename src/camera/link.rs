@@ -28,8 +28,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+use tokio_rustls::client::TlsStream;
 
-use super::error::{Failure, Phase};
+use super::{
+    error::{Failure, Phase},
+    tls::CameraTls,
+};
 use crate::limits::{CAMERA_CONNECT_TIME_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
 
 /// An open connection.
@@ -63,8 +67,8 @@ pub(super) struct Broken {
 }
 
 impl Link {
-    /// Dials the camera.
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
+    /// Dials the camera; over TLS where that is how it is reached, and then in no other way.
+    pub(super) async fn open(address: SocketAddr, tls: Option<&CameraTls>) -> Result<Self, Failure> {
         let stream = tokio::time::timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
             .await
             .map_err(|_| Failure::TimedOut(Phase::Connect))?
@@ -72,6 +76,10 @@ impl Link {
         // Best effort: without it an exchange is slower, not wrong.
         let _ = stream.set_nodelay(true);
         let traffic = Arc::new(Traffic::default());
+        let stream = match tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::Tls(Box::new(tls.connect(stream, address.ip()).await?)),
+        };
         let wire = Wire { stream, traffic: Arc::clone(&traffic) };
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(HTTP_HEAD_BYTES_MAX)
@@ -196,9 +204,25 @@ struct Traffic {
     read: AtomicBool,
 }
 
-/// A socket that notes whether bytes went either way.
+/// What an exchange goes over.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Calls a method of whichever stream it is.
+macro_rules! either {
+    ($stream:expr, $method:ident $(, $argument:expr)*) => {
+        match $stream {
+            Stream::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            Stream::Tls(stream) => Pin::new(stream).$method($($argument),*),
+        }
+    };
+}
+
+/// A stream that notes whether bytes of messages went either way; those of handshakes do not count.
 struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     traffic: Arc<Traffic>,
 }
 
@@ -209,7 +233,7 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let polled = either!(&mut self.stream, poll_read, cx, buffer);
         if buffer.filled().len() > before {
             self.traffic.read.store(true, Ordering::Relaxed);
         }
@@ -219,7 +243,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let polled = either!(&mut self.stream, poll_write, cx, bytes);
         if matches!(polled, Poll::Ready(Ok(1..))) {
             self.traffic.written.store(true, Ordering::Relaxed);
         }
@@ -231,7 +255,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let polled = either!(&mut self.stream, poll_write_vectored, cx, slices);
         if matches!(polled, Poll::Ready(Ok(1..))) {
             self.traffic.written.store(true, Ordering::Relaxed);
         }
@@ -239,14 +263,17 @@ impl AsyncWrite for Wire {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        either!(&mut self.stream, poll_flush, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        either!(&mut self.stream, poll_shutdown, cx)
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - `body`, `offset`, `negotiation`, `breaker`: pure rules
 //! - `link`: one bounded HTTP/1.1 connection
+//! - `tls`: certificates pinned, and what cannot be spoken named
 //! - `session`: pool, login, retry and deadline of one camera
 //! - `connection`: asks and replies, the door of the room
 
@@ -18,9 +19,11 @@ mod memory;
 mod negotiation;
 mod offset;
 mod session;
+mod tls;
 
 pub use breaker::Health;
 pub use connection::Connection;
 pub use error::{CameraError, Failure, Phase, Retry};
 pub use memory::CameraMemory;
 pub use negotiation::Scheme;
+pub use tls::{CertificateNews, Pin, PinBook, PinError};

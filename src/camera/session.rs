@@ -24,6 +24,7 @@ use super::{
     memory::{CameraMemory, Clockwork},
     negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step},
     offset,
+    tls::{CameraTls, CertificateNews},
 };
 use crate::{
     auth::{
@@ -79,6 +80,8 @@ pub(super) enum Judged<T> {
 pub(super) struct Session {
     camera: CameraId,
     address: CameraAddress,
+    /// How TLS is made with the camera, if that is how it is reached.
+    tls: Option<CameraTls>,
     login: Login,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -119,6 +122,7 @@ impl Session {
         Self {
             camera,
             address,
+            tls: None,
             login,
             clock,
             entropy,
@@ -131,6 +135,16 @@ impl Session {
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
             login_turn: Mutex::new(()),
         }
+    }
+
+    /// Reaches the camera over TLS, and in no other way.
+    pub(super) fn over_tls(self, tls: CameraTls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// What happened to the camera's certificate since this was asked last.
+    pub(super) fn certificate_news(&self) -> Option<CertificateNews> {
+        self.tls.as_ref().and_then(CameraTls::news)
     }
 
     /// Does the errand within its deadline, challenges and retry included.
@@ -304,10 +318,14 @@ impl Session {
 
     async fn dial(&self, errand: &Errand<'_>, progress: &Progress) -> Result<Link, Failure> {
         progress.phase.set(Phase::Connect);
-        let opened = Link::open(SocketAddr::new(self.address.host, self.place(errand).0)).await;
+        let opened =
+            Link::open(SocketAddr::new(self.address.host, self.place(errand).0), self.tls.as_ref()).await;
         let mut breaker = self.breaker.borrow_mut();
         match opened {
             Ok(_) => breaker.reached(self.clock.monotonic()),
+            Err(Failure::TlsUnsupported(_) | Failure::CertificateChanged | Failure::PinUnavailable) => {
+                breaker.distrusted();
+            }
             Err(_) => breaker.unreachable(),
         }
         opened

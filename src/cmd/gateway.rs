@@ -24,6 +24,7 @@ use tokio::{sync::watch, task::LocalSet};
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     locators::{StoredLocators, StoredMemory},
+    pins::StoredPins,
 };
 use crate::{
     admin::{Part, Readiness},
@@ -283,6 +284,7 @@ impl Gateway {
             login,
             rules,
             memory: StoredMemory::new(Arc::clone(store), &camera.id),
+            pins: StoredPins::new(store, &self.house.clock, &camera.id),
         })
     }
 }
@@ -296,6 +298,7 @@ struct Door {
     login: Login,
     rules: AddressRules,
     memory: StoredMemory,
+    pins: StoredPins,
 }
 
 /// One serving thread, from its start to its end.
@@ -377,7 +380,7 @@ struct Opened {
 }
 
 fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
-    let Door { plain, secure, camera, facade, login, rules, memory } = door;
+    let Door { plain, secure, camera, facade, login, rules, memory, pins } = door;
     let listen = |address, source| StartError::Listen { camera: camera.id.to_string(), address, source };
     let from_std = |listener: std::net::TcpListener| {
         let address = listener.local_addr().unwrap_or(camera.listen);
@@ -392,6 +395,7 @@ fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
         Arc::clone(&house.clock),
         Arc::clone(&house.entropy),
         memory.recall(),
+        Box::new(pins),
     );
     let camera = VirtualCamera::new(Arc::clone(house), camera, facade, connection, rules);
     Ok(Opened { plain, secure, camera, memory })

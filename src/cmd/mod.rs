@@ -9,6 +9,7 @@ mod demo;
 mod files;
 pub mod gateway;
 mod locators;
+mod pins;
 mod policy;
 mod ready;
 mod run;
@@ -49,6 +50,8 @@ enum Command {
     Audit(audit::Args),
     /// Check policies, or explain what they decide.
     Policy(policy::Arguments),
+    /// Show the certificates that cameras are known by, or forget one.
+    Pins(pins::Args),
     /// Make the interface tables anew from the official files.
     #[command(subcommand)]
     Schema(Schema),
@@ -70,6 +73,10 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Policy(args) => judge(&args),
+        Command::Pins(args) => match load(&args.config) {
+            Some(loaded) => told(pins::run(&args, &loaded, &mut io::stdout().lock())),
+            None => ExitCode::FAILURE,
+        },
         Command::Schema(Schema::Distil(args)) => {
             told(schema::run(&args).map(|files| println!("{files} files written")))
         }

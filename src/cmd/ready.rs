@@ -71,11 +71,12 @@ impl Description {
 }
 
 fn camera(camera: &Camera) -> Value {
+    let scheme = if camera.certificates.is_some() { "https" } else { "http" };
     json!({
         "name": camera.id.as_str(),
         "vendor": camera.vendor.name,
         "restricted": camera.vendor.class.is_restricted(),
         "xaddr": format!("http://{}/onvif/device_service", camera.advertise),
-        "upstream": format!("http://{}{}", camera.address, camera.device_path),
+        "upstream": format!("{scheme}://{}{}", camera.address, camera.device_path),
     })
 }

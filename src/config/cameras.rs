@@ -12,6 +12,7 @@ use super::{
     heads::{Listening, in_uri},
     raw,
     reader::{Declared, Reader},
+    secure::over_tls,
 };
 use crate::{
     auth::Login,
@@ -42,6 +43,7 @@ impl Reader<'_> {
     ) -> Option<(Camera, Login)> {
         let vendor = self.vendor(&raw, around);
         let address = self.address(&raw, around, &vendor);
+        let certificates = self.camera_certificates(&raw);
         let mac = self.mac(raw.mac.as_ref());
         let device_path = self.device_path(raw.device_path.as_ref());
         let own = self.own_address(&raw);
@@ -63,6 +65,7 @@ impl Reader<'_> {
         let camera = Camera {
             id: id?,
             address: address?,
+            certificates,
             device_path,
             zone: zone?,
             site: site?,
@@ -95,7 +98,8 @@ impl Reader<'_> {
         vendor: &VendorVerdict,
     ) -> Option<CameraAddress> {
         let text = raw.address.get_ref();
-        let host = text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 80));
+        let usual = if over_tls(raw) { 443 } else { 80 };
+        let host = text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, usual));
         let Some(address) = host.or_else(|| text.parse().ok()).filter(|address| address.port() != 0) else {
             let remedy = "write the camera's IP address, or IP:port; names are not dialled";
             self.error(raw.address.span(), &format!("`{text}` is no IP address"), remedy);

@@ -348,7 +348,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`",
+        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -687,4 +687,28 @@ fn what_is_wrong_about_tls_is_told() {
         let errors = plain(from, to);
         assert!(errors.len() == 1 && errors[0].contains(told), "{to}: {errors:#?}");
     }
+}
+
+#[test]
+fn a_camera_may_be_reached_over_tls() {
+    let folder = Folder::new();
+    let digits = "0123456789abcdef".repeat(4);
+    let camera = |to: &str| {
+        let loaded =
+            folder.load(&EXAMPLE.replacen("name = \"gate\"", &format!("name = \"gate\"\n{to}"), 1)).unwrap();
+        let camera = loaded.inventory.cameras().next().unwrap().clone();
+        (camera.address.port, camera.certificates)
+    };
+    let key = KnownCertificate::Key(Fingerprint::parse(&digits).unwrap());
+    for (to, port, certificates) in [
+        ("", 80, None),
+        ("tls = false", 80, None),
+        ("tls = true", 443, Some(vec![])),
+        (&*format!("tls = true\nkey_sha256 = [\"{digits}\"]"), 443, Some(vec![key])),
+    ] {
+        assert_eq!(camera(to), (port, certificates), "{to}");
+    }
+    let to = format!("name = \"gate\"\nkey_sha256 = [\"{digits}\"]");
+    let errors = folder.errors(&EXAMPLE.replacen("name = \"gate\"", &to, 1));
+    assert!(errors.len() == 1 && errors[0].contains("this camera is not reached over TLS"), "{errors:#?}");
 }

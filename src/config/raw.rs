@@ -95,6 +95,9 @@ pub(super) struct Zone {
 pub(super) struct Camera {
     pub(super) name: Text,
     pub(super) address: Text,
+    pub(super) tls: Option<Spanned<bool>>,
+    pub(super) certificate_sha256: Option<Vec<Text>>,
+    pub(super) key_sha256: Option<Vec<Text>>,
     pub(super) device_path: Option<Text>,
     pub(super) zone: Text,
     pub(super) site: Text,

@@ -1,6 +1,10 @@
 //! TLS towards clients: the gateway's certificate, the doors behind it, and the certificates of clients.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+};
 
 use toml::Spanned;
 
@@ -66,7 +70,7 @@ impl Reader<'_> {
         &mut self,
         number: usize,
         raw: &raw::Camera,
-        own: Option<std::net::IpAddr>,
+        own: Option<IpAddr>,
         around: &mut Surroundings<'_>,
     ) -> Option<SecureDoor> {
         let listening: &Listening = around.listening;
@@ -95,27 +99,16 @@ impl Reader<'_> {
         secure: bool,
         known: &mut Certificates,
     ) -> Vec<KnownCertificate> {
-        type Make = fn(Fingerprint) -> KnownCertificate;
-        let whole: (_, Make) = (&raw.certificate_sha256, KnownCertificate::Whole);
-        let key: (_, Make) = (&raw.key_sha256, KnownCertificate::Key);
         let mut certificates = Vec::new();
-        for (texts, make) in [whole, key] {
-            for text in texts.iter().flatten() {
-                if !secure {
-                    self.error(text.span(), "this gateway has no certificate for TLS", NO_TLS_REMEDY);
-                }
-                let Some(fingerprint) = Fingerprint::parse(text.get_ref()) else {
-                    let remedy = "write the 64 digits that `openssl x509 -noout -fingerprint -sha256` prints";
-                    self.error(text.span(), "this is no SHA-256 fingerprint", remedy);
-                    continue;
-                };
-                let certificate = make(fingerprint);
-                if let Some(other) = known.insert(certificate, raw.name.get_ref().clone()) {
-                    let what = format!("this certificate is client `{other}`'s already");
-                    self.error(text.span(), &what, "give each client a certificate of its own");
-                }
-                certificates.push(certificate);
+        for (span, certificate) in self.fingerprints(&raw.certificate_sha256, &raw.key_sha256) {
+            if !secure {
+                self.error(span.clone(), "this gateway has no certificate for TLS", NO_TLS_REMEDY);
             }
+            if let Some(other) = known.insert(certificate, raw.name.get_ref().clone()) {
+                let what = format!("this certificate is client `{other}`'s already");
+                self.error(span, &what, "give each client a certificate of its own");
+            }
+            certificates.push(certificate);
         }
         if certificates.len() > CLIENT_CERTIFICATES_MAX {
             let what = format!(
@@ -126,4 +119,46 @@ impl Reader<'_> {
         }
         certificates
     }
+
+    /// The certificates a camera may show; none at all where it is not reached over TLS.
+    pub(super) fn camera_certificates(&mut self, raw: &raw::Camera) -> Option<Vec<KnownCertificate>> {
+        let found = self.fingerprints(&raw.certificate_sha256, &raw.key_sha256);
+        if over_tls(raw) {
+            return Some(found.into_iter().map(|(_, certificate)| certificate).collect());
+        }
+        for (span, _) in found {
+            let remedy = "set tls = true for the camera, or leave the fingerprint out";
+            self.error(span, "this camera is not reached over TLS", remedy);
+        }
+        None
+    }
+
+    /// Fingerprints of certificates and keys, and where they stand.
+    fn fingerprints(
+        &mut self,
+        whole: &Option<Vec<raw::Text>>,
+        key: &Option<Vec<raw::Text>>,
+    ) -> Vec<(Range<usize>, KnownCertificate)> {
+        type Make = fn(Fingerprint) -> KnownCertificate;
+        let kinds: [(_, Make); 2] = [(whole, KnownCertificate::Whole), (key, KnownCertificate::Key)];
+        let mut found = Vec::new();
+        for (texts, make) in kinds {
+            for text in texts.iter().flatten() {
+                match Fingerprint::parse(text.get_ref()) {
+                    Some(fingerprint) => found.push((text.span(), make(fingerprint))),
+                    None => {
+                        let remedy =
+                            "write the 64 digits that `openssl x509 -noout -fingerprint -sha256` prints";
+                        self.error(text.span(), "this is no SHA-256 fingerprint", remedy);
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Whether a camera is reached over TLS.
+pub(super) fn over_tls(raw: &raw::Camera) -> bool {
+    raw.tls.as_ref().is_some_and(|it| *it.get_ref())
 }

@@ -12,7 +12,7 @@ pub(super) const HEADS: [&str; 10] =
     ["gateway", "listener", "admin", "audit", "policy", "network", "client", "site", "zone", "camera"];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 33] = [
+const SHOWN: [&str; 34] = [
     "address",
     "advertise",
     "bind",
@@ -40,6 +40,7 @@ const SHOWN: [&str; 33] = [
     "site",
     "state_dir",
     "threads",
+    "tls",
     "tls_certificate",
     "tls_key",
     "tls_port",

@@ -115,7 +115,7 @@ impl Facade {
             AddressEffect::Stream => {
                 let root = value_root(request);
                 let kind = if root == "GetReplayUri" { LocatorKind::Replay } else { LocatorKind::Stream };
-                let token = self.locate(kind, "rtsp", text, request, sink)?;
+                let token = self.locate(kind, text, request, sink)?;
                 let address = self.stream_address(&token);
                 if address.len() > STREAM_URI_BYTES_MAX {
                     return Err(RewriteRefusal::Address);
@@ -123,7 +123,7 @@ impl Facade {
                 Edit::Replace(address)
             }
             AddressEffect::Snapshot => {
-                let token = self.locate(LocatorKind::Snapshot, "http", text, request, sink)?;
+                let token = self.locate(LocatorKind::Snapshot, text, request, sink)?;
                 Edit::Replace(self.snapshot_address(&token, entrance))
             }
             AddressEffect::Service => self.service_edit(node, text, entrance),
@@ -148,17 +148,16 @@ impl Facade {
     fn locate(
         &self,
         kind: LocatorKind,
-        scheme: &str,
         text: &str,
         request: &Document,
         sink: &mut dyn LocatorSink,
     ) -> Result<String, RewriteRefusal> {
         let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
-        if !uri.scheme.eq_ignore_ascii_case(scheme) {
-            return Err(RewriteRefusal::NotOffered("streams other than plain RTSP, or pictures over TLS"));
-        }
+        let port = self.locator_port(kind, &uri).ok_or(RewriteRefusal::NotOffered(
+            "streams other than plain RTSP, or pictures over TLS of a camera that is not reached so",
+        ))?;
         let endpoint = services::endpoint(&uri).ok_or(RewriteRefusal::Address)?;
-        let endpoint = crate::hatch::Endpoint { port: self.locator_port(kind, endpoint.port), ..endpoint };
+        let endpoint = crate::hatch::Endpoint { port, ..endpoint };
         let locator = Locator {
             camera: self.camera.id.clone(),
             kind,
@@ -171,11 +170,17 @@ impl Facade {
         Ok(token)
     }
 
-    /// None stands for the enrolled HTTP port, so streams always name theirs.
-    fn locator_port(&self, kind: LocatorKind, port: Option<u16>) -> Option<u16> {
+    /// The port, if the scheme is one the gateway carries. None stands for the enrolled HTTP port, so streams
+    /// always name theirs.
+    fn locator_port(&self, kind: LocatorKind, uri: &Uri<'_>) -> Option<Option<u16>> {
         match kind {
-            LocatorKind::Stream | LocatorKind::Replay => port.or(Some(554)),
-            LocatorKind::Snapshot => port.or(Some(80)).filter(|port| *port != self.camera.address.port),
+            LocatorKind::Stream | LocatorKind::Replay => {
+                uri.scheme.eq_ignore_ascii_case("rtsp").then(|| uri.port.or(Some(554)))
+            }
+            LocatorKind::Snapshot => {
+                let port = services::http_port(uri, self.camera.certificates.is_some())?;
+                Some(port.filter(|port| *port != self.camera.address.port))
+            }
         }
     }
 

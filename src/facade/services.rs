@@ -76,14 +76,15 @@ impl ServiceNames {
 }
 
 /// What a GetServices or GetCapabilities answer says. Of every address only port, path and query are taken;
-/// services we do not know, and addresses that are not plain HTTP, are left out.
-pub fn learn_services(names: &ServiceNames, answer: &Document) -> Vec<ServiceFacts> {
+/// services we do not know, and addresses that are not HTTP, are left out. A camera that is reached over TLS
+/// (`secure`) is asked over TLS wherever it says its services are; one that is not, has no use for HTTPS.
+pub fn learn_services(names: &ServiceNames, answer: &Document, secure: bool) -> Vec<ServiceFacts> {
     let root = answer.root();
     let mut heard = Vec::new();
     for element in root.children() {
         match element.local() {
-            "Service" => heard.extend(heard_service(names, element)),
-            "Capabilities" => heard_capabilities(names, element, &mut heard),
+            "Service" => heard.extend(heard_service(names, element, secure)),
+            "Capabilities" => heard_capabilities(names, element, secure, &mut heard),
             _ => {}
         }
     }
@@ -98,26 +99,31 @@ pub fn learn_services(names: &ServiceNames, answer: &Document) -> Vec<ServiceFac
     heard
 }
 
-fn heard_service(names: &ServiceNames, element: Element<'_>) -> Option<ServiceFacts> {
+fn heard_service(names: &ServiceNames, element: Element<'_>, secure: bool) -> Option<ServiceFacts> {
     let namespace = element.child("Namespace")?.text().trim();
     let number = |path| element.find(path).and_then(|it| it.text().trim().parse::<u16>().ok());
     Some(ServiceFacts {
         service: names.service(namespace)?.into(),
         namespace: namespace.into(),
-        endpoint: http_endpoint(element.child("XAddr")?.text())?,
+        endpoint: http_endpoint(element.child("XAddr")?.text(), secure)?,
         version: number("Version/Major").zip(number("Version/Minor")),
     })
 }
 
-fn heard_capabilities(names: &ServiceNames, element: Element<'_>, heard: &mut Vec<ServiceFacts>) {
+fn heard_capabilities(
+    names: &ServiceNames,
+    element: Element<'_>,
+    secure: bool,
+    heard: &mut Vec<ServiceFacts>,
+) {
     for category in element.children() {
         if category.local() == "Extension" {
-            heard_capabilities(names, category, heard);
+            heard_capabilities(names, category, secure, heard);
             continue;
         }
         let fact = || {
             let service = names.category(category.local())?;
-            let endpoint = http_endpoint(category.child("XAddr")?.text())?;
+            let endpoint = http_endpoint(category.child("XAddr")?.text(), secure)?;
             let namespace = names.namespace(service)?.into();
             Some(ServiceFacts { service: service.into(), namespace, endpoint, version: None })
         };
@@ -125,14 +131,23 @@ fn heard_capabilities(names: &ServiceNames, element: Element<'_>, heard: &mut Ve
     }
 }
 
-/// Port, path and query of a plain HTTP address.
-fn http_endpoint(text: &str) -> Option<Endpoint> {
+/// Port, path and query of an HTTP address.
+fn http_endpoint(text: &str, secure: bool) -> Option<Endpoint> {
     let uri = Uri::parse(text.trim())?;
-    if !uri.scheme.eq_ignore_ascii_case("http") {
-        return None;
+    let port = http_port(&uri, secure)?;
+    Some(Endpoint { port, ..endpoint(&uri)? })
+}
+
+/// The port an HTTP address is asked at: none for the enrolled one, nothing for an address that is not asked.
+pub(super) fn http_port(uri: &Uri<'_>, secure: bool) -> Option<Option<u16>> {
+    let is = |scheme| uri.scheme.eq_ignore_ascii_case(scheme);
+    match secure {
+        false if is("http") => Some(uri.port.or(Some(80))),
+        true if is("https") => Some(uri.port.or(Some(443))),
+        // What it offers in clear it offers over TLS too, as far as that goes: nothing is asked in clear.
+        true if is("http") => Some(None),
+        _ => None,
     }
-    let endpoint = endpoint(&uri)?;
-    Some(Endpoint { port: endpoint.port.or(Some(80)), ..endpoint })
 }
 
 /// Port, path and query of an address a camera named; none if they could not stand in a request line.
@@ -142,4 +157,23 @@ pub(super) fn endpoint(uri: &Uri<'_>) -> Option<Endpoint> {
         && path_and_query.starts_with('/')
         && path_and_query.bytes().all(|byte| byte.is_ascii_graphic());
     plain.then_some(Endpoint { port: uri.port, path_and_query })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_over_tls_is_asked_nothing_in_clear_and_another_nothing_over_tls() {
+        for (text, plain, secure) in [
+            ("http://192.0.2.1/x", Some(Some(80)), Some(None)),
+            ("http://192.0.2.1:8000/x", Some(Some(8000)), Some(None)),
+            ("https://192.0.2.1/x", None, Some(Some(443))),
+            ("HTTPS://192.0.2.1:8443/x", None, Some(Some(8443))),
+            ("rtsp://192.0.2.1/x", None, None),
+        ] {
+            let uri = Uri::parse(text).unwrap();
+            assert_eq!((http_port(&uri, false), http_port(&uri, true)), (plain, secure), "{text}");
+        }
+    }
 }

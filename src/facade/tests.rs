@@ -23,6 +23,7 @@ fn bench() -> Bench {
     let camera = Camera {
         id: CameraId::new("gate").unwrap(),
         address: CameraAddress { host: "10.20.0.5".parse().unwrap(), port: 80 },
+        certificates: None,
         device_path: "/onvif/device_service".into(),
         zone: ZoneId::new("restricted").unwrap(),
         site: SiteId::new("hq").unwrap(),

@@ -107,12 +107,14 @@ impl Facade {
         let text = |local| root.child(local).map(|it| it.text().trim().to_owned());
         match root.local() {
             "GetServicesResponse" => {
-                heard.services = learn_services(&self.shared.names, &answer);
+                heard.services =
+                    learn_services(&self.shared.names, &answer, self.camera.certificates.is_some());
                 heard.service_list = Some(answer);
             }
             "GetCapabilitiesResponse" => {
                 if heard.service_list.is_none() {
-                    heard.services = learn_services(&self.shared.names, &answer);
+                    heard.services =
+                        learn_services(&self.shared.names, &answer, self.camera.certificates.is_some());
                 }
                 heard.capability_list = Some(answer);
             }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::VendorVerdict;
-use crate::ids::{CameraId, SiteId, ZoneId};
+use crate::{
+    auth::KnownCertificate,
+    ids::{CameraId, SiteId, ZoneId},
+};
 
 /// Where a camera is dialled: an enrolled IP literal, never a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +59,9 @@ pub struct Camera {
     pub id: CameraId,
     /// Where it is dialled.
     pub address: CameraAddress,
+    /// Set where it is reached over TLS, and only so: the certificates it may show; none for the one that is
+    /// pinned when it is seen first.
+    pub certificates: Option<Vec<KnownCertificate>>,
     /// Path of its device service, beginning with `/`.
     pub device_path: String,
     /// The network zone it hangs in.

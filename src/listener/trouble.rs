@@ -109,7 +109,14 @@ impl Trouble {
     /// Whether nothing came from the camera: it will not answer the next question either.
     pub fn is_silence(&self) -> bool {
         let Self::Camera(error) = self else { return false };
-        matches!(error.failure, Failure::Unreachable | Failure::TimedOut(_))
+        matches!(
+            error.failure,
+            Failure::Unreachable
+                | Failure::TimedOut(_)
+                | Failure::TlsUnsupported(_)
+                | Failure::CertificateChanged
+                | Failure::PinUnavailable
+        )
     }
 
     /// The outcome record.

@@ -11,12 +11,14 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::{memo::ReplyMemo, trouble::Trouble};
 use crate::{
+    audit::Event,
     auth::{Authenticator, Caller},
-    camera::{CameraError, CameraMemory, Connection, Failure, Health},
+    camera::{CameraError, CameraMemory, CertificateNews, Connection, Failure, Health},
     clock::{Clock, Entropy},
     command::{Command, Operation, Reason},
     facade::{
@@ -268,12 +270,27 @@ impl VirtualCamera {
     /// Asks, and publishes how the camera does if that has changed.
     async fn dial(&self, ask: &Ask) -> Result<Reply, CameraError> {
         let reply = self.connection.ask(ask).await;
+        if let Some(news) = self.connection.certificate_news() {
+            self.tell(news);
+        }
         let health = self.connection.state();
         if self.health.replace(health) != health {
             let mut healths = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             healths.insert(self.camera.id.clone(), health);
         }
         reply
+    }
+
+    /// Puts on record that the camera's certificate was pinned or refused.
+    fn tell(&self, news: CertificateNews) {
+        let (what, pin) = match news {
+            CertificateNews::Pinned(pin) => ("camera-certificate-pinned", pin),
+            CertificateNews::Refused(pin) => ("camera-certificate-refused", pin),
+        };
+        tracing::warn!(camera = %self.camera.id, certificate = %pin.whole, key = %pin.key, "{what}");
+        let detail = json!({ "certificate": pin.whole.to_string(), "key": pin.key.to_string() });
+        let camera = Some(self.camera.id.to_string());
+        self.house.gate.note(Event { camera, ..Event::new(what, detail) });
     }
 
     /// What the hatch makes of a reply that should be a document.
@@ -367,6 +384,7 @@ mod tests {
             Camera {
                 id: CameraId::new(id).unwrap(),
                 address: CameraAddress { host: at.ip(), port: at.port() },
+                certificates: None,
                 device_path: "/onvif/device_service".into(),
                 zone: zone.clone(),
                 site: site.clone(),

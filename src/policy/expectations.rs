@@ -447,6 +447,7 @@ fn camera(
     Ok(Camera {
         id: camera_id(maker, place)?,
         address: CameraAddress { host: [127, 0, 0, 1].into(), port },
+        certificates: None,
         device_path: "/onvif/device_service".into(),
         zone: zone.clone(),
         site: SiteId::new(place.as_str())?,

@@ -115,6 +115,7 @@ pub(super) fn inventory() -> Inventory {
     let camera = |(index, (id, vendor)): (usize, &(&str, &str))| Camera {
         id: CameraId::new(id).unwrap(),
         address: CameraAddress { host: "192.0.2.7".parse().unwrap(), port: 80 },
+        certificates: None,
         device_path: "/onvif/device_service".into(),
         zone: ZoneId::new("yard").unwrap(),
         site: SiteId::new(if id.starts_with("sensitive") { "ministry" } else { "depot" }).unwrap(),

@@ -16,12 +16,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::SignedDuration;
+use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::{
@@ -145,6 +147,7 @@ struct State {
     login: Login,
     log: VecDeque<Received>,
     fault: Option<Fault>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Camera {
@@ -158,7 +161,7 @@ impl Camera {
         let device = Device::new(script, identity(&options, address), options.clock_skew);
         let realm = device.variable("realm");
         let login = Login::new(dialect.login, realm, options.username.clone(), options.password.clone());
-        let state = Mutex::new(State { device, login, log: VecDeque::new(), fault: None });
+        let state = Mutex::new(State { device, login, log: VecDeque::new(), fault: None, tls: None });
         let shared = Arc::new(Shared { options, server: dialect.server, state });
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
@@ -209,6 +212,11 @@ impl RunningCamera {
         self.shared.state().fault = fault;
     }
 
+    /// Makes it speak TLS on new connections, and nothing else; or plain HTTP again.
+    pub fn set_tls(&self, tls: Option<Arc<ServerConfig>>) {
+        self.shared.state().tls = tls;
+    }
+
     /// The operations it answers other than with a fault, sorted: `tds:GetHostname` …
     pub fn operations(&self) -> Vec<String> {
         self.shared.state().device.operations().map(str::to_owned).collect()
@@ -257,7 +265,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Rece
 }
 
 async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    let fault = shared.state().fault;
+    let (fault, tls) = {
+        let state = shared.state();
+        (state.fault, state.tls.clone())
+    };
     if fault == Some(Fault::SlowHead) {
         return trickle(&mut stream).await;
     }
@@ -265,6 +276,23 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
         // With this a close is a reset. That the socket may be gone already is no failure.
         let _ = stream.set_zero_linger();
     }
+    match tls {
+        None => answer_on(stream, peer, shared).await,
+        Some(tls) => {
+            // Who does not come to the end of its handshake has asked nothing.
+            if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
+                answer_on(stream, peer, shared).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+) {
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { receive(request, peer, &shared).await }

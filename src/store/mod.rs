@@ -81,6 +81,19 @@ pub struct Endpoint {
     pub path: String,
 }
 
+/// What is pinned of a camera's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The camera.
+    pub camera: String,
+    /// The fingerprint of its public key.
+    pub key: String,
+    /// The fingerprint of the whole certificate.
+    pub certificate: String,
+    /// When it was pinned, in seconds since 1970.
+    pub pinned: i64,
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
@@ -197,6 +210,37 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Pins a camera's certificate, unless it has a pin; gives the pin it then has.
+    pub fn pin_first(&mut self, pin: &Pin) -> Result<Pin, StoreError> {
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute(
+            "INSERT INTO camera_pin (camera, key, certificate, pinned) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (camera) DO NOTHING",
+            params![pin.camera, pin.key, pin.certificate, pin.pinned],
+        )?;
+        let kept = change.query_row(&format!("{PINS} WHERE camera = ?1"), [&pin.camera], pin_row)?;
+        change.commit()?;
+        Ok(kept)
+    }
+
+    /// The pin of a camera's certificate.
+    pub fn pin_get(&self, camera: &str) -> Result<Option<Pin>, StoreError> {
+        let mut statement = self.connection.prepare(&format!("{PINS} WHERE camera = ?1"))?;
+        Ok(statement.query_row([camera], pin_row).optional()?)
+    }
+
+    /// All pins.
+    pub fn pin_all(&self) -> Result<Vec<Pin>, StoreError> {
+        let mut statement = self.connection.prepare(&format!("{PINS} ORDER BY camera"))?;
+        let rows = statement.query_map([], pin_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets the pin of a camera's certificate; whether there was one.
+    pub fn pin_remove(&mut self, camera: &str) -> Result<bool, StoreError> {
+        Ok(self.connection.execute("DELETE FROM camera_pin WHERE camera = ?1", [camera])? > 0)
+    }
+
     /// Keeps a value under a camera and a key, in place of what was kept before.
     pub fn state_put(&mut self, camera: &str, key: &str, value: &str) -> Result<(), StoreError> {
         self.connection.execute(
@@ -238,6 +282,12 @@ fn locator(row: &Row<'_>) -> rusqlite::Result<Locator> {
 fn endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
     Ok(Endpoint { camera: row.get(0)?, service: row.get(1)?, port: row.get(2)?, path: row.get(3)? })
 }
+
+fn pin_row(row: &Row<'_>) -> rusqlite::Result<Pin> {
+    Ok(Pin { camera: row.get(0)?, key: row.get(1)?, certificate: row.get(2)?, pinned: row.get(3)? })
+}
+
+const PINS: &str = "SELECT camera, key, certificate, pinned FROM camera_pin";
 
 /// How long to wait for another process that reads the file, such as a backup.
 const BUSY_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(2);
@@ -324,6 +374,36 @@ mod tests {
         let other = Locator { camera: "gate-2".to_owned(), ..locator(1, None) };
         assert!(matches!(store.locator_put(&other), Err(StoreError::Database(_))));
         assert_eq!(store.locator_get("t1", 0).unwrap().unwrap().camera, "gate-1");
+    }
+
+    #[test]
+    fn the_first_pin_stays_until_it_is_forgotten() {
+        let mut store = Store::in_memory().unwrap();
+        let pin = |key: &str, pinned| Pin {
+            camera: "gate-1".to_owned(),
+            key: key.to_owned(),
+            certificate: "c".to_owned(),
+            pinned,
+        };
+        assert_eq!(store.pin_get("gate-1").unwrap(), None);
+        assert_eq!(store.pin_first(&pin("a", 1)).unwrap(), pin("a", 1));
+        assert_eq!(store.pin_first(&pin("b", 2)).unwrap(), pin("a", 1), "the first stays");
+        assert_eq!((store.pin_get("gate-2").unwrap(), store.pin_all().unwrap()), (None, vec![pin("a", 1)]));
+        assert!(store.pin_remove("gate-1").unwrap() && !store.pin_remove("gate-1").unwrap());
+        assert_eq!(store.pin_first(&pin("b", 3)).unwrap(), pin("b", 3));
+    }
+
+    #[test]
+    fn an_older_database_gets_what_was_added_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sqlite");
+        let mut store = Store::open(&path).unwrap();
+        store.locator_put(&locator(1, None)).unwrap();
+        store.connection.execute_batch("DROP TABLE camera_pin; PRAGMA user_version = 1").unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.pin_all().unwrap(), []);
+        assert_eq!(store.locator_get("t1", 0).unwrap(), Some(locator(1, None)));
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// What each version adds. Never change one that was released: add another.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE locator (
         token TEXT PRIMARY KEY,
         camera TEXT NOT NULL,
@@ -47,4 +48,13 @@ const MIGRATIONS: &[&str] = &["
         value TEXT NOT NULL,
         PRIMARY KEY (camera, key)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE camera_pin (
+        camera TEXT PRIMARY KEY,
+        key TEXT NOT NULL,
+        certificate TEXT NOT NULL,
+        pinned INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+];

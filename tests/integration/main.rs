@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod camera_tls;
 mod client;
 mod commands;
 mod crash;
