@@ -111,6 +111,12 @@ pub const CONNECTIONS_MAX: usize = 8_192;
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
 /// Of these, connections from one address, so that no single machine shuts the others out.
 pub const CONNECTIONS_PER_SOURCE_MAX: usize = 128;
+/// Connections of one listener that several virtual cameras share.
+pub const CONNECTIONS_SHARED_MAX: usize = 4_096;
+/// Of these, connections from one address: a VMS has some for each camera.
+pub const CONNECTIONS_SHARED_PER_SOURCE_MAX: usize = 2_048;
+/// Requests on their way from a shared listener to one camera.
+pub const MOUNT_QUEUE_REQUESTS_MAX: usize = 64;
 /// Commands of one camera that may be under way; more are refused.
 pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
 /// Of these, commands of callers who have not logged in that wait for the camera; more are refused, so that
@@ -207,6 +213,8 @@ const _: () = assert!(AUDIT_PROOF_BYTES_MAX > AUDIT_LINE_BYTES_MAX * 4 / 3 + 64 
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
 const _: () = assert!(CONNECTIONS_PER_CAMERA_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
+const _: () = assert!(CONNECTIONS_SHARED_MAX < CONNECTIONS_MAX);
+const _: () = assert!(CONNECTIONS_SHARED_PER_SOURCE_MAX < CONNECTIONS_SHARED_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < CONNECTIONS_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
 const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < DRAIN_TIME_MAX.as_secs());

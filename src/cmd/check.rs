@@ -99,7 +99,7 @@ fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<
         let vendor = &camera.vendor;
         writeln!(
             out,
-            "camera {}: {} ({}) in zone {}, dialled at {}{}, served at {}{}",
+            "camera {}: {} ({}) in zone {}, dialled at {}{}, served at {}{}{}",
             camera.id,
             vendor.name,
             vendor.class,
@@ -107,6 +107,7 @@ fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<
             camera.address,
             if camera.certificates.is_some() { " over TLS" } else { "" },
             camera.advertise,
+            camera.mount,
             camera.secure.as_ref().map_or_else(String::new, |it| format!(", over TLS at {}", it.advertise)),
         )?;
     }

@@ -313,7 +313,7 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
     for camera in loaded.inventory.cameras() {
         let restricted = if camera.vendor.class.is_restricted() { "yes" } else { "no" };
         let vendor = &camera.vendor.name;
-        let at = format!("http://{}/onvif/device_service", camera.advertise);
+        let at = format!("http://{}{}/onvif/device_service", camera.advertise, camera.mount);
         let _ = writeln!(text, "  {:<12} {vendor:<10} {restricted:<11} {at}", camera.id.as_str());
     }
     let _ = writeln!(text, "\n  {:<14} {:<14} password", "client", "ONVIF role");

@@ -19,11 +19,15 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{sync::watch, task::LocalSet};
+use tokio::{
+    sync::{mpsc as mpsc_async, watch},
+    task::LocalSet,
+};
 
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     locators::{StoredLocators, StoredMemory},
+    mounts::{Shared, SharedDoor},
     pins::StoredPins,
 };
 use crate::{
@@ -40,6 +44,7 @@ use crate::{
     inventory::{Camera, Isolation},
     listener::{
         House, VirtualCamera, http,
+        mount::{self, Visit},
         pem::{PemError, PemFiles},
         tls::Tls,
     },
@@ -231,12 +236,18 @@ impl Gateway {
     ) -> Result<(), StartError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let count = loaded.threads.unwrap_or(cores).max(1);
-        let mut shares: Vec<Vec<Door>> = std::iter::repeat_with(Vec::new).take(count).collect();
+        let mut shares: Vec<Share> = std::iter::repeat_with(Share::default).take(count).collect();
+        let mut shared = Shared::default();
         for camera in loaded.inventory.cameras() {
-            let door = self.door(camera, loaded, facades, store, tls)?;
+            let door = self.door(camera, loaded, facades, store, tls, &mut shared)?;
             let place = shard(camera.id.as_str(), count);
             if let Some(share) = shares.get_mut(place) {
-                share.push(door);
+                share.doors.push(door);
+            }
+        }
+        for door in shared.open()? {
+            if let Some(share) = shares.get_mut(shard(&door.at.to_string(), count)) {
+                share.shared.push(door);
             }
         }
         let (ready, opened) = mpsc::channel();
@@ -262,13 +273,18 @@ impl Gateway {
         facades: &Arc<FacadeShared>,
         store: &Arc<Mutex<Store>>,
         tls: Option<&Tls>,
+        shared: &mut Shared,
     ) -> Result<Door, StartError> {
         let name = camera.id.to_string();
         // Bound here, so that a port that is taken stops the start before anything is served.
-        let plain = bind(&name, camera.listen)?;
-        let secure = match (&camera.secure, tls) {
-            (Some(door), Some(tls)) => Some((bind(&name, door.listen)?, tls.clone())),
-            (Some(_) | None, _) => None,
+        let entry = if camera.mount.is_empty() {
+            let plain = bind(&name, camera.listen)?;
+            let secure = camera.secure.as_ref().zip(tls);
+            let secure =
+                secure.map(|(door, tls)| Ok::<_, StartError>((bind(&name, door.listen)?, tls.clone())));
+            Entry::Own { plain, secure: secure.transpose()? }
+        } else {
+            Entry::Shared(shared.add(camera, tls))
         };
         let login =
             loaded.logins.get(&camera.id).cloned().ok_or_else(|| StartError::NoLogin(name.clone()))?;
@@ -277,8 +293,7 @@ impl Gateway {
             None => AddressRules::default(),
         };
         Ok(Door {
-            plain,
-            secure,
+            entry,
             camera: Arc::new(camera.clone()),
             facade: Facade::new(facades, camera),
             login,
@@ -291,8 +306,7 @@ impl Gateway {
 
 /// One virtual camera before its thread has it.
 struct Door {
-    plain: std::net::TcpListener,
-    secure: Option<(std::net::TcpListener, Tls)>,
+    entry: Entry<std::net::TcpListener>,
     camera: Arc<Camera>,
     facade: Facade,
     login: Login,
@@ -301,9 +315,30 @@ struct Door {
     pins: StoredPins,
 }
 
+/// How requests come to a virtual camera.
+enum Entry<L> {
+    /// By listeners of its own.
+    Own { plain: L, secure: Option<(L, Tls)> },
+    /// From listeners that it shares.
+    Shared(mpsc_async::Receiver<Visit>),
+}
+
+/// What one thread serves.
+#[derive(Default)]
+struct Share {
+    doors: Vec<Door>,
+    shared: Vec<SharedDoor>,
+}
+
+impl Share {
+    fn is_empty(&self) -> bool {
+        self.doors.is_empty() && self.shared.is_empty()
+    }
+}
+
 /// One serving thread, from its start to its end.
 fn serve_share(
-    share: Vec<Door>,
+    share: Share,
     house: &Arc<House>,
     ready: &mpsc::Sender<Result<(), StartError>>,
     stopped: &watch::Receiver<bool>,
@@ -318,7 +353,7 @@ fn serve_share(
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let mut serving = Vec::new();
-        for door in share {
+        for door in share.doors {
             match open(door, house) {
                 Ok(open) => serving.push(open),
                 Err(error) => {
@@ -327,25 +362,28 @@ fn serve_share(
                 }
             }
         }
-        let tasks: Vec<_> = serving
+        let mut tasks: Vec<_> = serving
             .into_iter()
-            .map(|Opened { plain, secure, camera, memory }| {
-                let (service, stop) = (Rc::clone(&camera), stopped.clone());
-                let plain = http::serve(plain, Rc::clone(&service), http::Door::Camera, stop.clone());
-                let secure = async move {
-                    if let Some((listener, tls)) = secure {
-                        http::serve(listener, service, http::Door::SecureCamera(tls), stop).await;
-                    }
-                };
+            .map(|Opened { entry, camera, memory }| {
+                let serve = serve_entry(entry, Rc::clone(&camera), stopped.clone());
                 let open = OpenDoor::new(house);
                 tokio::task::spawn_local(async move {
                     // Dropped however the task ends, so that readiness knows.
                     let _open = open;
-                    tokio::join!(plain, secure);
+                    serve.await;
                     memory.keep(camera.memory());
                 })
             })
             .collect();
+        for door in share.shared {
+            match door.serve(stopped.clone()) {
+                Ok(serve) => tasks.push(tokio::task::spawn_local(serve)),
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            }
+        }
         let _ = ready.send(Ok(()));
         for task in tasks {
             if let Err(error) = task.await {
@@ -353,6 +391,23 @@ fn serve_share(
             }
         }
     });
+}
+
+/// Serves one virtual camera until it is told to stop, or until no listener leads to it.
+async fn serve_entry(
+    entry: Entry<tokio::net::TcpListener>,
+    camera: Rc<VirtualCamera>,
+    stop: watch::Receiver<bool>,
+) {
+    match entry {
+        Entry::Shared(visits) => mount::receive(camera, visits).await,
+        Entry::Own { plain, secure: None } => http::serve(plain, camera, http::Door::Camera, stop).await,
+        Entry::Own { plain, secure: Some((secure, tls)) } => {
+            let door = http::Door::SecureCamera(tls);
+            let plain = http::serve(plain, Rc::clone(&camera), http::Door::Camera, stop.clone());
+            tokio::join!(plain, http::serve(secure, camera, door, stop));
+        }
+    }
 }
 
 /// One virtual camera that accepts connections.
@@ -373,21 +428,25 @@ impl Drop for OpenDoor {
 
 /// One virtual camera on its thread.
 struct Opened {
-    plain: tokio::net::TcpListener,
-    secure: Option<(tokio::net::TcpListener, Tls)>,
+    entry: Entry<tokio::net::TcpListener>,
     camera: Rc<VirtualCamera>,
     memory: StoredMemory,
 }
 
 fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
-    let Door { plain, secure, camera, facade, login, rules, memory, pins } = door;
+    let Door { entry, camera, facade, login, rules, memory, pins } = door;
     let listen = |address, source| StartError::Listen { camera: camera.id.to_string(), address, source };
     let from_std = |listener: std::net::TcpListener| {
         let address = listener.local_addr().unwrap_or(camera.listen);
         tokio::net::TcpListener::from_std(listener).map_err(|source| listen(address, source))
     };
-    let plain = from_std(plain)?;
-    let secure = secure.map(|(listener, tls)| Ok::<_, StartError>((from_std(listener)?, tls))).transpose()?;
+    let entry = match entry {
+        Entry::Shared(visits) => Entry::Shared(visits),
+        Entry::Own { plain, secure } => {
+            let secure = secure.map(|(listener, tls)| Ok::<_, StartError>((from_std(listener)?, tls)));
+            Entry::Own { plain: from_std(plain)?, secure: secure.transpose()? }
+        }
+    };
     let connection = Connection::new(
         &camera,
         login,
@@ -398,11 +457,11 @@ fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
         Box::new(pins),
     );
     let camera = VirtualCamera::new(Arc::clone(house), camera, facade, connection, rules);
-    Ok(Opened { plain, secure, camera, memory })
+    Ok(Opened { entry, camera, memory })
 }
 
 /// Opens a listener for a camera.
-fn bind(camera: &str, address: std::net::SocketAddr) -> Result<std::net::TcpListener, StartError> {
+pub(super) fn bind(camera: &str, address: std::net::SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let open = || {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;

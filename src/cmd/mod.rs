@@ -9,6 +9,7 @@ mod demo;
 mod files;
 pub mod gateway;
 mod locators;
+mod mounts;
 mod pins;
 mod policy;
 mod ready;

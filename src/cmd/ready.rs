@@ -76,7 +76,7 @@ fn camera(camera: &Camera) -> Value {
         "name": camera.id.as_str(),
         "vendor": camera.vendor.name,
         "restricted": camera.vendor.class.is_restricted(),
-        "xaddr": format!("http://{}/onvif/device_service", camera.advertise),
+        "xaddr": format!("http://{}{}/onvif/device_service", camera.advertise, camera.mount),
         "upstream": format!("{scheme}://{}{}", camera.address, camera.device_path),
     })
 }

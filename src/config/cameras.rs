@@ -31,8 +31,17 @@ pub(super) struct Surroundings<'a> {
     pub(super) ports: Ports,
 }
 
-/// Ports in use, and what uses them: at an address of its own, or at the gateway's.
-pub(super) type Ports = HashMap<u16, Vec<(Option<IpAddr>, String)>>;
+/// What cameras are reached by and cannot be had twice.
+#[derive(Default)]
+pub(super) struct Ports {
+    /// Ports in use, and what uses them: at an address of its own, or at the gateway's.
+    pub(super) users: HashMap<u16, Vec<(Option<IpAddr>, String)>>,
+    /// Paths in use, and whose they are.
+    paths: HashMap<String, String>,
+}
+
+/// Who uses a port that cameras share.
+const SHARED: &str = "cameras with a listen_path,";
 
 impl Reader<'_> {
     pub(super) fn camera(
@@ -47,6 +56,7 @@ impl Reader<'_> {
         let mac = self.mac(raw.mac.as_ref());
         let device_path = self.device_path(raw.device_path.as_ref());
         let own = self.own_address(&raw);
+        let mount = self.mount(&raw, around);
         let port = self.port(number, &raw, own, around);
         let secure = self.secure_door(number, &raw, own, around);
         if raw.username.get_ref().is_empty() {
@@ -66,6 +76,7 @@ impl Reader<'_> {
             id: id?,
             address: address?,
             certificates,
+            mount,
             device_path,
             zone: zone?,
             site: site?,
@@ -157,6 +168,30 @@ impl Reader<'_> {
         usable
     }
 
+    /// The path of a camera that shares its listeners; empty for one that has its own.
+    fn mount(&mut self, raw: &raw::Camera, around: &mut Surroundings<'_>) -> String {
+        let Some(path) = &raw.listen_path else { return String::new() };
+        let text = path.get_ref();
+        let segment = text.strip_prefix('/').filter(|it| CameraId::new(it).is_ok() && *it != "onvif");
+        if segment.is_none() {
+            let what = format!("`{}` is no path for a camera", text.escape_debug());
+            self.error(
+                path.span(),
+                &what,
+                "write one segment such as \"/gate\", of `a-z 0-9 - _ .`; not \"/onvif\"",
+            );
+        }
+        if let Some(own) = &raw.listen_address {
+            let remedy = "leave out listen_address or listen_path";
+            self.error(own.span(), "a camera has an address of its own or shares one by path", remedy);
+        }
+        if let Some(other) = around.ports.paths.insert(text.clone(), raw.name.get_ref().clone()) {
+            let what = format!("path {text} is taken by camera `{other}`");
+            self.error(path.span(), &what, "give each camera a listen_path of its own");
+        }
+        text.clone()
+    }
+
     /// Without a port of its own, the camera gets 80 at an address of its own, else one by its place in the
     /// file. Two never share a port at one address.
     fn port(
@@ -169,6 +204,7 @@ impl Reader<'_> {
         let span = raw.listen_port.as_ref().map_or(raw.name.span(), Spanned::span);
         let next = || match own {
             Some(_) => Some(80),
+            None if raw.listen_path.is_some() => Some(around.listening.path_port),
             None => u16::try_from(number).ok()?.checked_add(around.listening.first_camera_port),
         };
         let asked = raw.listen_port.as_ref().map_or_else(next, |port| Some(*port.get_ref()));
@@ -195,13 +231,19 @@ impl Reader<'_> {
             return None;
         }
         // The gateway's address may be every address of the machine.
-        let users = around.ports.entry(port).or_default();
-        let taken = users.iter().find(|(at, _)| at.is_none() || own.is_none() || *at == own);
-        if let Some((_, user)) = taken {
+        let users = around.ports.users.entry(port).or_default();
+        let mut taken = users.iter().filter(|(at, _)| at.is_none() || own.is_none() || *at == own);
+        let shared = raw.listen_path.is_some();
+        let name =
+            if shared { format!("{SHARED} for `{key}`") } else { format!("camera `{}`", raw.name.get_ref()) };
+        if shared && users.iter().any(|(at, user)| *at == own && *user == name) {
+            return Some(port);
+        }
+        if let Some((_, user)) = taken.next() {
             self.error(span, &format!("port {port} is taken by {user}"), remedy);
             return None;
         }
-        users.push((own, format!("camera `{}`", raw.name.get_ref())));
+        users.push((own, name));
         Some(port)
     }
 }

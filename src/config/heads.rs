@@ -21,6 +21,9 @@ pub(super) struct Listening {
     /// Whether the gateway has a certificate for TLS.
     pub(super) secure: bool,
     pub(super) first_tls_port: u16,
+    /// The ports that cameras with a path share.
+    pub(super) path_port: u16,
+    pub(super) path_tls_port: u16,
 }
 
 impl Reader<'_> {
@@ -58,6 +61,8 @@ impl Reader<'_> {
             rtsp_port: self.port_or(raw.rtsp_port.as_ref(), 8554),
             secure: raw.tls_certificate.is_some(),
             first_tls_port: self.port_or(raw.first_tls_port.as_ref(), 20443),
+            path_port: self.port_or(raw.path_port.as_ref(), 8080),
+            path_tls_port: self.port_or(raw.path_tls_port.as_ref(), 8443),
         }
     }
 

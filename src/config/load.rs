@@ -157,10 +157,11 @@ impl Reader<'_> {
 
 /// The ports cameras cannot have.
 fn ports(listening: &Listening, admin: &AdminListen) -> Ports {
-    let mut ports = Ports::from([(listening.rtsp_port, vec![(None, "rtsp_port".to_owned())])]);
+    let mut ports = Ports::default();
+    ports.users.insert(listening.rtsp_port, vec![(None, "rtsp_port".to_owned())]);
     match admin {
         AdminListen::Tcp(address) if address.ip() == listening.bind || listening.bind.is_unspecified() => {
-            ports.entry(address.port()).or_default().push((None, "the admin interface".to_owned()));
+            ports.users.entry(address.port()).or_default().push((None, "the admin interface".to_owned()));
         }
         AdminListen::Tcp(_) | AdminListen::Unix(_) => {}
     }

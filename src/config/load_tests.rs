@@ -348,7 +348,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`",
+        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -711,4 +711,41 @@ fn a_camera_may_be_reached_over_tls() {
     let to = format!("name = \"gate\"\nkey_sha256 = [\"{digits}\"]");
     let errors = folder.errors(&EXAMPLE.replacen("name = \"gate\"", &to, 1));
     assert!(errors.len() == 1 && errors[0].contains("this camera is not reached over TLS"), "{errors:#?}");
+}
+
+#[test]
+fn cameras_may_share_a_port_by_path() {
+    let folder = Folder::with_certificate();
+    let both = |text: &str, one: &str, other: &str| {
+        let text = text.replacen("listen_port = 8081        #", &format!("{one}\n#"), 1);
+        text.replacen("listen_port = 8082\n", &format!("{other}\n"), 1)
+    };
+    let (gate, lobby) = ("listen_path = \"/gate\"", "listen_path = \"/lobby\"");
+    let loaded = folder.load(&both(&over_tls("[listener]", "[listener]"), gate, lobby)).unwrap();
+    let of = |it: &Camera| {
+        let secure = it.secure.as_ref().map(|it| it.advertise.clone());
+        (it.mount.clone(), it.listen.to_string(), it.advertise.clone(), secure)
+    };
+    let at = |mount: &str| {
+        let plain = "127.0.0.1:8080".to_owned();
+        (mount.to_owned(), plain.clone(), plain, Some("127.0.0.1:8443".to_owned()))
+    };
+    assert_eq!(loaded.inventory.cameras().map(of).collect::<Vec<_>>(), [at("/gate"), at("/lobby")]);
+    for (one, other, told) in [
+        (gate, gate, "path /gate is taken by camera `gate`"),
+        (gate, "listen_path = \"lobby\"", "`lobby` is no path for a camera"),
+        (gate, "listen_path = \"/a/b\"", "`/a/b` is no path for a camera"),
+        (gate, "listen_path = \"/..\"", "`/..` is no path for a camera"),
+        (gate, "listen_path = \"/onvif\"", "`/onvif` is no path for a camera"),
+        (gate, "listen_port = 8080", "port 8080 is taken by cameras with a listen_path"),
+        ("listen_port = 8080", lobby, "port 8080 is taken by camera `gate`"),
+        (
+            gate,
+            "listen_path = \"/lobby\"\nlisten_address = \"127.0.0.9\"",
+            "has an address of its own or shares one",
+        ),
+    ] {
+        let errors = folder.errors(&both(EXAMPLE, one, other));
+        assert!(errors.len() == 1 && errors[0].contains(told), "{one} {other}: {errors:#?}");
+    }
 }

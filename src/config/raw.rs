@@ -26,6 +26,8 @@ pub(super) struct Listener {
     pub(super) tls_certificate: Option<Text>,
     pub(super) tls_key: Option<Text>,
     pub(super) first_tls_port: Option<Spanned<u16>>,
+    pub(super) path_port: Option<Spanned<u16>>,
+    pub(super) path_tls_port: Option<Spanned<u16>>,
     pub(super) clear_passwords: Option<Spanned<bool>>,
 }
 
@@ -105,6 +107,7 @@ pub(super) struct Camera {
     pub(super) username: Text,
     pub(super) password: Spanned<toml::Value>,
     pub(super) listen_address: Option<Text>,
+    pub(super) listen_path: Option<Text>,
     pub(super) listen_port: Option<Spanned<u16>>,
     pub(super) tls_port: Option<Spanned<u16>>,
     pub(super) mac: Option<Text>,

@@ -82,6 +82,7 @@ impl Reader<'_> {
         }
         let next = || match own {
             Some(_) => Some(443),
+            None if raw.listen_path.is_some() => Some(listening.path_tls_port),
             None => u16::try_from(number).ok()?.checked_add(listening.first_tls_port),
         };
         let span = raw.tls_port.as_ref().map_or(raw.name.span(), Spanned::span);

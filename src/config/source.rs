@@ -12,7 +12,7 @@ pub(super) const HEADS: [&str; 10] =
     ["gateway", "listener", "admin", "audit", "policy", "network", "client", "site", "zone", "camera"];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 34] = [
+const SHOWN: [&str; 37] = [
     "address",
     "advertise",
     "bind",
@@ -27,12 +27,15 @@ const SHOWN: [&str; 34] = [
     "key_sha256",
     "listen",
     "listen_address",
+    "listen_path",
     "listen_port",
     "mac",
     "manufacturer",
     "model",
     "name",
     "networks",
+    "path_port",
+    "path_tls_port",
     "prefixes",
     "role",
     "rtsp_port",

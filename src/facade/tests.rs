@@ -24,6 +24,7 @@ fn bench() -> Bench {
         id: CameraId::new("gate").unwrap(),
         address: CameraAddress { host: "10.20.0.5".parse().unwrap(), port: 80 },
         certificates: None,
+        mount: String::new(),
         device_path: "/onvif/device_service".into(),
         zone: ZoneId::new("restricted").unwrap(),
         site: SiteId::new("hq").unwrap(),

@@ -149,9 +149,10 @@ impl Facade {
 
     /// What the HTTP addresses of the virtual camera begin with.
     fn origin(&self, entrance: Entrance) -> String {
-        match (entrance, &self.camera.secure) {
-            (Entrance::Secure, Some(door)) => format!("https://{}", door.advertise),
-            (Entrance::Plain, _) | (Entrance::Secure, None) => format!("http://{}", self.camera.advertise),
+        let Camera { secure, advertise, mount, .. } = &self.camera;
+        match (entrance, secure) {
+            (Entrance::Secure, Some(door)) => format!("https://{}{mount}", door.advertise),
+            (Entrance::Plain, _) | (Entrance::Secure, None) => format!("http://{advertise}{mount}"),
         }
     }
 

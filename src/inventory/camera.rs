@@ -72,6 +72,8 @@ pub struct Camera {
     pub vendor: VendorVerdict,
     /// Where the gateway listens on its behalf.
     pub listen: SocketAddr,
+    /// The path below which it is served where it shares listeners with others: `/gate`; else empty.
+    pub mount: String,
     /// `host:port` of its HTTP addresses as clients see them.
     pub advertise: String,
     /// Where the gateway listens on its behalf over TLS, if it does.

@@ -9,7 +9,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     rc::Rc,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -37,6 +40,8 @@ pub struct Request {
     pub source: SocketAddr,
     /// What it came over.
     pub channel: Channel,
+    /// The part of the path that only says which camera is meant: `/gate`; empty behind a listener of its own.
+    pub mount: Arc<str>,
     /// Its method.
     pub method: Method,
     /// The request target as sent: path and query.
@@ -53,9 +58,10 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The path without the query.
+    /// The path below the camera's own, without the query.
     pub fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or_default()
+        let path = self.target.split('?').next().unwrap_or_default();
+        path.strip_prefix(&*self.mount).unwrap_or(path)
     }
 }
 
@@ -160,6 +166,8 @@ pub enum Door {
     Camera,
     /// A virtual camera, over TLS.
     SecureCamera(Tls),
+    /// Several virtual cameras, each at a path of its own; over TLS or not.
+    SharedCameras(Option<Tls>),
     /// The administration of the gateway.
     Admin,
 }
@@ -168,9 +176,30 @@ impl Door {
     /// The largest body of a request.
     fn request_bytes_max(&self) -> usize {
         match self {
-            Self::Camera | Self::SecureCamera(_) => limits::SOAP_REQUEST_BYTES_MAX,
+            Self::Camera | Self::SecureCamera(_) | Self::SharedCameras(_) => limits::SOAP_REQUEST_BYTES_MAX,
             Self::Admin => limits::ADMIN_REQUEST_BYTES_MAX,
         }
+    }
+
+    /// How connections are made into TLS connections, if they are.
+    fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::SecureCamera(tls) | Self::SharedCameras(Some(tls)) => Some(tls),
+            Self::Camera | Self::SharedCameras(None) | Self::Admin => None,
+        }
+    }
+
+    /// How much room there is for connections.
+    fn room(&self) -> Room {
+        let (listener_max, source_max) = match self {
+            Self::Camera | Self::SecureCamera(_) | Self::Admin => {
+                (limits::CONNECTIONS_PER_CAMERA_MAX, limits::CONNECTIONS_PER_SOURCE_MAX)
+            }
+            Self::SharedCameras(_) => {
+                (limits::CONNECTIONS_SHARED_MAX, limits::CONNECTIONS_SHARED_PER_SOURCE_MAX)
+            }
+        };
+        Room { listener_max, source_max, total: self.connections() }
     }
 
     /// How many connections all such listeners of this process have.
@@ -178,7 +207,7 @@ impl Door {
         static CAMERA: AtomicUsize = AtomicUsize::new(0);
         static ADMIN: AtomicUsize = AtomicUsize::new(0);
         match self {
-            Self::Camera | Self::SecureCamera(_) => &CAMERA,
+            Self::Camera | Self::SecureCamera(_) | Self::SharedCameras(_) => &CAMERA,
             Self::Admin => &ADMIN,
         }
     }
@@ -228,19 +257,19 @@ async fn serve_at<A: Accept, S: Service + 'static>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&places, source.ip(), door.connections()) else {
+        let Some(place) = Place::take(&places, source.ip(), door.room()) else {
             tracing::warn!(%source, "too many connections: closed at once");
             continue;
         };
         let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
         connections.spawn_local(async move {
             let stream = Impatient::new(stream, pace.write_stall_max);
-            match &door {
-                Door::Camera | Door::Admin => {
+            match door.tls() {
+                None => {
                     let peer = Peer { source, channel: Channel::Plain };
                     connection(stream, peer, service, door.request_bytes_max(), stop).await;
                 }
-                Door::SecureCamera(tls) => match tls.greet(stream, pace.handshake_max).await {
+                Some(tls) => match tls.greet(stream, pace.handshake_max).await {
                     Ok((stream, channel)) => {
                         let peer = Peer { source, channel };
                         connection(stream, peer, service, door.request_bytes_max(), stop).await;
@@ -257,6 +286,17 @@ async fn serve_at<A: Accept, S: Service + 'static>(
     }
 }
 
+/// Bounds of connections.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// Of one listener.
+    listener_max: usize,
+    /// Of one address at one listener.
+    source_max: usize,
+    /// How many all such listeners have, at most `CONNECTIONS_MAX`.
+    total: &'static AtomicUsize,
+}
+
 /// How many connections each address has.
 type Places = Rc<RefCell<BTreeMap<IpAddr, usize>>>;
 
@@ -269,11 +309,12 @@ struct Place {
 }
 
 impl Place {
-    fn take(places: &Places, source: IpAddr, total: &'static AtomicUsize) -> Option<Self> {
+    fn take(places: &Places, source: IpAddr, room: Room) -> Option<Self> {
         let source = source.to_canonical();
         let mut taken = places.borrow_mut();
         let (all, own) = (taken.values().sum::<usize>(), taken.get(&source).copied().unwrap_or_default());
-        if all >= limits::CONNECTIONS_PER_CAMERA_MAX || own >= limits::CONNECTIONS_PER_SOURCE_MAX {
+        let Room { listener_max, source_max, total } = room;
+        if all >= listener_max || own >= source_max {
             return None;
         }
         let one_more = |all: usize| (all < limits::CONNECTIONS_MAX).then_some(all + 1);
@@ -355,7 +396,8 @@ async fn collect(request: http::Request<Incoming>, peer: Peer, bytes_max: usize)
     };
     let target = head.uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
     let Peer { source, channel } = peer;
-    Ok(Request { source, channel, method: head.method, target, headers: head.headers, body })
+    let mount = Arc::from("");
+    Ok(Request { source, channel, mount, method: head.method, target, headers: head.headers, body })
 }
 
 /// A stream whose peer must take something of what is written within a time: else a peer that reads nothing
@@ -587,7 +629,12 @@ mod tests {
     fn no_address_takes_all_places_and_a_dropped_place_is_free() {
         let places = Places::default();
         static TOTAL: AtomicUsize = AtomicUsize::new(0);
-        let take = |source: &str| Place::take(&places, source.parse().unwrap(), &TOTAL);
+        const ROOM: Room = Room {
+            listener_max: limits::CONNECTIONS_PER_CAMERA_MAX,
+            source_max: limits::CONNECTIONS_PER_SOURCE_MAX,
+            total: &TOTAL,
+        };
+        let take = |source: &str| Place::take(&places, source.parse().unwrap(), ROOM);
         let mut held: Vec<_> =
             (0..limits::CONNECTIONS_PER_SOURCE_MAX).map(|_| take("192.0.2.1").unwrap()).collect();
         assert!(take("192.0.2.1").is_none(), "one more than CONNECTIONS_PER_SOURCE_MAX");
@@ -605,12 +652,17 @@ mod tests {
     #[test]
     fn all_listeners_together_have_a_bound() {
         static TOTAL: AtomicUsize = AtomicUsize::new(limits::CONNECTIONS_MAX - 1);
+        const ROOM: Room = Room {
+            listener_max: limits::CONNECTIONS_PER_CAMERA_MAX,
+            source_max: limits::CONNECTIONS_PER_SOURCE_MAX,
+            total: &TOTAL,
+        };
         let source: IpAddr = "192.0.2.1".parse().unwrap();
         let (one, other) = (Places::default(), Places::default());
-        let held = Place::take(&one, source, &TOTAL).unwrap();
-        assert!(Place::take(&other, source, &TOTAL).is_none(), "one more than CONNECTIONS_MAX");
+        let held = Place::take(&one, source, ROOM).unwrap();
+        assert!(Place::take(&other, source, ROOM).is_none(), "one more than CONNECTIONS_MAX");
         assert!(other.borrow().is_empty(), "what was refused holds no place");
         drop(held);
-        assert!(Place::take(&other, source, &TOTAL).is_some());
+        assert!(Place::take(&other, source, ROOM).is_some());
     }
 }

@@ -3,6 +3,7 @@
 mod action;
 pub mod http;
 mod memo;
+pub mod mount;
 pub mod pem;
 mod pipeline;
 pub mod tls;

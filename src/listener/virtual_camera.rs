@@ -385,6 +385,7 @@ mod tests {
                 id: CameraId::new(id).unwrap(),
                 address: CameraAddress { host: at.ip(), port: at.port() },
                 certificates: None,
+                mount: String::new(),
                 device_path: "/onvif/device_service".into(),
                 zone: zone.clone(),
                 site: site.clone(),

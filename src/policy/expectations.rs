@@ -448,6 +448,7 @@ fn camera(
         id: camera_id(maker, place)?,
         address: CameraAddress { host: [127, 0, 0, 1].into(), port },
         certificates: None,
+        mount: String::new(),
         device_path: "/onvif/device_service".into(),
         zone: zone.clone(),
         site: SiteId::new(place.as_str())?,

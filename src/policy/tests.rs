@@ -116,6 +116,7 @@ pub(super) fn inventory() -> Inventory {
         id: CameraId::new(id).unwrap(),
         address: CameraAddress { host: "192.0.2.7".parse().unwrap(), port: 80 },
         certificates: None,
+        mount: String::new(),
         device_path: "/onvif/device_service".into(),
         zone: ZoneId::new("yard").unwrap(),
         site: SiteId::new(if id.starts_with("sensitive") { "ministry" } else { "depot" }).unwrap(),

@@ -18,6 +18,7 @@ mod generate;
 mod house;
 mod interface;
 mod process;
+mod mounts;
 mod quirks;
 mod recordings;
 mod refusals;

@@ -25,14 +25,14 @@ use crate::{
 };
 
 /// A certificate with its key.
-struct Pair {
-    der: CertificateDer<'static>,
+pub struct Pair {
+    pub der: CertificateDer<'static>,
     pem: String,
     key: KeyPair,
 }
 
 impl Pair {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         Self::until(name, 2090)
     }
 
@@ -50,7 +50,7 @@ impl Pair {
     }
 
     /// Puts both where a gateway finds them.
-    fn write(&self, dir: &Path) {
+    pub fn write(&self, dir: &Path) {
         let key = dir.join("key.pem");
         fs::write(&key, self.key.serialize_pem()).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
@@ -117,7 +117,7 @@ impl Secured {
     }
 }
 
-fn connect(
+pub fn connect(
     door: SocketAddr,
     trusted: &CertificateDer<'static>,
     shown: Option<&Pair>,
@@ -141,7 +141,7 @@ fn connect(
     StreamOwned::new(session, stream)
 }
 
-fn send(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> Reply {
+pub fn send(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> Reply {
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("an end that TLS vouches for");
