@@ -165,7 +165,8 @@ impl Gateway {
         restore(&authenticator, &report, &*clock);
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),
-            gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone(), Arc::clone(&clock)),
+            gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone(), Arc::clone(&clock))
+                .absorbing(loaded.absorb.clone()),
             inventory: Arc::clone(&loaded.inventory),
             authenticator,
             callers: callers(&loaded),

@@ -9,20 +9,24 @@ use super::{
 };
 use crate::{
     auth::{CameraScope, ClientRecord, Role},
+    gate::AbsorbRule,
     ids::{CameraId, ClientId},
 };
 
 impl Reader<'_> {
-    /// All clients; `secure` says whether they can come over TLS.
+    /// All clients, and what is absorbed of them; `secure` says whether they can come over TLS.
     pub(super) fn clients(
         &mut self,
         table: &DeTable<'_>,
         cameras: &Declared,
         secure: bool,
-    ) -> Vec<ClientRecord> {
-        self.declared(table, "client");
+    ) -> (Vec<ClientRecord>, Vec<AbsorbRule>) {
+        let names = self.declared(table, "client");
         let mut known = Certificates::new();
-        self.many(table, "client", |reader, _, raw| reader.client(raw, cameras, secure, &mut known))
+        let clients =
+            self.many(table, "client", |reader, _, raw| reader.client(raw, cameras, secure, &mut known));
+        let absorb = self.many(table, "absorb", |reader, _, raw| reader.absorb(raw, &names, cameras));
+        (clients, absorb)
     }
 
     fn client(

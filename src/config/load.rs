@@ -1,6 +1,7 @@
 //! Reads a configuration whole and collects everything that is wrong with it.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -19,7 +20,9 @@ use super::{
     source::{HEADS, Source},
 };
 use crate::{
-    inventory::{Inventory, VendorError, Vendors},
+    auth::Login,
+    ids::CameraId,
+    inventory::{Camera, Inventory, VendorError, Vendors},
     limits::CONFIG_FILE_BYTES_MAX,
 };
 
@@ -106,7 +109,7 @@ impl Reader<'_> {
         };
         let cameras =
             self.many(&table, "camera", |reader, number, raw| reader.camera(number, raw, &mut around));
-        let clients = self.clients(&table, &camera_names, listening.secure);
+        let (clients, absorb) = self.clients(&table, &camera_names, listening.secure);
 
         let state_dir = self.path_or(gateway.state_dir, self.base.join("state"));
         let name = self.gateway_name(gateway.name.as_ref());
@@ -115,8 +118,7 @@ impl Reader<'_> {
         if self.is_refused() {
             return None;
         }
-        let logins = cameras.iter().map(|(camera, login)| (camera.id.clone(), login.clone())).collect();
-        let cameras = cameras.into_iter().map(|(camera, _)| camera).collect();
+        let (cameras, logins) = apart(cameras);
         let inventory = Inventory::new(cameras, sites, zones, networks, vendors)
             .map_err(|error| self.error(0..0, &error.to_string(), "correct the name or add what is missing"));
         Some(Loaded {
@@ -132,6 +134,7 @@ impl Reader<'_> {
             clear_passwords,
             rtsp_port: listening.rtsp_port,
             clients,
+            absorb,
             inventory: Arc::new(inventory.ok()?),
             logins,
             warnings: Vec::new(),
@@ -140,19 +143,15 @@ impl Reader<'_> {
 
     fn heads(&mut self, table: &DeTable<'_>) {
         for key in table.keys().filter(|key| !HEADS.contains(&key.get_ref().as_ref())) {
-            match key.get_ref().as_ref() {
-                "absorb" => {
-                    let what =
-                        "[[absorb]] arrives in a later version: here, what is denied is refused openly";
-                    self.error(key.span(), what, "remove the section");
-                }
-                other => {
-                    let remedy = format!("use one of {}", HEADS.join(", "));
-                    self.error(key.span(), &format!("there is no section `{other}`"), &remedy);
-                }
-            }
+            let remedy = format!("use one of {}", HEADS.join(", "));
+            self.error(key.span(), &format!("there is no section `{}`", key.get_ref()), &remedy);
         }
     }
+}
+
+/// Cameras without their logins, and the logins.
+fn apart(cameras: Vec<(Camera, Login)>) -> (Vec<Camera>, BTreeMap<CameraId, Login>) {
+    cameras.into_iter().map(|(camera, login)| (camera.clone(), (camera.id, login))).unzip()
 }
 
 /// The ports cameras cannot have.

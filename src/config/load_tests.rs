@@ -1,10 +1,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process};
 
 use super::*;
-use crate::{
-    auth::{Fingerprint, KnownCertificate},
-    inventory::Camera,
-};
+use crate::auth::{Fingerprint, KnownCertificate};
 
 const EXAMPLE: &str = include_str!("../../config/cordon.example.toml");
 /// A password as somebody might write it into a configuration.
@@ -224,17 +221,52 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     // Sections.
     (
         "[admin]",
-        "[[absorb]]\n[admin]",
-        "absorb",
-        "[[absorb]] arrives in a later version: here, what is denied is refused openly",
-        "remove the section",
+        "[[absorb]]\noperations = []\n[admin]",
+        "[]",
+        "this absorbs nothing",
+        "list operations such as \"tds:SetNTP\", or remove the section",
+    ),
+    (
+        "[admin]",
+        "[[absorb]]\noperations = [\"tds:SetNTP\", \"tds:SetUser\"]\n[admin]",
+        "\"tds:SetUser\"",
+        "`tds:SetUser` is about users and passwords, which are managed in Cordon",
+        "take it out: who changes a password must learn that it did not change",
+    ),
+    (
+        "[admin]",
+        "[[absorb]]\noperations = [\"trt:CreateProfile\"]\n[admin]",
+        "\"trt:CreateProfile\"",
+        "`trt:CreateProfile` has an answer that cannot be empty",
+        "take it out: only writes without an answer can be absorbed",
+    ),
+    (
+        "[admin]",
+        "[[absorb]]\noperations = [\"tds:GetDPAddresses\"]\n[admin]",
+        "\"tds:GetDPAddresses\"",
+        "`tds:GetDPAddresses` has an answer that cannot be empty",
+        "take it out: only writes without an answer can be absorbed",
+    ),
+    (
+        "[admin]",
+        "[[absorb]]\noperations = [\"SetNTP\"]\n[admin]",
+        "\"SetNTP\"",
+        "there is no operation `SetNTP`",
+        "write it with its prefix, as tds:SetNTP",
+    ),
+    (
+        "[admin]",
+        "[[absorb]]\noperations = [\"tds:SetNTP\"]\nclients = [\"nobody\"]\n[admin]",
+        "\"nobody\"",
+        "there is no client `nobody`",
+        "correct the name, or add a [[client]] of that name",
     ),
     (
         "[admin]",
         "[vault]\n[admin]",
         "vault",
         "there is no section `vault`",
-        "use one of gateway, listener, admin, audit, policy, network, client, site, zone, camera",
+        "use one of gateway, listener, admin, audit, policy, network, client, site, zone, camera, absorb",
     ),
     (
         "name = \"Cordon\"",

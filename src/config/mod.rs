@@ -1,5 +1,6 @@
 //! TOML files become validated domain types.
 
+mod absorb;
 mod cameras;
 mod clients;
 mod diagnostic;
@@ -24,6 +25,7 @@ pub use load::{load, read};
 
 use crate::{
     auth::{ClientRecord, Login},
+    gate::AbsorbRule,
     ids::CameraId,
     inventory::Inventory,
     listener::pem::PemFiles,
@@ -58,6 +60,8 @@ pub struct Loaded {
     pub clients: Vec<ClientRecord>,
     /// Cameras and places.
     pub inventory: Arc<Inventory>,
+    /// Which denied writes are told as successes.
+    pub absorb: Vec<AbsorbRule>,
     /// What the gateway logs in to each camera with.
     pub logins: BTreeMap<CameraId, Login>,
     /// What somebody should know.

@@ -114,3 +114,12 @@ pub(super) struct Camera {
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
 }
+
+/// `[[absorb]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Absorb {
+    pub(super) operations: Spanned<Vec<Text>>,
+    pub(super) clients: Option<Vec<Text>>,
+    pub(super) cameras: Option<Vec<Text>>,
+}

@@ -8,17 +8,20 @@ use toml::{
 };
 
 /// The sections a configuration may have.
-pub(super) const HEADS: [&str; 10] =
-    ["gateway", "listener", "admin", "audit", "policy", "network", "client", "site", "zone", "camera"];
+pub(super) const HEADS: [&str; 11] = [
+    "gateway", "listener", "admin", "audit", "policy", "network", "client", "site", "zone", "camera",
+    "absorb",
+];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 37] = [
+const SHOWN: [&str; 39] = [
     "address",
     "advertise",
     "bind",
     "cameras",
     "certificate_sha256",
     "clear_passwords",
+    "clients",
     "device_path",
     "dir",
     "first_camera_port",
@@ -34,6 +37,7 @@ const SHOWN: [&str; 37] = [
     "model",
     "name",
     "networks",
+    "operations",
     "path_port",
     "path_tls_port",
     "prefixes",

@@ -1,5 +1,6 @@
 //! The virtual camera: its own answers, its own addresses, and the rewriting of what the camera says.
 
+mod absorbed;
 mod asked;
 mod asks;
 mod identity;
@@ -9,6 +10,7 @@ mod rewrite;
 mod services;
 mod virtual_camera;
 
+pub use absorbed::empty_success;
 pub use asked::{Asked, Entrance};
 pub use asks::{
     AskError, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time,

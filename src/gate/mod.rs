@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+mod absorb;
 mod emergency;
 mod noise;
 mod record;
@@ -34,10 +35,12 @@ use crate::{
     ids::{CameraId, RequestId},
     inventory::Inventory,
     policy::{Decision, Engine, RefusalKind},
+    schema::Trait,
 };
 
 use noise::{LeftOut, Noise};
 
+pub use absorb::AbsorbRule;
 pub use record::{Disposal, Ended, Rejected};
 
 /// Decides commands and records them.
@@ -46,6 +49,7 @@ pub struct Gate {
     inventory: Arc<Inventory>,
     log: Log,
     noise: Noise,
+    absorb: Vec<AbsorbRule>,
     clock: Arc<dyn Clock>,
 }
 
@@ -61,6 +65,12 @@ pub enum Refusal {
     /// A policy forbids it.
     #[error("a policy forbids it")]
     Forbidden,
+    /// It is about users and passwords of the camera, which are managed in the gateway.
+    #[error("users and passwords of cameras are managed in the gateway")]
+    Users,
+    /// It was denied, and the caller is told of a success; recorded as such.
+    #[error("denied, absorbed")]
+    Absorbed,
     /// Nobody declared such an operation, or it is not for clients.
     #[error("the operation is not supported")]
     NotSupported,
@@ -77,9 +87,9 @@ impl Refusal {
     fn codes(&self) -> Option<&'static str> {
         match self {
             Self::Unauthenticated | Self::NotAuthorized => Some("Sender/ter:NotAuthorized"),
-            Self::Forbidden => Some("Sender/ter:OperationProhibited"),
+            Self::Forbidden | Self::Users => Some("Sender/ter:OperationProhibited"),
             Self::NotSupported => Some("Receiver/ter:ActionNotSupported"),
-            Self::Noise | Self::Unrecordable(_) => None,
+            Self::Noise | Self::Unrecordable(_) | Self::Absorbed => None,
         }
     }
 }
@@ -107,7 +117,12 @@ pub struct Pass {
 impl Gate {
     /// Decides with these policies and records in this log.
     pub fn new(engine: Engine, inventory: Arc<Inventory>, log: Log, clock: Arc<dyn Clock>) -> Self {
-        Self { engine, inventory, log, noise: Noise::default(), clock }
+        Self { engine, inventory, log, noise: Noise::default(), absorb: Vec::new(), clock }
+    }
+
+    /// Tells denials of these as successes.
+    pub fn absorbing(self, absorb: Vec<AbsorbRule>) -> Self {
+        Self { absorb, ..self }
     }
 
     /// Decides a command, records it, and gives the pass once the record is durable. A refusal is recorded
@@ -136,7 +151,14 @@ impl Gate {
             let Command { request, camera, operation, .. } = command;
             return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
         }
-        let refusal = refusal(caller, &decision);
+        let mut refusal = refusal(caller, &decision);
+        if refusal == Refusal::Forbidden && command.traits.iter().any(|it| it == Trait::Users) {
+            refusal = Refusal::Users;
+        }
+        if refusal != Refusal::NotSupported && self.absorb.iter().any(|it| it.absorbs(&command, caller)) {
+            refusal = Refusal::Absorbed;
+            intent.note = Some(intent.note.map_or("absorbed".to_owned(), |note| format!("absorbed; {note}")));
+        }
         intent.fault = refusal.codes().map(str::to_owned);
         tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
         self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;

@@ -19,7 +19,7 @@ use crate::{
         wsse::{WssePassword, WsseToken},
     },
     command::{Command, HttpTransfer, Operation},
-    facade::{Asked, Asker, Entrance, Facade, Own, resolve},
+    facade::{Asked, Asker, Entrance, Facade, Own, empty_success, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
@@ -231,7 +231,11 @@ impl VirtualCamera {
         // Command → pass, permitted and durably recorded.
         let mut pass = match self.house.gate.decide(command, &identified.caller, nonce).await {
             Ok(pass) => pass,
-            Err(refusal) => return self.refused(refusal, &headers, picture),
+            Err(refusal) => {
+                return self
+                    .absorbed(&refusal, &kind, &headers)
+                    .unwrap_or_else(|| self.refused(refusal, &headers, picture));
+            }
         };
         let outcome = match kind {
             Kind::Soap { operation, document } => {
@@ -244,6 +248,16 @@ impl VirtualCamera {
         let (reply, ended) = self.reply(outcome, &headers, picture);
         pass.finish(ended);
         reply
+    }
+
+    /// The empty success for a write that was denied and absorbed.
+    fn absorbed(&self, refusal: &Refusal, kind: &Kind, headers: &ReplyHeaders) -> Option<Reply> {
+        let Kind::Soap { operation, .. } = kind else { return None };
+        let answer = Some(refusal).filter(|it| **it == Refusal::Absorbed);
+        let answer = answer.and_then(|_| empty_success(&self.house.tables, *operation))?;
+        let made = Rc::new(Made::new(answer, Deviations::default()));
+        let answer = Answer::Document { operation: *operation, made, by: "the gateway" };
+        Some(self.reply(Ok(answer), headers, false).0)
     }
 
     /// Pass → answer: the facade's own, or the camera's, verified and rewritten.

@@ -155,6 +155,9 @@ fn refused(refusal: &Refusal) -> Fault {
         Refusal::Forbidden => {
             Fault::operation_prohibited("an isolation rule of the gateway forbids this operation")
         }
+        Refusal::Users => Fault::operation_prohibited("users and passwords of cameras are managed in Cordon"),
+        // Told as a success, where one can be told.
+        Refusal::Absorbed => Fault::operation_prohibited("the operation is not passed on to the camera"),
         Refusal::NotSupported => Fault::action_not_supported("the operation is not supported"),
         Refusal::Noise => Fault::not_authorized("too many requests without valid credentials"),
         Refusal::Unrecordable(_) => {

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod absorb;
 mod camera_tls;
 mod client;
 mod commands;
