@@ -29,5 +29,6 @@ mod soap11;
 mod stage;
 mod tls;
 mod valve;
+mod verifier;
 mod walks;
 mod whole_way;
