@@ -47,6 +47,20 @@ pub const LOCATOR_FIELD_BYTES_MAX: usize = 256;
 pub const LOCATORS_PER_CAMERA_MAX: usize = 256;
 /// Path and query of an address that a camera names.
 pub const CAMERA_PATH_BYTES_MAX: usize = 2_048;
+/// Locators of one camera that end by themselves: those of files.
+pub const FILE_LOCATORS_PER_CAMERA_MAX: usize = 64;
+/// How long a file's locator stands.
+pub const FILE_LOCATOR_LIFE: Duration = Duration::from_secs(3_600);
+/// One file of a camera's: logs, backups, exports.
+pub const DOWNLOAD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Pieces of a file that wait for whoever reads it.
+pub const TRANSFER_PIECES_MAX: usize = 8;
+/// Files of one camera that may be under way.
+pub const TRANSFERS_PER_CAMERA_MAX: usize = 2;
+/// Time for one whole file.
+pub const TRANSFER_TIME_MAX: Duration = Duration::from_secs(30 * 60);
+/// Time in which some of a file must come, or be taken.
+pub const TRANSFER_STALL_MAX: Duration = Duration::from_secs(20);
 /// One snapshot picture.
 pub const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -81,6 +95,8 @@ pub const SECRET_BYTES_MAX: usize = 1_024;
 
 /// Header bytes of one HTTP message.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The body of an answer that is not what was asked for, where that would be a file.
+pub const HTTP_ERROR_BYTES_MAX: usize = 256 * 1024;
 /// Header fields of one HTTP message.
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Time for a client to make a TLS connection, from its first byte to its last.
@@ -204,6 +220,8 @@ pub const SIM_ITEMS_MAX: usize = 64;
 pub const SIM_NONCES_MAX: usize = 512;
 /// Connections to one simulated camera.
 pub const SIM_CONNECTIONS_MAX: usize = 64;
+/// The file of support information of a simulated camera: more than any answer may have.
+pub const SIM_SUPPORT_FILE_BYTES: usize = 32 * 1024 * 1024;
 /// Longest wait of a simulated camera's PullMessages.
 pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -211,6 +229,7 @@ const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_PROOF_BYTES_MAX > AUDIT_LINE_BYTES_MAX * 4 / 3 + 64 * 45 + 1_024);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
+const _: () = assert!(TRANSFERS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
 const _: () = assert!(CONNECTIONS_PER_CAMERA_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
 const _: () = assert!(CONNECTIONS_SHARED_MAX < CONNECTIONS_MAX);

@@ -3,13 +3,13 @@
 use std::{cell::RefCell, sync::Arc};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 use super::{
     body,
     breaker::Health,
     error::{CameraError, Failure},
-    link::HttpAnswer,
+    link::{HttpAnswer, Into},
     memo::{AnswerMemo, understood},
     memory::CameraMemory,
     negotiation::Kind,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     auth::Login,
     clock::{Clock, Entropy},
-    hatch::{Ask, AskKind, Endpoint, Reply},
+    hatch::{Ask, AskKind, Endpoint, Reply, Sink},
     ids::CameraId,
     inventory::Camera,
     limits::{SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX},
@@ -69,6 +69,7 @@ impl Connection {
                 self.soap(*operation, document, endpoint, ask.idempotent()).await
             }
             AskKind::Picture { endpoint } => self.picture(endpoint, ask.idempotent()).await,
+            AskKind::Download { endpoint, sink, .. } => self.download(endpoint, sink).await,
         }
     }
 
@@ -121,7 +122,7 @@ impl Connection {
             kind: if pre_auth { Kind::PreAuth } else { Kind::Soap },
             endpoint,
             post: Some(Post { content_type, body: &body }),
-            answer_bytes_max: SOAP_ANSWER_BYTES_MAX,
+            into: Into::Memory(SOAP_ANSWER_BYTES_MAX),
             idempotent,
         };
         let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await?;
@@ -156,9 +157,17 @@ impl Connection {
         })
     }
 
+    /// Logs in as for a picture, and asks once more only while nothing of the file has come.
+    async fn download(&self, endpoint: &Endpoint, sink: &Sink) -> Result<Reply, CameraError> {
+        let into = Into::Sink(sink);
+        let errand = Errand { kind: Kind::Picture, endpoint, post: None, into, idempotent: true };
+        self.session.run(&errand, &judge_download).await.map(|()| Reply::Poured)
+    }
+
     async fn picture(&self, endpoint: &Endpoint, idempotent: bool) -> Result<Reply, CameraError> {
         let kind = Kind::Picture;
-        let errand = Errand { kind, endpoint, post: None, answer_bytes_max: SNAPSHOT_BYTES_MAX, idempotent };
+        let into = Into::Memory(SNAPSHOT_BYTES_MAX);
+        let errand = Errand { kind, endpoint, post: None, into, idempotent };
         self.session.run(&errand, &judge_picture).await.map(Reply::Picture)
     }
 }
@@ -212,6 +221,15 @@ fn judge_picture(answer: &HttpAnswer) -> Result<Judged<Bytes>, Failure> {
         Ok(Judged::Done(answer.body.clone()))
     } else {
         Err(Failure::NotPicture)
+    }
+}
+
+/// Nothing but 200 is a file; partial and empty answers were not asked for.
+fn judge_download(answer: &HttpAnswer) -> Result<Judged<()>, Failure> {
+    match answer.status {
+        StatusCode::OK => Ok(Judged::Done(())),
+        status if status.is_redirection() => Err(Failure::Redirected),
+        status => Err(Failure::BadStatus(status.as_u16())),
     }
 }
 

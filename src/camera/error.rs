@@ -48,6 +48,9 @@ pub enum Failure {
     /// A success without a body where an envelope was due.
     #[error("the camera's answer is empty")]
     Empty,
+    /// Nobody waits for the file any more.
+    #[error("whoever asked for the file went away")]
+    Unwanted,
     /// The answer exceeds a bound.
     #[error("the camera's answer is larger than {0} bytes")]
     TooLarge(usize),

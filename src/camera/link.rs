@@ -27,6 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -34,7 +35,13 @@ use super::{
     error::{Failure, Phase},
     tls::CameraTls,
 };
-use crate::limits::{CAMERA_CONNECT_TIME_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
+use crate::{
+    hatch::{Sink, SinkError},
+    limits::{
+        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, HTTP_ERROR_BYTES_MAX, HTTP_HEAD_BYTES_MAX,
+        HTTP_HEADERS_MAX, TRANSFER_STALL_MAX,
+    },
+};
 
 /// An open connection.
 pub(super) struct Link {
@@ -69,7 +76,7 @@ pub(super) struct Broken {
 impl Link {
     /// Dials the camera; over TLS where that is how it is reached, and then in no other way.
     pub(super) async fn open(address: SocketAddr, tls: Option<&CameraTls>) -> Result<Self, Failure> {
-        let stream = tokio::time::timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
+        let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
             .await
             .map_err(|_| Failure::TimedOut(Phase::Connect))?
             .map_err(|_| Failure::Unreachable)?;
@@ -110,7 +117,7 @@ impl Link {
     pub(super) async fn exchange(
         &mut self,
         mut request: Request<Full<Bytes>>,
-        body_bytes_max: usize,
+        into: Into<'_>,
     ) -> Result<HttpAnswer, Broken> {
         self.traffic.written.store(false, Ordering::Relaxed);
         self.traffic.read.store(false, Ordering::Relaxed);
@@ -120,11 +127,17 @@ impl Link {
         hyper::ext::on_informational(&mut request, move |_| seen.store(true, Ordering::Relaxed));
         let sending = self.sender.send_request(request);
         let work = async {
-            let response = sending.await.map_err(|error| failure_of(&error))?;
+            let sending = timeout(CAMERA_EXCHANGE_TIME_MAX, sending).await;
+            let response = sending.map_err(|_| Failure::TimedOut(Phase::Answer))?;
+            let response = response.map_err(|error| failure_of(&error))?;
             if interim.load(Ordering::Relaxed) || response.status().is_informational() {
                 return Err(Failure::NotHttp("an interim status nobody asked for"));
             }
-            collect(response, body_bytes_max).await
+            match into {
+                Into::Sink(sink) if response.status() == StatusCode::OK => pour(response, sink).await,
+                Into::Sink(_) => collect(response, HTTP_ERROR_BYTES_MAX).await,
+                Into::Memory(body_bytes_max) => collect(response, body_bytes_max).await,
+            }
         };
         let mut work = pin!(work);
         let driver = &mut self.driver;
@@ -143,6 +156,15 @@ impl Link {
     fn drive(&mut self, cx: &mut Context<'_>) {
         poll_driver(&mut self.driver, cx);
     }
+}
+
+/// Where an answer's body goes.
+#[derive(Clone, Copy)]
+pub(super) enum Into<'a> {
+    /// Into memory, up to a number of bytes.
+    Memory(usize),
+    /// Piece by piece into a sink, if it is what was asked for (status 200); the answer's body is then empty.
+    Sink(&'a Sink),
 }
 
 type Driver = Pin<Box<http1::Connection<TokioIo<Wire>, Full<Bytes>>>>;
@@ -173,6 +195,28 @@ async fn collect(response: Response<Incoming>, body_bytes_max: usize) -> Result<
         }
     }
     Ok(HttpAnswer { status: head.status, headers: head.headers, body: bytes.freeze() })
+}
+
+/// Passes a body on as it comes, up to its bound. Neither the camera nor whoever reads may stand still for long.
+async fn pour(response: Response<Incoming>, sink: &Sink) -> Result<HttpAnswer, Failure> {
+    let (head, mut body) = response.into_parts();
+    check_framing(&head.headers)?;
+    let too_large = || Failure::TooLarge(usize::try_from(sink.bytes_max()).unwrap_or(usize::MAX));
+    if hyper::body::Body::size_hint(&body).lower() > sink.bytes_max() {
+        return Err(too_large());
+    }
+    loop {
+        let frame = timeout(TRANSFER_STALL_MAX, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| Failure::TimedOut(Phase::Answer))? else { break };
+        // Trailers are dropped.
+        let Ok(data) = frame.map_err(|error| failure_of(&error))?.into_data() else { continue };
+        match timeout(TRANSFER_STALL_MAX, sink.put(data)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(SinkError::TooLarge)) => return Err(too_large()),
+            Ok(Err(SinkError::Gone)) | Err(_) => return Err(Failure::Unwanted),
+        }
+    }
+    Ok(HttpAnswer { status: head.status, headers: head.headers, body: Bytes::new() })
 }
 
 /// Two statements about a body's length are one too many (RFC 9112 §6.3).

@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use super::{
     breaker::{Breaker, Health},
     error::{CameraError, Failure, Phase, Retry},
-    link::{HttpAnswer, Link},
+    link::{HttpAnswer, Into, Link},
     memory::{CameraMemory, Clockwork},
     negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step},
     offset,
@@ -38,7 +38,7 @@ use crate::{
     inventory::CameraAddress,
     limits::{
         CAMERA_CHALLENGES_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX,
-        CAMERA_IDLE_TIME_MAX,
+        CAMERA_IDLE_TIME_MAX, TRANSFER_TIME_MAX,
     },
 };
 
@@ -48,7 +48,8 @@ pub(super) struct Errand<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// What to send; none for a GET.
     pub(super) post: Option<Post<'a>>,
-    pub(super) answer_bytes_max: usize,
+    /// Where the answer goes.
+    pub(super) into: Into<'a>,
     pub(super) idempotent: bool,
 }
 
@@ -155,9 +156,17 @@ impl Session {
     ) -> Result<T, CameraError> {
         let progress = Progress { phase: Cell::new(Phase::Turn), sent: Cell::new(false) };
         let outcome =
-            tokio::time::timeout(self.exchange_time_max, self.settle(errand, judge, &progress)).await;
+            tokio::time::timeout(self.time_max(errand), self.settle(errand, judge, &progress)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(Failure::TimedOut(progress.phase.get())));
         outcome.map_err(|failure| CameraError { failure, sent: progress.sent.get() })
+    }
+
+    /// A file takes its time; that it goes on is watched piece by piece.
+    fn time_max(&self, errand: &Errand<'_>) -> Duration {
+        match errand.into {
+            Into::Memory(_) => self.exchange_time_max,
+            Into::Sink(_) => TRANSFER_TIME_MAX,
+        }
     }
 
     pub(super) fn observe_offset(&self, measured: SignedDuration) {
@@ -300,7 +309,7 @@ impl Session {
             };
             progress.phase.set(Phase::Answer);
             let sent_before = progress.sent.replace(true);
-            let broken = match link.exchange(request, errand.answer_bytes_max).await {
+            let broken = match link.exchange(request, errand.into).await {
                 Ok(answer) => {
                     self.put_idle(link);
                     return Ok((answer, nonce));

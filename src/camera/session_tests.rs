@@ -102,7 +102,7 @@ impl Peer {
             kind: Kind::Soap,
             endpoint: &endpoint,
             post: Some(Post { content_type: HeaderValue::from_static("text/plain"), body: &body }),
-            answer_bytes_max: 64,
+            into: Into::Memory(64),
             idempotent,
         };
         let judge = |answer: &HttpAnswer| {
@@ -271,4 +271,55 @@ async fn nobody_there_is_unreachable_and_nothing_was_sent() {
     tokio::task::yield_now().await;
     assert_eq!(failure(peer.post(true).await), (Failure::Unreachable, false));
     assert_eq!(peer.session.health(), Health::Unreachable);
+}
+
+#[tokio::test]
+async fn a_file_is_poured_after_the_login_and_a_part_of_one_is_none() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfile\r\n".to_owned();
+    let twice =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n4\r\nfile\r\n0\r\n\r\n";
+    for (answer, expected, came) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile".to_owned(), None, 4),
+        (format!("{chunked}0\r\n\r\n"), None, 4),
+        (chunked.clone(), Some(Failure::Reset), 4),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfile".to_owned(), Some(Failure::Reset), 4),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world".to_owned(),
+            Some(Failure::TooLarge(10)),
+            0,
+        ),
+        (format!("{chunked}7\r\nis long\r\n0\r\n\r\n"), Some(Failure::TooLarge(10)), 4),
+        (
+            "HTTP/1.1 206 Partial Content\r\nContent-Length: 2\r\n\r\nle".to_owned(),
+            Some(Failure::BadStatus(206)),
+            0,
+        ),
+        (twice.to_owned(), Some(Failure::NotHttp("two statements of the body's length")), 0),
+    ] {
+        // The login is refused first: what comes with that is no file.
+        let refusal = challenge("n1", "").replace("Content-Length: 0\r\n\r\n", "Content-Length: 2\r\n\r\nno");
+        let peer = peer(vec![vec![refusal, answer.clone()]]).await;
+        let (sink, mut pieces, tally) = crate::hatch::Sink::new(10, 8);
+        let endpoint = Endpoint { port: None, path_and_query: "/backup".into() };
+        let errand = Errand {
+            kind: Kind::Picture,
+            endpoint: &endpoint,
+            post: None,
+            into: Into::Sink(&sink),
+            idempotent: true,
+        };
+        let judge = |answer: &HttpAnswer| match answer.status.as_u16() {
+            200 => Ok(Judged::Done(())),
+            status => Err(Failure::BadStatus(status)),
+        };
+        let outcome = peer.session.run(&errand, &judge).await.map_err(|error| error.failure);
+        assert_eq!((outcome.err(), tally.bytes()), (expected, came), "{answer:?}");
+        drop(sink);
+        let mut file = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            file.extend_from_slice(&piece);
+        }
+        assert_eq!(file, &b"file"[..usize::try_from(came).unwrap()], "{answer:?}");
+        assert!(peer.seen()[1].contains("Authorization: Digest"), "{:?}", peer.seen());
+    }
 }

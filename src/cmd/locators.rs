@@ -8,6 +8,7 @@ use crate::{
     facade::{Locator, LocatorError, LocatorKind, LocatorSink},
     hatch::Endpoint,
     ids::CameraId,
+    limits::FILE_LOCATOR_LIFE,
     store::{self, Store, StoreError},
 };
 
@@ -29,18 +30,29 @@ impl StoredLocators {
 
 impl LocatorSink for StoredLocators {
     fn keep(&mut self, token: &str, locator: &Locator) -> Result<(), LocatorError> {
-        // A VMS asks for the same address again and again: what is kept already costs no write.
-        if self.find(token)?.as_ref() == Some(locator) {
-            return Ok(());
-        }
+        let now = self.clock.now().as_second();
+        let expires = match locator.kind {
+            LocatorKind::Stream | LocatorKind::Replay | LocatorKind::Snapshot => {
+                // A VMS asks for the same address again and again: what is kept already costs no write.
+                if self.find(token)?.as_ref() == Some(locator) {
+                    return Ok(());
+                }
+                None
+            }
+            LocatorKind::Download => {
+                let failed = |error: StoreError| LocatorError::Store(error.to_string());
+                self.store().locators_expire(now).map_err(failed)?;
+                Some(now.saturating_add(i64::try_from(FILE_LOCATOR_LIFE.as_secs()).unwrap_or(0)))
+            }
+        };
         let row = store::Locator {
             token: token.to_owned(),
             camera: locator.camera.to_string(),
             kind: locator.kind.as_str().to_owned(),
             keys: [locator.profile.clone(), locator.protocol.clone(), String::new()],
             upstream: upstream(&locator.endpoint),
-            created: self.clock.now().as_second(),
-            expires: None,
+            created: now,
+            expires,
         };
         self.store().locator_put(&row).map_err(|error| match error {
             StoreError::TooManyLocators { .. } => LocatorError::Full,

@@ -18,6 +18,8 @@ pub enum LocatorKind {
     Replay,
     /// A picture over HTTP.
     Snapshot,
+    /// A file over HTTP, for a time: a log, a backup.
+    Download,
 }
 
 impl LocatorKind {
@@ -27,12 +29,15 @@ impl LocatorKind {
             Self::Stream => "stream",
             Self::Replay => "replay",
             Self::Snapshot => "snapshot",
+            Self::Download => "download",
         }
     }
 
     /// The kind of a word of the state database.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Stream, Self::Replay, Self::Snapshot].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Stream, Self::Replay, Self::Snapshot, Self::Download]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -43,9 +48,11 @@ pub struct Locator {
     pub camera: CameraId,
     /// What stands there.
     pub kind: LocatorKind,
-    /// The profile, recording or engine it was asked for.
+    /// The profile, recording or engine it was asked for; of a file, the operation whose answer named it, as
+    /// `tds:GetSystemUris`.
     pub profile: String,
-    /// The protocol it was asked for, as the client wrote it.
+    /// The protocol it was asked for, as the client wrote it; of a file, a digest of its address, which changes
+    /// where the camera names another one.
     pub protocol: String,
     /// Port, path and query at the camera. Never a host, never a user.
     pub endpoint: Endpoint,

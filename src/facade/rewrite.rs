@@ -9,6 +9,7 @@ use super::{
     virtual_camera::Facade,
 };
 use crate::{
+    auth::Fingerprint,
     limits::{LOCATOR_FIELD_BYTES_MAX, STREAM_URI_BYTES_MAX},
     onvif::names_an_interface,
     schema::{
@@ -58,6 +59,7 @@ impl Facade {
         sink: &mut dyn LocatorSink,
     ) -> Result<Document, RewriteRefusal> {
         let row = self.shared.tables.operation(operation);
+        let files = row.filter(|it| &*it.service == DEVICE).map(|it| format!("{}:{}", it.prefix, it.name));
         let information = row.is_some_and(|it| &*it.name == "GetDeviceInformation");
         let mut ports = HashSet::new();
         multicast_ports(self, answer.root(), &mut ports);
@@ -69,7 +71,7 @@ impl Facade {
             if ports.contains(&value.node) {
                 return Edit::Replace("0".to_owned());
             }
-            self.edit(value, asked, sink).unwrap_or_else(|why| {
+            self.edit(value, asked, files.as_deref(), sink).unwrap_or_else(|why| {
                 refusal.get_or_insert(why);
                 Edit::Refuse("refused")
             })
@@ -100,6 +102,7 @@ impl Facade {
         &self,
         value: &Value<'_>,
         asked: Asked<'_>,
+        files: Option<&str>,
         sink: &mut dyn LocatorSink,
     ) -> Result<Edit, RewriteRefusal> {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
@@ -128,6 +131,16 @@ impl Facade {
             }
             AddressEffect::Service => self.service_edit(node, text, entrance),
             AddressEffect::Upload => not_offered(node, "uploads to cameras")?,
+            AddressEffect::Download if let Some(files) = files => {
+                match self.locate_file(files, text, sink) {
+                    Ok(token) => Edit::Replace(self.download_address(&token, entrance)),
+                    // One that leads nowhere is no reason to withhold the others.
+                    Err(RewriteRefusal::Address | RewriteRefusal::NotOffered(_)) if node.occurs.min == 0 => {
+                        Edit::Drop
+                    }
+                    Err(why) => return Err(why),
+                }
+            }
             AddressEffect::Download => not_offered(node, "downloads from cameras")?,
             AddressEffect::Subscription => not_offered(node, "event subscriptions")?,
             AddressEffect::Multicast => Edit::Replace(self.unspecified(node, text)),
@@ -170,6 +183,33 @@ impl Facade {
         Ok(token)
     }
 
+    /// Keeps a locator for a file that an operation's answer names, and gives its token.
+    fn locate_file(
+        &self,
+        named_by: &str,
+        text: &str,
+        sink: &mut dyn LocatorSink,
+    ) -> Result<String, RewriteRefusal> {
+        let kind = LocatorKind::Download;
+        let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
+        let port =
+            self.locator_port(kind, &uri).ok_or(RewriteRefusal::NotOffered("files by this protocol"))?;
+        let endpoint = services::endpoint(&uri).ok_or(RewriteRefusal::Address)?;
+        let endpoint = crate::hatch::Endpoint { port, ..endpoint };
+        let address =
+            format!("{}{}", port.map_or_else(String::new, |it| format!(":{it}")), endpoint.path_and_query);
+        let locator = Locator {
+            camera: self.camera.id.clone(),
+            kind,
+            profile: named_by.to_owned(),
+            protocol: Fingerprint::of(address.as_bytes()).to_string(),
+            endpoint,
+        };
+        let token = locator.token(&self.shared.key);
+        sink.keep(&token, &locator).map_err(RewriteRefusal::Locator)?;
+        Ok(token)
+    }
+
     /// The port, if the scheme is one the gateway carries. None stands for the enrolled HTTP port, so streams
     /// always name theirs.
     fn locator_port(&self, kind: LocatorKind, uri: &Uri<'_>) -> Option<Option<u16>> {
@@ -177,7 +217,7 @@ impl Facade {
             LocatorKind::Stream | LocatorKind::Replay => {
                 uri.scheme.eq_ignore_ascii_case("rtsp").then(|| uri.port.or(Some(554)))
             }
-            LocatorKind::Snapshot => {
+            LocatorKind::Snapshot | LocatorKind::Download => {
                 let port = services::http_port(uri, self.camera.certificates.is_some())?;
                 Some(port.filter(|port| *port != self.camera.address.port))
             }

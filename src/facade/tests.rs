@@ -210,15 +210,29 @@ fn streams_and_snapshots_become_locators() {
 }
 
 #[test]
-fn uploads_and_downloads_are_not_offered() {
+fn files_get_a_locator_of_their_own_and_uploads_are_not_offered() {
     let bench = bench();
     let inside = "<m:UploadUri>http://10.20.0.5/up</m:UploadUri><m:UploadDelay>PT1S</m:UploadDelay>\
                   <m:ExpectedDownTime>PT1S</m:ExpectedDownTime>";
     let refused = bench.rewritten("tds:StartFirmwareUpgrade", "", inside).unwrap_err();
     assert_eq!(refused, RewriteRefusal::NotOffered("uploads to cameras"));
-    let shown =
-        bench.rewritten("tds:GetSystemUris", "", "<m:SupportInfoUri>http://10.20.0.5/i</m:SupportInfoUri>");
-    assert!(!shown.as_ref().unwrap().contains("http://10"), "{shown:?}");
+    let uris = |support: &str, backup: &str| {
+        let inside = format!(
+            "<m:SupportInfoUri>{support}</m:SupportInfoUri><m:SystemBackupUri>{backup}</m:SystemBackupUri>"
+        );
+        bench.rewritten("tds:GetSystemUris", "", &inside).unwrap()
+    };
+    let tokens = |shown: &str| {
+        let parts = shown.split("http://192.0.2.1:8001/onvif/download/").skip(1);
+        parts.map(|it| it[..22].to_owned()).collect::<Vec<_>>()
+    };
+    let shown = uris("http://10.20.0.5/i?a=1", "http://10.20.0.5/b");
+    let two = tokens(&shown);
+    assert!(two.len() == 2 && two[0] != two[1] && !shown.contains("a=1"), "{shown}");
+    let again = tokens(&uris("http://10.20.0.5/i?a=1", "http://10.20.0.5/c"));
+    assert!(again[0] == two[0] && again[1] != two[1], "one for each address: {again:?} {two:?}");
+    let partly = uris("ftp://10.20.0.5/i", "http://10.20.0.5/b");
+    assert_eq!((tokens(&partly), partly.contains("SupportInfoUri")), (vec![two[1].clone()], false));
 }
 
 const ENCODER: &str = "<m:Configuration token='v' GovLength='25'><tt:Name>NAME</tt:Name><tt:UseCount>1</tt:UseCount>\

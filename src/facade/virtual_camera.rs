@@ -8,6 +8,7 @@ use std::{
 use super::{
     asked::Entrance,
     identity::{FacadeKey, Identity},
+    locators::LocatorKind,
     services::{DEVICE, ServiceFacts, ServiceNames, learn_services},
 };
 use crate::{
@@ -166,9 +167,15 @@ impl Facade {
         format!("{}{SNAPSHOT_PATH}{token}", self.origin(entrance))
     }
 
-    /// The token in the path of a snapshot request.
-    pub fn snapshot_token(path: &str) -> Option<&str> {
-        path.strip_prefix(SNAPSHOT_PATH)
+    /// Where clients find a file.
+    pub fn download_address(&self, token: &str, entrance: Entrance) -> String {
+        format!("{}{DOWNLOAD_PATH}{token}", self.origin(entrance))
+    }
+
+    /// The token in the path of a request for a picture or a file.
+    pub fn token_at(path: &str) -> Option<(LocatorKind, &str)> {
+        let places = [(LocatorKind::Snapshot, SNAPSHOT_PATH), (LocatorKind::Download, DOWNLOAD_PATH)];
+        places.into_iter().find_map(|(kind, place)| Some((kind, path.strip_prefix(place)?)))
     }
 
     /// The port in a `host:port` of the configuration; the scheme's where it names none.
@@ -179,6 +186,7 @@ impl Facade {
 }
 
 const SNAPSHOT_PATH: &str = "/onvif/snapshot/";
+const DOWNLOAD_PATH: &str = "/onvif/download/";
 
 /// The address clients dial, if it is a literal; else the one listened on, if that is a single one.
 fn advertised_address(camera: &Camera) -> Option<IpAddr> {

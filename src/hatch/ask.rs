@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Endpoint;
+use super::{Endpoint, sink::Sink};
 use crate::{
     command::{HttpTransfer, Operation},
     gate::Pass,
@@ -51,6 +51,15 @@ pub enum AskKind {
     Picture {
         /// Where it lies.
         endpoint: Endpoint,
+    },
+    /// A file, piece by piece.
+    Download {
+        /// The operation whose answer named it, as which it was permitted.
+        named_by: OperationId,
+        /// Where it lies.
+        endpoint: Endpoint,
+        /// Where it goes.
+        sink: Sink,
     },
 }
 
@@ -108,6 +117,7 @@ impl Ask {
 fn is_for(granted: &Operation, kind: &AskKind) -> bool {
     match (granted, kind) {
         (Operation::Onvif { id, .. }, AskKind::Soap { operation, .. }) => id == operation,
+        (Operation::Onvif { id, .. }, AskKind::Download { named_by, .. }) => id == named_by,
         (Operation::Http(HttpTransfer::Snapshot), AskKind::Picture { .. }) => true,
         (
             Operation::Onvif { .. }
@@ -130,6 +140,8 @@ pub enum Reply {
     Fault(Fault),
     /// A JPEG picture.
     Picture(Bytes),
+    /// All of a file went into its sink.
+    Poured,
 }
 
 /// An operation's answer.
@@ -170,6 +182,10 @@ mod tests {
         let snapshot = Operation::Http(HttpTransfer::Snapshot);
         assert!(is_for(&onvif(time), &soap));
         assert!(is_for(&snapshot, &picture));
+        let endpoint = Endpoint { port: None, path_and_query: "/backup".into() };
+        let file = AskKind::Download { named_by: reboot, endpoint, sink: Sink::new(1, 1).0 };
+        assert!(is_for(&onvif(reboot), &file));
+        assert!(!is_for(&onvif(time), &file) && !is_for(&snapshot, &file));
         assert!(!is_for(&onvif(reboot), &soap), "another operation's");
         assert!(!is_for(&onvif(time), &picture));
         assert!(!is_for(&snapshot, &soap));

@@ -5,9 +5,11 @@
 //! recorded.
 
 mod ask;
+mod sink;
 mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
+pub use sink::{Sink, SinkError, Tally};
 pub use verify::{
     AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, verify, verify_request,
 };

@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -30,7 +30,10 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 
-use super::tls::{Channel, Tls};
+use super::{
+    outgoing::{Outgoing, Rest},
+    tls::{Channel, Tls},
+};
 use crate::limits;
 
 /// One request with its whole body.
@@ -74,28 +77,47 @@ pub struct Reply {
     pub content_type: Option<&'static str>,
     /// Challenges for `WWW-Authenticate`, one header field each.
     pub challenges: Vec<String>,
-    /// The body.
+    /// The body, or its first piece.
     pub body: Bytes,
+    /// What follows, for a body that is still coming in.
+    pub rest: Option<Rest>,
 }
 
 impl Reply {
     /// A plain HTTP error with a line of text for people.
     pub fn plain(status: StatusCode, text: &'static str) -> Self {
         let body = Bytes::from_static(text.as_bytes());
-        Self { status, content_type: Some("text/plain; charset=utf-8"), challenges: Vec::new(), body }
+        Self {
+            status,
+            content_type: Some("text/plain; charset=utf-8"),
+            challenges: Vec::new(),
+            body,
+            rest: None,
+        }
     }
 
     /// A body of some type with status 200.
     pub fn content(content_type: &'static str, body: Bytes) -> Self {
-        Self { status: StatusCode::OK, content_type: Some(content_type), challenges: Vec::new(), body }
+        Self {
+            status: StatusCode::OK,
+            content_type: Some(content_type),
+            challenges: Vec::new(),
+            body,
+            rest: None,
+        }
     }
 
-    fn into_http(self) -> http::Response<Full<Bytes>> {
-        let mut response = http::Response::new(Full::new(self.body));
+    fn into_http(self) -> http::Response<Outgoing> {
+        let mut response = http::Response::new(Outgoing::new(self.body, self.rest));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if let Some(content_type) = self.content_type {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if self.content_type == Some("application/octet-stream") {
+            // A file of a camera's: nothing that a browser should open by itself.
+            headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }
         for challenge in self.challenges {
             if let Ok(value) = HeaderValue::from_str(&challenge) {

@@ -4,9 +4,11 @@ mod action;
 pub mod http;
 mod memo;
 pub mod mount;
+mod outgoing;
 pub mod pem;
 mod pipeline;
 pub mod tls;
+mod transfer;
 mod trouble;
 mod virtual_camera;
 

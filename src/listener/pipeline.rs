@@ -18,13 +18,13 @@ use crate::{
         AuthError, Caller, Identified, Shown,
         wsse::{WssePassword, WsseToken},
     },
-    command::{Command, HttpTransfer, Operation},
-    facade::{Asked, Asker, Entrance, Facade, Own, empty_success, resolve},
+    command::{Command, Operation},
+    facade::{Asked, Asker, Entrance, Facade, LocatorKind, Own, empty_success},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
     onvif::with_movement_timeout,
-    schema::{AccessClass, Deviations, Document, OperationId, Trait, Traits},
+    schema::{AccessClass, Deviations, Document, OperationId, Trait},
     soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken, Version},
 };
 
@@ -38,13 +38,17 @@ impl Service for VirtualCamera {
             tracing::info_span!("request", request = %id, camera = %self.camera.id, source = %request.source);
         async {
             let path = request.path();
-            let token = Facade::snapshot_token(path).map(str::to_owned);
+            let token = Facade::token_at(path).map(|(kind, token)| (kind, token.to_owned()));
             match (&request.method, token, self.facade.service_at(path).is_some()) {
                 (&Method::POST, None, true) => self.soap(id, request).await,
-                (&Method::GET, Some(token), _) => self.snapshot(id, request, &token).await,
-                (_, Some(_), _) | (_, None, true) => {
-                    Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "POST to services, GET for pictures\n")
+                (&Method::GET, Some((LocatorKind::Download, token)), _) => {
+                    self.download(id, request, &token).await
                 }
+                (&Method::GET, Some((_, token)), _) => self.snapshot(id, request, &token).await,
+                (_, Some(_), _) | (_, None, true) => Reply::plain(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "POST to services, GET for pictures and files\n",
+                ),
                 (_, None, false) => Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n"),
             }
         }
@@ -54,14 +58,14 @@ impl Service for VirtualCamera {
 }
 
 /// A command on its way: everything the task that owns the pass needs.
-struct Work {
-    command: Command,
-    identified: Identified,
-    headers: ReplyHeaders,
-    kind: Kind,
+pub(super) struct Work {
+    pub(super) command: Command,
+    pub(super) identified: Identified,
+    pub(super) headers: ReplyHeaders,
+    pub(super) kind: Kind,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Soap {
         operation: OperationId,
         document: Document,
@@ -75,13 +79,20 @@ enum Kind {
 
 /// What the reply's header relates to.
 #[derive(Clone, Default)]
-struct ReplyHeaders {
+pub(super) struct ReplyHeaders {
     /// Who asks in SOAP 1.1 is answered in it.
     version: Version,
     /// Whether the reply goes over TLS.
-    tls: bool,
+    pub(super) tls: bool,
     addressed: bool,
     message_id: Option<String>,
+}
+
+impl ReplyHeaders {
+    /// For a reply without an envelope.
+    pub(super) fn of_file(request: &Request) -> Self {
+        Self { tls: request.channel.is_tls(), ..Self::default() }
+    }
 }
 
 /// An answer on its way out.
@@ -170,7 +181,7 @@ impl VirtualCamera {
 
     /// The pass and the exchange live in a task of their own, which outlives a client that hangs up; a panic
     /// ends that task and nothing else.
-    async fn run(self: &Rc<Self>, work: Work) -> Reply {
+    pub(super) async fn run(self: &Rc<Self>, work: Work) -> Reply {
         let headers = work.headers.clone();
         let picture = matches!(work.kind, Kind::Picture { .. });
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -193,7 +204,7 @@ impl VirtualCamera {
     }
 
     /// Records a command for which there is no place.
-    async fn turn_away(&self, work: &Work) {
+    pub(super) async fn turn_away(&self, work: &Work) {
         let Work { command, identified, .. } = work;
         let Some(source) = identified.caller.source() else { return };
         let rejected = Rejected {
@@ -341,59 +352,17 @@ impl VirtualCamera {
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
         match self.ask(pass, AskKind::Picture { endpoint }, true, true).await? {
             hatch::Reply::Picture(bytes) => Ok(Answer::Picture(bytes)),
-            hatch::Reply::Document(..) | hatch::Reply::Fault(_) => Err(Trouble::NoEndpoint),
+            hatch::Reply::Document(..) | hatch::Reply::Fault(_) | hatch::Reply::Poured => {
+                Err(Trouble::NoEndpoint)
+            }
         }
     }
 
-    async fn snapshot(self: &Rc<Self>, id: RequestId, request: Request, token: &str) -> Reply {
-        let operation = Operation::Http(HttpTransfer::Snapshot);
-        let identified = match self.identify(&request, None) {
-            Ok(identified) => identified,
-            Err(error) => {
-                let asked = (Version::default(), false);
-                return self.not_recognised(id, &request, &operation.name(), asked, &error).await;
-            }
-        };
-        let found = {
-            let house = &*self.house;
-            let locators = house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            resolve(&**locators, self.facade.shared().key(), &self.camera.id, token)
-        };
-        let locator = match found {
-            Ok(Some(locator)) if locator.kind == crate::facade::LocatorKind::Snapshot => locator,
-            Ok(_) => {
-                let reason = "the locator is forged, another camera's, or unknown".to_owned();
-                let noise = self
-                    .reject(id, &request, &operation.name(), Who::Proven(&identified), "404", reason)
-                    .await;
-                if let Some(reply) = noise {
-                    return reply;
-                }
-                return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
-            }
-            Err(error) => {
-                tracing::error!(%error, "a locator could not be read");
-                return Reply::plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the gateway could not look this up\n",
-                );
-            }
-        };
-        let command = Command {
-            request: id,
-            camera: Some(self.camera.id.clone()),
-            operation,
-            class: AccessClass::ReadMedia,
-            traits: Traits::NONE,
-            destinations: Vec::new(),
-            arguments: serde_json::json!({ "profile": locator.profile }),
-        };
-        let kind = Kind::Picture { endpoint: locator.endpoint };
-        let headers = ReplyHeaders { tls: request.channel.is_tls(), ..ReplyHeaders::default() };
-        self.run(Work { command, identified, headers, kind }).await
-    }
-
-    fn identify(&self, request: &Request, token: Option<&UsernameToken>) -> Result<Identified, AuthError> {
+    pub(super) fn identify(
+        &self,
+        request: &Request,
+        token: Option<&UsernameToken>,
+    ) -> Result<Identified, AuthError> {
         let shown = Shown {
             source: request.source,
             tls: request.channel.is_tls(),
@@ -504,7 +473,7 @@ impl VirtualCamera {
     }
 
     /// Credentials that do not hold: recorded with the cause; outward one text for all.
-    async fn not_recognised(
+    pub(super) async fn not_recognised(
         &self,
         id: RequestId,
         request: &Request,
@@ -525,7 +494,7 @@ impl VirtualCamera {
         self.challenge(&fault, error.stale(), version, request.channel.is_tls())
     }
 
-    async fn reject(
+    pub(super) async fn reject(
         &self,
         request_id: RequestId,
         request: &Request,
@@ -559,7 +528,7 @@ impl VirtualCamera {
         }
     }
 
-    fn refused(&self, refusal: Refusal, headers: &ReplyHeaders, picture: bool) -> Reply {
+    pub(super) fn refused(&self, refusal: Refusal, headers: &ReplyHeaders, picture: bool) -> Reply {
         if refusal == Refusal::Noise {
             return too_many();
         }
@@ -670,7 +639,7 @@ impl VirtualCamera {
 
 /// Whose request is rejected.
 #[derive(Clone, Copy)]
-enum Who<'a> {
+pub(super) enum Who<'a> {
     Nobody,
     /// So somebody says who did not prove it.
     Claimed(&'a str),

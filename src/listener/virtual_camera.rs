@@ -87,6 +87,8 @@ pub struct VirtualCamera {
     /// The core side's addresses, as of the last caller.
     core: RefCell<Option<(Option<IpAddr>, Rc<CoreAddresses>)>>,
     pub(super) places: Arc<Semaphore>,
+    /// Places for files.
+    pub(super) transfers: Arc<Semaphore>,
     /// Places at the camera for callers who have not logged in.
     guests: Semaphore,
     /// Ports of the camera's host at which something else answers: another enrolled camera, or the gateway.
@@ -125,6 +127,7 @@ impl VirtualCamera {
             replies: RefCell::default(),
             core: RefCell::default(),
             places: Arc::new(Semaphore::new(limits::COMMANDS_PER_CAMERA_MAX)),
+            transfers: Arc::new(Semaphore::new(limits::TRANSFERS_PER_CAMERA_MAX)),
             guests: Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX),
             foreign_ports,
             offered: RefCell::default(),
@@ -225,7 +228,9 @@ impl VirtualCamera {
         idempotent: bool,
         may_probe: bool,
     ) -> Result<Reply, Trouble> {
-        let (AskKind::Soap { endpoint, .. } | AskKind::Picture { endpoint }) = &kind;
+        let (AskKind::Soap { endpoint, .. }
+        | AskKind::Picture { endpoint }
+        | AskKind::Download { endpoint, .. }) = &kind;
         if endpoint.port.is_some_and(|port| self.foreign_ports.contains(&port)) {
             return Err(Trouble::ForeignPort);
         }
@@ -304,7 +309,7 @@ impl VirtualCamera {
             Reply::Fault(fault) => {
                 return Err(Trouble::Fault(crate::hatch::clean_fault(fault.clone(), &self.rules.borrow())));
             }
-            Reply::Picture(_) => return Err(Trouble::NoEndpoint),
+            Reply::Picture(_) | Reply::Poured => return Err(Trouble::NoEndpoint),
         };
         let verified = verify(&self.house.tables, operation, document, &self.rules.borrow())?;
         for name in verified.dropped {

@@ -36,8 +36,8 @@ use super::{
 use crate::{
     clock::{Clock, Entropy},
     limits::{
-        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SOAP_ANSWER_BYTES_MAX,
-        SOAP_REQUEST_BYTES_MAX,
+        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SUPPORT_FILE_BYTES,
+        SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
     },
 };
 
@@ -442,9 +442,23 @@ fn answer(
         (&Method::GET, _) if path == state.device.variable("snapshot.path") => {
             at_once(plain(200, "image/jpeg", PICTURE))
         }
+        (&Method::GET, _) if path == "/logs/system.log" => {
+            at_once(plain(200, "text/plain", state.device.variable("log.text")))
+        }
+        (&Method::GET, _) if path == "/support.bin" => {
+            at_once(plain(200, "application/octet-stream", support()))
+        }
         (&Method::GET, _) => at_once(plain(404, "text/html", "<h1>404</h1>")),
         _ => at_once(plain(405, "text/html", "<h1>405</h1>")),
     }
+}
+
+/// What the camera's maker would like to know, as nobody else can read it.
+fn support() -> Vec<u8> {
+    let pattern: Vec<u8> = (0..251).collect();
+    let mut file = pattern.repeat(SIM_SUPPORT_FILE_BYTES.div_ceil(pattern.len()));
+    file.truncate(SIM_SUPPORT_FILE_BYTES);
+    file
 }
 
 /// 401 with challenges (ONVIF Core §5.9.1), or 400 with a fault if the token was wrong or nothing but a token

@@ -14,7 +14,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use crate::limits::LOCATORS_PER_CAMERA_MAX;
+use crate::limits::{FILE_LOCATORS_PER_CAMERA_MAX, LOCATORS_PER_CAMERA_MAX};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,10 @@ pub enum StoreError {
         /// The latest version known here.
         known: i64,
     },
-    /// A camera has as many permanent locators as it may have.
-    #[error("camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators already")]
+    /// A camera has as many locators of a kind as it may have.
+    #[error(
+        "camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators already, or {FILE_LOCATORS_PER_CAMERA_MAX} of files"
+    )]
     TooManyLocators {
         /// The camera.
         camera: String,
@@ -131,12 +133,14 @@ impl Store {
             "DELETE FROM locator WHERE camera = ?1 AND kind = ?2 AND key1 = ?3 AND key2 = ?4 AND key3 = ?5",
             params![locator.camera, locator.kind, key1, key2, key3],
         )?;
-        let permanent: usize = change.query_row(
-            "SELECT count(*) FROM locator WHERE camera = ?1 AND expires IS NULL",
-            [&locator.camera],
+        let permanent = locator.expires.is_none();
+        let kept: usize = change.query_row(
+            "SELECT count(*) FROM locator WHERE camera = ?1 AND (expires IS NULL) = ?2",
+            params![locator.camera, permanent],
             |row| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
         )?;
-        if locator.expires.is_none() && permanent >= LOCATORS_PER_CAMERA_MAX {
+        let kept_max = if permanent { LOCATORS_PER_CAMERA_MAX } else { FILE_LOCATORS_PER_CAMERA_MAX };
+        if kept >= kept_max {
             return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
         }
         change.execute(
@@ -354,12 +358,18 @@ mod tests {
             store.locator_put(&locator(number, None)).unwrap();
         }
         let error = store.locator_put(&locator(LOCATORS_PER_CAMERA_MAX, None)).unwrap_err();
-        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already");
+        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already, or 64 of files");
         // The same keys again are no further locator.
         store.locator_put(&Locator { token: "renewed".to_owned(), ..locator(0, None) }).unwrap();
         assert_eq!(store.locator_get("t0", 0).unwrap(), None);
         assert_eq!(store.locators_of("gate-1").unwrap().len(), LOCATORS_PER_CAMERA_MAX);
-        store.locator_put(&locator(9_999, Some(2_000))).unwrap();
+        for number in 0..FILE_LOCATORS_PER_CAMERA_MAX {
+            store.locator_put(&locator(1_000 + number, Some(1_500))).unwrap();
+        }
+        let one_more = locator(9_999, Some(2_000));
+        assert!(matches!(store.locator_put(&one_more), Err(StoreError::TooManyLocators { .. })));
+        assert_eq!(store.locators_expire(1_500).unwrap(), FILE_LOCATORS_PER_CAMERA_MAX);
+        store.locator_put(&one_more).unwrap();
         assert!(store.locator_get("t9999", 1_999).unwrap().is_some());
         assert_eq!(store.locator_get("t9999", 2_000).unwrap(), None);
         assert_eq!(store.locators_expire(2_000).unwrap(), 1);

@@ -14,6 +14,7 @@ mod client;
 mod commands;
 mod crash;
 mod disk;
+mod downloads;
 mod foreign;
 mod generate;
 mod house;
