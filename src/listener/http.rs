@@ -376,10 +376,15 @@ async fn connection<S: Service + 'static>(
         let (service, peer) = (Rc::clone(&service), peer.clone());
         async move {
             let reply = match collect(request, peer, request_bytes_max).await {
-                Ok(request) => service.answer(request).await,
-                Err(reply) => reply,
+                Ok(request) => service.answer(request).await.into_http(),
+                Err(reply) => {
+                    let mut reply = reply.into_http();
+                    // Where this request ends and the next begins is not certain.
+                    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    reply
+                }
             };
-            Ok::<_, Infallible>(reply.into_http())
+            Ok::<_, Infallible>(reply)
         }
     });
     let connection = http1::Builder::new()
@@ -402,8 +407,22 @@ async fn connection<S: Service + 'static>(
     }
 }
 
+/// Whether there is no transfer coding, or `chunked` alone (RFC 9112 §6.1): hyper looks at the last one only, and
+/// another parser on the way might read the others.
+fn is_framed_once(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 async fn collect(request: http::Request<Incoming>, peer: Peer, bytes_max: usize) -> Result<Request, Reply> {
     let (head, body) = request.into_parts();
+    if !is_framed_once(&head.headers) {
+        return Err(Reply::plain(StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once\n"));
+    }
     let whole = timeout(limits::HTTP_BODY_TIME_MAX, Limited::new(body, bytes_max).collect()).await;
     let body = match whole {
         Ok(Ok(body)) => body.to_bytes(),
