@@ -183,8 +183,8 @@ pub fn check_proof(
     }
 }
 
-fn check_line<'a>(
-    lines: &mut dyn Iterator<Item = &'a str>,
+fn check_line(
+    lines: &mut dyn Iterator<Item = &str>,
     given: Option<Vec<u8>>,
     signed: Checkpoint,
 ) -> Result<Proven, ProofError> {
@@ -209,8 +209,8 @@ fn check_line<'a>(
     Ok(Proven::Line { number: index, line, size: signed.size })
 }
 
-fn check_growth<'a>(
-    lines: &mut dyn Iterator<Item = &'a str>,
+fn check_growth(
+    lines: &mut dyn Iterator<Item = &str>,
     old: u64,
     from: Checkpoint,
     signed: Checkpoint,
@@ -270,7 +270,7 @@ fn text(head: &str, hashes: &[Hash], note: &str) -> String {
     text + "\n" + note
 }
 
-fn hashes<'a>(lines: &mut dyn Iterator<Item = &'a str>) -> Result<Vec<Hash>, ProofError> {
+fn hashes(lines: &mut dyn Iterator<Item = &str>) -> Result<Vec<Hash>, ProofError> {
     let hash = |line| STANDARD.decode(line).ok().and_then(|bytes| Hash::try_from(bytes).ok());
     lines.map(hash).collect::<Option<_>>().ok_or(ProofError::Form("a line is no hash in base64"))
 }
