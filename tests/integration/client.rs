@@ -156,6 +156,14 @@ pub fn connect(door: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
+/// The same to a peer that may hang up before it has read everything.
+pub fn connect_quietly(door: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(door).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let _ = stream.write_all(bytes);
+    stream
+}
+
 /// The same from an address of this machine's.
 pub fn connect_from(address: &str, door: SocketAddr, bytes: &[u8]) -> TcpStream {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -187,7 +195,11 @@ pub fn receive(mut stream: TcpStream) -> Reply {
 
 /// What the bytes of a reply say.
 pub fn read(answer: &[u8], stream: &TcpStream) -> Reply {
-    let (source, door) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    parse(stream.local_addr().unwrap(), stream.peer_addr().unwrap(), answer)
+}
+
+/// The first reply of what came back on a connection, with everything after its head as its body.
+pub fn parse(source: SocketAddr, door: SocketAddr, answer: &[u8]) -> Reply {
     let end = answer.windows(4).position(|it| it == b"\r\n\r\n").expect("a reply with a head");
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
     let (status, fields) = head.split_once("\r\n").unwrap();

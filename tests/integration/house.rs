@@ -150,6 +150,15 @@ impl House {
         self.gateway.take().unwrap().stop().unwrap();
     }
 
+    /// Writes another address of a camera into the configuration, for the next start.
+    pub fn enrol(&self, camera: usize, address: SocketAddr) {
+        let path = self.dir.path().join("cordon.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let enrolled = format!("address = \"{}\"", self.cameras.running[camera].address());
+        assert!(text.contains(&enrolled), "{text}");
+        fs::write(&path, text.replace(&enrolled, &format!("address = \"{address}\""))).unwrap();
+    }
+
     /// Stops the gateway and starts it again with the same configuration, state and log.
     pub fn restart(&mut self) {
         self.stop();

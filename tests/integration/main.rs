@@ -9,6 +9,7 @@
 )]
 
 mod absorb;
+mod bad_input;
 mod camera_tls;
 mod client;
 mod commands;
@@ -19,6 +20,7 @@ mod foreign;
 mod generate;
 mod house;
 mod interface;
+mod liar;
 mod process;
 mod mounts;
 mod quirks;

@@ -30,6 +30,23 @@ impl Running {
         running
     }
 
+    /// Forgets the peak of its memory, and gives what it has now, in KiB (proc(5), `clear_refs` and `VmRSS`).
+    pub fn reset_memory(&self) -> u64 {
+        fs::write(format!("/proc/{}/clear_refs", self.0.id()), "5").unwrap();
+        self.memory("VmRSS:")
+    }
+
+    /// The peak of its memory since then, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Ends it as a service manager does.
     pub fn stop(mut self) {
         assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());

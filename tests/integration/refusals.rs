@@ -62,7 +62,7 @@ fn bomb() -> String {
 }
 
 /// A message and what it comes to.
-type Case = (&'static str, String, Expected);
+pub type Case = (&'static str, String, Expected);
 
 const WELL_FORMED: &str = "Sender/ter:WellFormed";
 const ARGS: &str = "Sender/ter:InvalidArgs";
@@ -185,11 +185,15 @@ fn credentials() -> Vec<Case> {
     ]
 }
 
+/// All messages of this file that are no command.
+pub fn messages() -> impl Iterator<Item = Case> {
+    [undeclared(), unreadable(), misshapen(), headers(), credentials()].into_iter().flatten()
+}
+
 #[test]
 fn messages_that_are_no_command_are_refused_and_recorded() {
     let house = House::open();
-    let groups = [undeclared(), unreadable(), misshapen(), headers(), credentials()];
-    for (name, message, expected) in groups.into_iter().flatten() {
+    for (name, message, expected) in messages() {
         let reply = client::post(house.door(CAR_PARK), "device", &[], &message);
         let recorded = house.record(&reply);
         expected.check(name, &reply, &recorded);
