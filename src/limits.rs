@@ -201,6 +201,8 @@ pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a proof's file: a line in base64, its checkpoint and at most 64 hashes.
 pub const AUDIT_PROOF_BYTES_MAX: usize = 128 * 1024;
+/// How long an export waits for a syslog server: to connect, to take bytes, to close.
+pub const AUDIT_EXPORT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Different values of one field that the index of an audit segment lists; with more it lists none.
 pub const AUDIT_INDEX_VALUES_MAX: usize = 4_096;
 /// Bytes of the index of an audit segment; a larger one is not kept.

@@ -37,6 +37,7 @@
 
 mod chain;
 mod emergency;
+mod export;
 mod files;
 mod heal;
 mod index;
@@ -55,6 +56,7 @@ mod writer;
 
 pub use self::{
     chain::Break,
+    export::{Export, ExportError, Item, Sink},
     index::Field,
     log::{Health, Log, LogError, OutcomeSlot},
     note::{Checkpoint, NoteError, PublicKey, SigningKey},

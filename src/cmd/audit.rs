@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::audit_search;
+use super::{audit_export, audit_search};
 use crate::{
     audit::{ProofError, Proven, Renderer, SearchError, Tail, check_proof, prove_growth, prove_line, verify},
     clock::SystemClock,
@@ -52,6 +52,8 @@ pub enum Command {
     },
     /// Find records by time, camera, caller, operation, decision or kind
     Search(audit_search::Arguments),
+    /// Carry signed records elsewhere, from where the last export ended
+    Export(audit_export::Arguments),
     /// Prove that a record is in the signed log (C2SP tlog-proof), or that the log only grew since a checkpoint
     #[command(group = clap::ArgGroup::new("what").required(true))]
     Prove {
@@ -100,6 +102,10 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
         Command::Search(arguments) => match arguments.run(&SystemClock::new(), out, err) {
             Ok(()) => Ok(()),
             Err(SearchError::Output(error)) => Err(error),
+            Err(error) => return failed(err, &error.to_string()),
+        },
+        Command::Export(arguments) => match arguments.run(&SystemClock::new(), out, err) {
+            Ok(()) => Ok(()),
             Err(error) => return failed(err, &error.to_string()),
         },
         Command::Prove { dir, record, from, checkpoint, public_key } => {
@@ -180,5 +186,5 @@ fn tail(dir: &Path, lines: usize, follow: bool, json: bool, out: &mut dyn Write)
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
-#[path = "audit_tests.rs"]
+#[path = "tests/audit.rs"]
 mod tests;

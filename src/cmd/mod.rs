@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what commands say is what they are for")]
 
 mod audit;
+mod audit_export;
 mod audit_search;
 mod certificates;
 mod check;
@@ -47,7 +48,7 @@ enum Command {
     Run(run::Args),
     /// Say whether a configuration can be served, or everything that is wrong with it.
     Check(check::Args),
-    /// Verify, show, search or prove from the audit log.
+    /// Verify, show, search, prove from or export the audit log.
     Audit(audit::Args),
     /// Check policies, or explain what they decide.
     Policy(policy::Arguments),

@@ -1,5 +1,8 @@
 //! The commands as an auditor gives them.
 
+#[path = "audit_export.rs"]
+mod export;
+
 use std::{fs, path::Path, sync::Arc};
 
 use clap::Parser;
@@ -48,20 +51,29 @@ fn intent(number: u64) -> Intent {
 /// A closed log of several segments: commands 0 to 11 with their outcomes, then one refusal.
 fn log() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
+    grow(dir.path());
+    dir
+}
+
+/// Adds as much to a log as [`log`] begins with: 28 lines.
+fn grow(dir: &Path) {
+    grow_by(dir, 12);
+}
+
+fn grow_by(dir: &Path, commands: u64) {
     let clock = Arc::new(SimulatedClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
-    let options = Options { segment_bytes_max: 1_500, ..Options::new(dir.path(), "test.example/audit") };
+    let options = Options { segment_bytes_max: 1_500, ..Options::new(dir, "test.example/audit") };
     let (log, _) = Log::open(&options, clock, &SystemEntropy).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        for number in 0..12 {
+        for number in 0..commands {
             let slot = log.intent(intent(number)).await.unwrap();
             slot.finish(Outcome { what: Ending::Answered, status: Some(200), ..Outcome::default() });
         }
-        log.refusal(intent(12)).await.unwrap();
+        log.refusal(intent(commands)).await.unwrap();
         log.event(Event::new("tested", serde_json::Value::Null)).await.unwrap();
     });
     log.close().unwrap();
-    dir
 }
 
 #[test]
