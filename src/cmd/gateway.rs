@@ -491,21 +491,26 @@ fn shard(name: &str, count: usize) -> usize {
 
 /// Names and texts of the policies of the configuration, or of the shipped ones.
 pub(super) fn policy_texts(loaded: &Loaded) -> Result<Vec<(String, String)>, StartError> {
-    let Some(dir) = &loaded.policy_dir else {
-        return Ok(SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect());
-    };
-    let read = || {
-        let mut texts = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "cedar") {
-                texts.push((path.display().to_string(), config::read(&path)?));
-            }
+    let Some(dir) = &loaded.policy_dir else { return Ok(shipped_policies()) };
+    policies_in(dir).map_err(|source| StartError::Folder { path: dir.clone(), source })
+}
+
+/// Names and texts of the policies that come with the program.
+pub(super) fn shipped_policies() -> Vec<(String, String)> {
+    SHIPPED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
+/// Names and texts of the `.cedar` files of a folder, in the order of their names.
+pub(super) fn policies_in(dir: &Path) -> io::Result<Vec<(String, String)>> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "cedar") {
+            texts.push((path.display().to_string(), config::read(&path)?));
         }
-        texts.sort();
-        Ok(texts)
-    };
-    read().map_err(|source| StartError::Folder { path: dir.clone(), source })
+    }
+    texts.sort();
+    Ok(texts)
 }
 
 /// Tokens used shortly before the last stop are used.

@@ -1,4 +1,4 @@
-//! `cordon policy schema|check|test|explain`.
+//! `cordon policy schema|check|test|diff|explain`.
 
 use std::{
     io,
@@ -8,13 +8,14 @@ use std::{
 
 use clap::{Args, Subcommand};
 
+use super::gateway::{policies_in, shipped_policies};
 use crate::{
     auth::{Caller, ClientRecord, Method},
     command::{AdminAction, Command, Destination, DestinationKind, HttpTransfer, Operation, RtspMethod},
     config,
     ids::{CameraId, ClientId, NameError, RequestId},
     inventory::Inventory,
-    policy::{EXPECTATIONS, Engine, ExpectationError, Expectations, PolicyError},
+    policy::{Differences, EXPECTATIONS, Engine, ExpectationError, Expectations, PolicyError},
     schema::{AccessClass, Tables, Trait, Traits},
 };
 
@@ -36,6 +37,8 @@ enum Task {
     Check,
     /// Ask about every operation, role, kind of vendor, site and document, and compare with a table.
     Test(Test),
+    /// Name the requests that two sets of policies decide otherwise; fails if there are any.
+    Diff(Diff),
     /// Say in words which policies decide about one command.
     Explain(Explain),
 }
@@ -45,6 +48,14 @@ struct Test {
     /// The expectations, if not those that come with the program (`config/policies/expectations.txt`).
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Diff {
+    /// A folder of .cedar files, or `shipped` for those that come with the program.
+    old: PathBuf,
+    /// The same.
+    new: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +103,20 @@ pub enum PolicyCommandError {
     /// Decisions otherwise than expected.
     #[error("{0} decisions are not as expected")]
     Mismatches(usize),
+    /// Decisions that change.
+    #[error("{0} decisions change")]
+    Differences(usize),
+    /// A folder of policies cannot be read.
+    #[error("the policies in `{path}` cannot be read: {source}")]
+    Folder {
+        /// Where they should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A folder without policies.
+    #[error("`{0}` holds no .cedar file; give the folder they are in, or `shipped`")]
+    NoPolicies(PathBuf),
     /// No name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -130,6 +155,7 @@ impl Arguments {
             Task::Schema => out.write_all(engine.schema_text().as_bytes())?,
             Task::Check => check(&engine, texts.len(), out)?,
             Task::Test(test) => test.run(tables, texts, inventory, out)?,
+            Task::Diff(diff) => diff.run(tables, inventory, out)?,
             Task::Explain(explain) => explain.run(&engine, tables, inventory, clients, out)?,
         }
         Ok(())
@@ -183,6 +209,34 @@ impl Test {
             count => Err(PolicyCommandError::Mismatches(count)),
         }
     }
+}
+
+impl Diff {
+    fn run(
+        &self,
+        tables: &Tables,
+        inventory: &Inventory,
+        out: &mut dyn io::Write,
+    ) -> Result<(), PolicyCommandError> {
+        let (old, new) = (policies(&self.old)?, policies(&self.new)?);
+        let found = Differences::between(tables, &old, &new, inventory)?;
+        write!(out, "{found}")?;
+        writeln!(out, "{} decisions compared, {} change", found.decisions, found.count())?;
+        match found.count() {
+            0 => Ok(()),
+            count => Err(PolicyCommandError::Differences(count)),
+        }
+    }
+}
+
+/// The policies of a folder, or those that come with the program.
+fn policies(path: &Path) -> Result<Vec<(String, String)>, PolicyCommandError> {
+    if path == Path::new("shipped") {
+        return Ok(shipped_policies());
+    }
+    let found =
+        policies_in(path).map_err(|source| PolicyCommandError::Folder { path: path.to_owned(), source })?;
+    if found.is_empty() { Err(PolicyCommandError::NoPolicies(path.to_owned())) } else { Ok(found) }
 }
 
 impl Explain {

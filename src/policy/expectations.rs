@@ -289,15 +289,17 @@ pub(super) fn rows(tables: &Tables) -> BTreeMap<String, Row> {
     rows
 }
 
+/// One request about an operation.
 #[derive(Debug, Clone, Copy)]
-struct Case {
-    who: Who,
-    maker: Maker,
-    place: Place,
-    held: Held,
+pub(super) struct Case {
+    pub(super) who: Who,
+    pub(super) maker: Maker,
+    pub(super) place: Place,
+    pub(super) held: Held,
 }
 
-fn cases() -> impl Iterator<Item = Case> {
+/// All requests about one operation.
+pub(super) fn cases() -> impl Iterator<Item = Case> {
     let held = |who, maker, place| Held::ALL.iter().map(move |held| Case { who, maker, place, held: *held });
     let place = move |who, maker| Place::ALL.iter().flat_map(move |place| held(who, maker, *place));
     let maker = move |who| Maker::ALL.iter().flat_map(move |maker| place(who, *maker));
@@ -319,7 +321,7 @@ fn mismatch(name: &str, case: Case, expected: bool, policies: &[String]) -> Stri
     )
 }
 
-fn command(name: &str, row: &Row, camera: &Camera, held: Held) -> Command {
+pub(super) fn command(name: &str, row: &Row, camera: &Camera, held: Held) -> Command {
     let host = match held {
         Held::Plain | Held::Loaded => None,
         Held::Named => Some(NAMED),
@@ -348,13 +350,13 @@ const NAMED: &str = "2001:db8:ffff:1::9";
 const OUTSIDE: &str = "2001:db8:ffff:2::9";
 
 /// One camera and one client of each kind.
-struct Stage {
-    inventory: Inventory,
-    clients: Vec<ClientRecord>,
+pub(super) struct Stage {
+    pub(super) inventory: Inventory,
+    pub(super) clients: Vec<ClientRecord>,
 }
 
 impl Stage {
-    fn new(configured: &Inventory) -> Result<Self, ExpectationError> {
+    pub(super) fn new(configured: &Inventory) -> Result<Self, ExpectationError> {
         let (zone, vendors) = (ZoneId::new("walk")?, configured.vendors());
         let mut cameras = Vec::new();
         for maker in Maker::ALL {
@@ -389,7 +391,7 @@ impl Stage {
         Ok(Self { inventory, clients })
     }
 
-    fn caller(&self, who: Who) -> Result<Caller, NameError> {
+    pub(super) fn caller(&self, who: Who) -> Result<Caller, NameError> {
         let source = ([127, 0, 0, 1], 0).into();
         Ok(match who {
             Who::Anonymous => Caller::Anonymous { source, tls: true },
@@ -403,7 +405,7 @@ impl Stage {
         })
     }
 
-    fn camera(&self, case: Case) -> Result<&Camera, ExpectationError> {
+    pub(super) fn camera(&self, case: Case) -> Result<&Camera, ExpectationError> {
         let id = camera_id(case.maker, case.place)?;
         self.inventory.camera(&id).ok_or(ExpectationError::Camera(id))
     }

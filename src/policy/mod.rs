@@ -8,6 +8,7 @@
 
 mod cache;
 mod circumstances;
+mod difference;
 mod engine;
 mod entities;
 mod expectations;
@@ -22,6 +23,7 @@ mod catalogue_tests;
 #[cfg(test)]
 mod tests;
 
+pub use difference::{Change, Differences};
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
 pub use expectations::{Comparison, EXPECTATIONS, ExpectationError, Expectations};
 pub use load::Problem;
