@@ -53,6 +53,12 @@ pub const FILE_LOCATORS_PER_CAMERA_MAX: usize = 64;
 pub const FILE_LOCATOR_LIFE: Duration = Duration::from_secs(3_600);
 /// One file of a camera's: logs, backups, exports.
 pub const DOWNLOAD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// One file for a camera: firmware, a backup to restore.
+pub const UPLOAD_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Files for cameras that are taken, or on their way, at the same time; each needs its room on the disk.
+pub const UPLOADS_MAX: usize = 4;
+/// Bytes of one piece of a file that is read from the disk.
+pub const TRANSFER_PIECE_BYTES: usize = 64 * 1024;
 /// Pieces of a file that wait for whoever reads it.
 pub const TRANSFER_PIECES_MAX: usize = 8;
 /// Files of one camera that may be under way.
@@ -224,6 +230,8 @@ pub const SIM_NONCES_MAX: usize = 512;
 pub const SIM_CONNECTIONS_MAX: usize = 64;
 /// The file of support information of a simulated camera: more than any answer may have.
 pub const SIM_SUPPORT_FILE_BYTES: usize = 32 * 1024 * 1024;
+/// A file for a simulated camera.
+pub const SIM_UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest wait of a simulated camera's PullMessages.
 pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 

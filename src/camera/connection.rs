@@ -14,16 +14,17 @@ use super::{
     memory::CameraMemory,
     negotiation::Kind,
     offset,
+    sending::Sending,
     session::{Errand, Judged, Post, Session, Token},
     tls::{CameraTls, CertificateNews, PinBook},
 };
 use crate::{
     auth::Login,
     clock::{Clock, Entropy},
-    hatch::{Ask, AskKind, Endpoint, Reply, Sink},
+    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool},
     ids::CameraId,
     inventory::Camera,
-    limits::{SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX},
+    limits::{HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX},
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, Headers, Proof, Subcode},
 };
@@ -70,6 +71,7 @@ impl Connection {
             }
             AskKind::Picture { endpoint } => self.picture(endpoint, ask.idempotent()).await,
             AskKind::Download { endpoint, sink, .. } => self.download(endpoint, sink).await,
+            AskKind::Upload { endpoint, file, .. } => self.upload(endpoint, file).await,
         }
     }
 
@@ -116,13 +118,14 @@ impl Connection {
             .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
         let body = |token: Option<Token>| {
             let headers = Headers { security: token.map(proof), ..Headers::default() };
-            soap::encode(&self.tables, document, &headers)
+            Sending::message(soap::encode(&self.tables, document, &headers))
         };
         let errand = Errand {
             kind: if pre_auth { Kind::PreAuth } else { Kind::Soap },
             endpoint,
             post: Some(Post { content_type, body: &body }),
             into: Into::Memory(SOAP_ANSWER_BYTES_MAX),
+            time_max: None,
             idempotent,
         };
         let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await?;
@@ -159,15 +162,44 @@ impl Connection {
 
     /// Logs in as for a picture, and asks once more only while nothing of the file has come.
     async fn download(&self, endpoint: &Endpoint, sink: &Sink) -> Result<Reply, CameraError> {
-        let into = Into::Sink(sink);
-        let errand = Errand { kind: Kind::Picture, endpoint, post: None, into, idempotent: true };
+        let errand = Errand {
+            kind: Kind::Picture,
+            endpoint,
+            post: None,
+            into: Into::Sink(sink),
+            time_max: Some(TRANSFER_TIME_MAX),
+            idempotent: true,
+        };
         self.session.run(&errand, &judge_download).await.map(|()| Reply::Poured)
+    }
+
+    /// Sends a file. The login is settled first with a question that changes nothing, since cameras cut off a body
+    /// whose login they refuse, and it cannot be told then whether they took it.
+    async fn upload(&self, endpoint: &Endpoint, file: &Spool) -> Result<Reply, CameraError> {
+        let errand = Errand {
+            kind: Kind::Picture,
+            endpoint,
+            post: None,
+            into: Into::Memory(HTTP_ERROR_BYTES_MAX),
+            time_max: None,
+            idempotent: true,
+        };
+        self.session.run(&errand, &|_| Ok(Judged::Done(()))).await?;
+        let body = |_: Option<Token>| Sending::file(file);
+        let content_type = HeaderValue::from_static("application/octet-stream");
+        let errand = Errand {
+            post: Some(Post { content_type, body: &body }),
+            time_max: Some(TRANSFER_TIME_MAX),
+            idempotent: false,
+            ..errand
+        };
+        self.session.run(&errand, &judge_upload).await.map(Reply::Taken)
     }
 
     async fn picture(&self, endpoint: &Endpoint, idempotent: bool) -> Result<Reply, CameraError> {
         let kind = Kind::Picture;
         let into = Into::Memory(SNAPSHOT_BYTES_MAX);
-        let errand = Errand { kind, endpoint, post: None, into, idempotent };
+        let errand = Errand { kind, endpoint, post: None, into, time_max: None, idempotent };
         self.session.run(&errand, &judge_picture).await.map(Reply::Picture)
     }
 }
@@ -228,6 +260,15 @@ fn judge_picture(answer: &HttpAnswer) -> Result<Judged<Bytes>, Failure> {
 fn judge_download(answer: &HttpAnswer) -> Result<Judged<()>, Failure> {
     match answer.status {
         StatusCode::OK => Ok(Judged::Done(())),
+        status if status.is_redirection() => Err(Failure::Redirected),
+        status => Err(Failure::BadStatus(status.as_u16())),
+    }
+}
+
+/// Any success will do; what the camera says beside it is not passed on.
+fn judge_upload(answer: &HttpAnswer) -> Result<Judged<u16>, Failure> {
+    match answer.status {
+        status if status.is_success() => Ok(Judged::Done(status.as_u16())),
         status if status.is_redirection() => Err(Failure::Redirected),
         status => Err(Failure::BadStatus(status.as_u16())),
     }

@@ -18,7 +18,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -33,6 +33,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{
     error::{Failure, Phase},
+    sending::Sending,
     tls::CameraTls,
 };
 use crate::{
@@ -49,7 +50,7 @@ pub(super) struct Link {
     pub(super) port: u16,
     /// When it was last used, in monotonic time.
     pub(super) used: Duration,
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Sending>,
     /// None once it ended.
     driver: Option<Driver>,
     traffic: Arc<Traffic>,
@@ -116,7 +117,7 @@ impl Link {
     /// Sends one request and reads its whole answer. After an error the connection must not be used again.
     pub(super) async fn exchange(
         &mut self,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<Sending>,
         into: Into<'_>,
     ) -> Result<HttpAnswer, Broken> {
         self.traffic.written.store(false, Ordering::Relaxed);
@@ -127,8 +128,13 @@ impl Link {
         hyper::ext::on_informational(&mut request, move |_| seen.store(true, Ordering::Relaxed));
         let sending = self.sender.send_request(request);
         let work = async {
-            let sending = timeout(CAMERA_EXCHANGE_TIME_MAX, sending).await;
-            let response = sending.map_err(|_| Failure::TimedOut(Phase::Answer))?;
+            let response = match into {
+                Into::Memory(_) => sending.await,
+                // The file may take long, its first byte not.
+                Into::Sink(_) => timeout(CAMERA_EXCHANGE_TIME_MAX, sending)
+                    .await
+                    .map_err(|_| Failure::TimedOut(Phase::Answer))?,
+            };
             let response = response.map_err(|error| failure_of(&error))?;
             if interim.load(Ordering::Relaxed) || response.status().is_informational() {
                 return Err(Failure::NotHttp("an interim status nobody asked for"));
@@ -167,7 +173,7 @@ pub(super) enum Into<'a> {
     Sink(&'a Sink),
 }
 
-type Driver = Pin<Box<http1::Connection<TokioIo<Wire>, Full<Bytes>>>>;
+type Driver = Pin<Box<http1::Connection<TokioIo<Wire>, Sending>>>;
 
 fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
     // The same error reaches the exchange through its own channel.

@@ -18,6 +18,7 @@ mod memo;
 mod memory;
 mod negotiation;
 mod offset;
+mod sending;
 mod session;
 mod tls;
 

@@ -13,7 +13,6 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
-use http_body_util::Full;
 use jiff::SignedDuration;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
@@ -24,6 +23,7 @@ use super::{
     memory::{CameraMemory, Clockwork},
     negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step},
     offset,
+    sending::Sending,
     tls::{CameraTls, CertificateNews},
 };
 use crate::{
@@ -38,7 +38,7 @@ use crate::{
     inventory::CameraAddress,
     limits::{
         CAMERA_CHALLENGES_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX,
-        CAMERA_IDLE_TIME_MAX, TRANSFER_TIME_MAX,
+        CAMERA_IDLE_TIME_MAX,
     },
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Errand<'a> {
     pub(super) post: Option<Post<'a>>,
     /// Where the answer goes.
     pub(super) into: Into<'a>,
+    /// The deadline, where it is not the usual one.
+    pub(super) time_max: Option<Duration>,
     pub(super) idempotent: bool,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct Errand<'a> {
 pub(super) struct Post<'a> {
     pub(super) content_type: HeaderValue,
     /// Writes the body, with the token if there is one.
-    pub(super) body: &'a dyn Fn(Option<Token>) -> Bytes,
+    pub(super) body: &'a dyn Fn(Option<Token>) -> Sending,
 }
 
 /// A WS-Security UsernameToken, good for one request.
@@ -155,18 +157,13 @@ impl Session {
         judge: &dyn Fn(&HttpAnswer) -> Result<Judged<T>, Failure>,
     ) -> Result<T, CameraError> {
         let progress = Progress { phase: Cell::new(Phase::Turn), sent: Cell::new(false) };
-        let outcome =
-            tokio::time::timeout(self.time_max(errand), self.settle(errand, judge, &progress)).await;
+        let outcome = tokio::time::timeout(
+            errand.time_max.unwrap_or(self.exchange_time_max),
+            self.settle(errand, judge, &progress),
+        )
+        .await;
         let outcome = outcome.unwrap_or_else(|_| Err(Failure::TimedOut(progress.phase.get())));
         outcome.map_err(|failure| CameraError { failure, sent: progress.sent.get() })
-    }
-
-    /// A file takes its time; that it goes on is watched piece by piece.
-    fn time_max(&self, errand: &Errand<'_>) -> Duration {
-        match errand.into {
-            Into::Memory(_) => self.exchange_time_max,
-            Into::Sink(_) => TRANSFER_TIME_MAX,
-        }
     }
 
     pub(super) fn observe_offset(&self, measured: SignedDuration) {
@@ -368,7 +365,7 @@ impl Session {
         &self,
         errand: &Errand<'_>,
         attach: Attach,
-    ) -> Result<(Request<Full<Bytes>>, Option<String>), Failure> {
+    ) -> Result<(Request<Sending>, Option<String>), Failure> {
         let (port, _) = self.place(errand);
         let target = &errand.endpoint.path_and_query;
         let target = Some(target.as_str()).filter(|it| it.starts_with('/')).ok_or(Failure::BadEndpoint)?;
@@ -390,13 +387,13 @@ impl Session {
             }
         }
         let body = match &errand.post {
-            None => Bytes::new(),
+            None => Sending::message(Bytes::new()),
             Some(post) => {
                 request = request.header(header::CONTENT_TYPE, post.content_type.clone());
                 (post.body)(token)
             }
         };
-        let request = request.body(Full::new(body)).map_err(|_| Failure::BadEndpoint)?;
+        let request = request.body(body).map_err(|_| Failure::BadEndpoint)?;
         Ok((request, nonce))
     }
 

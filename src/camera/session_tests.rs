@@ -95,14 +95,15 @@ impl Peer {
     async fn post(&self, idempotent: bool) -> Result<String, CameraError> {
         let endpoint = Endpoint { port: None, path_and_query: "/onvif/ptz?x=1".into() };
         let body = |token: Option<Token>| match token {
-            None => Bytes::from_static(b"ping"),
-            Some(token) => Bytes::from(format!("ping {} {}", token.username, token.created)),
+            None => Sending::message(Bytes::from_static(b"ping")),
+            Some(token) => Sending::message(format!("ping {} {}", token.username, token.created).into()),
         };
         let errand = Errand {
             kind: Kind::Soap,
             endpoint: &endpoint,
             post: Some(Post { content_type: HeaderValue::from_static("text/plain"), body: &body }),
             into: Into::Memory(64),
+            time_max: None,
             idempotent,
         };
         let judge = |answer: &HttpAnswer| {
@@ -306,6 +307,7 @@ async fn a_file_is_poured_after_the_login_and_a_part_of_one_is_none() {
             endpoint: &endpoint,
             post: None,
             into: Into::Sink(&sink),
+            time_max: None,
             idempotent: true,
         };
         let judge = |answer: &HttpAnswer| match answer.status.as_u16() {

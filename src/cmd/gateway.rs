@@ -20,7 +20,7 @@ use std::{
 
 use serde_json::json;
 use tokio::{
-    sync::{mpsc as mpsc_async, watch},
+    sync::{Semaphore, mpsc as mpsc_async, watch},
     task::LocalSet,
 };
 
@@ -42,6 +42,7 @@ use crate::{
     hatch::AddressRules,
     ids::ClientId,
     inventory::{Camera, Isolation},
+    limits::UPLOADS_MAX,
     listener::{
         House, VirtualCamera, http,
         mount::{self, Visit},
@@ -173,6 +174,8 @@ impl Gateway {
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
             doors: AtomicUsize::new(0),
+            spool: loaded.state_dir.clone(),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             tables: Arc::clone(&tables),
             clock,
             entropy: Arc::clone(&entropy),

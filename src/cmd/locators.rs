@@ -39,7 +39,7 @@ impl LocatorSink for StoredLocators {
                 }
                 None
             }
-            LocatorKind::Download => {
+            LocatorKind::Download | LocatorKind::Upload => {
                 let failed = |error: StoreError| LocatorError::Store(error.to_string());
                 self.store().locators_expire(now).map_err(failed)?;
                 Some(now.saturating_add(i64::try_from(FILE_LOCATOR_LIFE.as_secs()).unwrap_or(0)))

@@ -20,6 +20,8 @@ pub enum LocatorKind {
     Snapshot,
     /// A file over HTTP, for a time: a log, a backup.
     Download,
+    /// A place for a file over HTTP, for a time: firmware, a backup to restore.
+    Upload,
 }
 
 impl LocatorKind {
@@ -30,12 +32,13 @@ impl LocatorKind {
             Self::Replay => "replay",
             Self::Snapshot => "snapshot",
             Self::Download => "download",
+            Self::Upload => "upload",
         }
     }
 
     /// The kind of a word of the state database.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Stream, Self::Replay, Self::Snapshot, Self::Download]
+        [Self::Stream, Self::Replay, Self::Snapshot, Self::Download, Self::Upload]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }

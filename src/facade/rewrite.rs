@@ -130,9 +130,13 @@ impl Facade {
                 Edit::Replace(self.snapshot_address(&token, entrance))
             }
             AddressEffect::Service => self.service_edit(node, text, entrance),
+            AddressEffect::Upload if let Some(files) = files => {
+                let token = self.locate_file(LocatorKind::Upload, files, text, sink)?;
+                Edit::Replace(self.upload_address(&token, entrance))
+            }
             AddressEffect::Upload => not_offered(node, "uploads to cameras")?,
             AddressEffect::Download if let Some(files) = files => {
-                match self.locate_file(files, text, sink) {
+                match self.locate_file(LocatorKind::Download, files, text, sink) {
                     Ok(token) => Edit::Replace(self.download_address(&token, entrance)),
                     // One that leads nowhere is no reason to withhold the others.
                     Err(RewriteRefusal::Address | RewriteRefusal::NotOffered(_)) if node.occurs.min == 0 => {
@@ -186,11 +190,11 @@ impl Facade {
     /// Keeps a locator for a file that an operation's answer names, and gives its token.
     fn locate_file(
         &self,
+        kind: LocatorKind,
         named_by: &str,
         text: &str,
         sink: &mut dyn LocatorSink,
     ) -> Result<String, RewriteRefusal> {
-        let kind = LocatorKind::Download;
         let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
         let port =
             self.locator_port(kind, &uri).ok_or(RewriteRefusal::NotOffered("files by this protocol"))?;
@@ -217,7 +221,7 @@ impl Facade {
             LocatorKind::Stream | LocatorKind::Replay => {
                 uri.scheme.eq_ignore_ascii_case("rtsp").then(|| uri.port.or(Some(554)))
             }
-            LocatorKind::Snapshot | LocatorKind::Download => {
+            LocatorKind::Snapshot | LocatorKind::Download | LocatorKind::Upload => {
                 let port = services::http_port(uri, self.camera.certificates.is_some())?;
                 Some(port.filter(|port| *port != self.camera.address.port))
             }

@@ -210,12 +210,15 @@ fn streams_and_snapshots_become_locators() {
 }
 
 #[test]
-fn files_get_a_locator_of_their_own_and_uploads_are_not_offered() {
+fn files_get_a_locator_of_their_own() {
     let bench = bench();
     let inside = "<m:UploadUri>http://10.20.0.5/up</m:UploadUri><m:UploadDelay>PT1S</m:UploadDelay>\
                   <m:ExpectedDownTime>PT1S</m:ExpectedDownTime>";
-    let refused = bench.rewritten("tds:StartFirmwareUpgrade", "", inside).unwrap_err();
-    assert_eq!(refused, RewriteRefusal::NotOffered("uploads to cameras"));
+    let shown = bench.rewritten("tds:StartFirmwareUpgrade", "", inside).unwrap();
+    assert!(shown.contains("http://192.0.2.1:8001/onvif/upload/") && !shown.contains("10.20"), "{shown}");
+    let refused =
+        bench.rewritten("tds:StartFirmwareUpgrade", "", &inside.replace("http", "ftp")).unwrap_err();
+    assert!(matches!(refused, RewriteRefusal::NotOffered(_)), "{refused:?}");
     let uris = |support: &str, backup: &str| {
         let inside = format!(
             "<m:SupportInfoUri>{support}</m:SupportInfoUri><m:SystemBackupUri>{backup}</m:SystemBackupUri>"

@@ -172,9 +172,18 @@ impl Facade {
         format!("{}{DOWNLOAD_PATH}{token}", self.origin(entrance))
     }
 
+    /// Where clients send a file.
+    pub fn upload_address(&self, token: &str, entrance: Entrance) -> String {
+        format!("{}{UPLOAD_PATH}{token}", self.origin(entrance))
+    }
+
     /// The token in the path of a request for a picture or a file.
     pub fn token_at(path: &str) -> Option<(LocatorKind, &str)> {
-        let places = [(LocatorKind::Snapshot, SNAPSHOT_PATH), (LocatorKind::Download, DOWNLOAD_PATH)];
+        let places = [
+            (LocatorKind::Snapshot, SNAPSHOT_PATH),
+            (LocatorKind::Download, DOWNLOAD_PATH),
+            (LocatorKind::Upload, UPLOAD_PATH),
+        ];
         places.into_iter().find_map(|(kind, place)| Some((kind, path.strip_prefix(place)?)))
     }
 
@@ -186,6 +195,7 @@ impl Facade {
 }
 
 const SNAPSHOT_PATH: &str = "/onvif/snapshot/";
+const UPLOAD_PATH: &str = "/onvif/upload/";
 const DOWNLOAD_PATH: &str = "/onvif/download/";
 
 /// The address clients dial, if it is a literal; else the one listened on, if that is a single one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Endpoint, sink::Sink};
+use super::{Endpoint, sink::Sink, spool::Spool};
 use crate::{
     command::{HttpTransfer, Operation},
     gate::Pass,
@@ -60,6 +60,15 @@ pub enum AskKind {
         endpoint: Endpoint,
         /// Where it goes.
         sink: Sink,
+    },
+    /// A file for the camera.
+    Upload {
+        /// The operation whose answer named its place, as which it was permitted.
+        named_by: OperationId,
+        /// Where it goes.
+        endpoint: Endpoint,
+        /// What it is.
+        file: Spool,
     },
 }
 
@@ -117,7 +126,10 @@ impl Ask {
 fn is_for(granted: &Operation, kind: &AskKind) -> bool {
     match (granted, kind) {
         (Operation::Onvif { id, .. }, AskKind::Soap { operation, .. }) => id == operation,
-        (Operation::Onvif { id, .. }, AskKind::Download { named_by, .. }) => id == named_by,
+        (
+            Operation::Onvif { id, .. },
+            AskKind::Download { named_by, .. } | AskKind::Upload { named_by, .. },
+        ) => id == named_by,
         (Operation::Http(HttpTransfer::Snapshot), AskKind::Picture { .. }) => true,
         (
             Operation::Onvif { .. }
@@ -142,6 +154,8 @@ pub enum Reply {
     Picture(Bytes),
     /// All of a file went into its sink.
     Poured,
+    /// The camera took a file, with this HTTP status.
+    Taken(u16),
 }
 
 /// An operation's answer.

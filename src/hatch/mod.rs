@@ -6,10 +6,12 @@
 
 mod ask;
 mod sink;
+mod spool;
 mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
 pub use sink::{Sink, SinkError, Tally};
+pub use spool::{Spool, SpoolWriter};
 pub use verify::{
     AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, verify, verify_request,
 };

@@ -53,6 +53,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Its body, at most as long as the server allows.
     pub body: Bytes,
+    /// Its body unread, where the service takes a file.
+    pub file: Option<Incoming>,
 }
 
 impl Request {
@@ -133,6 +135,11 @@ impl Reply {
 
 /// What answers requests.
 pub trait Service {
+    /// Whether a request brings a file, whose bytes the service reads itself.
+    fn takes_file(&self, _method: &Method, _path: &str) -> bool {
+        false
+    }
+
     /// Answers one request.
     fn answer(self: Rc<Self>, request: Request) -> impl Future<Output = Reply>;
 }
@@ -375,8 +382,16 @@ async fn connection<S: Service + 'static>(
     let answer = service_fn(move |request: http::Request<Incoming>| {
         let (service, peer) = (Rc::clone(&service), peer.clone());
         async move {
-            let reply = match collect(request, peer, request_bytes_max).await {
-                Ok(request) => service.answer(request).await.into_http(),
+            let (head, body) = request.into_parts();
+            let collected = if !is_framed_once(&head.headers) {
+                Err(Reply::plain(StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once\n"))
+            } else if service.takes_file(&head.method, head.uri.path()) {
+                Ok((Bytes::new(), Some(body)))
+            } else {
+                collect(body, request_bytes_max).await.map(|body| (body, None))
+            };
+            let reply = match collected {
+                Ok((body, file)) => service.answer(request_of(head, peer, body, file)).await.into_http(),
                 Err(reply) => {
                     let mut reply = reply.into_http();
                     // Where this request ends and the next begins is not certain.
@@ -418,27 +433,24 @@ fn is_framed_once(headers: &HeaderMap) -> bool {
     }
 }
 
-async fn collect(request: http::Request<Incoming>, peer: Peer, bytes_max: usize) -> Result<Request, Reply> {
-    let (head, body) = request.into_parts();
-    if !is_framed_once(&head.headers) {
-        return Err(Reply::plain(StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once\n"));
-    }
+async fn collect(body: Incoming, bytes_max: usize) -> Result<Bytes, Reply> {
     let whole = timeout(limits::HTTP_BODY_TIME_MAX, Limited::new(body, bytes_max).collect()).await;
-    let body = match whole {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(Reply::plain(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the request is larger than this gateway takes\n",
-            ));
-        }
-        Ok(Err(_)) => return Err(Reply::plain(StatusCode::BAD_REQUEST, "the request body is broken\n")),
-        Err(_) => return Err(Reply::plain(StatusCode::REQUEST_TIMEOUT, "the request body took too long\n")),
-    };
+    match whole {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Reply::plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request is larger than this gateway takes\n",
+        )),
+        Ok(Err(_)) => Err(Reply::plain(StatusCode::BAD_REQUEST, "the request body is broken\n")),
+        Err(_) => Err(Reply::plain(StatusCode::REQUEST_TIMEOUT, "the request body took too long\n")),
+    }
+}
+
+fn request_of(head: http::request::Parts, peer: Peer, body: Bytes, file: Option<Incoming>) -> Request {
     let target = head.uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
     let Peer { source, channel } = peer;
     let mount = Arc::from("");
-    Ok(Request { source, channel, mount, method: head.method, target, headers: head.headers, body })
+    Request { source, channel, mount, method: head.method, target, headers: head.headers, body, file }
 }
 
 /// A stream whose peer must take something of what is written within a time: else a peer that reads nothing

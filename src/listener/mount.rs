@@ -5,13 +5,16 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use ::http::StatusCode;
+use ::http::{Method, StatusCode};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
 
-use super::http::{Reply, Request, Service};
+use super::{
+    http::{Reply, Request, Service},
+    transfer::takes_file,
+};
 use crate::limits::{CONNECTIONS_PER_CAMERA_MAX, MOUNT_QUEUE_REQUESTS_MAX};
 
 /// A request on its way to a camera, and where its reply is waited for.
@@ -29,6 +32,11 @@ pub fn way() -> (mpsc::Sender<Visit>, mpsc::Receiver<Visit>) {
 pub struct Mounts(pub HashMap<Arc<str>, mpsc::Sender<Visit>>);
 
 impl Service for Mounts {
+    fn takes_file(&self, method: &Method, path: &str) -> bool {
+        let mount = first_segment(path);
+        path.strip_prefix(mount).is_some_and(|rest| self.0.contains_key(mount) && takes_file(method, rest))
+    }
+
     async fn answer(self: Rc<Self>, request: Request) -> Reply {
         let found = self.0.get_key_value(first_segment(&request.target));
         let Some((mount, camera)) = found else {
@@ -94,7 +102,7 @@ fn first_segment(target: &str) -> &str {
 mod tests {
     use std::{cell::Cell, future::pending};
 
-    use ::http::{HeaderMap, Method};
+    use ::http::HeaderMap;
     use tokio::task::{LocalSet, spawn_local};
 
     use super::{super::tls::Channel, *};
@@ -125,6 +133,7 @@ mod tests {
             target: target.to_owned(),
             headers: HeaderMap::new(),
             body: bytes::Bytes::new(),
+            file: None,
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     action,
     http::{Reply, Request, Service},
     memo::{Made, MadeFor},
+    transfer::takes_file,
     trouble::{Trouble, status},
     virtual_camera::{House, VirtualCamera},
 };
@@ -32,6 +33,10 @@ use crate::{
 const FAULT_ACTION: &str = "http://www.w3.org/2005/08/addressing/soap/fault";
 
 impl Service for VirtualCamera {
+    fn takes_file(&self, method: &Method, path: &str) -> bool {
+        takes_file(method, path)
+    }
+
     async fn answer(self: Rc<Self>, request: Request) -> Reply {
         let id = self.house.request_id();
         let span =
@@ -44,7 +49,12 @@ impl Service for VirtualCamera {
                 (&Method::GET, Some((LocatorKind::Download, token)), _) => {
                     self.download(id, request, &token).await
                 }
-                (&Method::GET, Some((_, token)), _) => self.snapshot(id, request, &token).await,
+                (&Method::POST, Some((LocatorKind::Upload, token)), _) => {
+                    self.upload(id, request, &token).await
+                }
+                (&Method::GET, Some((LocatorKind::Snapshot, token)), _) => {
+                    self.snapshot(id, request, &token).await
+                }
                 (_, Some(_), _) | (_, None, true) => Reply::plain(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "POST to services, GET for pictures and files\n",
@@ -352,9 +362,10 @@ impl VirtualCamera {
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
         match self.ask(pass, AskKind::Picture { endpoint }, true, true).await? {
             hatch::Reply::Picture(bytes) => Ok(Answer::Picture(bytes)),
-            hatch::Reply::Document(..) | hatch::Reply::Fault(_) | hatch::Reply::Poured => {
-                Err(Trouble::NoEndpoint)
-            }
+            hatch::Reply::Document(..)
+            | hatch::Reply::Fault(_)
+            | hatch::Reply::Poured
+            | hatch::Reply::Taken(_) => Err(Trouble::NoEndpoint),
         }
     }
 

@@ -3,11 +3,17 @@
 //! A file is had by whoever may ask the operation that named it: each transfer is decided anew as that operation,
 //! and its outcome says how much it was and what (SHA-256).
 
-use std::{rc::Rc, sync::Arc};
+use std::{io, path::PathBuf, rc::Rc, sync::Arc};
 
-use ::http::StatusCode;
+use ::http::{Method, StatusCode};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tracing::Instrument;
 
 use super::{
@@ -20,12 +26,12 @@ use super::{
 use crate::{
     auth::Identified,
     command::{Command, HttpTransfer, Operation},
-    facade::{Locator, LocatorKind, resolve},
-    gate::{Disposal, Ended, Pass},
-    hatch::{AskKind, Reply as Heard, Sink, Tally},
+    facade::{Facade, Locator, LocatorKind, resolve},
+    gate::{Disposal, Ended, Pass, Refusal},
+    hatch::{AskKind, Reply as Heard, Sink, Spool, SpoolWriter, Tally},
     ids::RequestId,
-    limits::{DOWNLOAD_BYTES_MAX, TRANSFER_PIECES_MAX},
-    schema::{AccessClass, Traits},
+    limits::{DOWNLOAD_BYTES_MAX, TRANSFER_PIECES_MAX, TRANSFER_STALL_MAX, UPLOAD_BYTES_MAX},
+    schema::{AccessClass, OperationId, Traits},
     soap::Version,
 };
 
@@ -59,29 +65,15 @@ impl VirtualCamera {
             Ok(found) => found,
             Err(reply) => return reply,
         };
-        // Kept under the operation that named it. One that is no longer declared permits nothing.
-        let tables = &self.house.tables;
-        let named = tables.operation_by_name(&locator.profile);
-        let Some((operation, row)) = named.and_then(|id| Some((id, tables.operation(id)?))) else {
+        let Some((operation, command)) = self.file_command(id, &locator, json!({ "transfer": "download" }))
+        else {
             return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
-        };
-        let command = Command {
-            request: id,
-            camera: Some(self.camera.id.clone()),
-            operation: Operation::Onvif { id: operation, name: self.house.catalogue.name(operation) },
-            class: row.class.unwrap_or(AccessClass::NotForClients),
-            traits: row.traits,
-            destinations: Vec::new(),
-            arguments: json!({ "transfer": "download" }),
         };
         let headers = ReplyHeaders::of_file(&request);
         let Ok(place) = Arc::clone(&self.transfers).try_acquire_owned() else {
             let kind = Kind::Picture { endpoint: locator.endpoint };
             self.turn_away(&Work { command, identified, headers, kind }).await;
-            return Reply::plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many files of this camera are under way\n",
-            );
+            return too_many();
         };
         let nonce = identified.nonce.map(|it| it.to_string());
         let pass = match self.house.gate.decide(command, &identified.caller, nonce).await {
@@ -102,7 +94,7 @@ impl VirtualCamera {
         let file = |body, rest| Reply { rest, ..Reply::content("application/octet-stream", body) };
         match pieces.recv().await {
             Some(first) => file(first, Some(Rest { pieces, whole })),
-            None if whole.await == Ok(true) => file(bytes::Bytes::new(), None),
+            None if whole.await == Ok(true) => file(Bytes::new(), None),
             None => Reply::plain(
                 StatusCode::BAD_GATEWAY,
                 "the file could not be had; the gateway's log says why\n",
@@ -110,12 +102,137 @@ impl VirtualCamera {
         }
     }
 
+    /// A file for the camera: firmware, a backup to restore. It is taken whole first, so that its hash is in the
+    /// intent before anything is sent.
+    pub(super) async fn upload(self: &Rc<Self>, id: RequestId, mut request: Request, token: &str) -> Reply {
+        let file = request.file.take();
+        let found = self.behind(id, &request, "http:Upload", LocatorKind::Upload, token).await;
+        let (identified, locator) = match found {
+            Ok(found) => found,
+            Err(reply) => return reply,
+        };
+        let found = self.file_command(id, &locator, json!({ "transfer": "upload" }));
+        let (Some((named_by, command)), Some(file)) = (found, file) else {
+            return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
+        };
+        let headers = ReplyHeaders::of_file(&request);
+        let house = &*self.house;
+        let places = Arc::clone(&self.transfers).try_acquire_owned();
+        let (Ok(place), Ok(room)) = (places, Arc::clone(&house.uploads).try_acquire_owned()) else {
+            let kind = Kind::Picture { endpoint: locator.endpoint };
+            self.turn_away(&Work { command, identified, headers, kind }).await;
+            return too_many();
+        };
+        let nonce = identified.nonce.map(|it| it.to_string());
+        let (pass, file) = match self.taken(command, &identified, nonce, file).await {
+            Ok(taken) => taken,
+            Err(Untaken::Refused(refusal)) => return self.refused(refusal, &headers, true),
+            Err(Untaken::Spoiled(name, spoiled)) => {
+                let (status, text) = spoiled.told();
+                let (who, reason) = (Who::Proven(&identified), spoiled.to_string());
+                let noise = self.reject(id, &request, &name, who, status.as_str(), reason).await;
+                return noise.unwrap_or_else(|| Reply::plain(status, text));
+            }
+        };
+        let kind = AskKind::Upload { named_by, endpoint: locator.endpoint, file };
+        let camera = Rc::clone(self);
+        let send = async move {
+            let taken = camera.send_over(pass, kind).await;
+            drop((place, room));
+            taken
+        };
+        // In a task of its own, which outlives a client that hangs up.
+        match tokio::task::spawn_local(send.in_current_span()).await {
+            Ok(true) => Reply::plain(StatusCode::OK, "the camera took the file\n"),
+            Ok(false) | Err(_) => Reply::plain(
+                StatusCode::BAD_GATEWAY,
+                "the camera did not take the file; the gateway's log says why\n",
+            ),
+        }
+    }
+
+    /// Takes a file to the disk and has it decided, hash included. Nothing is taken from who is refused anyway.
+    async fn taken(
+        &self,
+        mut command: Command,
+        identified: &Identified,
+        nonce: Option<String>,
+        file: Incoming,
+    ) -> Result<(Pass, Spool), Untaken> {
+        let gate = &self.house.gate;
+        let mut spool = None;
+        if gate.would_permit(&command, &identified.caller) {
+            let file = spooled(self.house.spool.clone(), command.request, file).await;
+            let file = file.map_err(|spoiled| Untaken::Spoiled(command.operation.name(), spoiled))?;
+            command.arguments =
+                json!({ "transfer": "upload", "bytes": file.bytes(), "sha256": file.sha256() });
+            spool = Some(file);
+        }
+        let pass = gate.decide(command, &identified.caller, nonce).await.map_err(Untaken::Refused)?;
+        // Permitted only since: whoever asks again is heard. The pass is recorded as abandoned.
+        let spool = spool.ok_or(Untaken::Refused(Refusal::NotAuthorized))?;
+        Ok((pass, spool))
+    }
+
+    /// Has the file sent and records how that ended. True if the camera took it.
+    async fn send_over(&self, mut pass: Pass, kind: AskKind) -> bool {
+        let outcome = self.ask(&mut pass, kind, false, true).await;
+        let (taken, ended) = match outcome {
+            Ok(Heard::Taken(status)) => {
+                let ended = Ended {
+                    disposal: Disposal::Answered,
+                    status: Some(200),
+                    fault: None,
+                    deviations: Vec::new(),
+                    bytes: 0,
+                    note: Some(format!("the camera answered with HTTP status {status}")),
+                };
+                (true, ended)
+            }
+            Ok(Heard::Document(_) | Heard::Fault(_) | Heard::Picture(_) | Heard::Poured) => {
+                (false, Trouble::NoEndpoint.ended())
+            }
+            Err(trouble) => {
+                tracing::info!(%trouble, "a file was not taken");
+                let status = Some(StatusCode::BAD_GATEWAY.as_u16());
+                (false, Ended { status, ..trouble.ended() })
+            }
+        };
+        pass.finish(ended);
+        taken
+    }
+
+    /// The command that a transfer is decided as: the operation under which its place is kept. One that is no
+    /// longer declared permits nothing.
+    fn file_command(
+        &self,
+        request: RequestId,
+        locator: &Locator,
+        arguments: serde_json::Value,
+    ) -> Option<(OperationId, Command)> {
+        let tables = &self.house.tables;
+        let operation = tables.operation_by_name(&locator.profile)?;
+        let row = tables.operation(operation)?;
+        let command = Command {
+            request,
+            camera: Some(self.camera.id.clone()),
+            operation: Operation::Onvif { id: operation, name: self.house.catalogue.name(operation) },
+            class: row.class.unwrap_or(AccessClass::NotForClients),
+            traits: row.traits,
+            destinations: Vec::new(),
+            arguments,
+        };
+        Some((operation, command))
+    }
+
     /// Has the file carried over and records how that ended. True if all of it came.
     async fn carry_over(&self, mut pass: Pass, kind: AskKind, tally: &Tally) -> bool {
         let outcome = self.ask(&mut pass, kind, true, true).await;
         let outcome = outcome.and_then(|heard| match heard {
             Heard::Poured => Ok(()),
-            Heard::Document(_) | Heard::Fault(_) | Heard::Picture(_) => Err(Trouble::NoEndpoint),
+            Heard::Document(_) | Heard::Fault(_) | Heard::Picture(_) | Heard::Taken(_) => {
+                Err(Trouble::NoEndpoint)
+            }
         });
         let hash = format!("sha256 {}", tally.sha256());
         let (whole, ended) = match outcome {
@@ -184,4 +301,81 @@ impl VirtualCamera {
             }
         }
     }
+}
+
+/// Whether a request brings a file.
+pub(super) fn takes_file(method: &Method, path: &str) -> bool {
+    *method == Method::POST && matches!(Facade::token_at(path), Some((LocatorKind::Upload, _)))
+}
+
+fn too_many() -> Reply {
+    Reply::plain(StatusCode::SERVICE_UNAVAILABLE, "too many files are under way\n")
+}
+
+/// Why a file is not sent to the camera.
+enum Untaken {
+    Refused(Refusal),
+    /// With the operation it was for.
+    Spoiled(Arc<str>, Spoiled),
+}
+
+/// Why a file was not taken.
+#[derive(Debug, thiserror::Error)]
+enum Spoiled {
+    #[error("the file is longer than {UPLOAD_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("the file stopped coming")]
+    Stalled,
+    #[error("the file did not come to its end")]
+    Cut,
+    #[error("the file could not be kept: {0}")]
+    Disk(io::Error),
+}
+
+impl Spoiled {
+    fn told(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the file is larger than this gateway takes\n"),
+            Self::Stalled => (StatusCode::REQUEST_TIMEOUT, "the file took too long\n"),
+            Self::Cut => (StatusCode::BAD_REQUEST, "the file is broken\n"),
+            Self::Disk(_) => (StatusCode::INSUFFICIENT_STORAGE, "the gateway could not keep the file\n"),
+        }
+    }
+}
+
+/// Takes a file to the disk, on a thread that may wait for it.
+async fn spooled(folder: PathBuf, id: RequestId, mut file: Incoming) -> Result<Spool, Spoiled> {
+    if file.size_hint().lower() > UPLOAD_BYTES_MAX {
+        return Err(Spoiled::TooLarge);
+    }
+    let (pieces, mut far) = mpsc::channel::<Bytes>(TRANSFER_PIECES_MAX);
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut writer = SpoolWriter::open(&folder, &format!("upload-{id}"))?;
+        while let Some(piece) = far.blocking_recv() {
+            writer.write(&piece)?;
+        }
+        Ok(writer.finish())
+    });
+    let mut bytes = 0_u64;
+    let outcome = loop {
+        let Ok(frame) = timeout(TRANSFER_STALL_MAX, file.frame()).await else { break Err(Spoiled::Stalled) };
+        let data = match frame {
+            None => break Ok(()),
+            Some(Err(_)) => break Err(Spoiled::Cut),
+            // Trailers are dropped.
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+        };
+        bytes = bytes.saturating_add(data.len() as u64);
+        if bytes > UPLOAD_BYTES_MAX {
+            break Err(Spoiled::TooLarge);
+        }
+        if pieces.send(data).await.is_err() {
+            // The writer says why it ended.
+            break Ok(());
+        }
+    };
+    drop(pieces);
+    let written = writing.await.map_err(|error| Spoiled::Disk(io::Error::other(error)))?;
+    outcome?;
+    written.map_err(Spoiled::Disk)
 }

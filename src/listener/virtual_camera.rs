@@ -57,6 +57,10 @@ pub struct House {
     pub doors: std::sync::atomic::AtomicUsize,
     /// How each camera does, for readiness; a camera nobody asked for anything is absent.
     pub healths: std::sync::Mutex<BTreeMap<CameraId, Health>>,
+    /// Where files for cameras are taken to, before they are sent.
+    pub spool: std::path::PathBuf,
+    /// Places for such files.
+    pub uploads: Arc<Semaphore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -230,7 +234,8 @@ impl VirtualCamera {
     ) -> Result<Reply, Trouble> {
         let (AskKind::Soap { endpoint, .. }
         | AskKind::Picture { endpoint }
-        | AskKind::Download { endpoint, .. }) = &kind;
+        | AskKind::Download { endpoint, .. }
+        | AskKind::Upload { endpoint, .. }) = &kind;
         if endpoint.port.is_some_and(|port| self.foreign_ports.contains(&port)) {
             return Err(Trouble::ForeignPort);
         }
@@ -309,7 +314,7 @@ impl VirtualCamera {
             Reply::Fault(fault) => {
                 return Err(Trouble::Fault(crate::hatch::clean_fault(fault.clone(), &self.rules.borrow())));
             }
-            Reply::Picture(_) | Reply::Poured => return Err(Trouble::NoEndpoint),
+            Reply::Picture(_) | Reply::Poured | Reply::Taken(_) => return Err(Trouble::NoEndpoint),
         };
         let verified = verify(&self.house.tables, operation, document, &self.rules.borrow())?;
         for name in verified.dropped {

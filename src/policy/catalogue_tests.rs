@@ -80,7 +80,7 @@ const NOT_TRUSTED: [&str; 10] = [
 ];
 
 /// Refused to every client.
-const OF_THE_APPLIANCE: [&str; 13] = [
+const OF_THE_APPLIANCE: [&str; 11] = [
     "tds:AddIPAddressFilter",
     "tds:GetSystemBackup",
     "tds:RemoveIPAddressFilter",
@@ -90,8 +90,6 @@ const OF_THE_APPLIANCE: [&str; 13] = [
     "tds:SetNetworkDefaultGateway",
     "tds:SetNetworkInterfaces",
     "tds:SetZeroConfiguration",
-    "tds:StartFirmwareUpgrade",
-    "tds:StartSystemRestore",
     "tds:UpgradeFirmware",
     "tds:UpgradeSystemFirmware",
 ];

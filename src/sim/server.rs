@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{
     Method, Request as HttpRequest, Response, StatusCode,
@@ -37,10 +38,12 @@ use crate::{
     clock::{Clock, Entropy},
     limits::{
         HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SUPPORT_FILE_BYTES,
-        SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
+        SIM_UPLOAD_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
     },
 };
 
+/// Where firmware is sent.
+const UPLOAD_PATH: &str = "/upload/firmware";
 /// The picture every snapshot shows.
 const PICTURE: &[u8] = include_bytes!("data/picture.jpg");
 
@@ -119,7 +122,7 @@ pub struct Received {
     pub action: Option<String>,
     /// All header fields, as received.
     pub headers: Vec<(String, String)>,
-    /// The body; what is no UTF-8 is replaced.
+    /// The body; what is no UTF-8 is replaced. Of a file, its length and digest.
     pub body: String,
     /// Who sent it.
     pub peer: SocketAddr,
@@ -332,8 +335,11 @@ async fn receive(
     shared: &Shared,
 ) -> Result<Reply, ToldToReset> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, SOAP_REQUEST_BYTES_MAX).collect().await.map(|body| body.to_bytes());
+    let is_file = head.uri.path() == UPLOAD_PATH;
+    let bytes_max = if is_file { SIM_UPLOAD_BYTES_MAX } else { SOAP_REQUEST_BYTES_MAX };
+    let body = Limited::new(body, bytes_max).collect().await.map(|body| body.to_bytes());
     let body = body.unwrap_or_default();
+    let shown = if is_file { described(&body) } else { String::from_utf8_lossy(&body).into_owned() };
     let target = head.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let mut received = Received {
@@ -345,7 +351,7 @@ async fn receive(
         target,
         action: action(&head.headers),
         headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-        body: String::from_utf8_lossy(&body).into_owned(),
+        body: shown,
         peer,
         status: 0,
     };
@@ -430,6 +436,7 @@ fn answer(
     }
     let path = received.target.split('?').next().unwrap_or("/");
     match (method, request) {
+        (&Method::POST, _) if path == UPLOAD_PATH => at_once(plain(200, "text/plain", "")),
         (&Method::POST, _) if !path.starts_with("/onvif/") => {
             at_once(plain(404, "text/html", "<h1>404</h1>"))
         }
@@ -451,6 +458,13 @@ fn answer(
         (&Method::GET, _) => at_once(plain(404, "text/html", "<h1>404</h1>")),
         _ => at_once(plain(405, "text/html", "<h1>405</h1>")),
     }
+}
+
+/// A file in words: `3 bytes, sha256 ba78…`.
+fn described(file: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, file);
+    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} bytes, sha256 {digits}", file.len())
 }
 
 /// What the camera's maker would like to know, as nobody else can read it.

@@ -31,6 +31,7 @@ mod round_trip;
 mod soap11;
 mod stage;
 mod tls;
+mod uploads;
 mod valve;
 mod verifier;
 mod walks;

@@ -20,7 +20,7 @@ use crate::house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, OPERATOR, VIEWER}
 const CLIENTS_VARIABLE: &str = "CORDON_CLIENTS";
 
 /// What the gateway does not offer yet, whatever a camera offers.
-const NOT_OFFERED: [&str; 2] = ["tds:GetSystemUris", "tev:CreatePullPointSubscription"];
+const NOT_OFFERED: [&str; 1] = ["tev:CreatePullPointSubscription"];
 /// What the gateway answers itself, though these cameras do not offer it.
 const ANSWERED_BY_THE_GATEWAY: [&str; 2] = ["tds:GetDPAddresses", "tds:GetRemoteDiscoveryMode"];
 /// What the shipped policies forbid on every camera to these roles.
