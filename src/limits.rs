@@ -207,6 +207,12 @@ pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a proof's file: a line in base64, its checkpoint and at most 64 hashes.
 pub const AUDIT_PROOF_BYTES_MAX: usize = 128 * 1024;
+/// Least disk space that can be reserved for the audit log.
+pub const AUDIT_RESERVE_BYTES_MIN: u64 = 4 * AUDIT_SEGMENT_BYTES_MAX;
+/// Segments of the audit log that are deleted at once.
+pub const AUDIT_PRUNE_SEGMENTS_MAX: usize = 16;
+/// Spans of the audit log that are exempt from deletion.
+pub const AUDIT_HOLDS_MAX: usize = 64;
 /// How long an export waits for a syslog server: to connect, to take bytes, to close.
 pub const AUDIT_EXPORT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Different values of one field that the index of an audit segment lists; with more it lists none.

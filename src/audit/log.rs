@@ -20,6 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::{
     emergency::{Journal, Journaled, Stage},
     record::{Decision, Ended, Ending, Event, Intent, Outcome, Record},
+    retention::{Keeper, Retention},
     writer::{Awaited, Entry, Writer},
 };
 use crate::{
@@ -91,7 +92,7 @@ impl Log {
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || {
             let mut last =
                 Last { shared: inner, error: Some(LogError::Failed("the writer panicked".into())) };
-            last.error = serve(writer, &last.shared, pace.checkpoint_interval).err();
+            last.error = serve(writer, &last.shared, pace).err();
         })?;
         Ok(Self { handle: Arc::new(Handle { shared, thread: Mutex::new(Some(thread)) }) })
     }
@@ -273,6 +274,7 @@ impl Drop for OutcomeSlot {
 pub(super) struct Pace {
     pub(super) records_max: usize,
     pub(super) checkpoint_interval: Duration,
+    pub(super) retention: Retention,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -599,7 +601,9 @@ fn ended(journaled: &Journaled, intent: u64, outcome: Outcome) -> String {
     Record::Outcome(Ended { intent, request: journaled.intent.request.clone(), outcome }).body()
 }
 
-fn serve(mut writer: Writer, shared: &Shared, interval: Duration) -> Result<(), LogError> {
+fn serve(mut writer: Writer, shared: &Shared, pace: Pace) -> Result<(), LogError> {
+    let interval = pace.checkpoint_interval;
+    let mut keeper = Keeper::new(&writer.dir, pace.retention);
     let mut signed_at = shared.clock.monotonic();
     loop {
         let mut taken = take(shared, &writer, signed_at.saturating_add(interval));
@@ -623,9 +627,16 @@ fn serve(mut writer: Writer, shared: &Shared, interval: Duration) -> Result<(), 
         if let Err(error) = &written {
             shared.fail(error, taken, writer.chain.size());
             recover(&mut writer, shared, error)?;
+            keeper.forget();
         }
         if shared.signed.swap(writer.signed, Ordering::AcqRel) != writer.signed {
             shared.queue().checkpoint.clone_from(&writer.latest);
+            if !stopping {
+                keeper.tend(writer.signed, shared.clock.now(), &mut |event| {
+                    let body = Record::Event(event).body();
+                    shared.push(body, Awaited::Kept).ok().map(|placed| placed.seq)
+                });
+            }
         }
         if stopping && written.is_ok() {
             return Ok(());

@@ -10,6 +10,7 @@
 //! | `checkpoint` | the latest of them alone, to be copied elsewhere |
 //! | `frontier-<16 digits>.json` | how the tree stood before that segment, so that opening is fast |
 //! | `index-<16 digits>.json` | what that segment holds, in short, made by the first search; may be deleted |
+//! | `holds.json` | spans of time that retention must not delete |
 //! | `public.key` | the key that checks checkpoints (C2SP signed-note, `name+hash+key`) |
 //! | `signing.key` | the key that signs them (PKCS#8, mode 0600), if not kept elsewhere |
 //! | `lock` | held by the gateway that writes |
@@ -31,6 +32,11 @@
 //! size, in lines like these. Each is carried over to the log as soon as that can be written again, with the
 //! time at which it stood in the journal in the field `emergency`.
 //!
+//! # Retention
+//! By default nothing is deleted. What retention deletes is whole segments at the beginning, announced by a
+//! signed event `log-pruned` before; the frontier of the first segment left, whose root a checkpoint signs,
+//! stands for them. A beginning that is missing without that event is damage.
+//!
 //! # Secrets
 //! This room masks nothing. Arguments, destinations and notes come here masked by the room that knows the
 //! schema. Control characters are escaped by JSON.
@@ -47,6 +53,7 @@ mod open;
 mod proof;
 mod prove;
 mod record;
+mod retention;
 mod search;
 mod segment;
 mod tail;
@@ -63,6 +70,7 @@ pub use self::{
     open::{AuditError, OpenReport, Options, RecentNonce},
     prove::{ProofError, Proven, check_proof, prove_growth, prove_line},
     record::{Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Who},
+    retention::{Hold, Retention, holds, set_holds},
     search::{Query, SearchError, Searched, search},
     segment::Damage,
     tail::{Renderer, Tail},

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, BufRead, BufReader, Read},
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,17 +19,14 @@ use super::{
     log::{Log, Pace, time_text},
     note::{NoteError, PublicKey, SigningKey},
     record::{Ended, Event, Head, HeadKind, Kind, Outcome, Record},
-    segment::{
-        self, CHECKPOINTS, Damage, End, Frontier, LOCK, PUBLIC_KEY, Segment, Walker, frontier_name,
-        segment_name,
-    },
+    retention::Retention,
+    segment::{self, CHECKPOINTS, Damage, End, LOCK, PUBLIC_KEY, Segment, Walker, segment_name},
     writer::{Awaited, Entry, Writer},
 };
 use crate::{
     clock::{Clock, Entropy, EntropyError},
     limits::{
-        AUDIT_CHECKPOINT_INTERVAL, AUDIT_LINE_BYTES_MAX, AUDIT_QUEUE_RECORDS_MAX, AUDIT_REPLAY_WINDOW,
-        AUDIT_SEGMENT_BYTES_MAX,
+        AUDIT_CHECKPOINT_INTERVAL, AUDIT_QUEUE_RECORDS_MAX, AUDIT_REPLAY_WINDOW, AUDIT_SEGMENT_BYTES_MAX,
     },
 };
 
@@ -108,6 +105,8 @@ pub struct Options {
     pub checkpoint_interval: Duration,
     /// Records waiting for the disk and places kept for outcomes.
     pub queue_records_max: usize,
+    /// What may be deleted.
+    pub retention: Retention,
 }
 
 impl Options {
@@ -121,6 +120,7 @@ impl Options {
             segment_bytes_max: AUDIT_SEGMENT_BYTES_MAX,
             checkpoint_interval: AUDIT_CHECKPOINT_INTERVAL,
             queue_records_max: AUDIT_QUEUE_RECORDS_MAX,
+            retention: Retention::default(),
         }
     }
 }
@@ -198,8 +198,11 @@ impl Log {
         if journal.is_used() {
             journal.clear().map_err(file("empty", path))?;
         }
-        let pace =
-            Pace { records_max: options.queue_records_max, checkpoint_interval: options.checkpoint_interval };
+        let pace = Pace {
+            records_max: options.queue_records_max,
+            checkpoint_interval: options.checkpoint_interval,
+            retention: options.retention,
+        };
         let log = Self::start(writer, journal, clock, pace).map_err(file("start the writer of", dir))?;
         Ok((log, report))
     }
@@ -272,18 +275,21 @@ pub(super) fn examine(
     let cutoff = cutoff(now);
     let start = start(segments, cutoff);
     let first = segments.get(start).map_or(0, |segment| segment.first);
-    let mut marks = segment::marks(&notes, key, first).map_err(damaged)?;
-    let frontier = Frontier::read(&dir.join(frontier_name(first))).filter(|walker| {
-        let (size, root) = (walker.chain.size(), walker.chain.tree().root());
-        size == first && marks.iter().any(|mark| mark.checkpoint.size == size && mark.checkpoint.root == root)
-    });
-    let (mut walker, start) = match frontier {
-        Some(walker) => (walker, start),
-        None => (Walker::default(), 0),
+    // From a frontier whose root was signed; what lies before it is not read, or is there no more.
+    let from = |first: u64| -> Result<Option<(Walker, Vec<segment::Mark>)>, Damage> {
+        let marks = segment::marks(&notes, key, first)?;
+        let walker = segment::begin(dir, first, &marks);
+        Ok(walker.map(|walker| (walker, marks)))
     };
-    if start == 0 {
-        marks = segment::marks(&notes, key, 0).map_err(damaged)?;
+    let there = segments.first().map_or(0, |segment| segment.first);
+    let mut known = from(first).map_err(damaged)?.map(|(walker, marks)| (walker, marks, start));
+    if known.is_none() && there > 0 {
+        known = from(there).map_err(damaged)?.map(|(walker, marks)| (walker, marks, 0));
     }
+    let (mut walker, marks, start) = match known {
+        Some(known) => known,
+        None => (Walker::default(), segment::marks(&notes, key, 0).map_err(damaged)?, 0),
+    };
     let mut found = Found {
         walker: Walker::default(),
         torn: None,
@@ -311,7 +317,7 @@ fn walk(
     let mut ahead = marks;
     for (index, segment) in segments.iter().enumerate() {
         let nonces = &mut found.nonces;
-        match walker.segment(segment, &mut ahead, &mut |head| nonces.extend(recent(head, cutoff)))? {
+        match walker.segment(segment, &mut ahead, &mut |head, _| nonces.extend(recent(head, cutoff)))? {
             End::Whole { bytes } => found.segment_bytes = bytes,
             End::Torn { bytes, rest, .. } if index + 1 == segments.len() => {
                 found.segment_bytes = bytes;
@@ -331,7 +337,7 @@ fn walk(
 
 /// The last segment that begins before the cutoff: all later lines are in it or after it.
 fn start(segments: &[Segment], cutoff: Timestamp) -> usize {
-    let before = |segment: &Segment| first_time(&segment.path).is_some_and(|time| time < cutoff);
+    let before = |segment: &Segment| segment::first_time(&segment.path).is_some_and(|time| time < cutoff);
     segments.iter().rposition(before).unwrap_or(0)
 }
 
@@ -339,13 +345,6 @@ fn start(segments: &[Segment], cutoff: Timestamp) -> usize {
 fn cutoff(now: Timestamp) -> Timestamp {
     let window = SignedDuration::try_from(AUDIT_REPLAY_WINDOW).unwrap_or_default();
     now.saturating_sub(window).unwrap_or(now)
-}
-
-fn first_time(path: &Path) -> Option<Timestamp> {
-    let mut line = Vec::new();
-    let reader = BufReader::new(File::open(path).ok()?);
-    reader.take(AUDIT_LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).ok()?;
-    serde_json::from_slice::<Head>(&line).ok()?.time.parse().ok()
 }
 
 fn recent(head: &Head, cutoff: Timestamp) -> Option<RecentNonce> {

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -176,7 +177,7 @@ impl Walker {
         &mut self,
         segment: &Segment,
         marks: &mut &[Mark],
-        seen: &mut dyn FnMut(&Head),
+        seen: &mut dyn FnMut(&Head, &[u8]),
     ) -> Result<End, Damage> {
         let damage = |line: u64, what: String| Damage { file: segment.name.clone(), line, what };
         if segment.first != self.chain.size() {
@@ -190,7 +191,7 @@ impl Walker {
             let head: Head = serde_json::from_slice(text)
                 .map_err(|error| damage(line, format!("the line is no record: {error}")))?;
             self.account(&head);
-            seen(&head);
+            seen(&head, text);
             self.compare(marks)
         })
     }
@@ -251,6 +252,22 @@ pub(super) fn each_line<E: From<Damage>>(
         seen(line, text)?;
         bytes += read;
     }
+}
+
+/// The time of a segment's first line, as it says; none if it cannot be read.
+pub(super) fn first_time(path: &Path) -> Option<Timestamp> {
+    let mut line = Vec::new();
+    let reader = BufReader::new(File::open(path).ok()?);
+    reader.take(AUDIT_LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).ok()?;
+    serde_json::from_slice::<Head>(&line).ok()?.time.parse().ok()
+}
+
+/// The walker that goes on where a segment begins, if its frontier is one that was signed.
+pub(super) fn begin(dir: &Path, first: u64, marks: &[Mark]) -> Option<Walker> {
+    Frontier::read(&dir.join(frontier_name(first))).filter(|walker| {
+        let (size, root) = (walker.chain.size(), walker.chain.tree().root());
+        size == first && marks.iter().any(|mark| mark.checkpoint.size == size && mark.checkpoint.root == root)
+    })
 }
 
 /// What is wrong when checkpoints are left that no line reaches.

@@ -10,6 +10,8 @@ use std::{
 use super::{
     index::{self, Index},
     note::{NoteError, PublicKey},
+    record::{Head, HeadKind},
+    retention::PRUNED,
     segment::{
         self, CHECKPOINT, CHECKPOINTS, Damage, End, Frontier, Mark, PUBLIC_KEY, Segment, Walker,
         frontier_name,
@@ -49,8 +51,10 @@ pub struct Report {
     pub key_from_elsewhere: bool,
     /// Segments.
     pub segments: usize,
-    /// Lines.
+    /// Lines, those that retention deleted included.
     pub lines: u64,
+    /// The first lines, which retention deleted; that is on record.
+    pub pruned: u64,
     /// Checkpoints.
     pub checkpoints: usize,
     /// Lines covered by the last checkpoint.
@@ -74,6 +78,14 @@ impl fmt::Display for Report {
             writeln!(f, "  from {first} to {last}")?;
         }
         writeln!(f, "  public key: {}", self.public_key)?;
+        if self.pruned > 0 {
+            writeln!(
+                f,
+                "  the first {} lines were deleted by retention, which is on record; the tree goes on from a \
+                 signed checkpoint",
+                self.pruned
+            )?;
+        }
         writeln!(f, "  permitted commands without an outcome: {unanswered}")?;
         match lines - signed {
             0 => writeln!(f, "  every line is covered by a signed checkpoint")?,
@@ -131,12 +143,14 @@ pub fn verify(
     let witnessed = checkpoint.map(|path| witness(path, &key, &mut marks)).transpose()?;
     let segments =
         segment::segments(dir).map_err(|source| VerifyError::File { path: dir.to_owned(), source })?;
+    let pruned = segments.first().map_or(0, |segment| segment.first);
     let (walker, span) = walk(dir, &segments, &marks)?;
     Ok(Report {
         public_key: key.to_string(),
         key_from_elsewhere,
         segments: segments.len(),
         lines: walker.chain.size(),
+        pruned,
         checkpoints,
         signed,
         witnessed,
@@ -148,9 +162,13 @@ pub fn verify(
 type Span = Option<(String, String)>;
 
 fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Span), VerifyError> {
-    let mut walker = Walker::default();
+    let first = segments.first().map_or(0, |segment| segment.first);
+    let mut walker = begin(dir, first, marks)?;
     let mut span: Span = None;
-    let mut ahead = marks;
+    // Checkpoints of lines that are there no more: their signatures hold, that is all that can be said.
+    let mut ahead =
+        marks.get(marks.partition_point(|mark| mark.checkpoint.size < first)..).unwrap_or_default();
+    let mut pruned = 0;
     for (index, segment) in segments.iter().enumerate() {
         if segment.first == walker.chain.size() {
             check_frontier(dir, segment, &walker)?;
@@ -160,8 +178,9 @@ fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Spa
             wait_for_writer(&segment.path);
         }
         let mut made = Index::new(segment.first);
-        let end = walker.segment(segment, &mut ahead, &mut |head| {
+        let end = walker.segment(segment, &mut ahead, &mut |head, line| {
             made.add(head);
+            pruned = pruned.max(announced(head, line));
             match &mut span {
                 Some((_, last)) => last.clone_from(&head.time),
                 None => span = Some((head.time.clone(), head.time.clone())),
@@ -176,10 +195,44 @@ fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Spa
             return Err(Damage { file: segment.name.clone(), line, what: what.to_owned() }.into());
         }
     }
+    if pruned < first {
+        let what = format!(
+            "the {first} lines before it are gone, and nothing on record says that they were deleted by retention"
+        );
+        let file = segments.first().map(|segment| segment.name.clone()).unwrap_or_default();
+        return Err(Damage { file, line: 1, what }.into());
+    }
     match ahead.first() {
         Some(mark) => Err(segment::beyond(mark, walker.chain.size()).into()),
         None => Ok((walker, span)),
     }
+}
+
+/// Before the first segment that is there. What the deleted lines were is said by the signed root over them.
+fn begin(dir: &Path, first: u64, marks: &[Mark]) -> Result<Walker, VerifyError> {
+    if first == 0 {
+        return Ok(Walker::default());
+    }
+    segment::begin(dir, first, marks).ok_or_else(|| {
+        let what =
+            format!("the first {first} lines are missing, and no signed checkpoint says what they were");
+        Damage { file: frontier_name(first), line: 1, what }.into()
+    })
+}
+
+/// Up to which line a record says that lines were deleted by retention.
+fn announced(head: &Head, line: &[u8]) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Pruned {
+        detail: Detail,
+    }
+    #[derive(serde::Deserialize)]
+    struct Detail {
+        next: u64,
+    }
+    let says = head.kind == HeadKind::Event && head.what.as_deref() == Some(PRUNED);
+    let found = says.then(|| serde_json::from_slice::<Pruned>(line).ok()).flatten();
+    found.map_or(0, |found| found.detail.next)
 }
 
 /// A frontier is no evidence, but a changed one would mislead the next start.
@@ -226,6 +279,15 @@ fn witness(path: &Path, key: &PublicKey, marks: &mut Vec<Mark>) -> Result<u64, V
         what: error.to_string(),
     })?;
     let at = marks.partition_point(|mark| mark.checkpoint.size <= checkpoint.size);
+    // Two checkpoints of one size must agree also where the lines they cover are there no more.
+    let same = |mark: &&Mark| mark.checkpoint.size == checkpoint.size;
+    if marks.iter().filter(same).any(|mark| mark.checkpoint.root != checkpoint.root) {
+        let what = format!(
+            "another checkpoint of the log signs other lines as its first {}: not those that were signed here",
+            checkpoint.size
+        );
+        return Err(Damage { file, line: 1, what }.into());
+    }
     marks.insert(at, Mark { file, line: 1, checkpoint });
     Ok(checkpoint.size)
 }

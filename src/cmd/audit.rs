@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{audit_export, audit_search};
+use super::{audit_export, audit_hold, audit_search};
 use crate::{
     audit::{ProofError, Proven, Renderer, SearchError, Tail, check_proof, prove_growth, prove_line, verify},
     clock::SystemClock,
@@ -54,6 +54,8 @@ pub enum Command {
     Search(audit_search::Arguments),
     /// Carry signed records elsewhere, from where the last export ended
     Export(audit_export::Arguments),
+    /// Exempt a span of time from deletion by retention, list such spans, or release one
+    Hold(audit_hold::Arguments),
     /// Prove that a record is in the signed log (C2SP tlog-proof), or that the log only grew since a checkpoint
     #[command(group = clap::ArgGroup::new("what").required(true))]
     Prove {
@@ -104,6 +106,7 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             Err(SearchError::Output(error)) => Err(error),
             Err(error) => return failed(err, &error.to_string()),
         },
+        Command::Hold(arguments) => arguments.run(&SystemClock::new(), out),
         Command::Export(arguments) => match arguments.run(&SystemClock::new(), out, err) {
             Ok(()) => Ok(()),
             Err(error) => return failed(err, &error.to_string()),

@@ -106,7 +106,7 @@ impl Arguments {
 }
 
 /// A time as people give it.
-fn moment(text: &str, now: Timestamp) -> io::Result<Timestamp> {
+pub(super) fn moment(text: &str, now: Timestamp) -> io::Result<Timestamp> {
     let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|it| it.timestamp());
     text.parse().ok().or_else(day).or_else(|| now.checked_sub(ago(text)?).ok()).ok_or_else(|| {
         io::Error::other(format!(

@@ -151,6 +151,7 @@ impl Gateway {
         folder(&loaded.audit_dir)?;
         let options = audit::Options {
             emergency_journal: loaded.emergency_journal.clone(),
+            retention: loaded.retention,
             ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
         };
         let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;

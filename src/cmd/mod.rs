@@ -3,6 +3,7 @@
 
 mod audit;
 mod audit_export;
+mod audit_hold;
 mod audit_search;
 mod certificates;
 mod check;

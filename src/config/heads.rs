@@ -1,15 +1,19 @@
-//! `[gateway]`, `[listener]`, `[admin]` and `[policy]`.
+//! `[gateway]`, `[listener]`, `[admin]`, `[audit]` and `[policy]`.
 
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use toml::Spanned;
 
 use super::{AdminListen, raw, reader::Reader};
-use crate::limits::{GATEWAY_NAME_CHARS_MAX, HOST_LABEL_BYTES_MAX, HOST_NAME_BYTES_MAX};
+use crate::{
+    audit::Retention,
+    limits::{AUDIT_RESERVE_BYTES_MIN, GATEWAY_NAME_CHARS_MAX, HOST_LABEL_BYTES_MAX, HOST_NAME_BYTES_MAX},
+};
 
 /// Where virtual cameras listen, and how clients see that.
 pub(super) struct Listening {
@@ -50,6 +54,30 @@ impl Reader<'_> {
             );
         }
         Some(*raw.get_ref())
+    }
+
+    /// What may be deleted of the audit log: nothing if nothing is written.
+    pub(super) fn retention(&mut self, raw: &raw::Audit) -> Retention {
+        if let Some(days) = raw.keep_days.as_ref().filter(|days| !(1..=36_500).contains(days.get_ref())) {
+            self.error(
+                days.span(),
+                "records cannot be kept for that long",
+                "give 1 to 36500 days, or leave it out to delete nothing by age",
+            );
+        }
+        let least = AUDIT_RESERVE_BYTES_MIN;
+        if let Some(bytes) = raw.reserve_bytes.as_ref().filter(|bytes| *bytes.get_ref() < least) {
+            self.error(
+                bytes.span(),
+                "that is too little disk space for the audit log",
+                &format!("reserve at least {least} bytes, or leave it out to delete nothing by size"),
+            );
+        }
+        let day = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        Retention {
+            keep: raw.keep_days.as_ref().map(|days| day(*days.get_ref())),
+            reserve_bytes: raw.reserve_bytes.as_ref().map(|bytes| *bytes.get_ref()),
+        }
     }
 
     pub(super) fn listening(&mut self, raw: &raw::Listener) -> Listening {

@@ -114,15 +114,14 @@ impl Reader<'_> {
         let state_dir = self.path_or(gateway.state_dir, self.base.join("state"));
         let name = self.gateway_name(gateway.name.as_ref());
         let threads = self.threads(gateway.threads.as_ref());
-        let policy_dir = self.policy_dir(policy.dir.as_ref());
-        if self.is_refused() {
-            return None;
-        }
+        let (retention, policy_dir) = (self.retention(&audit), self.policy_dir(policy.dir.as_ref()));
+        (!self.is_refused()).then_some(())?;
         let (cameras, logins) = apart(cameras);
         let inventory = Inventory::new(cameras, sites, zones, networks, vendors)
             .map_err(|error| self.error(0..0, &error.to_string(), "correct the name or add what is missing"));
         Some(Loaded {
             name,
+            retention,
             audit_dir: self.path_or(audit.dir, state_dir.join("audit")),
             emergency_journal: self.path_or(audit.emergency_journal, state_dir.join("emergency.journal")),
             policy_dir,

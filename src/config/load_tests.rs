@@ -109,7 +109,15 @@ fn what_the_example_leaves_out_can_be_put_in() {
     let folder = Folder::new();
     fs::write(folder.path("bare/a.cedar"), "").unwrap();
     let mut text = EXAMPLE.replace("# dir = \"policies\"", "dir = \"bare\"");
-    for line in ["# threads", "# advertise", "# [policy]", "# manufacturer", "# model"] {
+    for line in [
+        "# threads",
+        "# advertise",
+        "# [policy]",
+        "# manufacturer",
+        "# model",
+        "# keep_days",
+        "# reserve_bytes",
+    ] {
         assert!(text.contains(line), "{line}");
         text = text.replace(line, line.trim_start_matches("# "));
     }
@@ -120,6 +128,8 @@ fn what_the_example_leaves_out_can_be_put_in() {
         ("cctv.example.org:8081", Some("Virtual camera"))
     );
     assert_eq!((loaded.threads, loaded.policy_dir), (Some(4), Some(folder.path("bare"))));
+    let kept = (loaded.retention.keep.unwrap().as_secs() / 86_400, loaded.retention.reserve_bytes);
+    assert_eq!(kept, (365, Some(50_000_000_000)));
 }
 
 #[test]
@@ -281,6 +291,20 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "0",
         "a gateway without threads serves nobody",
         "leave it out for one per core",
+    ),
+    (
+        "# keep_days = 365",
+        "keep_days = 0",
+        "0",
+        "records cannot be kept for that long",
+        "give 1 to 36500 days, or leave it out to delete nothing by age",
+    ),
+    (
+        "# reserve_bytes = 50_000_000_000",
+        "reserve_bytes = 268435455",
+        "268435455",
+        "that is too little disk space for the audit log",
+        "reserve at least 268435456 bytes, or leave it out to delete nothing by size",
     ),
     (
         "bind = \"127.0.0.1\"",

@@ -24,6 +24,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use load::{load, read};
 
 use crate::{
+    audit::Retention,
     auth::{ClientRecord, Login},
     gate::AbsorbRule,
     ids::CameraId,
@@ -50,6 +51,8 @@ pub struct Loaded {
     pub rtsp_port: u16,
     /// Where the admin interface listens.
     pub admin: AdminListen,
+    /// What may be deleted of the audit log.
+    pub retention: Retention,
     /// Where the audit log is kept.
     pub audit_dir: PathBuf,
     /// The file for what must be recorded while the audit log cannot be written.

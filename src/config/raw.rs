@@ -44,6 +44,8 @@ pub(super) struct Admin {
 pub(super) struct Audit {
     pub(super) dir: Option<Text>,
     pub(super) emergency_journal: Option<Text>,
+    pub(super) keep_days: Option<Spanned<u32>>,
+    pub(super) reserve_bytes: Option<Spanned<u64>>,
 }
 
 /// `[policy]`

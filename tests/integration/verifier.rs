@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cordon::{
-    audit::{Ending, Intent, Log, Options, Outcome, prove_growth, prove_line, verify},
-    clock::{SystemClock, SystemEntropy},
+    audit::{Ending, Intent, Log, Options, Outcome, Retention, prove_growth, prove_line, verify},
+    clock::{SimulatedClock, SystemClock, SystemEntropy},
 };
 use tempfile::TempDir;
 
@@ -257,4 +258,58 @@ fn a_cut_tail_is_shown_by_a_checkpoint_kept_elsewhere() {
     let other = Kept::write();
     let (well, said) = python(&["log", text(&folder), "--public-key", text(&other.key())]).unwrap();
     assert!(!well && said.starts_with("REJECTED note-key: "), "{said}");
+}
+
+#[test]
+fn a_log_whose_first_lines_retention_deleted_is_accepted_by_another_implementation() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SimulatedClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
+    let day = Duration::from_secs(86_400);
+    let options = Options {
+        segment_bytes_max: 1_200,
+        checkpoint_interval: Duration::ZERO,
+        retention: Retention { keep: Some(5 * day), reserve_bytes: None },
+        ..Options::new(dir.path(), "verifier.example/audit")
+    };
+    let (log, _) = Log::open(&options, clock.clone(), &SystemEntropy).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for _ in 0..15 {
+        clock.advance(day);
+        for _ in 0..4 {
+            runtime.block_on(log.refusal(Intent::default())).unwrap();
+        }
+    }
+    log.close().unwrap();
+    let (key, folder) = (dir.path().join("public.key"), dir.path());
+    let check = || python(&["log", text(folder), "--public-key", text(&key)]);
+    let report = verify(folder, None, None).unwrap();
+    let Some((well, said)) = check() else { return };
+    assert!(well && report.pruned > 0, "{said}");
+    assert!(said.starts_with(&format!("log verified: {} lines", report.lines)), "{said}");
+    let number = report.pruned + 2;
+    let proof = dir.path().join("proof");
+    fs::write(&proof, prove_line(folder, number, None, None).unwrap()).unwrap();
+    let (well, said) = python(&["proof", text(&proof), "--public-key", text(&key)]).unwrap();
+    assert!(well && said == format!("proof verified: line {number} of {}\n", report.lines), "{said}");
+
+    // Somebody deletes more than was announced, or makes another history of what is gone.
+    let frontier = folder.join(format!("frontier-{:016}.json", report.pruned));
+    let whole = fs::read_to_string(&frontier).unwrap();
+    let last = segments(folder).pop().unwrap();
+    let announced = fs::read_to_string(&last).unwrap().contains("log-pruned");
+    let first = segments(folder).remove(0);
+    let lines = fs::read_to_string(&first).unwrap();
+    fs::write(&frontier, whole.replacen("\"hashes\":[\"", "\"hashes\":[\"00", 1)).unwrap();
+    assert!(check().unwrap().1.starts_with("REJECTED frontier-unsigned: "), "{}", check().unwrap().1);
+    fs::remove_file(&frontier).unwrap();
+    assert!(check().unwrap().1.starts_with("REJECTED frontier-missing: "));
+    fs::write(&frontier, whole).unwrap();
+    assert!(check().unwrap().0);
+    for path in segments(folder).iter().take_while(|path| **path != last) {
+        fs::remove_file(path).unwrap();
+    }
+    let said = check().unwrap().1;
+    assert!(!announced && said.starts_with("REJECTED pruned-unrecorded: "), "{said}");
+    fs::write(&first, lines).unwrap();
+    assert!(check().unwrap().1.starts_with("REJECTED segment-gap: "));
 }

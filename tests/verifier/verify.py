@@ -9,6 +9,9 @@ Ed25519 of RFC 8032, and what the log's documentation says of its files:
   of the line before (32 zeros before the first) and the line up to `,"sum":"`.
   Lines without LF are the leaves of the tree.
 * `checkpoints`: signed checkpoints, five lines each.
+* Where the first lines are gone, `frontier-<number of the first line left>.json` holds the tree's complete
+  subtrees before it (`hashes`, left to right, in hexadecimal) and the last SUM. Its root must be that of a signed
+  checkpoint, and a line left must be an event `log-pruned` whose `detail.next` is at least that number.
 
     verify.py log DIR --public-key KEY [--checkpoint FILE]
     verify.py proof FILE --public-key KEY [--line FILE] [--from CHECKPOINT]
@@ -284,9 +287,27 @@ def checkpoints(key, folder):
 class Log:
     """Takes lines in order and compares with checkpoints."""
 
-    def __init__(self, marks):
-        self.tree, self.sum, self.marks = Tree(), b"0" * 32, marks
+    def __init__(self, marks, folder, first):
+        self.tree, self.sum, self.marks, self.pruned = Tree(), b"0" * 32, marks, 0
+        if first > 0:
+            self.begin(folder, first)
         self.compare()
+
+    def begin(self, folder, first):
+        name = f"frontier-{first:016}.json"
+        try:
+            frontier = json.loads(read(os.path.join(folder, name)))
+            hashes = [bytes.fromhex(text) for text in frontier["hashes"]]
+            counts = [1 << bit for bit in reversed(range(64)) if first >> bit & 1]
+            self.sum = frontier["sum"].encode()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise Rejected("frontier-missing", f"{name}: the first {first} lines are gone, and no frontier") from None
+        if len(hashes) != len(counts):
+            raise Rejected("frontier-missing", f"{name}: it is of another size")
+        self.tree.size, self.tree.parts = first, list(zip(counts, hashes))
+        self.marks[:] = [mark for mark in self.marks if mark[0] >= first]
+        if not any(mark[0] == first and mark[1] == self.tree.root() for mark in self.marks):
+            raise Rejected("frontier-unsigned", f"{name}: no checkpoint signs its root")
 
     def compare(self):
         while self.marks and self.marks[0][0] == self.tree.size:
@@ -304,9 +325,11 @@ class Log:
         if not head.startswith(b'{"seq":%d,"time":"' % self.tree.size):
             raise Rejected("number", f"{where}: it should have number {self.tree.size}")
         try:
-            json.loads(line)
-        except ValueError:
-            raise Rejected("no-record", f"{where}: no JSON") from None
+            record = json.loads(line)
+            if record["type"] == "event" and record["what"] == "log-pruned":
+                self.pruned = max(self.pruned, record["detail"]["next"])
+        except (ValueError, KeyError, TypeError):
+            raise Rejected("no-record", f"{where}: no record") from None
         self.sum = rest
         self.tree.append(leaf_hash(line))
         self.compare()
@@ -317,9 +340,12 @@ def verify_log(folder, key, kept):
     signed = marks[-1][0]
     if kept:
         size, root = key.open(read_text(kept), kept)
+        if any(mark[0] == size and mark[1] != root for mark in marks):
+            raise Rejected("root-mismatch", f"{kept}: the log signed other lines as its first {size}")
         marks = sorted(marks + [(size, root, kept)], key=lambda mark: mark[0])
-    log = Log(marks)
     names = sorted(name for name in os.listdir(folder) if re.fullmatch(r"segment-[0-9]{16}\.jsonl", name))
+    first = int(names[0][8:24]) if names else 0
+    log = Log(marks, folder, first)
     for name in names:
         if int(name[8:24]) != log.tree.size:
             raise Rejected("segment-gap", f"{name}: the log goes on with number {log.tree.size}")
@@ -330,6 +356,8 @@ def verify_log(folder, key, kept):
                     reason = "line-too-long" if len(line) > LINE_BYTES_MAX else "line-torn"
                     raise Rejected(reason, f"{where}: the line is not whole")
                 log.line(line[:-1], where)
+    if log.pruned < first:
+        raise Rejected("pruned-unrecorded", f"{names[0]}: the first {first} lines are gone, and no record says so")
     if log.marks:
         size, _, where = log.marks[0]
         raise Rejected("lines-missing", f"{where}: it covers {size} lines but the log has {log.tree.size}")

@@ -3,6 +3,7 @@
 mod crash;
 mod emergency;
 mod proof;
+mod retention;
 mod search;
 mod tamper;
 

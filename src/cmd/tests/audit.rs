@@ -157,3 +157,28 @@ fn records_are_found_by_what_they_say() {
     let (well, _, err) = audit(&["search", text(&dir.path().join("absent"))]);
     assert!(!well && err.contains("cannot read the log"), "{err}");
 }
+
+#[test]
+fn a_span_is_held_listed_and_released() {
+    let dir = log();
+    let hold = |more: &[&str]| audit(&[&["hold", text(dir.path())], more].concat());
+    assert_eq!(hold(&[]).1, "nothing is held\n");
+    let (well, out, err) = hold(&["--reason", "case 7", "--since", "2026-01-01", "--until", "2026-02-01"]);
+    assert!(well, "{err}");
+    assert_eq!(out, "held from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z: \"case 7\"\n");
+    let (_, out, _) = hold(&["--reason", "all"]);
+    assert!(out.ends_with("held from the beginning to ever: \"all\"\n") && out.lines().count() == 2, "{out}");
+    let (well, _, err) = hold(&["--reason", "case 8", "--since", "2026-02-01", "--until", "2026-01-01"]);
+    assert!(!well && err.contains("--since is later than --until"), "{err}");
+    let (well, _, err) = hold(&["--release", "case 9"]);
+    assert!(!well && err.contains("nothing is held for `case 9`"), "{err}");
+    assert_eq!(hold(&["--release", "all"]).1.lines().count(), 1);
+    for number in 0..63 {
+        assert!(hold(&["--reason", &format!("case {number}")]).0);
+    }
+    let (well, _, err) = hold(&["--reason", "one more"]);
+    assert!(!well && err.contains("there are 64 holds already: release one"), "{err}");
+    let nowhere = tempfile::tempdir().unwrap();
+    let (well, _, err) = audit(&["hold", text(nowhere.path()), "--reason", "typo"]);
+    assert!(!well && err.contains("is no audit log"), "{err}");
+}

@@ -1,0 +1,198 @@
+//! Deleting what is too old or too much, so that it shows and can be told from tampering.
+//!
+//! Only sealed segments go, oldest first, without gaps. Before that, an event `log-pruned` says which lines go,
+//! why, and how the tree stood at their end; it must be durable and signed. The frontier of the first segment
+//! that stays is kept: its root is that of a signed checkpoint, so that what is left verifies as before. A hold
+//! exempts a span of time: nothing that overlaps it goes, and nothing after it either.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    files::{self, LOG_MODE},
+    index,
+    log::time_text,
+    record::Event,
+    segment::{self, Frontier, Segment, first_time, frontier_name},
+};
+use crate::limits::{AUDIT_HOLDS_MAX, AUDIT_PRUNE_SEGMENTS_MAX, AUDIT_REPLAY_WINDOW};
+
+/// What may be deleted; by default nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Segments all of whose lines are older go.
+    pub keep: Option<Duration>,
+    /// The disk space reserved for lines: the oldest segments go while all together take more bytes.
+    pub reserve_bytes: Option<u64>,
+}
+
+/// A span of time whose lines must stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// From this time on (RFC 3339); from the beginning if there is none.
+    pub since: Option<String>,
+    /// Up to this time; for ever if there is none.
+    pub until: Option<String>,
+    /// Why, such as the number of a case; names the hold.
+    pub reason: String,
+}
+
+/// The holds of a log. Fails if they cannot be read, and then nothing may be deleted.
+pub fn holds(dir: &Path) -> io::Result<Vec<Hold>> {
+    match fs::read(dir.join(HOLDS)) {
+        Ok(text) => Ok(serde_json::from_slice(&text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces the holds of a log. A gateway that deletes looks at them each time before, and records a change.
+pub fn set_holds(dir: &Path, holds: &[Hold]) -> io::Result<()> {
+    if holds.len() > AUDIT_HOLDS_MAX {
+        return Err(io::Error::other(format!("there are {AUDIT_HOLDS_MAX} holds already: release one")));
+    }
+    let text = serde_json::to_string(holds).map_err(io::Error::other)? + "\n";
+    files::replace(&dir.join(HOLDS), text.as_bytes(), LOG_MODE)
+}
+
+/// Deletes, between two checkpoints, what was announced before the first of them.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    dir: PathBuf,
+    retention: Retention,
+    announced: Option<Announced>,
+    /// The holds that are on record.
+    recorded: Vec<Hold>,
+}
+
+/// What is to be deleted once its record is signed.
+#[derive(Debug)]
+struct Announced {
+    /// Number of the line that says so.
+    line: u64,
+    segments: Vec<Segment>,
+}
+
+impl Keeper {
+    pub(super) fn new(dir: &Path, retention: Retention) -> Self {
+        Self { dir: dir.to_owned(), retention, announced: None, recorded: Vec::new() }
+    }
+
+    /// The numbers of lines not yet durable may have changed: what was announced is announced again.
+    pub(super) fn forget(&mut self) {
+        self.announced = None;
+    }
+
+    /// Called when `signed` lines are signed. `note` queues a record and gives its number.
+    pub(super) fn tend(&mut self, signed: u64, now: Timestamp, note: &mut dyn FnMut(Event) -> Option<u64>) {
+        if self.retention == Retention::default() {
+            return;
+        }
+        if let Err(error) = self.try_tend(signed, now, note) {
+            tracing::error!(dir = %self.dir.display(), %error, "old audit segments were not deleted");
+        }
+    }
+
+    fn try_tend(
+        &mut self,
+        signed: u64,
+        now: Timestamp,
+        note: &mut dyn FnMut(Event) -> Option<u64>,
+    ) -> io::Result<()> {
+        let holds = holds(&self.dir)?;
+        if holds != self.recorded {
+            let Some(_) = note(Event::new("log-holds", json!(holds))) else { return Ok(()) };
+            self.recorded.clone_from(&holds);
+        }
+        match self.announced.take() {
+            Some(announced) if announced.line < signed => return self.delete(&announced.segments, &holds),
+            Some(announced) => self.announced = Some(announced),
+            None => {
+                let Some((segments, detail)) = self.plan(now, &holds)? else { return Ok(()) };
+                let line = note(Event::new(PRUNED, detail));
+                self.announced = line.map(|line| Announced { line, segments });
+            }
+        }
+        Ok(())
+    }
+
+    /// The segments that may go, and what is said about them.
+    fn plan(&self, now: Timestamp, holds: &[Hold]) -> io::Result<Option<(Vec<Segment>, Value)>> {
+        let all = segment::segments(&self.dir)?;
+        let mut total = 0;
+        for segment in &all {
+            total += fs::metadata(&segment.path)?.len();
+        }
+        let (mut gone, mut next, mut why) = (Vec::new(), 0, "");
+        for pair in all.windows(2).take(AUDIT_PRUNE_SEGMENTS_MAX) {
+            let [segment, after] = pair else { break };
+            let Some((first, last)) = span(segment, after) else { break };
+            let old =
+                |age: Duration| SignedDuration::try_from(age).is_ok_and(|age| now.duration_since(last) > age);
+            why = match self.retention {
+                // At a start the log is read that far back.
+                _ if !old(AUDIT_REPLAY_WINDOW) || held(first, last, holds) => break,
+                Retention { keep: Some(keep), .. } if old(keep) => "keep_days",
+                Retention { reserve_bytes: Some(bytes), .. } if total > bytes => "reserve_bytes",
+                _ => break,
+            };
+            total = total.saturating_sub(fs::metadata(&segment.path)?.len());
+            next = after.first;
+            gone.push(segment.clone());
+        }
+        let Some(first) = gone.first().map(|segment| segment.first) else { return Ok(None) };
+        let walker = Frontier::read(&self.dir.join(frontier_name(next)))
+            .ok_or_else(|| io::Error::other(format!("{} is missing or no frontier", frontier_name(next))))?;
+        let tree = Frontier::new(&walker.chain, &Default::default());
+        let detail = json!({ "first": first, "next": next, "why": why, "at": time_text(now), "tree": tree });
+        Ok(Some((gone, detail)))
+    }
+
+    /// Deletes oldest first, so that what is left begins with one segment at any moment. A hold that came in
+    /// between still counts.
+    fn delete(&self, segments: &[Segment], holds: &[Hold]) -> io::Result<()> {
+        let all = segment::segments(&self.dir)?;
+        for segment in segments {
+            let after = all.iter().find(|other| other.first > segment.first);
+            let span = after.and_then(|after| span(segment, after));
+            if span.is_none_or(|(first, last)| held(first, last, holds)) {
+                break;
+            }
+            fs::remove_file(&segment.path)?;
+            for path in [self.dir.join(frontier_name(segment.first)), index::path(&self.dir, segment)] {
+                if path.exists() {
+                    fs::remove_file(path)?;
+                }
+            }
+            tracing::info!(segment = segment.name, "an audit segment was deleted by retention");
+        }
+        files::sync_parent(&self.dir.join(HOLDS))
+    }
+}
+
+/// The times between which a sealed segment was written; none if that cannot be read, and then it stays.
+fn span(segment: &Segment, after: &Segment) -> Option<(Timestamp, Timestamp)> {
+    let (first, last) = (first_time(&segment.path)?, first_time(&after.path)?);
+    Some((first.min(last), first.max(last)))
+}
+
+fn held(first: Timestamp, last: Timestamp, holds: &[Hold]) -> bool {
+    // What is no time bounds nothing.
+    let time = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+    holds.iter().any(|hold| {
+        time(&hold.since).is_none_or(|since| since <= last)
+            && time(&hold.until).is_none_or(|until| until >= first)
+    })
+}
+
+/// The event that says which lines go.
+pub(super) const PRUNED: &str = "log-pruned";
+const HOLDS: &str = "holds.json";

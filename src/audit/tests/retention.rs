@@ -1,0 +1,189 @@
+//! Retention: what goes, what stays, what is on record, and that the rest verifies.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use super::{Counting, answered, clock, intent, lines, options, run};
+use crate::{
+    audit::{
+        Hold, Log, Options, Query, Retention, check_proof, prove_line, search,
+        segment::{frontier_name, segments},
+        set_holds, verify,
+    },
+    clock::SimulatedClock,
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn aging(dir: &Path, retention: Retention) -> Options {
+    // Every batch is signed at once, so that what a checkpoint brings about comes without waiting.
+    Options { retention, checkpoint_interval: Duration::ZERO, ..options(dir) }
+}
+
+/// A log that writes some lines a day.
+fn days(dir: &Path, clock: &Arc<SimulatedClock>, days: u32, retention: Retention) {
+    let (log, _) = Log::open(&aging(dir, retention), clock.clone(), &Counting).unwrap();
+    for day in 0..days {
+        clock.advance(DAY);
+        for number in 0..4 {
+            run(log.intent(intent(&format!("d{day}-{number}")))).unwrap().finish(answered());
+        }
+    }
+    log.close().unwrap();
+}
+
+fn keep(days: u32) -> Retention {
+    Retention { keep: Some(DAY * days), reserve_bytes: None }
+}
+
+fn first(dir: &Path) -> u64 {
+    segments(dir).unwrap()[0].first
+}
+
+#[test]
+fn what_is_older_goes_and_the_rest_verifies_searches_proves_and_goes_on() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 20, Retention::default());
+    assert_eq!(first(dir.path()), 0, "by default nothing goes");
+    let whole = verify(dir.path(), None, None).unwrap();
+    days(dir.path(), &clock, 10, keep(12));
+    let there = first(dir.path());
+    assert!(there > 40, "{there}");
+    let report = verify(dir.path(), None, None).unwrap();
+    assert_eq!(report.pruned, there);
+    assert!(
+        report.lines > whole.lines && report.to_string().contains("were deleted by retention"),
+        "{report}"
+    );
+
+    let rows = lines(dir.path());
+    let pruned: Vec<_> = rows.iter().filter(|row| row["what"] == "log-pruned").collect();
+    let last = &pruned.last().unwrap()["detail"];
+    assert_eq!((&last["why"], &last["tree"]["size"]), (&"keep_days".into(), &last["next"]));
+    assert!(
+        last["next"].as_u64().unwrap() >= there && !last["tree"]["hashes"].as_array().unwrap().is_empty()
+    );
+    // A day's slack on both sides: a segment goes once all of it is too old.
+    let oldest: jiff::Timestamp = rows[0]["time"].as_str().unwrap().parse().unwrap();
+    let age = crate::clock::Clock::now(&*clock).duration_since(oldest).as_secs() / 86_400;
+    assert!((10..=15).contains(&age), "{age} days");
+    for name in fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()) {
+        let number = name.split(['-', '.']).nth(1).and_then(|digits| digits.parse::<u64>().ok());
+        assert!(number.is_none_or(|number| number >= there), "{name} is left behind");
+    }
+
+    let proof = dir.path().join("proof");
+    fs::write(&proof, prove_line(dir.path(), there + 1, None, None).unwrap()).unwrap();
+    check_proof(&proof, &dir.path().join("public.key"), None, None).unwrap();
+    let found = search(dir.path(), &Query::default(), true, &mut |_| Ok(())).unwrap().found;
+    assert_eq!(found, report.lines - there);
+    days(dir.path(), &clock, 1, Retention::default());
+    assert!(verify(dir.path(), None, None).unwrap().lines > report.lines, "the log goes on after a restart");
+}
+
+#[test]
+fn the_reserved_space_is_kept() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let retention = Retention { keep: None, reserve_bytes: Some(20_000) };
+    days(dir.path(), &clock, 40, retention);
+    let bytes: u64 =
+        segments(dir.path()).unwrap().iter().map(|it| fs::metadata(&it.path).unwrap().len()).sum();
+    // What is written between the announcement and the deletion comes on top.
+    assert!((10_000..30_000).contains(&bytes), "{bytes}");
+    assert!(verify(dir.path(), None, None).unwrap().pruned > 0);
+    assert!(lines(dir.path()).iter().any(|row| row["detail"]["why"] == "reserve_bytes"));
+}
+
+#[test]
+fn nothing_of_the_last_minutes_goes_however_little_space_is_reserved() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let retention = Retention { keep: None, reserve_bytes: Some(0) };
+    let (log, _) = Log::open(&aging(dir.path(), retention), clock, &Counting).unwrap();
+    for number in 0..40 {
+        run(log.intent(intent(&format!("r{number}")))).unwrap().finish(answered());
+    }
+    log.close().unwrap();
+    assert!(first(dir.path()) == 0 && segments(dir.path()).unwrap().len() > 5);
+}
+
+#[test]
+fn a_hold_stops_deletion_where_it_begins_and_is_recorded() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 20, Retention::default());
+    let text = |day: &str| Some(format!("2026-01-{day}T00:00:00Z"));
+    let hold = Hold { since: text("08"), until: text("10"), reason: "case 7".to_owned() };
+    set_holds(dir.path(), &[hold]).unwrap();
+    days(dir.path(), &clock, 10, keep(5));
+    let oldest = lines(dir.path())[0]["time"].as_str().unwrap().to_owned();
+    assert!(("2026-01-06".."2026-01-08T03:04:06").contains(&oldest.as_str()), "{oldest}");
+    assert!(first(dir.path()) > 0);
+    let held = lines(dir.path()).into_iter().find(|row| row["what"] == "log-holds").unwrap();
+    assert_eq!(held["detail"][0]["reason"], "case 7");
+    verify(dir.path(), None, None).unwrap();
+
+    // Holds that cannot be read hold everything.
+    let before = first(dir.path());
+    fs::write(dir.path().join("holds.json"), "[{]").unwrap();
+    days(dir.path(), &clock, 3, keep(5));
+    assert_eq!(first(dir.path()), before);
+    set_holds(dir.path(), &[]).unwrap();
+    days(dir.path(), &clock, 3, keep(5));
+    assert!(first(dir.path()) > before, "released");
+    verify(dir.path(), None, None).unwrap();
+}
+
+#[test]
+fn first_segments_that_somebody_removed_are_not_taken_for_retention() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 10, Retention::default());
+    let all = segments(dir.path()).unwrap();
+    fs::remove_file(&all[0].path).unwrap();
+    let error = verify(dir.path(), None, None).unwrap_err().to_string();
+    assert!(error.contains("nothing on record says that they were deleted by retention"), "{error}");
+    // More than was announced.
+    days(dir.path(), &clock, 10, keep(12));
+    let left = segments(dir.path()).unwrap();
+    verify(dir.path(), None, None).unwrap();
+    for segment in &left[..left.len() - 1] {
+        fs::remove_file(&segment.path).unwrap();
+    }
+    let error = verify(dir.path(), None, None).unwrap_err().to_string();
+    assert!(error.contains("nothing on record") || error.contains("no signed checkpoint"), "{error}");
+}
+
+#[test]
+fn a_changed_frontier_of_deleted_lines_is_found() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 20, keep(8));
+    verify(dir.path(), None, None).unwrap();
+    let path = dir.path().join(frontier_name(first(dir.path())));
+    let whole = fs::read_to_string(&path).unwrap();
+    let at = whole.find("\"hashes\":[\"").unwrap() + 12;
+    let mut changed = whole.clone().into_bytes();
+    changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
+    for text in [changed, Vec::new()] {
+        fs::write(&path, text).unwrap();
+        let error = verify(dir.path(), None, None).unwrap_err().to_string();
+        assert!(error.contains("no signed checkpoint says what they were"), "{error}");
+    }
+    fs::write(&path, whole).unwrap();
+    verify(dir.path(), None, None).unwrap();
+}
+
+#[test]
+fn a_checkpoint_kept_elsewhere_still_tells_when_its_lines_are_gone() {
+    let (dir, other, clock) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 5, Retention::default());
+    let kept = other.path().join("kept");
+    fs::copy(dir.path().join("checkpoint"), &kept).unwrap();
+    days(dir.path(), &clock, 20, keep(8));
+    let report = verify(dir.path(), None, Some(&kept)).unwrap();
+    assert!(report.witnessed.unwrap() < report.pruned, "{report}");
+    // The same key signs another history of the same size.
+    let key = crate::audit::SigningKey::from_pem(
+        "test.example/audit",
+        &fs::read_to_string(dir.path().join("signing.key")).unwrap(),
+    );
+    fs::write(&kept, key.unwrap().sign(report.witnessed.unwrap(), &[7; 32])).unwrap();
+    let error = verify(dir.path(), None, Some(&kept)).unwrap_err().to_string();
+    assert!(error.contains("not those that were signed here"), "{error}");
+}
