@@ -84,6 +84,8 @@ pub struct Identified {
 
 struct Account {
     record: ClientRecord,
+    /// One that nobody knows, for a client without.
+    password: Secret,
     used: Mutex<Used>,
 }
 
@@ -124,10 +126,18 @@ impl Authenticator {
         entropy.fill(&mut bytes)?;
         let persisted = hmac::Key::new(hmac::HMAC_SHA256, persisted_key);
         let derived = hmac::sign(&persisted, b"cordon wsse nonce fingerprint 1");
-        let accounts = clients.into_iter().map(|record| (record.id.to_string(), Account::of(record)));
+        let nobody_knows = |purpose: &str| {
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), purpose.as_bytes());
+            Secret::new(URL_SAFE_NO_PAD.encode(tag.as_ref()))
+        };
+        let account = |record: ClientRecord| {
+            let password = record.password.clone().unwrap_or_else(|| nobody_knows(record.id.as_str()));
+            (record.id.to_string(), Account::of(record, password))
+        };
         Ok(Self {
-            accounts: accounts.collect(),
-            decoy: Account::of(decoy(URL_SAFE_NO_PAD.encode(bytes))?),
+            accounts: clients.into_iter().map(account).collect(),
+            // No client has such a name.
+            decoy: Account::of(decoy()?, nobody_knows("nobody at all")),
             fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
             nonce_key,
             clear_passwords: false,
@@ -210,7 +220,7 @@ impl Authenticator {
         let (account, known) = self.account(name);
         // Of one length, so that the comparison does not tell how long the password is.
         let tag = |text: &str| hmac::sign(&self.nonce_key, text.as_bytes());
-        let expected = tag(account.record.password.expose());
+        let expected = tag(account.password.expose());
         let right: bool = expected.as_ref().ct_eq(tag(password).as_ref()).into();
         account.admit(known, right, shown)?;
         Ok(account.caller(shown, method))
@@ -242,7 +252,7 @@ impl Authenticator {
         }
         let created = parse_created(token.created).ok_or_else(|| fail(Failure::Created))?;
         let (account, known) = self.account(token.username);
-        let password = account.record.password.expose();
+        let password = account.password.expose();
         let expected = password_digest(token.nonce, token.created, password);
         let right: bool = expected.ct_eq(&digest).into();
         account.admit(known, right, shown).map_err(fail)?;
@@ -268,7 +278,7 @@ impl Authenticator {
             return Err(fail(Failure::Header));
         };
         let (account, known) = self.account(&credentials.username);
-        let expected = credentials.expected(account.record.password.expose(), shown.method);
+        let expected = credentials.expected(account.password.expose(), shown.method);
         let response = credentials.response.to_ascii_lowercase();
         let right: bool = expected.as_bytes().ct_eq(response.as_bytes()).into();
         account.admit(known, right, shown).map_err(fail)?;
@@ -373,8 +383,8 @@ impl Authenticator {
 }
 
 impl Account {
-    fn of(record: ClientRecord) -> Self {
-        Self { record, used: Mutex::default() }
+    fn of(record: ClientRecord, password: Secret) -> Self {
+        Self { record, password, used: Mutex::default() }
     }
 
     /// The checks that come after the digest was computed, whatever it was.
@@ -407,11 +417,11 @@ impl Account {
     }
 }
 
-fn decoy(password: String) -> Result<ClientRecord, EntropyError> {
+fn decoy() -> Result<ClientRecord, EntropyError> {
     Ok(ClientRecord {
         id: ClientId::new("nobody").map_err(|_| EntropyError)?,
         role: Role::User,
-        password: Secret::new(password),
+        password: None,
         certificates: Vec::new(),
         networks: Vec::new(),
         cameras: CameraScope::Only(Vec::new()),

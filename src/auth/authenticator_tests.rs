@@ -15,7 +15,7 @@ fn client(id: &str) -> ClientRecord {
     ClientRecord {
         id: ClientId::new(id).unwrap(),
         role: Role::Operator,
-        password: Secret::new(format!("{id}-secret")),
+        password: Some(Secret::new(format!("{id}-secret"))),
         certificates: Vec::new(),
         networks: vec!["10.0.0.0/8".parse().unwrap()],
         cameras: CameraScope::Only(vec![CameraId::new("gate").unwrap()]),
@@ -305,4 +305,26 @@ fn a_password_in_clear_counts_over_tls_and_if_that_is_switched_on_and_for_its_cl
         Shown { tls: true, authorization: Some(&basic("vms", "vms-secret")), ..shown("192.0.2.1:9") };
     let bench = Bench { auth: authenticator().with_clear_passwords(true), ..bench() };
     assert_eq!(bench.auth.identify(&outside, &bench.clock).unwrap_err().failure, Failure::Network);
+}
+
+#[test]
+fn a_client_with_certificates_only_has_no_password_at_all() {
+    let made = rcgen::generate_simple_self_signed(["vms".to_owned()]).unwrap();
+    let certificate = crate::auth::Certificate::read(made.cert.der()).unwrap();
+    let record = ClientRecord {
+        password: None,
+        certificates: vec![crate::auth::KnownCertificate::Key(certificate.key)],
+        ..client("vms")
+    };
+    let auth = Authenticator::new(vec![record], &KEY, &SystemEntropy).unwrap();
+    let bench = Bench { auth: auth.with_clear_passwords(true), ..bench() };
+    for password in ["", "vms", "vms-secret"] {
+        assert_eq!(bench.try_token(token("vms", password, b"n", NOW)).unwrap_err(), Failure::WrongPassword);
+        let header = format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("vms:{password}")));
+        let shown = Shown { tls: true, authorization: Some(&header), ..shown("10.1.1.1:999") };
+        assert_eq!(bench.auth.identify(&shown, &bench.clock).unwrap_err().failure, Failure::WrongPassword);
+    }
+    let shown = Shown { tls: true, certificate: Some(&certificate), ..shown("10.1.1.1:999") };
+    let caller = bench.auth.identify(&shown, &bench.clock).unwrap().caller;
+    assert!(matches!(caller, Caller::Client { method: Method::Certificate, .. }), "{caller:?}");
 }

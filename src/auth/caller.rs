@@ -67,9 +67,9 @@ pub struct ClientRecord {
     pub id: ClientId,
     /// Its ONVIF user level.
     pub role: Role,
-    /// What it proves itself with.
-    pub password: Secret,
-    /// Or with one of these, over TLS.
+    /// What it proves itself with; none for a client that has certificates only.
+    pub password: Option<Secret>,
+    /// What else it proves itself with, over TLS.
     pub certificates: Vec<KnownCertificate>,
     /// Where it may call from; empty means nowhere.
     pub networks: Vec<IpNet>,

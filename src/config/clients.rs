@@ -53,12 +53,23 @@ impl Reader<'_> {
             self.error(raw.networks.span(), &what, remedy);
         }
         let networks = self.prefixes(raw.networks.get_ref());
-        let password = self.secret(&raw.password);
+        if raw.password.is_none() && certificates.is_empty() {
+            let what = format!("client `{}` has nothing to log in with", raw.name.get_ref());
+            self.error(
+                raw.name.span(),
+                &what,
+                "give it a password, or over TLS a certificate_sha256 or key_sha256",
+            );
+        }
+        let password = raw.password.as_ref().map(|it| self.secret(it));
         let id = self.name(&raw.name, ClientId::new);
         Some(ClientRecord {
             id: id?,
             role: role?,
-            password: password?,
+            password: match password {
+                Some(password) => Some(password?),
+                None => None,
+            },
             certificates,
             networks: networks?,
             cameras: scope,

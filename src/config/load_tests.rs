@@ -711,6 +711,9 @@ fn tls_gives_each_camera_a_door_and_clients_their_certificates() {
     assert_eq!(doors(&own)[0], at("192.0.2.80:443", "192.0.2.80:443"));
     let named = folder.load(&over_tls("# tls_port = 20443", "tls_port = 9443")).unwrap();
     assert_eq!(doors(&named)[0], at("127.0.0.1:9443", "127.0.0.1:9443"));
+    let only = format!("key_sha256 = [\"{digits}\"]\n#");
+    let reception = folder.load(&over_tls("password = { file = \"secrets/reception\" }", &only)).unwrap();
+    assert!(reception.clients[2].password.is_none() && reception.clients[0].password.is_some());
     let plain = folder.load(EXAMPLE).unwrap();
     assert_eq!((doors(&plain), plain.tls, plain.clear_passwords), (vec![None, None], None, false));
 }
@@ -729,6 +732,7 @@ fn what_is_wrong_about_tls_is_told() {
         ("# tls_port = 20443", "tls_port = 0", "0 is no port (give the camera a tls_port"),
         ("name = \"vms\"\nrole", "key_sha256 = [\"ab\"]\nname = \"vms\"\nrole", "no SHA-256 fingerprint"),
         ("name = \"vms\"\nrole", &twice, "this certificate is client `vms`'s already"),
+        ("password = { file = \"secrets/reception\" }", "", "client `reception` has nothing to log in with"),
     ] {
         let errors = folder.errors(&over_tls(from, to));
         assert!(errors.len() == 1 && errors[0].contains(told), "{to}: {errors:#?}");

@@ -69,7 +69,7 @@ pub(super) struct Network {
 pub(super) struct Client {
     pub(super) name: Text,
     pub(super) role: Text,
-    pub(super) password: Spanned<toml::Value>,
+    pub(super) password: Option<Spanned<toml::Value>>,
     pub(super) certificate_sha256: Option<Vec<Text>>,
     pub(super) key_sha256: Option<Vec<Text>>,
     pub(super) networks: Spanned<Vec<Text>>,

@@ -59,7 +59,9 @@ impl Facade {
         sink: &mut dyn LocatorSink,
     ) -> Result<Document, RewriteRefusal> {
         let row = self.shared.tables.operation(operation);
-        let files = row.filter(|it| &*it.service == DEVICE).map(|it| format!("{}:{}", it.prefix, it.name));
+        let files = row
+            .filter(|it| matches!(&*it.service, DEVICE | "media2"))
+            .map(|it| format!("{}:{}", it.prefix, it.name));
         let information = row.is_some_and(|it| &*it.name == "GetDeviceInformation");
         let mut ports = HashSet::new();
         multicast_ports(self, answer.root(), &mut ports);

@@ -219,6 +219,11 @@ fn files_get_a_locator_of_their_own() {
     let refused =
         bench.rewritten("tds:StartFirmwareUpgrade", "", &inside.replace("http", "ftp")).unwrap_err();
     assert!(matches!(refused, RewriteRefusal::NotOffered(_)), "{refused:?}");
+    let inside = "<m:Token>c</m:Token><m:UploadUri>http://10.20.0.5/clip</m:UploadUri>\
+                  <m:ExpiryTime>2026-01-01T00:00:00Z</m:ExpiryTime>";
+    let asked = "<m:Configuration><m:Enabled>true</m:Enabled><m:Name>bell</m:Name><m:Type>x</m:Type><m:RepeatCycles>1</m:RepeatCycles></m:Configuration>";
+    let shown = bench.rewritten("tr2:AddAudioClip", asked, inside).unwrap();
+    assert!(shown.contains("http://192.0.2.1:8001/onvif/upload/"), "{shown}");
     let uris = |support: &str, backup: &str| {
         let inside = format!(
             "<m:SupportInfoUri>{support}</m:SupportInfoUri><m:SystemBackupUri>{backup}</m:SystemBackupUri>"

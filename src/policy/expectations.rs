@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use super::{Engine, PolicyError};
 use crate::{
-    auth::{Caller, CameraScope, ClientRecord, Method, Role, Secret},
+    auth::{Caller, CameraScope, ClientRecord, Method, Role},
     command::{Command, Destination, DestinationKind, Operation},
     ids::{CameraId, ClientId, NameError, RequestId, SiteId, ZoneId},
     inventory::{
@@ -382,7 +382,7 @@ impl Stage {
                 certificates: Vec::new(),
                 id: client_id(who)?,
                 role: role(who),
-                password: Secret::new(String::new()),
+                password: None,
                 networks: Vec::new(),
                 cameras: if who == Who::Elsewhere { only? } else { CameraScope::All },
             })

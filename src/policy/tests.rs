@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Decision, Engine, PolicyError, RefusalKind, SHIPPED, operations, operations::OperationFacts};
 use crate::{
-    auth::{Caller, CameraScope, ClientRecord, Method, Role, Secret},
+    auth::{Caller, CameraScope, ClientRecord, Method, Role},
     command::{AdminAction, Command, Destination, DestinationKind, Operation, Reason, RtspMethod},
     ids::{CameraId, ClientId, RequestId, SiteId, ZoneId},
     inventory::{Camera, CameraAddress, Inventory, Isolation, MacPolicy, Network, Site, Vendors, Zone},
@@ -147,7 +147,7 @@ pub(super) fn clients() -> Vec<ClientRecord> {
     let record = |id: &str, role, cameras| ClientRecord {
         id: ClientId::new(id).unwrap(),
         role,
-        password: Secret::new("not asked for here".to_owned()),
+        password: None,
         certificates: Vec::new(),
         networks: Vec::new(),
         cameras,

@@ -38,10 +38,8 @@ pub enum StoreError {
         /// The latest version known here.
         known: i64,
     },
-    /// A camera has as many locators of a kind as it may have.
-    #[error(
-        "camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators already, or {FILE_LOCATORS_PER_CAMERA_MAX} of files"
-    )]
+    /// A camera has as many permanent locators as it may have.
+    #[error("camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators already")]
     TooManyLocators {
         /// The camera.
         camera: String,
@@ -133,15 +131,21 @@ impl Store {
             "DELETE FROM locator WHERE camera = ?1 AND kind = ?2 AND key1 = ?3 AND key2 = ?4 AND key3 = ?5",
             params![locator.camera, locator.kind, key1, key2, key3],
         )?;
-        let permanent = locator.expires.is_none();
-        let kept: usize = change.query_row(
-            "SELECT count(*) FROM locator WHERE camera = ?1 AND (expires IS NULL) = ?2",
-            params![locator.camera, permanent],
+        let permanent: usize = change.query_row(
+            "SELECT count(*) FROM locator WHERE camera = ?1 AND expires IS NULL",
+            [&locator.camera],
             |row| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
         )?;
-        let kept_max = if permanent { LOCATORS_PER_CAMERA_MAX } else { FILE_LOCATORS_PER_CAMERA_MAX };
-        if kept >= kept_max {
+        if locator.expires.is_none() && permanent >= LOCATORS_PER_CAMERA_MAX {
             return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+        }
+        if locator.expires.is_some() {
+            // Of those that end by themselves the first to end make room.
+            change.execute(
+                "DELETE FROM locator WHERE token IN (SELECT token FROM locator
+                 WHERE camera = ?1 AND expires IS NOT NULL ORDER BY expires DESC, created DESC LIMIT -1 OFFSET ?2)",
+                params![locator.camera, i64::try_from(FILE_LOCATORS_PER_CAMERA_MAX).unwrap_or(1) - 1],
+            )?;
         }
         change.execute(
             "INSERT INTO locator (token, camera, kind, key1, key2, key3, upstream, created, expires)
@@ -358,18 +362,21 @@ mod tests {
             store.locator_put(&locator(number, None)).unwrap();
         }
         let error = store.locator_put(&locator(LOCATORS_PER_CAMERA_MAX, None)).unwrap_err();
-        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already, or 64 of files");
+        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already");
         // The same keys again are no further locator.
         store.locator_put(&Locator { token: "renewed".to_owned(), ..locator(0, None) }).unwrap();
         assert_eq!(store.locator_get("t0", 0).unwrap(), None);
         assert_eq!(store.locators_of("gate-1").unwrap().len(), LOCATORS_PER_CAMERA_MAX);
+        let ends = |number: usize| 1_400 + i64::try_from(number).unwrap();
         for number in 0..FILE_LOCATORS_PER_CAMERA_MAX {
-            store.locator_put(&locator(1_000 + number, Some(1_500))).unwrap();
+            store.locator_put(&locator(1_000 + number, Some(ends(number)))).unwrap();
         }
-        let one_more = locator(9_999, Some(2_000));
-        assert!(matches!(store.locator_put(&one_more), Err(StoreError::TooManyLocators { .. })));
-        assert_eq!(store.locators_expire(1_500).unwrap(), FILE_LOCATORS_PER_CAMERA_MAX);
-        store.locator_put(&one_more).unwrap();
+        store.locator_put(&locator(9_999, Some(2_000))).unwrap();
+        assert_eq!(store.locator_get("t1000", 0).unwrap(), None, "the first to end made room");
+        assert!(store.locator_get("t1001", 0).unwrap().is_some());
+        let all = LOCATORS_PER_CAMERA_MAX + FILE_LOCATORS_PER_CAMERA_MAX;
+        assert_eq!(store.locators_of("gate-1").unwrap().len(), all);
+        assert_eq!(store.locators_expire(1_999).unwrap(), FILE_LOCATORS_PER_CAMERA_MAX - 1);
         assert!(store.locator_get("t9999", 1_999).unwrap().is_some());
         assert_eq!(store.locator_get("t9999", 2_000).unwrap(), None);
         assert_eq!(store.locators_expire(2_000).unwrap(), 1);
