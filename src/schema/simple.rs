@@ -163,6 +163,12 @@ fn repair(builtin: Builtin, text: &str) -> Option<String> {
             "nan" | "-nan" => Some("NaN".to_owned()),
             _ => None,
         },
+        // A leap second, which XSD does not have: the second before it.
+        B::DateTime | B::Time => {
+            let (before, after) = text.rsplit_once(":60")?;
+            let seconds = before.len().checked_sub(3).and_then(|at| before.get(at..=at)) == Some(":");
+            seconds.then(|| format!("{before}:59{after}"))
+        }
         // `25.0` where an integer is due.
         B::Integer
         | B::NonNegativeInteger
@@ -460,7 +466,7 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
     match at.and_then(|at| text.split_at_checked(at)) {
         Some((value, zone)) if zone.starts_with(['+', '-']) && zone.get(3..4) == Some(":") => {
             let (hours, minutes) = (two_digits(zone.get(1..3)?)?, two_digits(zone.get(4..6)?)?);
-            (hours <= 14 && minutes <= 59).then_some((value, zone))
+            (hours * 60 + minutes <= ZONE_MINUTES_MAX && minutes <= 59).then_some((value, zone))
         }
         _ => Some((text, "")),
     }
@@ -469,6 +475,9 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
 fn two_digits(text: &str) -> Option<u32> {
     (text.len() == 2 && is_digits(text)).then(|| text.parse().ok())?
 }
+
+/// `14:00`, the farthest zone (XSD Part 2 §3.3.7).
+const ZONE_MINUTES_MAX: u32 = 14 * 60;
 
 fn is_year(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -482,7 +491,8 @@ fn is_date(text: &str) -> bool {
         return false;
     };
     let longest = match month {
-        2 => 29,
+        2 if year.is_some_and(is_leap) => 29,
+        2 => 28,
         4 | 6 | 9 | 11 => 30,
         1..=12 => 31,
         _ => return false,
@@ -490,15 +500,22 @@ fn is_date(text: &str) -> bool {
     year.is_some_and(is_year) && (1..=longest).contains(&day)
 }
 
+/// Whether a year has a 29th of February. Its last four digits say it.
+fn is_leap(year: &str) -> bool {
+    let digits = year.trim_start_matches('-');
+    let tail = digits.get(digits.len().saturating_sub(4)..).and_then(|it| it.parse::<u32>().ok());
+    tail.is_some_and(|it| it.is_multiple_of(4) && (!it.is_multiple_of(100) || it.is_multiple_of(400)))
+}
+
 fn is_time(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').map_or((text, None), |(it, rest)| (it, Some(rest)));
     let mut parts = whole.split(':').map(two_digits);
     let (hour, minute, second) = (parts.next().flatten(), parts.next().flatten(), parts.next().flatten());
-    // 60 for a leap second, which devices write although XSD 1.0 has none.
-    let fits = hour.is_some_and(|it| it <= 24)
+    let fits = hour.is_some_and(|it| it <= 23)
         && minute.is_some_and(|it| it <= 59)
-        && second.is_some_and(|it| it <= 60);
-    fits && parts.next().is_none() && fraction.is_none_or(is_digits)
+        && second.is_some_and(|it| it <= 59);
+    let midnight = whole == "24:00:00" && fraction.is_none_or(|it| it.bytes().all(|digit| digit == b'0'));
+    (fits || midnight) && parts.next().is_none() && fraction.is_none_or(is_digits)
 }
 
 fn is_base64(text: &str) -> bool {
@@ -530,9 +547,16 @@ mod tests {
             ),
             (
                 B::DateTime,
-                &["2024-02-29T23:59:60Z", "2024-01-01T00:00:00.123+01:00"],
-                &["2024-1-1T0:0:0Z", "2024-13-01T00:00:00Z", "2024-01-01"],
+                &["2024-02-29T24:00:00Z", "2024-01-01T00:00:00.123+01:00", "2000-02-29T00:00:00-14:00"],
+                &["2024-1-1T0:0:0Z", "2024-13-01T00:00:00Z", "2024-01-01", "2024-01-01T23:59:60Z"],
             ),
+            // These an independent validator refused while they passed here.
+            (
+                B::DateTime,
+                &["12000-02-29T00:00:00Z"],
+                &["2023-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2024-01-01T24:00:01Z"],
+            ),
+            (B::Time, &["24:00:00.00", "00:00:00+14:00"], &["24:00:00.01", "25:00:00", "00:00:00+14:01"]),
             (B::Time, &["12:00:00"], &["12:00"]),
             (B::Base64Binary, &["AAEC", "AA EC", ""], &["A", "A*=="]),
             (B::HexBinary, &["0aFF"], &["0aF"]),
@@ -555,6 +579,12 @@ mod tests {
             |builtin, text| check_atomic(builtin, text, Judgement::Tolerant).map(|it| it.text.into_owned());
         assert_eq!(repaired(Builtin::Boolean, "True"), Ok("true".to_owned()));
         assert_eq!(repaired(Builtin::Int, "25.00"), Ok("25".to_owned()));
+        assert_eq!(
+            repaired(Builtin::DateTime, "2016-12-31T23:59:60Z"),
+            Ok("2016-12-31T23:59:59Z".to_owned())
+        );
+        assert!(repaired(Builtin::DateTime, "2016-12-31T23:60:00Z").is_err());
+        assert!(repaired(Builtin::DateTime, "2016-12-31T23:59:00+01:60").is_err());
         assert_eq!(repaired(Builtin::Int, "25.5"), Err(ValueError::Form("integer")));
         assert_eq!(collapse(" a \n b "), "a b");
     }

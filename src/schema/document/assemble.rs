@@ -8,7 +8,8 @@ use crate::{
         deviation::{DeviationKind, Deviations},
         simple::Judgement,
         tables::{
-            Content, Model, NameId, NamespaceId, Node, NodeId, NodeKind, Occurs, Particle, ParticleId, Tables,
+            Content, Model, NameId, NamespaceId, Node, NodeId, NodeKind, Occurs, Particle, ParticleId,
+            Tables, Wildcard,
         },
     },
 };
@@ -207,11 +208,33 @@ impl<'t> Assembler<'t> {
     /// element itself says.
     pub(super) fn has_room(&self, place: Place) -> bool {
         let Some(declared) = self.tables.node(place.node) else { return false };
-        let repeats = self.inside().and_then(|it| self.tables.node(it)).is_some_and(|parent| {
-            matches!(parent.content, Content::Elements(Model { ordered: true, .. }) | Content::Mixed(_))
-        });
-        let foreign = place.key & 1 == 1;
-        repeats || foreign || self.count(place.node) < declared.occurs.max
+        let content = self.inside().and_then(|it| self.tables.node(it)).map(|parent| parent.content);
+        match content {
+            Some(Content::Elements(Model { ordered: true, .. }) | Content::Mixed(_)) => true,
+            Some(Content::Elements(model)) if place.key & 1 == 1 => {
+                self.wildcard_has_room(model.particle, declared.name)
+            }
+            _ => place.key & 1 == 1 || self.count(place.node) < declared.occurs.max,
+        }
+    }
+
+    /// Whether the wildcard that takes an element of that name takes one more.
+    fn wildcard_has_room(&self, particle: ParticleId, name: NameId) -> bool {
+        match self.tables.particle(particle) {
+            Some(Particle::Any(id, occurs)) => self.tables.wildcard(*id).is_none_or(|wildcard| {
+                !wildcard.allowed.contains_key(&name) || self.count_allowed(wildcard) < occurs.max
+            }),
+            Some(Particle::Sequence(_, parts) | Particle::Choice(_, parts)) => {
+                parts.iter().all(|part| self.wildcard_has_room(*part, name))
+            }
+            Some(Particle::Element(_)) | None => true,
+        }
+    }
+
+    /// How many elements stand in the innermost open one by leave of a wildcard.
+    fn count_allowed(&self, wildcard: &Wildcard) -> u32 {
+        let stands = |node: &NodeId| wildcard.allowed.values().any(|one| one == node);
+        self.counts_of_innermost().iter().filter(|(node, _)| stands(node)).map(|(_, it)| *it).sum()
     }
 
     /// Opens the root.
@@ -515,15 +538,7 @@ impl<'t> Assembler<'t> {
                 present(self.count(*node), min, Some(*node))
             }
             Some(Particle::Any(id, occurs)) => {
-                let allowed = self.tables.wildcard(*id);
-                let stands =
-                    |node: &NodeId| allowed.is_some_and(|it| it.allowed.values().any(|one| one == node));
-                let count = self
-                    .counts_of_innermost()
-                    .iter()
-                    .filter(|(node, _)| stands(node))
-                    .map(|(_, it)| *it)
-                    .sum();
+                let count = self.tables.wildcard(*id).map_or(0, |it| self.count_allowed(it));
                 present(count, occurs.min, None)
             }
             Some(Particle::Sequence(occurs, parts)) => self.judge_sequence(*occurs, parts),

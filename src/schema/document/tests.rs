@@ -35,6 +35,21 @@ fn names(deviations: &Deviations) -> Vec<(DeviationKind, &str)> {
 }
 
 #[test]
+fn a_wildcard_takes_no_more_than_it_says() {
+    let notify = |inside: &str| {
+        let text = format!(
+            "<n:Notify xmlns:n='http://docs.oasis-open.org/wsn/b-2' xmlns:tt='http://www.onvif.org/ver10/schema'>\
+             <n:NotificationMessage><n:Message>{inside}</n:Message></n:NotificationMessage></n:Notify>"
+        );
+        request("wsntw:Notify", &text)
+    };
+    let one = "<tt:Message UtcTime='2026-01-02T03:04:05Z'/>";
+    assert!(notify(one).is_ok());
+    let several = notify(&one.repeat(2)).unwrap_err();
+    assert_eq!(several.to_string(), "too many of Notify/NotificationMessage/Message/Message");
+}
+
+#[test]
 fn requests_are_strict_and_the_place_is_named() {
     let ntp = |inside: &str| request("tds:SetNTP", &format!("<SetNTP {DEVICE}>{inside}</SetNTP>"));
     let manual = "<NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>10.0.0.9</tt:IPv4Address></NTPManual>";
