@@ -98,6 +98,8 @@ pub enum Phase {
     Connect,
     /// Making it a TLS connection.
     Handshake,
+    /// Sending a file.
+    File,
     /// Waiting for the answer.
     Answer,
 }
@@ -108,6 +110,7 @@ impl fmt::Display for Phase {
             Self::Turn => "become free",
             Self::Connect => "accept a connection",
             Self::Handshake => "make a TLS connection",
+            Self::File => "take the file",
             Self::Answer => "answer",
         })
     }

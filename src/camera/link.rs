@@ -114,12 +114,14 @@ impl Link {
         .await
     }
 
-    /// Sends one request and reads its whole answer. After an error the connection must not be used again.
+    /// Sends one request and reads its whole answer; of a file the camera must take some within `stall_max`. After an error the connection must not be used again.
     pub(super) async fn exchange(
         &mut self,
         mut request: Request<Sending>,
         into: Into<'_>,
+        stall_max: Duration,
     ) -> Result<HttpAnswer, Broken> {
+        let left = request.body().left();
         self.traffic.written.store(false, Ordering::Relaxed);
         self.traffic.read.store(false, Ordering::Relaxed);
         let traffic = Arc::clone(&self.traffic);
@@ -147,11 +149,22 @@ impl Link {
         };
         let mut work = pin!(work);
         let driver = &mut self.driver;
-        let outcome = std::future::poll_fn(|cx| {
+        let mut exchanging = pin!(std::future::poll_fn(|cx| {
             poll_driver(driver, cx);
             work.as_mut().poll(cx)
-        })
-        .await;
+        }));
+        let outcome = match &left {
+            None => exchanging.await,
+            Some(left) => loop {
+                let before = left.bytes();
+                match timeout(stall_max, exchanging.as_mut()).await {
+                    Ok(outcome) => break outcome,
+                    // A camera that has the whole file may take long to look at it.
+                    Err(_) if left.bytes() == 0 || left.bytes() < before => {}
+                    Err(_) => break Err(Failure::TimedOut(Phase::File)),
+                }
+            },
+        };
         outcome.map_err(|failure| Broken {
             failure,
             written: traffic.written.load(Ordering::Relaxed),

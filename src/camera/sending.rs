@@ -3,6 +3,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -18,7 +22,17 @@ use crate::{
 /// A body whose length is known before it is sent.
 pub(super) enum Sending {
     Message(Option<Bytes>),
-    File { left: u64, pieces: mpsc::Receiver<io::Result<Bytes>> },
+    File { left: Left, pieces: mpsc::Receiver<io::Result<Bytes>> },
+}
+
+/// How many bytes of a file the connection has not taken yet.
+#[derive(Debug, Clone)]
+pub(super) struct Left(Arc<AtomicU64>);
+
+impl Left {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Sending {
@@ -30,7 +44,7 @@ impl Sending {
     pub(super) fn file(spool: &Spool) -> Self {
         let (sender, pieces) = mpsc::channel(TRANSFER_PIECES_MAX);
         let spool = spool.clone();
-        let left = spool.bytes();
+        let left = Left(Arc::new(AtomicU64::new(spool.bytes())));
         tokio::task::spawn_blocking(move || {
             let mut from = 0;
             while from < spool.bytes() {
@@ -45,6 +59,14 @@ impl Sending {
         });
         Self::File { left, pieces }
     }
+
+    /// What is left of a file, to watch while it is sent.
+    pub(super) fn left(&self) -> Option<Left> {
+        match self {
+            Self::Message(_) => None,
+            Self::File { left, .. } => Some(left.clone()),
+        }
+    }
 }
 
 impl Body for Sending {
@@ -57,24 +79,27 @@ impl Body for Sending {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut *self {
             Self::Message(message) => Poll::Ready(message.take().map(|it| Ok(Frame::data(it)))),
-            Self::File { left: 0, .. } => Poll::Ready(None),
+            Self::File { left, .. } if left.bytes() == 0 => Poll::Ready(None),
             Self::File { left, pieces } => {
                 let cut = || Err(io::ErrorKind::UnexpectedEof.into());
                 let piece = ready!(pieces.poll_recv(cx)).unwrap_or_else(cut)?;
-                *left = left.saturating_sub(piece.len() as u64);
+                left.0.store(left.bytes().saturating_sub(piece.len() as u64), Ordering::Relaxed);
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Message(None) | Self::File { left: 0, .. })
+        match self {
+            Self::Message(message) => message.is_none(),
+            Self::File { left, .. } => left.bytes() == 0,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match self {
             Self::Message(message) => message.as_ref().map_or(0, |it| it.len() as u64),
-            Self::File { left, .. } => *left,
+            Self::File { left, .. } => left.bytes(),
         })
     }
 }

@@ -38,7 +38,7 @@ use crate::{
     inventory::CameraAddress,
     limits::{
         CAMERA_CHALLENGES_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX,
-        CAMERA_IDLE_TIME_MAX,
+        CAMERA_IDLE_TIME_MAX, TRANSFER_STALL_MAX,
     },
 };
 
@@ -95,6 +95,7 @@ pub(super) struct Session {
     clockwork: Cell<Clockwork>,
     turns: Semaphore,
     exchange_time_max: Duration,
+    stall_max: Duration,
     /// Held by whoever tries a login that is not known to be good, so that tries go one by one.
     login_turn: Mutex<()>,
 }
@@ -136,6 +137,7 @@ impl Session {
             clockwork: Cell::new(Clockwork::restored(restored)),
             turns: Semaphore::new(CAMERA_EXCHANGES_MAX),
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
+            stall_max: TRANSFER_STALL_MAX,
             login_turn: Mutex::new(()),
         }
     }
@@ -306,7 +308,7 @@ impl Session {
             };
             progress.phase.set(Phase::Answer);
             let sent_before = progress.sent.replace(true);
-            let broken = match link.exchange(request, errand.into).await {
+            let broken = match link.exchange(request, errand.into, self.stall_max).await {
                 Ok(answer) => {
                     self.put_idle(link);
                     return Ok((answer, nonce));

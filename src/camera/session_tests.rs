@@ -67,6 +67,9 @@ async fn peer(script: Script) -> Peer {
         for answers in script {
             let (mut stream, _) = listener.accept().await.unwrap();
             for answer in answers {
+                if answer == "stuck" {
+                    std::future::pending::<()>().await;
+                }
                 let Some(request) = read_request(&mut stream).await else { break };
                 log.lock().unwrap().push(request);
                 if answer == "hang" {
@@ -323,5 +326,45 @@ async fn a_file_is_poured_after_the_login_and_a_part_of_one_is_none() {
         }
         assert_eq!(file, &b"file"[..usize::try_from(came).unwrap()], "{answer:?}");
         assert!(peer.seen()[1].contains("Authorization: Digest"), "{:?}", peer.seen());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_the_camera_does_not_take_is_given_up_and_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = |bytes: usize| {
+        let mut writer = crate::hatch::SpoolWriter::open(folder.path(), &bytes.to_string()).unwrap();
+        writer.write(&vec![b'x'; bytes]).unwrap();
+        writer.finish()
+    };
+    // More than two sockets hold.
+    for (script, bytes, expected) in [
+        (vec![OK.to_owned()], 100_000, None),
+        (vec!["stuck".to_owned()], 32 * 1024 * 1024, Some(Failure::TimedOut(Phase::File))),
+    ] {
+        let mut peer = peer(vec![script]).await;
+        peer.session.stall_max = Duration::from_millis(200);
+        let endpoint = Endpoint { port: None, path_and_query: "/firmware".into() };
+        let file = spool(bytes);
+        let body = |_: Option<Token>| Sending::file(&file);
+        let errand = Errand {
+            kind: Kind::Picture,
+            endpoint: &endpoint,
+            post: Some(Post {
+                content_type: HeaderValue::from_static("application/octet-stream"),
+                body: &body,
+            }),
+            into: Into::Memory(64),
+            time_max: None,
+            idempotent: false,
+        };
+        let outcome = peer.session.run(&errand, &|_| Ok(Judged::Done(()))).await;
+        assert_eq!(outcome.err().map(|error| error.failure), expected);
+        if expected.is_none() {
+            let seen = peer.seen();
+            let length = format!("Content-Length: {bytes}\r\n");
+            assert!(seen.len() == 1 && seen[0].contains(&length), "{}", &seen[0][..200]);
+            assert!(seen[0].ends_with(&"x".repeat(bytes)), "the whole of it");
+        }
     }
 }
