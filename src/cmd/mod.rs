@@ -14,6 +14,8 @@ mod locators;
 mod mounts;
 mod pins;
 mod policy;
+#[cfg(feature = "prove")]
+mod prove;
 mod ready;
 mod run;
 pub mod schema;

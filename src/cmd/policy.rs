@@ -1,4 +1,4 @@
-//! `cordon policy schema|check|test|diff|explain`.
+//! `cordon policy schema|check|test|diff|prove|explain`.
 
 use std::{
     io,
@@ -39,6 +39,9 @@ enum Task {
     Test(Test),
     /// Name the requests that two sets of policies decide otherwise; fails if there are any.
     Diff(Diff),
+    /// Prove that no request whatever lets a camera that is not trusted be given a destination, a listener or code,
+    /// or name requests that do. Needs the solver cvc5 (Debian package `cvc5`), and a build with the feature `prove`.
+    Prove,
     /// Say in words which policies decide about one command.
     Explain(Explain),
 }
@@ -117,6 +120,14 @@ pub enum PolicyCommandError {
     /// A folder without policies.
     #[error("`{0}` holds no .cedar file; give the folder they are in, or `shipped`")]
     NoPolicies(PathBuf),
+    /// No proof.
+    #[cfg(feature = "prove")]
+    #[error(transparent)]
+    Prove(#[from] super::prove::ProveError),
+    /// This program cannot prove.
+    #[cfg(not(feature = "prove"))]
+    #[error("this program was built without proofs: build it with `cargo build --release --features prove`")]
+    NoProofs,
     /// No name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -156,10 +167,21 @@ impl Arguments {
             Task::Check => check(&engine, texts.len(), out)?,
             Task::Test(test) => test.run(tables, texts, inventory, out)?,
             Task::Diff(diff) => diff.run(tables, inventory, out)?,
+            Task::Prove => prove(&engine, out)?,
             Task::Explain(explain) => explain.run(&engine, tables, inventory, clients, out)?,
         }
         Ok(())
     }
+}
+
+#[cfg(feature = "prove")]
+fn prove(engine: &Engine, out: &mut dyn io::Write) -> Result<(), PolicyCommandError> {
+    Ok(super::prove::run(engine, &crate::clock::SystemClock::new(), out)?)
+}
+
+#[cfg(not(feature = "prove"))]
+fn prove(_: &Engine, _: &mut dyn io::Write) -> Result<(), PolicyCommandError> {
+    Err(PolicyCommandError::NoProofs)
 }
 
 fn check(engine: &Engine, files: usize, out: &mut dyn io::Write) -> io::Result<()> {

@@ -91,7 +91,7 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Engine {
     authorizer: Authorizer,
-    schema: Schema,
+    pub(super) schema: Schema,
     schema_text: String,
     names: Names,
     cast: Cast,
@@ -216,6 +216,18 @@ impl Engine {
             slices: self.slices.len(),
             version: self.version.clone(),
         }
+    }
+
+    /// The actions that are about cameras, each with its slices.
+    #[cfg(feature = "prove")]
+    pub(super) fn camera_actions(&self) -> impl Iterator<Item = (&EntityUid, &[usize; 5])> {
+        self.actions.values().filter(|it| !it.facts.of_appliance).map(|it| (&it.uid, &it.slices))
+    }
+
+    /// A type of the schema.
+    #[cfg(feature = "prove")]
+    pub(super) fn entity_type(&self, name: &str) -> Option<cedar_policy::EntityTypeName> {
+        self.names.uid(name, "").map(|uid| uid.type_name().clone())
     }
 
     /// What is to be decided, and by which policies.

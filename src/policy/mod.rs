@@ -15,6 +15,8 @@ mod expectations;
 mod explain;
 mod load;
 mod operations;
+#[cfg(feature = "prove")]
+mod proof;
 mod shipped;
 mod vocabulary;
 
@@ -27,4 +29,6 @@ pub use difference::{Change, Differences};
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
 pub use expectations::{Comparison, EXPECTATIONS, ExpectationError, Expectations};
 pub use load::Problem;
+#[cfg(feature = "prove")]
+pub use proof::{Proof, ProofError, RequestKind};
 pub use shipped::SHIPPED;

@@ -9,7 +9,7 @@ use crate::root;
 /// The resolved packages, as `cargo metadata` prints them.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--all-features", "--locked", "--offline"])
         // Packages of other platforms need not be on this machine.
         .args(["--filter-platform", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
         .current_dir(root())
