@@ -227,11 +227,11 @@ impl Walker {
     }
 }
 
+/// What takes a line's place and its bytes.
+pub(super) type Seen<'a, E> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), E>;
+
 /// Reads a segment line by line, each with its place in the file, counted from 1, and without its LF.
-pub(super) fn each_line<E: From<Damage>>(
-    segment: &Segment,
-    seen: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<End, E> {
+pub(super) fn each_line<E: From<Damage>>(segment: &Segment, seen: Seen<'_, E>) -> Result<End, E> {
     let damage = |line: u64, what: String| Damage { file: segment.name.clone(), line, what };
     let file = File::open(&segment.path).map_err(|error| damage(1, error.to_string()))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);

@@ -91,8 +91,9 @@ impl Engine {
     /// Operations on cameras, those together about which the same policies can speak, unless a policy looks at the
     /// operation in its conditions too.
     fn alike(&self) -> Vec<Vec<EntityUid>> {
-        let looks =
-            |policy: &Policy| policy.to_json().map_or(true, |json| json.get("conditions").is_none_or(looks_at_action));
+        let looks = |policy: &Policy| {
+            policy.to_json().map_or(true, |json| json.get("conditions").is_none_or(looks_at_action))
+        };
         let told_apart = self.policies.values().any(|one| looks(&one.policy));
         let mut groups: BTreeMap<(Vec<usize>, Option<EntityUid>), Vec<EntityUid>> = BTreeMap::new();
         for (action, slices) in self.camera_actions() {

@@ -175,8 +175,10 @@ fn proofs_are_accepted_and_changed_ones_refused_by_another_implementation() {
     assert!(!well && said.starts_with("REJECTED proof-wrong: "), "{said}");
 }
 
-/// What is done to a copy of the log, and the reason for which it is rejected.
-const TAMPERINGS: [(&str, fn(&Path)); 14] = [
+/// The reason for which a copy of the log is rejected, and what is done to it.
+type Tampering = (&'static str, fn(&Path));
+
+const TAMPERINGS: [Tampering; 14] = [
     ("sum-mismatch", |dir| change(&segments(dir)[0], |text| text.replacen("r0", "r9", 1))),
     ("sum-mismatch", |dir| {
         change(&segments(dir)[1], |text| {

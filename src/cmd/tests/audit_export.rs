@@ -186,7 +186,7 @@ fn syslog_over_tls_goes_only_to_a_server_whose_certificate_is_known() {
         let url = format!("tls://localhost:{port}");
         audit(&["export", text(dir.path()), "--mark", text(&mark), "--syslog", &url, "--ca", text(ca)])
     };
-    let greet = tls.clone();
+    let greet = tls;
     thread::scope(|scope| {
         let listener = TcpListener::bind(("localhost", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
