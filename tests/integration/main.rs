@@ -17,6 +17,7 @@ mod crash;
 mod differential;
 mod disk;
 mod downloads;
+mod export;
 mod foreign;
 mod generate;
 mod house;
