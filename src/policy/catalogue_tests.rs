@@ -47,7 +47,7 @@ impl Held {
 }
 
 /// Core §5.9.4.3; `None` is "not logged in".
-fn onvif_permits(class: AccessClass, role: Option<Role>) -> bool {
+pub(super) fn onvif_permits(class: AccessClass, role: Option<Role>) -> bool {
     use AccessClass::{
         Actuate, NotForClients, PreAuth, ReadMedia, ReadSystem, ReadSystemSecret, ReadSystemSensitive,
         Unrecoverable, WriteSystem,
@@ -63,10 +63,11 @@ fn onvif_permits(class: AccessClass, role: Option<Role>) -> bool {
 }
 
 /// What leads out of a camera or changes who gets in.
-const DANGEROUS: [Trait; 5] = [Trait::Egress, Trait::Listener, Trait::Code, Trait::Network, Trait::Users];
+pub(super) const DANGEROUS: [Trait; 5] =
+    [Trait::Egress, Trait::Listener, Trait::Code, Trait::Network, Trait::Users];
 
 /// Refused where the camera is not trusted, whatever the document holds.
-const NOT_TRUSTED: [&str; 10] = [
+pub(super) const NOT_TRUSTED: [&str; 10] = [
     "tds:CreateStorageConfiguration",
     "tds:SetStorageConfiguration",
     "tds:SetSystemFactoryDefault",
@@ -80,7 +81,7 @@ const NOT_TRUSTED: [&str; 10] = [
 ];
 
 /// Refused to every client.
-const OF_THE_APPLIANCE: [&str; 11] = [
+pub(super) const OF_THE_APPLIANCE: [&str; 11] = [
     "tds:AddIPAddressFilter",
     "tds:GetSystemBackup",
     "tds:RemoveIPAddressFilter",

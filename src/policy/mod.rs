@@ -23,6 +23,8 @@ mod vocabulary;
 #[cfg(test)]
 mod catalogue_tests;
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;
 
 pub use difference::{Change, Differences};
