@@ -77,16 +77,14 @@ pub(super) struct Broken {
 impl Link {
     /// Dials the camera; over TLS where that is how it is reached, and then in no other way.
     pub(super) async fn open(address: SocketAddr, tls: Option<&CameraTls>) -> Result<Self, Failure> {
-        let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
-            .await
-            .map_err(|_| Failure::TimedOut(Phase::Connect))?
-            .map_err(|_| Failure::Unreachable)?;
-        // Best effort: without it an exchange is slower, not wrong.
-        let _ = stream.set_nodelay(true);
+        let stream = dial(address).await?;
         let traffic = Arc::new(Traffic::default());
         let stream = match tls {
             None => Stream::Plain(stream),
-            Some(tls) => Stream::Tls(Box::new(tls.connect(stream, address.ip()).await?)),
+            Some(tls) => Stream::Tls(Box::new(match tls.connect(stream, address.ip()).await {
+                Err(_) if tls.knows_better() => tls.connect(dial(address).await?, address.ip()).await?,
+                connected => connected?,
+            })),
         };
         let wire = Wire { stream, traffic: Arc::clone(&traffic) };
         let (sender, driver) = http1::Builder::new()
@@ -175,6 +173,16 @@ impl Link {
     fn drive(&mut self, cx: &mut Context<'_>) {
         poll_driver(&mut self.driver, cx);
     }
+}
+
+async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
+    let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
+        .await
+        .map_err(|_| Failure::TimedOut(Phase::Connect))?
+        .map_err(|_| Failure::Unreachable)?;
+    // Best effort: without it an exchange is slower, not wrong.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 /// Where an answer's body goes.

@@ -14,7 +14,7 @@ use std::{
 use aws_lc_rs::signature;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible,
-    SignatureScheme,
+    SignatureScheme, SupportedProtocolVersion,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -24,7 +24,10 @@ use rustls::{
 };
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::{
+    prelude::{FromDer, X509Certificate},
+    public_key::PublicKey,
+};
 
 use super::error::{Failure, Phase};
 use crate::{
@@ -80,16 +83,37 @@ pub(super) struct CameraTls {
     news: RefCell<Option<CertificateNews>>,
     /// The refused certificate that was told last: once is enough.
     told: Cell<Option<Fingerprint>>,
+    short_key: Cell<ShortKey>,
+}
+
+/// Whether the camera has an RSA key of less than 2,048 bits. Such a key can sign by PKCS #1 v1.5 only, as far as can
+/// be checked here, which TLS 1.3 does not have: the camera must not be offered anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum ShortKey {
+    #[default]
+    No,
+    /// Just found out: the next try will do better.
+    Found,
+    Known,
 }
 
 impl CameraTls {
     pub(super) fn new(known: Vec<KnownCertificate>, book: Box<dyn PinBook>) -> Self {
-        Self { known, book, news: RefCell::default(), told: Cell::default() }
+        Self { known, book, news: RefCell::default(), told: Cell::default(), short_key: Cell::default() }
     }
 
     /// What happened to the certificate since this was asked last.
     pub(super) fn news(&self) -> Option<CertificateNews> {
         self.news.take()
+    }
+
+    /// Whether a handshake that just failed is worth another try at once.
+    pub(super) fn knows_better(&self) -> bool {
+        let found = self.short_key.get() == ShortKey::Found;
+        if found {
+            self.short_key.set(ShortKey::Known);
+        }
+        found
     }
 
     /// The handshake. A certificate that is seen first is pinned before anything is sent.
@@ -100,10 +124,16 @@ impl CameraTls {
     ) -> Result<TlsStream<TcpStream>, Failure> {
         let expected = self.expected()?;
         let provider = Arc::new(provider::default_provider());
-        let verifier =
-            Arc::new(Verifier { expected, provider: Arc::clone(&provider), seen: Mutex::default() });
+        let short_key = self.short_key.get() == ShortKey::Known;
+        let verifier = Arc::new(Verifier {
+            expected,
+            provider: Arc::clone(&provider),
+            short_key,
+            seen: Mutex::default(),
+        });
+        let versions = if short_key { ONLY_1_2 } else { rustls::DEFAULT_VERSIONS };
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .map_err(|error| unusable(&error))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
@@ -115,13 +145,23 @@ impl CameraTls {
             .await
             .map_err(|_| Failure::TimedOut(Phase::Handshake))?;
         let seen = verifier.seen();
-        if let Some(seen) = &seen
+        if let Some((seen, _)) = &seen
             && !verifier.expected.is(seen)
         {
             return Err(self.refuse(seen));
         }
-        let stream = outcome.map_err(|error| failure(&error))?;
-        let seen = seen.ok_or(Failure::TlsUnsupported("it shows no certificate"))?;
+        let stream = outcome.map_err(|error| {
+            if !short_key && seen.as_ref().is_some_and(|(_, short)| *short) {
+                self.short_key.set(ShortKey::Found);
+            }
+            match failure(&error) {
+                Failure::TlsUnsupported(_) if short_key => Failure::TlsUnsupported(
+                    "it has a key of less than 2,048 bits and does not sign with it by PKCS #1 v1.5 in TLS 1.2",
+                ),
+                other => other,
+            }
+        })?;
+        let (seen, _) = seen.ok_or(Failure::TlsUnsupported("it shows no certificate"))?;
         if matches!(verifier.expected, Expected::First) {
             self.pin_first(&seen)?;
         }
@@ -184,11 +224,16 @@ impl Expected {
 struct Verifier {
     expected: Expected,
     provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<Certificate>>,
+    /// The camera was found to have a key that is short.
+    short_key: bool,
+    /// What the camera showed, and whether its key is short.
+    seen: Mutex<Option<(Certificate, bool)>>,
 }
 
+const ONLY_1_2: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+
 impl Verifier {
-    fn seen(&self) -> Option<Certificate> {
+    fn seen(&self) -> Option<(Certificate, bool)> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -202,9 +247,10 @@ impl ServerCertVerifier for Verifier {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let is_short = has_short_key(certificate);
         let certificate = Certificate::read(certificate).map_err(|_| CertificateError::BadEncoding)?;
         let is_expected = self.expected.is(&certificate);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((certificate, is_short));
         if is_expected {
             Ok(ServerCertVerified::assertion())
         } else {
@@ -245,11 +291,22 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        use SignatureScheme::{RSA_PKCS1_SHA1, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512};
+        if self.short_key {
+            return vec![RSA_PKCS1_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA1];
+        }
         let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
         // Last, so that nothing signs with it that can do better.
-        schemes.push(SignatureScheme::RSA_PKCS1_SHA1);
+        schemes.push(RSA_PKCS1_SHA1);
         schemes
     }
+}
+
+/// Whether a certificate has an RSA key of less than 2,048 bits.
+fn has_short_key(certificate: &[u8]) -> bool {
+    let read = X509Certificate::from_der(certificate);
+    let key = read.as_ref().ok().and_then(|(_, read)| read.public_key().parsed().ok());
+    matches!(key, Some(PublicKey::RSA(key)) if key.key_size() < 2_048)
 }
 
 /// Whether this is an RSA signature as old cameras make them: with a key from 1,024 bits on, or over SHA-1. Good
@@ -295,7 +352,7 @@ fn unusable(error: &Error) -> Failure {
         }
         Error::InvalidCertificate(CertificateError::BadEncoding) => "its certificate cannot be read",
         Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "it signs with a key that is not its certificate's, or with RSA-PSS and less than 2,048 bits"
+            "it signs with a key that is not its certificate's"
         }
         Error::InvalidMessage(_) => "it answers something that is not TLS",
         Error::PeerMisbehaved(_) => "it breaks the protocol",
