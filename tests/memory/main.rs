@@ -1,0 +1,245 @@
+//! What hostile documents cost in memory, counted by the allocator: the bound is a multiple of the message.
+#![allow(unsafe_code, reason = "an allocator that counts is made of unsafe calls to the system's")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that unwraps wrongly fails, as it should"
+)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    fmt::Write as _,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use cordon::{
+    limits::{SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX, XML_NODES_MAX},
+    schema::Tables,
+    soap::{self, Answer, Body},
+};
+
+/// The system's allocator, which remembers how much was held at once.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn take(bytes: usize) {
+    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK.fetch_max(held, Ordering::Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator as it came; only numbers are kept beside.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        take(layout.size());
+        // SAFETY: the caller keeps the rules of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the rules of `dealloc`, and the pointer came from the system's allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Old and new may exist at once.
+        take(size);
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the rules of `realloc`, and the pointer came from the system's allocator.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Bytes that reading may hold at once for each byte of a message: the shortest element, `<a/>` of a topic tree,
+/// becomes a token of 44 bytes in a list that doubles when it is full, old and new held at once.
+const PER_BYTE_MAX: usize = 40;
+/// Bytes that reading may hold at once, however long the message: `XML_NODES_MAX` tokens in such a list, and texts.
+const PEAK_MAX: usize = 24 * 1024 * 1024;
+/// Bytes that any message may cost.
+const ANY_MAX: usize = 256 * 1024;
+
+struct Case {
+    name: &'static str,
+    message: String,
+    /// Whether a client sends it, else a camera.
+    request: bool,
+    /// What comes of it: "taken", or a part of the refusal.
+    expected: &'static str,
+}
+
+#[test]
+fn no_document_costs_more_than_a_multiple_of_its_bytes() {
+    let tables = Tables::embedded().unwrap();
+    println!("{:44}{:>10}{:>14}{:>10}  result", "bad input: documents", "bytes", "peak bytes", "per byte");
+    let mut wrong = Vec::new();
+    for Case { name, message, request, expected } in requests().into_iter().chain(answers()) {
+        let before = HELD.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        let result = read(&tables, &message, request);
+        let peak = PEAK.load(Ordering::Relaxed) - before;
+        let bytes = message.len();
+        let shown: String = result.chars().take(70).collect();
+        println!("{name:44}{bytes:>10}{peak:>14}{:>10.1}  {shown}", peak as f64 / bytes as f64);
+        if !result.contains(expected) {
+            wrong.push(format!("{name}: {result}, not {expected}"));
+        }
+        if peak > PEAK_MAX.min(ANY_MAX + bytes * PER_BYTE_MAX) {
+            wrong.push(format!("{name}: {peak} bytes for {bytes}"));
+        }
+        let kept = HELD.load(Ordering::Relaxed).saturating_sub(before + result.capacity());
+        if kept > ANY_MAX {
+            wrong.push(format!("{name}: {kept} bytes are kept"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Reads a message as the gateway does, and says what came of it.
+fn read(tables: &Tables, message: &str, request: bool) -> String {
+    if request {
+        return match soap::decode_request(tables, message.as_bytes()) {
+            Ok(envelope) => match envelope.body {
+                Body::Operation { .. } => "taken".to_owned(),
+                Body::Unknown(_) => "unknown".to_owned(),
+            },
+            Err(error) => error.fault.reason,
+        };
+    }
+    let asked = if message.contains("TopicSet") { "tev:GetEventProperties" } else { "tds:GetServices" };
+    let operation = tables.operation_by_name(asked).unwrap();
+    match soap::decode_answer(tables, message.as_bytes(), operation) {
+        Ok(Answer::Document(..)) => "taken".to_owned(),
+        Ok(Answer::Fault(_)) => "a fault".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn envelope(head: &str, body: &str) -> String {
+    format!(
+        "{head}<s:Envelope xmlns:s=\"{}\" xmlns:d=\"http://www.onvif.org/ver10/device/wsdl\" \
+         xmlns:tt=\"http://www.onvif.org/ver10/schema\"><s:Body>{body}</s:Body></s:Envelope>",
+        soap::SOAP12
+    )
+}
+
+fn request(name: &'static str, inside: &str, expected: &'static str) -> Case {
+    let message = envelope("", &format!("<d:SetScopes>{inside}</d:SetScopes>"));
+    Case { name, message, request: true, expected }
+}
+
+fn answer(name: &'static str, inside: &str, expected: &'static str) -> Case {
+    let body = format!("<d:GetServicesResponse>{inside}</d:GetServicesResponse>");
+    Case { name, message: envelope("", &body), request: false, expected }
+}
+
+/// Topics, in a tree that may hold any name.
+fn topics(name: &'static str, inside: &str, expected: &'static str) -> Case {
+    let body = format!(
+        "<e:GetEventPropertiesResponse xmlns:e=\"http://www.onvif.org/ver10/events/wsdl\"><w:TopicSet \
+         xmlns:w=\"http://docs.oasis-open.org/wsn/t-1\">{inside}</w:TopicSet></e:GetEventPropertiesResponse>"
+    );
+    Case { name, message: envelope("", &body), request: false, expected }
+}
+
+/// As many copies as a message of that size holds.
+fn filled(part: &str, bytes: usize) -> String {
+    part.repeat((bytes - 2_048) / part.len())
+}
+
+/// Copies with a number each, as many as a message of that size holds.
+fn numbered(make: &dyn Fn(usize) -> String, bytes: usize) -> String {
+    let mut all = String::new();
+    let mut number = 0;
+    while all.len() < bytes - 2_048 {
+        let _ = write!(all, "{}", make(number));
+        number += 1;
+    }
+    all
+}
+
+fn requests() -> Vec<Case> {
+    let small = SOAP_REQUEST_BYTES_MAX;
+    let name = "n".repeat(64 * 1024);
+    let billion = "<!DOCTYPE a [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]>";
+    vec![
+        request(
+            "a list, as long as a request may be",
+            &filled("<d:Scopes>a</d:Scopes>", small),
+            "1024 items",
+        ),
+        request("depth", &filled("<d:Scopes>", small), "unknown element"),
+        request("width, of nobody's elements", &filled("<a/>", small), "unknown element"),
+        request("one text", &format!("<d:Scopes>{}</d:Scopes>", "a".repeat(small - 2_048)), "taken"),
+        request(
+            "references to characters",
+            &format!("<d:Scopes>{}</d:Scopes>", filled("&#65;", small)),
+            "taken",
+        ),
+        request(
+            "CDATA in pieces",
+            &format!("<d:Scopes>{}</d:Scopes>", filled("<![CDATA[a]]>", small)),
+            "taken",
+        ),
+        request("remarks", &filled("<!---->", small), "missing element"),
+        request("a name of 64 KiB", &format!("<{name}/>"), "bytes of a name"),
+        request("a prefix of 64 KiB", &format!("<{name}:a xmlns:{name}=\"u\"/>"), "bytes of a name"),
+        request(
+            "attributes",
+            &format!("<d:Scopes{}/>", numbered(&|it| format!(" a{it}=\"\""), small)),
+            "attributes",
+        ),
+        request(
+            "namespaces",
+            &format!("<d:Scopes{}/>", numbered(&|it| format!(" xmlns:a{it}=\"u\""), small)),
+            "",
+        ),
+        Case {
+            name: "entities within entities",
+            message: envelope(billion, "<d:SetScopes><d:Scopes>&b;</d:Scopes></d:SetScopes>"),
+            request: true,
+            expected: "document type",
+        },
+    ]
+}
+
+fn answers() -> Vec<Case> {
+    let large = SOAP_ANSWER_BYTES_MAX;
+    let service = "<d:Service><d:Namespace>urn:a</d:Namespace><d:XAddr>http://192.0.2.1/</d:XAddr><d:Version>\
+                   <tt:Major>1</tt:Major><tt:Minor>0</tt:Minor></d:Version></d:Service>";
+    vec![
+        answer("a list, as long as an answer may be", &filled(service, large), "taken"),
+        answer("a list of 10 MB", &filled(service, 10_000_000), "elements and attributes"),
+        answer("empty elements, 10 MB", &filled("<d:Service/>", 10_000_000), "elements and attributes"),
+        answer("empty elements, no more than allowed", &"<d:Service/>".repeat(XML_NODES_MAX - 8), "taken"),
+        topics("topics", &"<a/>".repeat(XML_NODES_MAX - 8), "taken"),
+        topics("topics, 4 MB", &filled("<a/>", large), "elements and attributes"),
+        topics("topics, each another", &numbered(&|it| format!("<a{it}/>"), 1_600_000), "taken"),
+        answer("depth", &filled("<d:Service>", large), "levels"),
+        answer("nobody's elements", &filled("<a/>", large), "elements and attributes"),
+        answer("nobody's elements, each another", &numbered(&|it| format!("<a{it}/>"), large), ""),
+        answer("as many namespaces", &numbered(&|it| format!("<a xmlns=\"u{it}\"/>"), large), ""),
+        answer("undeclared prefixes", &numbered(&|it| format!("<p{it}:a/>"), large), ""),
+        answer("values of no type", &filled("<d:Service><d:Version>x</d:Version></d:Service>", large), ""),
+        answer(
+            "turned order",
+            &filled("<d:Service><d:XAddr>u</d:XAddr><d:Namespace>u</d:Namespace></d:Service>", large),
+            "",
+        ),
+        answer("stray texts", &filled("<d:Service>x</d:Service>", large), ""),
+        answer(
+            "one text of 4 MB",
+            &format!("<d:Service><d:Namespace>{}", "a".repeat(large - 2_048)),
+            "bytes of text",
+        ),
+        answer(
+            "wide, in a namespace each",
+            &numbered(&|it| format!("<p:a xmlns:p=\"{}{it}\"/>", "u".repeat(500)), large),
+            "",
+        ),
+    ]
+}
