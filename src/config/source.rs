@@ -136,7 +136,9 @@ impl Source {
         let shown = self.shown(from..end);
         let (first, last) =
             (self.shown(from..start).len(), self.shown(from..span.end.clamp(start, end)).len());
-        (shown.trim_end().to_owned(), first..last)
+        let shown = shown.trim_end();
+        // What is left out at the end cannot be pointed at.
+        (shown.to_owned(), first.min(shown.len())..last.min(shown.len()))
     }
 
     /// A part of the text with a mask for each span in it that is not shown.
@@ -224,6 +226,16 @@ mod tests {
             let at = text.find(wanted).unwrap();
             let (line, span) = parsed(text).excerpt(&(at..at + wanted.len()));
             assert_eq!((line.as_str(), &line[span]), (shown, marked), "{text}");
+        }
+    }
+
+    /// Found by fuzzing: an error behind white space at the end of a line could not be shown.
+    #[test]
+    fn a_span_behind_the_shown_line_points_at_its_end() {
+        for (text, at) in [("name = \t", 8), ("name = \t\nname = 1", 8)] {
+            let (line, span) = Source::broken(text).excerpt(&(at..at));
+            assert_eq!(line, text.lines().next().unwrap().trim_end(), "{text:?}");
+            assert_eq!(span, line.len()..line.len(), "{text:?}");
         }
     }
 

@@ -10,11 +10,10 @@ use std::{
 use cordon::audit::{CompactRange, PublicKey, Renderer, SigningKey, check_proof, leaf_hash, verify};
 use libfuzzer_sys::fuzz_target;
 
-/// A log that each try overwrites, in memory where the machine has such a folder, and the key of its checkpoints.
+/// A log that each try overwrites, and the key of its checkpoints.
 static LOG: LazyLock<(PathBuf, SigningKey)> = LazyLock::new(|| {
-    let memory = PathBuf::from("/dev/shm");
-    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = folder.join(format!("cordon-fuzz-{}", std::process::id()));
+    let given = std::env::var_os("CORDON_FUZZ_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = given.join(std::process::id().to_string());
     fs::create_dir_all(&folder).expect("a folder to write to");
     let key = SigningKey::from_seed("fuzz/audit", &[7; 32]).expect("a key");
     fs::write(folder.join("public.key"), key.public().to_string()).expect("the key is written");

@@ -6,11 +6,10 @@ use std::{fs, path::PathBuf, sync::LazyLock};
 use cordon::config;
 use libfuzzer_sys::fuzz_target;
 
-/// A file that each try overwrites, in memory where the machine has such a folder.
+/// A file that each try overwrites.
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = PathBuf::from("/dev/shm");
-    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = folder.join(format!("cordon-fuzz-{}", std::process::id()));
+    let given = std::env::var_os("CORDON_FUZZ_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = given.join(std::process::id().to_string());
     fs::create_dir_all(&folder).expect("a folder to write to");
     folder.join("cordon.toml")
 });
