@@ -60,7 +60,7 @@ fn expected(asked: &Asked<'_>) -> bool {
     let sent_to: Vec<_> =
         command.destinations.iter().filter(|it| it.kind != DestinationKind::Listener).collect();
     let named = |it: &&Destination| matches!(it.address, Some(IpAddr::V4(it)) if it.octets()[..2] == [10, 1]);
-    let elsewhere = !sent_to.iter().all(|it| named(it));
+    let elsewhere = !sent_to.iter().all(named);
     let kept_in = !trusted
         && (DANGEROUS.iter().any(|one| traits.contains(*one))
             || !sent_to.is_empty()
@@ -73,11 +73,8 @@ fn expected(asked: &Asked<'_>) -> bool {
         && sensitive
         && !trusted
         && matches!(class, AccessClass::WriteSystem | AccessClass::Unrecoverable);
-    onvif_permits(class, role)
-        && !kept_in
-        && !managed
-        && !frozen
-        && !(traits.contains(Trait::Egress) && elsewhere)
+    let leads_out = traits.contains(Trait::Egress) && elsewhere;
+    onvif_permits(class, role) && ![kept_in, managed, frozen, leads_out].contains(&true)
 }
 
 #[test]

@@ -44,6 +44,7 @@ def answers(port):
             "</tds:Version></tds:Service>"
         )
     listed = service("device", "ver10", "device_service") + service("media", "ver10", "media")
+    listed += service("ptz", "ver20", "ptz")
     profiles = "".join(profile(number) for number in range(1, 5))
     return {
         "GetServices": f"<tds:GetServicesResponse>{listed}</tds:GetServicesResponse>",
@@ -52,6 +53,7 @@ def answers(port):
         "GetDeviceInformation": "<tds:GetDeviceInformationResponse><tds:Manufacturer>AXIS</tds:Manufacturer>"
         "<tds:Model>stand-in</tds:Model><tds:FirmwareVersion>1.0</tds:FirmwareVersion><tds:SerialNumber>1</tds:SerialNumber>"
         "<tds:HardwareId>1</tds:HardwareId></tds:GetDeviceInformationResponse>",
+        "Stop": '<tptz:StopResponse xmlns:tptz="http://www.onvif.org/ver20/ptz/wsdl"/>',
         "GetProfiles": "<trt:GetProfilesResponse>" + profiles.replace("stream 1", "stream @", 1)
         + "</trt:GetProfilesResponse>",
     }
@@ -215,7 +217,8 @@ def tokens(file, login, port, path, count):
         out.writelines(line + "\n" for line in lines)
 
 
-if sys.argv[1] == "configure":
-    configure(sys.argv[2])
-else:
-    tokens(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6]))
+if __name__ == "__main__":
+    if sys.argv[1] == "configure":
+        configure(sys.argv[2])
+    else:
+        tokens(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6]))
