@@ -156,6 +156,10 @@ pub const CAMERA_EXCHANGE_TIME_MAX: Duration = Duration::from_secs(20);
 pub const CAMERA_INTRODUCTION_PAUSE: Duration = Duration::from_secs(10);
 /// Addresses, and names, that a camera is known by; it may claim more, which are not looked for.
 pub const CAMERA_NAMES_MAX: usize = 16;
+/// How often escapes in a text are resolved one inside the other before addresses are looked for in it.
+pub const ADDRESS_UNFOLDINGS_MAX: usize = 3;
+/// Least characters of base64 that hold an address: `1.1.1.1`, without padding.
+pub const ADDRESS_BASE64_CHARS_MIN: usize = 10;
 /// Idle connections kept open to one camera.
 pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = 4;
 /// How long an idle connection to a camera is kept. Many cameras close theirs after 30 seconds or more, silently.

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{
     auth::Fingerprint,
+    hatch::names_host,
     limits::{LOCATOR_FIELD_BYTES_MAX, STREAM_URI_BYTES_MAX},
     onvif::names_an_interface,
     schema::{
         AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, OperationId,
         RewriteError, Tables, Value,
-        address::{Uri, find_addresses, parse_ip_literal},
+        address::{Uri, parse_ip_literal},
     },
     soap::Fault,
 };
@@ -411,12 +412,6 @@ fn multicast_ports(facade: &Facade, element: Element<'_>, ports: &mut HashSet<No
 fn stands_in_service(tables: &Tables, element: &Element<'_>) -> bool {
     let outer = tables.node(element.node()).and_then(|node| tables.node(node.parent?));
     outer.is_some_and(|node| tables.local(node.name) == "Service")
-}
-
-/// Whether a text names a machine: an address, or a URI with an authority.
-fn names_host(text: &str) -> bool {
-    let shared_path = text.starts_with("//") || text.starts_with("\\\\");
-    shared_path || text.contains("://") || find_addresses(text).next().is_some()
 }
 
 fn not_offered(node: &Node, what: &'static str) -> Result<Edit, RewriteRefusal> {

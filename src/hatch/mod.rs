@@ -6,6 +6,7 @@
 
 mod ask;
 mod sink;
+mod spelling;
 mod spool;
 mod verify;
 
@@ -13,7 +14,8 @@ pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
 pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};
 pub use verify::{
-    AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, verify, verify_request,
+    AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, names_host, verify,
+    verify_request,
 };
 
 /// Where on the enrolled host something is asked for. The host is never part of it: the gateway dials only

@@ -3,16 +3,21 @@
 //! Addresses that stand where the schema says they stand are the facade's to rewrite. Here every *other*
 //! text is searched, and after the rewriting everything once more.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use ipnet::IpNet;
 
+use super::spelling::{Spellings, from_base64, stands_in, unfolded};
 use crate::{
     inventory::{Camera, Zone},
     limits::CAMERA_NAMES_MAX,
+    onvif::names_an_interface,
     schema::{
         AddressEffect, Document, Edit, Element, OperationId, Tables, Value,
-        address::{Host, find_addresses, parse_ip_literal},
+        address::{FoundAddress, Host, find_addresses, find_numeric_ipv4, is_host_name, parse_ip_literal},
     },
     soap::Fault,
 };
@@ -35,7 +40,7 @@ pub enum VerifyError {
 #[derive(Debug, Clone, Default)]
 pub struct AddressRules {
     /// The camera's own addresses: the enrolled one and others it was seen with.
-    own: Vec<Needles>,
+    own: Vec<Spellings>,
     /// Names the camera has on its network, lower case.
     names: Vec<String>,
     /// The addresses of its zone.
@@ -64,7 +69,7 @@ impl AddressRules {
         let address = address.to_canonical();
         let known = self.own.iter().any(|it| it.address == address);
         if !known && !address.is_unspecified() && self.own.len() < CAMERA_NAMES_MAX {
-            self.own.push(Needles::new(address));
+            self.own.push(Spellings::new(address));
         }
     }
 
@@ -76,48 +81,79 @@ impl AddressRules {
         }
     }
 
-    /// Whether a text names the camera or anything in its zone. `version` says that the text is a version
-    /// number, where four numbers with dots are no address unless they are the camera's own.
-    fn hits(&self, text: &str, version: bool) -> bool {
-        if !self.could_hit(text) {
-            return false;
-        }
-        let decoded = if text.contains('%') { percent_decoded(text) } else { text.to_owned() };
-        let lower = decoded.to_lowercase();
-        let found = find_addresses(&lower).any(|found| match found.host {
-            Host::Ip(address) => {
-                !self.is_advertised(address, found.port) && self.is_inside(address.to_canonical(), version)
-            }
-            Host::Name(name) => self.names.iter().any(|own| own == name.trim_end_matches('.')),
-        });
-        found || self.names.iter().any(|name| stands_in(&lower, name)) || self.is_spelt_out(&lower)
+    /// Whether a text names the camera or anything in its zone, or, where that is looked for, any network that
+    /// is not public.
+    fn hits(&self, text: &str, kind: Kind) -> bool {
+        (self.could_hit(text) && self.names_camera(&unfolded(text), kind))
+            || from_base64(text).any(|inside| self.names_camera(&unfolded(&inside), kind))
+    }
+
+    fn names_camera(&self, lower: &str, kind: Kind) -> bool {
+        find_addresses(lower).any(|found| self.is_foreign(&found, kind))
+            || find_numeric_ipv4(lower).any(|(address, parts)| {
+                !self.is_shared(address.into())
+                    && (self.is_own(address.into()) || (parts == 4 && self.is_in_zone(address.into(), kind)))
+            })
+            || self.names.iter().any(|name| stands_in(lower, name))
+            || self.is_spelt_out(lower)
+            || (kind == Kind::Free && host_names(lower).any(|name| is_local_name(name, None)))
     }
 
     /// Whether it is worth looking closely: most texts of an answer are numbers and tokens. An address literal
     /// or URI has a dot or colon; every other spelling of an IPv4 address has four digits or begins with `0x`;
-    /// anything can hide behind percent signs.
+    /// anything can hide behind percent signs, character references and letters beyond ASCII.
     fn could_hit(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        let told = |byte: &u8| matches!(byte, b'.' | b':' | b'%');
+        let told = |byte: &u8| matches!(byte, b'.' | b':' | b'%' | b'&' | 128..);
         let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         let hexadecimal = || bytes.windows(2).any(|pair| matches!(pair, [b'0', b'x' | b'X']));
         bytes.len() >= 3
             && (bytes.iter().any(told) || !self.names.is_empty() || digits() >= 4 || hexadecimal())
     }
 
-    fn is_inside(&self, address: IpAddr, version: bool) -> bool {
+    fn is_foreign(&self, found: &FoundAddress<'_>, kind: Kind) -> bool {
+        let anywhere = match kind {
+            Kind::Free | Kind::Space => true,
+            // No version has a scheme.
+            Kind::Version => found.scheme.is_some(),
+            Kind::Placed => false,
+        };
+        // A login of the camera's is nobody's to read, whoever it is for.
+        if found.userinfo && anywhere {
+            return true;
+        }
+        match found.host {
+            Host::Ip(address) if self.is_advertised(address, found.port) => false,
+            Host::Ip(address) => {
+                let address = carried(address);
+                self.is_own(address)
+                    || self.is_in_zone(address, kind)
+                    || (anywhere && is_not_public(address, found))
+            }
+            Host::Name(name) => {
+                let name = name.trim_end_matches('.');
+                let scheme = found.scheme.filter(|_| kind != Kind::Space);
+                self.names.iter().any(|own| own == name) || (anywhere && is_local_name(name, scheme))
+            }
+        }
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
         self.own.iter().any(|it| it.address == address)
-            || (!version && self.prefixes.iter().any(|prefix| prefix.contains(&address)))
+    }
+
+    fn is_in_zone(&self, address: IpAddr, kind: Kind) -> bool {
+        kind != Kind::Version && self.prefixes.iter().any(|prefix| prefix.contains(&address))
     }
 
     /// The camera's own address in other spellings, or stuck to a word. Not looked for where clients see the
     /// gateway at the same address.
     fn is_spelt_out(&self, lower: &str) -> bool {
-        let shared = |it: &Needles| self.advertised.iter().any(|(address, _)| *address == it.address);
-        self.own
-            .iter()
-            .filter(|it| !shared(it))
-            .any(|it| it.spellings.iter().any(|one| stands_in(lower, one)))
+        self.own.iter().any(|it| !self.is_shared(it.address) && it.stand_in(lower))
+    }
+
+    fn is_shared(&self, address: IpAddr) -> bool {
+        self.advertised.iter().any(|(own, _)| *own == address)
     }
 
     fn is_advertised(&self, address: IpAddr, port: Option<u16>) -> bool {
@@ -126,27 +162,85 @@ impl AddressRules {
     }
 }
 
-/// One address and the ways to write it.
-#[derive(Debug, Clone)]
-struct Needles {
-    address: IpAddr,
-    spellings: Vec<String>,
+/// What a text is, which says how much counts as an address in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A text of the camera's that no address belongs in.
+    Free,
+    /// The same, a namespace: makers call theirs by bare words, too.
+    Space,
+    /// A version number, where four numbers with dots are no address unless they are the camera's own.
+    Version,
+    /// A text that may name machines other than the camera and those of its zone.
+    Placed,
 }
 
-impl Needles {
-    fn new(address: IpAddr) -> Self {
-        let mut spellings = vec![address.to_string()];
-        if let IpAddr::V4(v4) = address {
-            let [a, b, c, d] = v4.octets();
-            spellings.push(format!("{a}-{b}-{c}-{d}"));
-            spellings.push(format!("{a}_{b}_{c}_{d}"));
-            spellings.push(format!("{a:03}.{b:03}.{c:03}.{d:03}"));
-            spellings.push(format!("0x{:08x}", v4.to_bits()));
-            // Fewer digits would be found in any counter.
-            spellings.extend(Some(v4.to_bits().to_string()).filter(|decimal| decimal.len() >= 9));
-        }
-        Self { address, spellings }
+/// The IPv4 address that an IPv6 address stands for: mapped, compatible, NAT64 (RFC 6052 §2.1) and 6to4.
+fn carried(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical() };
+    let [a, b, c, d, e, f, g, h] = v6.segments();
+    let v4 = |high: u16, low: u16| IpAddr::from(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match (a, b, [c, d, e, f]) {
+        (0, 0, [0, 0, 0, 0]) if g != 0 => v4(g, h),
+        (0x64, 0xff9b, [0, 0, 0, 0]) => v4(g, h),
+        (0x2002, ..) => v4(b, c),
+        _ => address,
     }
+}
+
+/// Whether an address in free text names a machine of some network that is not public: what a camera kept of
+/// where it was before it came into its zone. `10.1.2.3` alone may be a version.
+fn is_not_public(address: IpAddr, found: &FoundAddress<'_>) -> bool {
+    if address.is_unspecified() {
+        return false;
+    }
+    match address {
+        IpAddr::V4(v4) => {
+            let told = found.scheme.is_some() || found.port.is_some();
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            found.scheme.is_some()
+                || (v4.is_private() && (first != 10 || told))
+                || v4.is_link_local()
+                || shared
+        }
+        IpAddr::V6(v6) => found.scheme.is_some() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Whether a name is one that only a local network has. Without a scheme before it, it may be any word.
+fn is_local_name(name: &str, scheme: Option<&str>) -> bool {
+    const ZONES: [&str; 4] = ["local", "lan", "localdomain", "arpa"];
+    const ZONES_OF_URIS: [&str; 3] = ["home", "internal", "intranet"];
+    const DIALLED: [&str; 9] = ["http", "https", "rtsp", "rtsps", "ftp", "sftp", "ws", "wss", "smb"];
+    match name.rsplit_once('.') {
+        Some((_, zone)) => ZONES.contains(&zone) || (scheme.is_some() && ZONES_OF_URIS.contains(&zone)),
+        None => scheme.is_some_and(|it| DIALLED.contains(&it)),
+    }
+}
+
+/// Whether a value that may name some machine does: an address however it is written, a URI, a path on
+/// another machine, a host name.
+pub fn names_host(text: &str) -> bool {
+    let named = |lower: String| {
+        lower.starts_with("//")
+            || lower.starts_with("\\\\")
+            || lower.contains("://")
+            || find_addresses(&lower).next().is_some()
+            || find_numeric_ipv4(&lower).next().is_some()
+            || host_names(&lower).next().is_some()
+    };
+    named(unfolded(text)) || from_base64(text).any(|inside| named(unfolded(&inside)))
+}
+
+/// Words of several labels, the last of letters, as names of hosts are.
+fn host_names(lower: &str) -> impl Iterator<Item = &str> {
+    let words = lower.split(|it: char| !(it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | '_')));
+    words.map(|word| word.trim_matches('.')).filter(|word| {
+        let last = word.rsplit_once('.').map(|(_, last)| last);
+        is_host_name(word)
+            && last.is_some_and(|it| it.len() > 1 && it.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    })
 }
 
 /// An answer that may go on, and what was taken out of it.
@@ -172,8 +266,13 @@ pub fn verify<'a>(
     }
     let is_hit = |value: &Value<'_>| {
         let effect = tables.node(value.node).map(|node| node.effect);
-        let plain = matches!(effect, None | Some(AddressEffect::None | AddressEffect::Identifier));
-        plain && rules.hits(value.text, is_version(tables, value))
+        let plain = match effect {
+            None | Some(AddressEffect::None | AddressEffect::Identifier) => true,
+            // It stays as it is.
+            Some(AddressEffect::Reference) => names_an_interface(value.text),
+            Some(_) => false,
+        };
+        plain && rules.hits(value.text, kind(tables, value, Kind::Free))
     };
     let dropped: Vec<String> = answer.values().filter(is_hit).map(|it| name(tables, &it)).collect();
     let Some(first) = dropped.first().cloned() else {
@@ -187,19 +286,19 @@ pub fn verify<'a>(
 /// The last look before an answer leaves: no value of any kind names the camera's side, nor a namespace or a
 /// name of a topic, which the camera chooses freely.
 pub fn assert_clean(tables: &Tables, answer: &Document, rules: &AddressRules) -> Result<(), VerifyError> {
-    let is_hit = |value: &Value<'_>| rules.hits(value.text, is_version(tables, value));
+    let is_hit = |value: &Value<'_>| rules.hits(value.text, kind(tables, value, Kind::Placed));
     if let Some(value) = answer.values().find(is_hit) {
         return Err(VerifyError::CameraAddress(name(tables, &value)));
     }
     let spaces = answer.namespaces(tables);
-    if spaces.iter().any(|(_, uri)| rules.hits(uri, false)) {
+    if spaces.iter().any(|(_, uri)| rules.hits(uri, Kind::Space)) {
         return Err(VerifyError::CameraAddress("xmlns".to_owned()));
     }
     clean_names(answer.root(), rules)
 }
 
 fn clean_names(element: Element<'_>, rules: &AddressRules) -> Result<(), VerifyError> {
-    if rules.hits(element.local(), false) {
+    if rules.hits(element.local(), Kind::Free) {
         return Err(VerifyError::CameraAddress("a topic".to_owned()));
     }
     element.children().try_for_each(|child| clean_names(child, rules))
@@ -208,8 +307,8 @@ fn clean_names(element: Element<'_>, rules: &AddressRules) -> Result<(), VerifyE
 /// A camera's fault as a client may see it: without codes that name its network, and with a plain reason if
 /// the camera's does.
 pub fn clean_fault(mut fault: Fault, rules: &AddressRules) -> Fault {
-    fault.subcodes.retain(|code| !rules.hits(code.as_str(), false));
-    if rules.hits(&fault.reason, false) {
+    fault.subcodes.retain(|code| !rules.hits(code.as_str(), Kind::Free));
+    if rules.hits(&fault.reason, Kind::Free) {
         fault.reason = "the camera refused the request".to_owned();
     }
     fault
@@ -228,7 +327,7 @@ pub fn verify_request(tables: &Tables, request: &Document, core: &CoreAddresses)
                 | AddressEffect::Listener
                 | AddressEffect::AccessFilter
         );
-        !judged && core.0.hits(value.text, is_version(tables, value))
+        !judged && core.0.hits(value.text, kind(tables, value, Kind::Placed))
     };
     match request.values().find(is_hit) {
         Some(value) => Err(VerifyError::CoreAddress(name(tables, &value))),
@@ -261,8 +360,9 @@ fn name(tables: &Tables, value: &Value<'_>) -> String {
 }
 
 /// `tds:FirmwareVersion` and the like: `10.2.3.4` is a version there.
-fn is_version(tables: &Tables, value: &Value<'_>) -> bool {
-    tables.node(value.node).is_some_and(|node| tables.local(node.name).ends_with("Version"))
+fn kind(tables: &Tables, value: &Value<'_>, otherwise: Kind) -> Kind {
+    let version = tables.node(value.node).is_some_and(|node| tables.local(node.name).ends_with("Version"));
+    if version { Kind::Version } else { otherwise }
 }
 
 /// `host:port` with an IP literal for a host.
@@ -272,41 +372,4 @@ fn authority(text: &str) -> Option<(IpAddr, u16)> {
         _ => (text, 80),
     };
     parse_ip_literal(host).map(|address| (address.to_canonical(), port))
-}
-
-/// Whether a needle stands in a text with neither a digit nor, for names, a letter touching it.
-fn stands_in(text: &str, needle: &str) -> bool {
-    let name = needle.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let touches =
-        |side: Option<char>| side.is_some_and(|it| it.is_ascii_digit() || (name && it.is_alphanumeric()));
-    text.match_indices(needle).any(|(at, _)| {
-        let before = text.get(..at).and_then(|it| it.chars().next_back());
-        let after = text.get(at + needle.len()..).unwrap_or_default();
-        // `10.0.0.5.1` goes on, `10.0.0.5.` ends a sentence.
-        let goes_on = after.strip_prefix('.').is_some_and(|rest| touches(rest.chars().next()) && !name);
-        !touches(before) && !touches(after.chars().next()) && !goes_on
-    })
-}
-
-/// The text with `%31` as `1`; other escapes are left as they are.
-fn percent_decoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.push_str(before);
-        let digits = after.get(..2).filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let byte = digits.and_then(|it| u8::from_str_radix(it, 16).ok()).filter(u8::is_ascii_graphic);
-        match byte {
-            Some(byte) => {
-                out.push(byte.into());
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push('%');
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
 }

@@ -69,6 +69,10 @@ pub struct FoundAddress<'a> {
     pub host: Host<'a>,
     /// The port, where one is given.
     pub port: Option<u16>,
+    /// The scheme, if it is the authority of a URI.
+    pub scheme: Option<&'a str>,
+    /// Whether a login stands before it.
+    pub userinfo: bool,
     /// Where in the text it stands, in bytes.
     pub at: usize,
 }
@@ -121,10 +125,46 @@ pub(super) fn is_uri_reference(text: &str) -> bool {
 }
 
 /// The addresses that stand in a text: IP literals, and the hosts of URIs. A literal counts only where no
-/// letter, digit or dot touches it, so `v5.55.1.2-b` and `1.2.3.4.5` hold none; `5.55.1.2` holds one, and the
+/// letter, digit or dot touches it, so `v5.55.1.2` and `1.2.3.4.5` hold none; `5.55.1.2` holds one, and the
 /// caller knows which addresses matter.
 pub fn find_addresses(text: &str) -> impl Iterator<Item = FoundAddress<'_>> {
     Finder { text, at: 0 }
+}
+
+/// The IPv4 addresses that words of a text are as inet_aton(3) reads them, with the number of their parts:
+/// `0x7f.1.2.3`, `017700000001`, `127.66051`. A number with a leading zero is read as octal and as decimal. Fewer
+/// than four parts count only if the last is too large for one, so that `10.5` is none.
+pub fn find_numeric_ipv4(text: &str) -> impl Iterator<Item = (Ipv4Addr, usize)> {
+    let words = text.split(|it: char| !it.is_alphanumeric() && it != '.');
+    words.map(|word| word.trim_matches('.')).flat_map(|word| {
+        let octal = numeric_ipv4(word, true);
+        let decimal = numeric_ipv4(word, false).filter(|it| Some(*it) != octal);
+        let parts = word.split('.').count();
+        [octal, decimal].into_iter().flatten().map(move |address| (address, parts))
+    })
+}
+
+fn numeric_ipv4(word: &str, octal: bool) -> Option<Ipv4Addr> {
+    let mut bits = 0_u64;
+    let mut width = 32;
+    let mut parts = word.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let number = match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None if octal && part.len() > 1 && part.starts_with('0') => u64::from_str_radix(part, 8),
+            None => part.parse(),
+        };
+        let number = number.ok()?;
+        let last = parts.peek().is_none();
+        let fits = if last { number >> width == 0 } else { number < 256 && width > 8 };
+        let told = !last || width == 8 || number >> (width - 8) != 0;
+        if !fits || !told {
+            return None;
+        }
+        bits |= if last { number } else { number << (width - 8) };
+        width -= 8;
+    }
+    u32::try_from(bits).ok().map(Ipv4Addr::from_bits)
 }
 
 struct Finder<'a> {
@@ -140,12 +180,16 @@ impl<'a> Iterator for Finder<'a> {
             let rest = self.text.get(self.at..)?;
             let start = self.at + rest.find(is_address_start)?;
             let run = self.run(start)?;
-            let end = start + run.len();
-            if let Some((found, length)) = read_run(run, self.text.get(end..).unwrap_or("")) {
-                self.at = start + length.max(1);
+            let authority = run.find("//").map(|at| start + at + 2);
+            let found = read_run(run);
+            self.at = match (authority, &found) {
+                // What stands before `@`, or makes an authority unreadable, may be an address all the same.
+                (Some(inside), None | Some(FoundAddress { userinfo: true, .. })) => inside,
+                _ => start + run.len().max(1),
+            };
+            if let Some(found) = found {
                 return Some(FoundAddress { at: start, ..found });
             }
-            self.at = end.max(start + 1);
         }
     }
 }
@@ -167,48 +211,46 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// What a run of address characters names, and how many of its bytes are used up.
-fn read_run<'a>(run: &'a str, after: &str) -> Option<(FoundAddress<'a>, usize)> {
-    let found = |host, port| FoundAddress { host, port, at: 0 };
-    if let Some((_, authority)) = run.split_once("//") {
-        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-        let place = place.trim_end_matches(['.', ',', ';', ':']);
+/// What a run of address characters names.
+fn read_run(run: &str) -> Option<FoundAddress<'_>> {
+    let found = |host, port| FoundAddress { host, port, scheme: None, userinfo: false, at: 0 };
+    if let Some((scheme, authority)) = run.split_once("//") {
+        let place = authority.rsplit_once('@').map(|(_, place)| place);
+        let userinfo = place.is_some();
+        let place = place.unwrap_or(authority).trim_end_matches(['.', ',', ';', ':']);
         let (host, port) = split_port(place)?;
-        return Some((found(host, port), run.len()));
-    }
-    // A letter that belongs to the same word makes it no literal.
-    if after.starts_with(is_word) {
-        return None;
+        let scheme = scheme.trim_end_matches(':').rsplit(':').next();
+        return Some(FoundAddress { scheme, userinfo, ..found(host, port) });
     }
     let trimmed = run.trim_end_matches(['.', ':', ',']);
     if let Some(inside) = trimmed.strip_prefix('[') {
-        let (host, rest) = inside.split_once(']')?;
+        // Where the bracket is not closed, a zone id stands behind the address.
+        let (host, rest) = inside.split_once(']').unwrap_or((inside, ""));
         let address = parse_ipv6(host)?;
         let port = rest.strip_prefix(':').and_then(|it| it.parse().ok());
-        return Some((found(Host::Ip(address.into()), port), run.len()));
+        return Some(found(Host::Ip(address.into()), port));
     }
-    if let Some(address) = parse_ip_literal(trimmed) {
-        return Some((found(Host::Ip(address), None), run.len()));
+    if let Some(address) = parse_ip_literal(trimmed.trim_end_matches(']')) {
+        return Some(found(Host::Ip(address), None));
     }
     let (host, port) = trimmed.split_once(':')?;
     let port = port.split(':').next().and_then(|it| it.parse().ok());
-    Some((found(Host::Ip(parse_ipv4(host)?.into()), port), run.len()))
-}
-
-fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '_' | '-')
+    Some(found(Host::Ip(parse_ipv4(host)?.into()), port))
 }
 
 fn is_address_start(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '[' | ':' | '_' | '-')
+    character.is_alphanumeric() || matches!(character, '[' | ':')
 }
 
 fn is_run_character(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '.' | ':' | '[' | ']' | '_' | '-' | '+')
+    character.is_alphanumeric() || matches!(character, '.' | ':' | '[' | ']')
 }
 
 fn is_authority_character(character: char) -> bool {
-    !matches!(character, '/' | '?' | '#' | ' ' | '\t' | '\r' | '\n' | '"' | '\'' | '<' | '>' | ')' | '|')
+    !matches!(
+        character,
+        '/' | '\\' | '?' | '#' | ' ' | '\t' | '\r' | '\n' | '"' | '\'' | '<' | '>' | ')' | '|'
+    )
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -316,5 +358,30 @@ mod tests {
         assert_eq!(hosts("12:30:45 a::b::c MAC 00:11:22:33:44:55"), []);
         assert_eq!(hosts("ip=192.168.1.64&x"), [(ip("192.168.1.64"), None)]);
         assert_eq!(hosts("ä10.0.0.1 (10.0.0.2)"), [(ip("10.0.0.2"), None)]);
+        assert_eq!(hosts("cam-10.0.0.1-main_10.0.0.2+x"), [(ip("10.0.0.1"), None), (ip("10.0.0.2"), None)]);
+        assert_eq!(hosts("fe80::1%eth0 [fe80::2%eth0]"), [(ip("fe80::1"), None), (ip("fe80::2"), None)]);
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_read_is_searched_all_the_same() {
+        let hosts = |text| find_addresses(text).map(|it| it.host).collect::<Vec<_>>();
+        assert_eq!(hosts("http://10.0.0.1:99999/ http://10.0.0.2:80:80/"), [ip("10.0.0.1"), ip("10.0.0.2")]);
+        assert_eq!(hosts("http://[fe80::1%25eth0]:80/"), [ip("fe80::1")]);
+        assert_eq!(hosts("rtsp://rtsp://10.0.0.3/"), [Host::Name("rtsp"), ip("10.0.0.3")]);
+        assert_eq!(hosts("http://10.0.0.4@cam.lan/"), [Host::Name("cam.lan"), ip("10.0.0.4")]);
+        let found = find_addresses("at rtsp://u:p@cam.lan:554/").next().unwrap();
+        assert_eq!((found.scheme, found.userinfo, found.port), (Some("rtsp"), true, Some(554)));
+    }
+
+    #[test]
+    fn numbers_are_addresses_where_inet_aton_takes_them_for_one() {
+        let found = |text| find_numeric_ipv4(text).map(|(it, _)| it.to_string()).collect::<Vec<_>>();
+        assert_eq!(found("0x7f.0.0.1"), ["127.0.0.1"]);
+        assert_eq!(found("at 0xC0A80140."), ["192.168.1.64"]);
+        assert_eq!(found("0300.0250.01.0100"), ["192.168.1.64"]);
+        assert_eq!(found("192.168.001.064"), ["192.168.1.52", "192.168.1.64"]);
+        assert_eq!(found("030052000500"), ["192.168.1.64"]);
+        assert_eq!(found("192.11010368 192.168.320"), ["192.168.1.64", "192.168.1.64"]);
+        assert_eq!(found("10.5 10.0.5 25 1920.1080 5.0 0x12 V5.5.0 1.2.3.4.5 2026"), [""; 0]);
     }
 }
