@@ -251,6 +251,12 @@ impl<'x> XmlReader<'x> {
         }
     }
 
+    fn repair(&mut self, name: String) {
+        if !self.repairs.contains(&name) && self.repairs.len() < XML_NAMESPACES_IN_SCOPE_MAX {
+            self.repairs.push(name);
+        }
+    }
+
     /// What was repaired, by name.
     pub fn take_repairs(&mut self) -> Vec<String> {
         mem::take(&mut self.repairs)
@@ -296,6 +302,8 @@ impl<'x> XmlReader<'x> {
                 Event::Comment(_) => {}
                 Event::Decl(_) if first => self.declaration(from)?,
                 Event::Decl(_) => return Err(XmlError::Malformed(from, "a second XML declaration")),
+                // Nothing in a camera's answer is for a program other than this.
+                Event::PI(_) if self.tolerant => self.repair("a processing instruction left out".to_owned()),
                 Event::PI(_) => return Err(XmlError::Forbidden(from, "a processing instruction")),
                 Event::DocType(_) => return Err(XmlError::Forbidden(from, "a document type declaration")),
                 Event::Eof if self.stage == Stage::Epilog => return Ok(Raw::Eof),
@@ -332,7 +340,7 @@ impl<'x> XmlReader<'x> {
         self.source.get(usize::try_from(from).ok()?..usize::try_from(self.position()).ok()?)
     }
 
-    fn declaration(&self, from: u64) -> Result<(), XmlError> {
+    fn declaration(&mut self, from: u64) -> Result<(), XmlError> {
         let bad = XmlError::Malformed(from, "the XML declaration");
         let inside =
             self.span(from).and_then(|it| it.strip_prefix("<?xml")).and_then(|it| it.strip_suffix("?>"));
@@ -346,6 +354,9 @@ impl<'x> XmlReader<'x> {
             match name {
                 "encoding" if value.eq_ignore_ascii_case("utf-8") => {}
                 "encoding" if self.tolerant && value.eq_ignore_ascii_case("utf8") => {}
+                "encoding" if self.tolerant && is_utf8_all_the_same(value, self.source) => {
+                    self.repair(format!("declared as {value}, read as UTF-8"));
+                }
                 "encoding" => return Err(XmlError::Forbidden(from, "an encoding other than UTF-8")),
                 "standalone" => {}
                 _ => return Err(bad),
@@ -508,10 +519,7 @@ impl<'x> XmlReader<'x> {
             // A namespace that no table has: what stands in it is dropped as unknown.
             None => Cow::Owned(format!("urn:undeclared:{prefix}")),
         };
-        let name = format!("undeclared prefix {}", prefix.chars().take(40).collect::<String>());
-        if !self.repairs.contains(&name) && self.repairs.len() < XML_NAMESPACES_IN_SCOPE_MAX {
-            self.repairs.push(name);
-        }
+        self.repair(format!("undeclared prefix {}", prefix.chars().take(40).collect::<String>()));
         self.intern(uri).ok()
     }
 
@@ -618,6 +626,19 @@ fn normalise(value: &str) -> Result<Cow<'_, str>, &'static str> {
     }
     out.push_str(rest);
     Ok(Cow::Owned(out))
+}
+
+/// Whether a text that is UTF-8 can be read as such though its declaration names another encoding. Of two bytes
+/// or more for each character it cannot be, or the declaration could not have been read; and where there is
+/// nothing but ASCII, those that hold it all say the same. What is left would be a guess.
+fn is_utf8_all_the_same(declared: &str, text: &str) -> bool {
+    const WIDE: [&str; 5] = ["utf-16", "utf16", "utf-32", "ucs-", "iso-10646-ucs-"];
+    const HOLD_ASCII: [&str; 9] =
+        ["us-ascii", "ascii", "iso-8859-", "windows-125", "gb2312", "gbk", "gb18030", "euc-", "koi8-"];
+    let declared = declared.to_ascii_lowercase();
+    let one_of = |names: &[&str]| names.iter().any(|it| declared.starts_with(it));
+    // A name of more than that is none of these.
+    declared.len() <= 24 && (one_of(&WIDE) || (text.is_ascii() && one_of(&HOLD_ASCII)))
 }
 
 /// The character of a reference, of the five names or a number XML has a character for.

@@ -66,6 +66,35 @@ fn an_undeclared_prefix_is_refused_in_requests_and_guessed_in_answers() {
 }
 
 #[test]
+fn an_answer_may_declare_another_encoding_where_that_changes_nothing() {
+    let declared =
+        |encoding: &str, text: &str| format!("<?xml version='1.0' encoding='{encoding}'?><a>{text}</a>");
+    for (encoding, text, is_read) in [
+        ("utf-16", "é", true),
+        ("UTF-16LE", "a", true),
+        ("GB2312", "a", true),
+        ("iso-8859-1", "a", true),
+        ("iso-8859-1", "é", false),
+        ("GB2312", "é", false),
+        ("utf-7", "a", false),
+        ("ibm037", "a", false),
+    ] {
+        let text = declared(encoding, text);
+        let mut xml = XmlReader::tolerant(&text).unwrap();
+        let event = xml.next_event();
+        assert_eq!(event.is_ok(), is_read, "{text}: {event:?}");
+        let repairs =
+            if is_read { vec![format!("declared as {encoding}, read as UTF-8")] } else { Vec::new() };
+        assert_eq!(xml.take_repairs(), repairs);
+        assert!(read(&text, false).is_err(), "a request says what it is: {text}");
+    }
+    let mut xml = XmlReader::tolerant("<?xml-stylesheet href='x'?><a>b<?p x?>c</a>").unwrap();
+    assert!(matches!(xml.next_event(), Ok(XmlEvent::Start(_))));
+    assert!(matches!(xml.next_event(), Ok(XmlEvent::Text(text)) if text == "bc"));
+    assert_eq!(xml.take_repairs(), ["a processing instruction left out"]);
+}
+
+#[test]
 fn every_limit_holds_at_its_number_and_not_beyond() {
     let nested = |depth| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
     let attributes = |count| format!("<a{}/>", (0..count).map(|it| format!(" b{it}=''")).collect::<String>());

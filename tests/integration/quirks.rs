@@ -100,7 +100,25 @@ const QUIRKS: &[Quirk] = &[
         said: "<?xml version='1.0' encoding='utf-16'?><s:Envelope \
                xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><tds:GetRelayOutputsResponse \
                xmlns:tds='http://www.onvif.org/ver10/device/wsdl'/></s:Body></s:Envelope>",
+        expected: Answer(&["<tds:GetRelayOutputsResponse/>"], &["repair: declared as utf-16, read as UTF-8"]),
+    },
+    Quirk {
+        name: "a declaration of Latin-1 before something else than ASCII",
+        asked: "tds:GetRelayOutputs",
+        status: 200,
+        said: "<?xml version='1.0' encoding='iso-8859-1'?><s:Envelope \
+               xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><tds:GetRelayOutputsResponse \
+               xmlns:tds='http://www.onvif.org/ver10/device/wsdl'/></s:Body><!-- é --></s:Envelope>",
         expected: Fault("Receiver/ter:Action", "it is not XML the gateway reads"),
+    },
+    Quirk {
+        name: "a style sheet",
+        asked: "tds:GetRelayOutputs",
+        status: 200,
+        said: "<?xml version='1.0'?><?xml-stylesheet href='http://10.1.1.1/x'?><s:Envelope \
+               xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><tds:GetRelayOutputsResponse \
+               xmlns:tds='http://www.onvif.org/ver10/device/wsdl'/></s:Body></s:Envelope>",
+        expected: Answer(&["<tds:GetRelayOutputsResponse/>"], &["repair: a processing instruction left out"]),
     },
     Quirk {
         name: "an empty body for what is not supported",
