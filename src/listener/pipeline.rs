@@ -59,7 +59,7 @@ impl Service for VirtualCamera {
                     StatusCode::METHOD_NOT_ALLOWED,
                     "POST to services, GET for pictures and files\n",
                 ),
-                (_, None, false) => Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n"),
+                (_, None, false) => self.nowhere(&request),
             }
         }
         .instrument(span)
@@ -168,6 +168,26 @@ impl VirtualCamera {
             Body::Unknown(name) => (self.house.catalogue.unknown(id, camera, &name), Kind::Unknown),
         };
         self.run(Work { command, identified, headers, kind }).await
+    }
+
+    /// Who sends SOAP hears SOAP: some clients take any other answer for a refused password.
+    fn nowhere(&self, request: &Request) -> Reply {
+        if !speaks_soap(request) {
+            return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
+        }
+        let fault = Fault::action_not_supported("there is no service at this path");
+        let headers = ReplyHeaders { version: version_of(request), ..ReplyHeaders::default() };
+        Reply { status: StatusCode::NOT_FOUND, ..self.fault_reply(&fault, &headers, false) }
+    }
+
+    /// What a source hears that proved nothing too often.
+    fn too_many(&self, headers: &ReplyHeaders, soap: bool) -> Reply {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        if !soap {
+            return Reply::plain(status, "too many requests without valid credentials; wait a minute\n");
+        }
+        let fault = Trouble::Refused(Refusal::Noise).fault();
+        Reply { status, ..self.fault_reply(&fault, headers, false) }
     }
 
     /// What need not be read to be refused.
@@ -476,11 +496,7 @@ impl VirtualCamera {
         if let Some(reply) = noise {
             return reply;
         }
-        let version = match content_type(request).as_str() {
-            "text/xml" => Version::Soap11,
-            _ => Version::Soap12,
-        };
-        self.challenge(&fault, false, version, request.channel.is_tls())
+        self.challenge(&fault, false, version_of(request), request.channel.is_tls())
     }
 
     /// Credentials that do not hold: recorded with the cause; outward one text for all.
@@ -531,7 +547,10 @@ impl VirtualCamera {
         };
         match self.house.gate.reject(rejected).await {
             Ok(()) => None,
-            Err(Refusal::Noise) => Some(too_many()),
+            Err(Refusal::Noise) => {
+                let headers = ReplyHeaders { version: version_of(request), ..ReplyHeaders::default() };
+                Some(self.too_many(&headers, speaks_soap(request)))
+            }
             Err(error) => {
                 tracing::error!(%error, "a rejection could not be recorded");
                 None
@@ -541,7 +560,7 @@ impl VirtualCamera {
 
     pub(super) fn refused(&self, refusal: Refusal, headers: &ReplyHeaders, picture: bool) -> Reply {
         if refusal == Refusal::Noise {
-            return too_many();
+            return self.too_many(headers, !picture);
         }
         let unauthenticated = refusal == Refusal::Unauthenticated;
         let fault = Trouble::Refused(refusal).fault();
@@ -682,14 +701,6 @@ fn asker(caller: &Caller) -> Option<Asker<'_>> {
     }
 }
 
-/// What a source hears that proved nothing too often.
-fn too_many() -> Reply {
-    Reply::plain(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too many requests without valid credentials; wait a minute\n",
-    )
-}
-
 /// Deviations as records have them.
 pub(super) fn recorded(deviations: &Deviations) -> Vec<Deviation> {
     let named = deviations.iter().map(|it| Deviation {
@@ -712,6 +723,19 @@ fn content_type(request: &Request) -> String {
 fn attachment(request: &Request) -> Option<Fault> {
     let mtom = content_type(request) == "multipart/related";
     mtom.then(|| Fault::action_not_supported("MTOM is not taken; files travel by HTTP upload"))
+}
+
+/// The version of SOAP that a request is in, as far as its content type says.
+fn version_of(request: &Request) -> Version {
+    match content_type(request).as_str() {
+        "text/xml" => Version::Soap11,
+        _ => Version::Soap12,
+    }
+}
+
+/// Whether whoever asks expects SOAP.
+fn speaks_soap(request: &Request) -> bool {
+    request.method == Method::POST && is_soap(request)
 }
 
 /// Whether a body may be SOAP (Core §5.8.2.4). SOAP 1.1 is text/xml, and some clients send SOAP 1.2 as that
