@@ -50,14 +50,24 @@ pub struct Stage {
 
 impl Stage {
     pub fn open(tables: &Arc<Tables>, parts: Vec<Part>) -> Self {
-        static STAGES: AtomicU8 = AtomicU8::new(1);
-        let stage = STAGES.fetch_add(1, Ordering::Relaxed);
+        Self::open_with(tables, parts.len(), |_| parts)
+    }
+
+    /// The same with parts that depend on the addresses of the cameras that play them.
+    pub fn open_with(
+        tables: &Arc<Tables>,
+        count: usize,
+        parts: impl FnOnce(&[SocketAddr]) -> Vec<Part>,
+    ) -> Self {
+        static STAGES: AtomicU8 = AtomicU8::new(0);
+        let stage = STAGES.fetch_add(1, Ordering::Relaxed) % STAGES_MAX + 1;
         let bind = Ipv4Addr::new(127, 0, 4, stage);
-        let held: Vec<_> = (0..=parts.len()).map(|_| TcpListener::bind((bind, 0)).unwrap()).collect();
+        let held: Vec<_> = (0..=count).map(|_| TcpListener::bind((bind, 0)).unwrap()).collect();
         let doors: Vec<_> = held.iter().map(|it| it.local_addr().unwrap()).collect();
         drop(held);
-        let cameras: Vec<_> = (0..parts.len()).map(|number| listen(stage, number)).collect();
+        let cameras: Vec<_> = (0..count).map(|number| listen(stage, number)).collect();
         let addresses: Vec<_> = cameras.iter().map(|it| it.local_addr().unwrap()).collect();
+        let parts = parts(&addresses);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cordon.toml");
         fs::write(&path, configuration(bind.into(), &doors, &addresses)).unwrap();
@@ -102,6 +112,9 @@ impl Stage {
         replies.iter().enumerate().map(told).collect()
     }
 }
+
+/// Stages with addresses of their own, all within the zone's prefix; more share them.
+const STAGES_MAX: u8 = 60;
 
 /// Each camera has an address of its own, so that what one names is not what another has.
 fn listen(stage: u8, number: usize) -> TcpListener {

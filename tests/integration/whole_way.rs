@@ -31,25 +31,30 @@ const CAMERAS_PER_STAGE: usize = 250;
 const REASONS_SHOWN: usize = 60;
 
 /// An answer to be played, and what the gateway is asked for it.
-struct Recording {
-    name: String,
-    operation: OperationId,
-    part: Part,
+pub struct Recording {
+    pub name: String,
+    pub operation: OperationId,
+    pub part: Part,
 }
 
 #[test]
 fn recorded_answers_come_through_declared_and_without_addresses() {
-    let Some(folder) = corpus("soap") else { return };
     let tables = Arc::new(Tables::embedded().unwrap());
-    let mut files = Vec::new();
-    list(&folder, ".response.xml", &mut files);
-    let recordings: Vec<_> = files.iter().map(|file| recording(&tables, &folder, file)).collect();
+    let Some(recordings) = recorded(&tables) else { return };
     let mut table = Table::default();
     for recordings in recordings.chunks(CAMERAS_PER_STAGE) {
         play(&tables, recordings, &mut table);
     }
     table.print("recorded answers");
     assert!(table.wrong.is_empty(), "{}", table.wrong.join("\n"));
+}
+
+/// All recorded answers, or none and a loud word.
+pub fn recorded(tables: &Tables) -> Option<Vec<Recording>> {
+    let folder = corpus("soap")?;
+    let mut files = Vec::new();
+    list(&folder, ".response.xml", &mut files);
+    Some(files.iter().map(|file| recording(tables, &folder, file)).collect())
 }
 
 /// The folder of recordings, or none and a loud word.
@@ -234,7 +239,12 @@ impl Table {
 }
 
 /// Reads a reply as a strict peer would; what the record calls incomplete may be so, and nothing else.
-fn strictly(tables: &Tables, reply: &[u8], operation: OperationId, outcome: &Value) -> Result<(), String> {
+pub fn strictly(
+    tables: &Tables,
+    reply: &[u8],
+    operation: OperationId,
+    outcome: &Value,
+) -> Result<(), String> {
     let deviations = outcome["deviations"].as_array();
     let incomplete =
         deviations.into_iter().flatten().any(|it| it["kind"] == "incomplete" || it["kind"] == "more");
