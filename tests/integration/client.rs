@@ -108,12 +108,21 @@ impl Token {
         Self { user, nonce, created: created.to_owned() }
     }
 
+    /// The password's digest as it is shown.
+    pub fn digest(&self) -> String {
+        let all = [self.nonce.as_slice(), self.created.as_bytes(), self.user.1.as_bytes()].concat();
+        BASE64_STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &all))
+    }
+
+    /// The nonce as it is shown.
+    pub fn nonce(&self) -> String {
+        BASE64_STANDARD.encode(&self.nonce)
+    }
+
     /// As a Security header.
     pub fn header(&self) -> String {
-        let (name, password) = self.user;
-        let all = [self.nonce.as_slice(), self.created.as_bytes(), password.as_bytes()].concat();
-        let shown = BASE64_STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &all));
-        let (nonce, created) = (BASE64_STANDARD.encode(&self.nonce), &self.created);
+        let (shown, nonce) = (self.digest(), self.nonce());
+        let (name, created) = (self.user.0, &self.created);
         format!(
             "<w:Security xmlns:w=\"{SECEXT}\" xmlns:u=\"{UTILITY}\" s:mustUnderstand=\"1\"><w:UsernameToken>\
              <w:Username>{name}</w:Username><w:Password Type=\"{DIGEST}\">{shown}</w:Password>\

@@ -45,7 +45,7 @@ impl Pair {
         Self { der: certificate.der().clone(), pem: certificate.pem(), key }
     }
 
-    fn read(&self) -> Certificate {
+    pub fn read(&self) -> Certificate {
         Certificate::read(&self.der).unwrap()
     }
 
@@ -59,16 +59,16 @@ impl Pair {
 }
 
 /// A gateway that also serves TLS.
-struct Secured {
-    house: House,
+pub struct Secured {
+    pub house: House,
     own: Pair,
     /// A door over TLS for each camera.
-    doors: [SocketAddr; 2],
+    pub doors: [SocketAddr; 2],
 }
 
 impl Secured {
     /// `clients` says what stands beside the name of which client.
-    fn open(clear_passwords: bool, clients: &[(User, String)]) -> Self {
+    pub fn open(clear_passwords: bool, clients: &[(User, String)]) -> Self {
         let mut house = House::open();
         let host = house.door(LOBBY).ip();
         let own = Pair::new(&host.to_string());
@@ -101,7 +101,7 @@ impl Secured {
         connect(self.doors[camera], &self.own.der, shown)
     }
 
-    fn send(&self, camera: usize, shown: Option<&Pair>, bytes: &[u8]) -> Reply {
+    pub fn send(&self, camera: usize, shown: Option<&Pair>, bytes: &[u8]) -> Reply {
         send(self.connect(camera, shown), bytes)
     }
 
