@@ -20,6 +20,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::{
+    bad_logins,
     client::{self, Reply, SOAP, Token, envelope, tds, tds_with},
     house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, VIEWER, records_of},
     liar::{self, LIED_ABOUT, Liar, Lie},
@@ -27,21 +28,21 @@ use crate::{
     refusals,
 };
 
-const TARGET: &str = "/onvif/device_service";
+pub const TARGET: &str = "/onvif/device_service";
 
 /// What is sent to a virtual camera, and what must come of it.
-struct Case {
-    name: String,
-    bytes: Vec<u8>,
+pub struct Case {
+    pub name: String,
+    pub bytes: Vec<u8>,
     /// Status and fault; none if the connection is closed without a word.
-    sees: Option<(u16, &'static str)>,
+    pub sees: Option<(u16, &'static str)>,
     /// Parts of the record's fault and note; none if nothing is on record, since nothing was asked.
-    recorded: Option<(&'static str, &'static str)>,
+    pub recorded: Option<(&'static str, &'static str)>,
     /// How many answers come back on the connection.
-    answers: usize,
+    pub answers: usize,
 }
 
-fn case(
+pub fn case(
     name: &str,
     bytes: Vec<u8>,
     sees: (u16, &'static str),
@@ -50,7 +51,7 @@ fn case(
     Case { name: name.to_owned(), bytes, sees: Some(sees), recorded: Some(recorded), answers: 1 }
 }
 
-fn posted(message: &[u8]) -> Vec<u8> {
+pub fn posted(message: &[u8]) -> Vec<u8> {
     client::request("POST", TARGET, &[SOAP], message)
 }
 
@@ -59,7 +60,7 @@ fn known(body: &str) -> String {
 }
 
 const WELL_FORMED: &str = "Sender/ter:WellFormed";
-const NOT_AUTHORIZED: &str = "Sender/ter:NotAuthorized";
+pub const NOT_AUTHORIZED: &str = "Sender/ter:NotAuthorized";
 
 /// The messages of `refusals`, which checks more about each.
 fn messages() -> Vec<Case> {
@@ -258,8 +259,8 @@ fn http() -> Vec<Case> {
 }
 
 /// A gateway in a process of its own, and what was found.
-struct Bench {
-    house: House,
+pub struct Bench {
+    pub house: House,
     running: Running,
 }
 
@@ -346,13 +347,13 @@ fn text_of<'a>(record: &'a Value, field: &str) -> &'a str {
     record[field].as_str().unwrap_or_default()
 }
 
-fn row(name: &str, seen: Option<(u16, String)>, recorded: &str, memory: u64) -> String {
+pub fn row(name: &str, seen: Option<(u16, String)>, recorded: &str, memory: u64) -> String {
     let seen = seen.map_or("closed".to_owned(), |(status, fault)| format!("{status} {fault}"));
     let recorded: String = recorded.replace('|', "/").chars().take(110).collect();
     format!("| {name} | {} | {recorded} | {memory} |", seen.trim_end())
 }
 
-fn head(title: &str) {
+pub fn head(title: &str) {
     println!("\n| {title} | peer sees | on record | KiB |\n|---|---|---|---|");
 }
 
@@ -363,7 +364,19 @@ fn bad_input_from_clients_is_refused_recorded_and_cheap() {
     let bench = Bench::new(house);
     head("bad input of a client");
     let (mut count, mut wrong) = (0, Vec::new());
-    for case in [messages(), bounds(), encodings(), times(), smuggling(), http()].into_iter().flatten() {
+    // Made when they are due: some hold for seconds only.
+    let groups: [&dyn Fn() -> Vec<Case>; 9] = [
+        &messages,
+        &bounds,
+        &encodings,
+        &times,
+        &smuggling,
+        &http,
+        &|| bad_logins::tokens(&bench),
+        &|| bad_logins::digests(&bench),
+        &|| bad_logins::locators(&bench),
+    ];
+    for case in groups.iter().flat_map(|it| it()) {
         let (row, complaints) = judge(&bench, &case);
         println!("{row}");
         wrong.extend(complaints);
@@ -452,7 +465,7 @@ fn answered(body: &[u8]) -> Lie {
 }
 
 /// HTTP that is none, or another.
-fn framing_lies() -> Vec<Told> {
+fn framing_lies(core: SocketAddr) -> Vec<Told> {
     let good = device(b"P3245");
     let raw = |head: &str, body: &[u8]| {
         once([format!("HTTP/1.1 200 OK\r\n{SOAP}\r\n{head}\r\n\r\n").as_bytes(), body].concat())
@@ -460,6 +473,8 @@ fn framing_lies() -> Vec<Told> {
     let long = format!("Content-Length: {}", good.len() + 10);
     let short = format!("Content-Length: {}", good.len() - 10);
     let huge = "x".repeat(SOAP_ANSWER_BYTES_MAX + 1);
+    let list = device(&"<t:Item>http://10.1.1.1/</t:Item>".repeat(10 * 1024 * 1024 / 34).into_bytes());
+    let core = format!("Location: http://{core}/onvif/device_service");
     let endless = |bytes: &[u8]| Lie { bytes: bytes.to_vec(), times: 0, stays: true };
     let again = liar::answer("200 OK", &[], &device(b"the second"));
     vec![
@@ -485,6 +500,13 @@ fn framing_lies() -> Vec<Told> {
             once(liar::answer("302 Found", &["Location: http://203.0.113.66/onvif/device_service"], b"")),
             "redirected",
         ),
+        ("a redirect into the core network", once(liar::answer("302 Found", &[&core], b"")), "redirected"),
+        (
+            "a redirect into the core network, with an answer",
+            once(liar::answer("307 Temporary Redirect", &[&core], &good)),
+            "redirected",
+        ),
+        ("a list of 10 MB", answered(&list), "larger than"),
         (
             "status 200, a page of a login",
             once(liar::answer("200 OK", &[], b"<html><body>login</body></html>")),
@@ -523,6 +545,12 @@ fn content_lies() -> Vec<Told> {
             once(liar::answer("200 OK", &[], &device(deep.as_bytes()))),
             "leaves its interface definition",
         ),
+        (
+            "a list of 80,000 elements nobody declared",
+            answered(&device("<t:Item/>".repeat(80_000).as_bytes())),
+            // Left out, and counted.
+            "",
+        ),
         ("its own address in free text", bytes(b"at 127.0.2.12"), "names an address of the camera's network"),
         (
             "an address of its zone in free text",
@@ -550,7 +578,8 @@ fn a_camera_that_lies_is_refused_by_name_and_costs_its_neighbour_nothing() {
     house.enrol(LOBBY, liar.address());
     let bench = Bench::new(house);
     head("bad input of a camera");
-    let (lies, mut wrong) = ([framing_lies(), content_lies()].concat(), Vec::new());
+    let lies = [framing_lies(bench.house.door(CAR_PARK)), content_lies()].concat();
+    let mut wrong = Vec::new();
     for (name, lie, note) in &lies {
         liar.tell(Some(lie.clone()));
         let before = bench.running.reset_memory();

@@ -10,10 +10,12 @@
 
 mod absorb;
 mod bad_input;
+mod bad_logins;
 mod camera_tls;
 mod client;
 mod commands;
 mod crash;
+mod dialect;
 mod differential;
 mod disk;
 mod downloads;
@@ -33,9 +35,11 @@ mod replay;
 mod round_trip;
 mod soap11;
 mod stage;
+mod strangers;
 mod tls;
 mod uploads;
 mod valve;
 mod verifier;
+mod vms;
 mod walks;
 mod whole_way;
