@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -86,7 +86,7 @@ struct Account {
     record: ClientRecord,
     /// One that nobody knows, for a client without.
     password: Secret,
-    used: Mutex<Used>,
+    used: Arc<Mutex<Used>>,
 }
 
 #[derive(Default)]
@@ -95,16 +95,25 @@ struct Used {
     counts: Counts,
 }
 
-/// Knows the clients and recognises them.
+/// Knows the clients of one configuration and recognises them.
 pub struct Authenticator {
     accounts: HashMap<String, Account>,
+    /// Whether a password may be shown in clear, over TLS.
+    clear_passwords: bool,
+    lasting: Arc<Lasting>,
+}
+
+/// What outlives a configuration.
+struct Lasting {
     /// Takes the place of a client nobody has, so that an unknown name costs the same time.
     decoy: Account,
     fingerprint_key: hmac::Key,
     /// New with every start: counts of nonces are not kept, so neither are the nonces.
     nonce_key: hmac::Key,
-    /// Whether a password may be shown in clear, over TLS.
-    clear_passwords: bool,
+    /// Makes passwords that nobody knows.
+    unknowable: hmac::Key,
+    /// What each client used, by its name: one that is taken away and comes back may not use it again.
+    used: Mutex<HashMap<String, Arc<Mutex<Used>>>>,
 }
 
 impl fmt::Debug for Authenticator {
@@ -126,22 +135,48 @@ impl Authenticator {
         entropy.fill(&mut bytes)?;
         let persisted = hmac::Key::new(hmac::HMAC_SHA256, persisted_key);
         let derived = hmac::sign(&persisted, b"cordon wsse nonce fingerprint 1");
-        let nobody_knows = |purpose: &str| {
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), purpose.as_bytes());
-            Secret::new(URL_SAFE_NO_PAD.encode(tag.as_ref()))
+        let unknowable = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        // No client has such a name.
+        let decoy = Account {
+            record: decoy()?,
+            password: nobody_knows(&unknowable, "nobody at all"),
+            used: Arc::default(),
         };
-        let account = |record: ClientRecord| {
-            let password = record.password.clone().unwrap_or_else(|| nobody_knows(record.id.as_str()));
-            (record.id.to_string(), Account::of(record, password))
-        };
-        Ok(Self {
-            accounts: clients.into_iter().map(account).collect(),
-            // No client has such a name.
-            decoy: Account::of(decoy()?, nobody_knows("nobody at all")),
+        let lasting = Lasting {
+            decoy,
             fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
             nonce_key,
-            clear_passwords: false,
-        })
+            unknowable,
+            used: Mutex::default(),
+        };
+        Ok(Self::with(clients, Arc::new(lasting)))
+    }
+
+    /// Knows other clients, and still what those of before have used. Passwords in clear are not accepted.
+    pub fn renewed(&self, clients: Vec<ClientRecord>, clock: &dyn Clock) -> Self {
+        let renewed = Self::with(clients, Arc::clone(&self.lasting));
+        let now = clock.monotonic();
+        let is_spent = |it: &Arc<Mutex<Used>>| {
+            let mut used = it.lock().unwrap_or_else(PoisonError::into_inner);
+            used.nonces.is_empty(seconds(now)) && used.counts.is_empty(now)
+        };
+        let mut used = self.lasting.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.retain(|_, it| Arc::strong_count(it) > 1 || !is_spent(it));
+        drop(used);
+        renewed
+    }
+
+    fn with(clients: Vec<ClientRecord>, lasting: Arc<Lasting>) -> Self {
+        let account = |record: ClientRecord| {
+            let name = record.id.to_string();
+            let unknown = || nobody_knows(&lasting.unknowable, &name);
+            let password = record.password.clone().unwrap_or_else(unknown);
+            let mut used = lasting.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = Arc::clone(used.entry(name.clone()).or_default());
+            (name, Account { record, password, used })
+        };
+        let accounts = clients.into_iter().map(account).collect();
+        Self { accounts, clear_passwords: false, lasting }
     }
 
     /// Accepts passwords in clear (PasswordText, HTTP Basic), over TLS, if `allowed`.
@@ -219,7 +254,7 @@ impl Authenticator {
         }
         let (account, known) = self.account(name);
         // Of one length, so that the comparison does not tell how long the password is.
-        let tag = |text: &str| hmac::sign(&self.nonce_key, text.as_bytes());
+        let tag = |text: &str| hmac::sign(&self.lasting.nonce_key, text.as_bytes());
         let expected = tag(account.password.expose());
         let right: bool = expected.as_ref().ct_eq(tag(password).as_ref()).into();
         account.admit(known, right, shown)?;
@@ -346,13 +381,13 @@ impl Authenticator {
     }
 
     fn account(&self, name: &str) -> (&Account, bool) {
-        self.accounts.get(name).map_or((&self.decoy, false), |account| (account, true))
+        self.accounts.get(name).map_or((&self.lasting.decoy, false), |account| (account, true))
     }
 
     /// Over everything the digest covers but the password, and over the border between nonce and time
     /// not at all: shifting bytes across it keeps the digest and must keep the fingerprint.
     fn fingerprint(&self, token: &WsseToken<'_>) -> NonceFingerprint {
-        let mut context = hmac::Context::with_key(&self.fingerprint_key);
+        let mut context = hmac::Context::with_key(&self.lasting.fingerprint_key);
         context.update(token.username.as_bytes());
         context.update(&[0]);
         context.update(token.nonce);
@@ -367,7 +402,7 @@ impl Authenticator {
         let mut bytes = Vec::with_capacity(NONCE_BODY_BYTES + NONCE_TAG_BYTES);
         bytes.extend_from_slice(&milliseconds.to_be_bytes());
         bytes.extend_from_slice(&random.to_be_bytes());
-        let tag = hmac::sign(&self.nonce_key, &bytes);
+        let tag = hmac::sign(&self.lasting.nonce_key, &bytes);
         bytes.extend(tag.as_ref().iter().take(NONCE_TAG_BYTES));
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -375,7 +410,7 @@ impl Authenticator {
     fn open_nonce(&self, nonce: &str) -> Option<(Duration, u64)> {
         let bytes = URL_SAFE_NO_PAD.decode(nonce).ok()?;
         let (body, tag) = bytes.split_at_checked(NONCE_BODY_BYTES)?;
-        let expected = hmac::sign(&self.nonce_key, body);
+        let expected = hmac::sign(&self.lasting.nonce_key, body);
         let genuine: bool = expected.as_ref().get(..NONCE_TAG_BYTES)?.ct_eq(tag).into();
         let (issued, random) = body.split_at_checked(NONCE_TIME_BYTES)?;
         genuine.then(|| (Duration::from_millis(number(issued)), number(random)))
@@ -383,10 +418,6 @@ impl Authenticator {
 }
 
 impl Account {
-    fn of(record: ClientRecord, password: Secret) -> Self {
-        Self { record, password, used: Mutex::default() }
-    }
-
     /// The checks that come after the digest was computed, whatever it was.
     fn admit(&self, known: bool, right: bool, shown: &Shown<'_>) -> Result<(), Failure> {
         let source: IpAddr = shown.source.ip().to_canonical();
@@ -415,6 +446,11 @@ impl Account {
         let Shown { source, tls, .. } = *shown;
         Caller::Client { id: self.record.id.clone(), role: self.record.role, source, method, tls }
     }
+}
+
+/// A password for who has none.
+fn nobody_knows(unknowable: &hmac::Key, purpose: &str) -> Secret {
+    Secret::new(URL_SAFE_NO_PAD.encode(hmac::sign(unknowable, purpose.as_bytes()).as_ref()))
 }
 
 fn decoy() -> Result<ClientRecord, EntropyError> {

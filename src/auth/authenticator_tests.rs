@@ -328,3 +328,29 @@ fn a_client_with_certificates_only_has_no_password_at_all() {
     let caller = bench.auth.identify(&shown, &bench.clock).unwrap().caller;
     assert!(matches!(caller, Caller::Client { method: Method::Certificate, .. }), "{caller:?}");
 }
+
+#[test]
+fn what_was_used_stays_used_whoever_the_clients_are_now() {
+    let mut bench = bench();
+    let challenge = bench.challenge(Algorithm::Sha256);
+    bench.try_token(token("vms", "vms-secret", b"nonce", NOW)).unwrap();
+    bench.try_digest(&answer(&challenge, "vms", "vms-secret", 1)).unwrap();
+    for clients in [vec![client("vms")], vec![client("nvr")], vec![client("vms"), client("nvr")]] {
+        let refused = if clients.iter().any(|it| it.id.as_str() == "vms") {
+            Failure::Replayed
+        } else {
+            Failure::UnknownClient
+        };
+        bench.auth = bench.auth.renewed(clients, &bench.clock);
+        assert_eq!(bench.try_token(token("vms", "vms-secret", b"nonce", NOW)), Err(refused));
+        assert_eq!(bench.try_digest(&answer(&challenge, "vms", "vms-secret", 1)), Err(refused));
+    }
+    assert!(bench.try_digest(&answer(&challenge, "vms", "vms-secret", 2)).is_ok(), "the challenge holds");
+    // Once there is nothing left to remember of it, a client that is gone costs nothing more.
+    let remembered = |bench: &Bench| bench.auth.lasting.used.lock().unwrap().contains_key("vms");
+    bench.auth = bench.auth.renewed(vec![client("nvr")], &bench.clock);
+    assert!(remembered(&bench));
+    bench.clock.advance(Duration::from_secs(621));
+    bench.auth = bench.auth.renewed(vec![client("nvr")], &bench.clock);
+    assert!(!remembered(&bench));
+}

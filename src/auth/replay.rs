@@ -47,6 +47,12 @@ impl Nonces {
         Ok(())
     }
 
+    /// Whether there is nothing left to remember.
+    pub(super) fn is_empty(&mut self, now: i64) -> bool {
+        self.forget(now);
+        self.buckets.is_empty()
+    }
+
     fn forget(&mut self, now: i64) {
         let oldest = (now - KEEP_SECONDS).div_euclid(BUCKET_SECONDS);
         while let Some(bucket) = self.buckets.first_entry().filter(|bucket| *bucket.key() < oldest) {
@@ -91,16 +97,26 @@ pub(super) struct Counts {
 impl Counts {
     /// Takes one use of a nonce, named by its time of issue and its random part.
     pub(super) fn accept(&mut self, nonce: (Duration, u64), nc: u32, now: Duration) -> Result<(), Refused> {
+        self.forget(now);
+        if !self.windows.contains_key(&nonce) && self.windows.len() >= DIGEST_NONCES_PER_CLIENT_MAX {
+            return Err(Refused::Full);
+        }
+        self.windows.entry(nonce).or_insert(Window { highest: 0, used: 1 }).accept(nc)
+    }
+
+    /// Whether there is nothing left to remember.
+    pub(super) fn is_empty(&mut self, now: Duration) -> bool {
+        self.forget(now);
+        self.windows.is_empty()
+    }
+
+    fn forget(&mut self, now: Duration) {
         while let Some(oldest) = self.windows.first_entry() {
             if oldest.key().0 + DIGEST_NONCE_LIFE >= now {
                 break;
             }
             oldest.remove();
         }
-        if !self.windows.contains_key(&nonce) && self.windows.len() >= DIGEST_NONCES_PER_CLIENT_MAX {
-            return Err(Refused::Full);
-        }
-        self.windows.entry(nonce).or_insert(Window { highest: 0, used: 1 }).accept(nc)
     }
 }
 

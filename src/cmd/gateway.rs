@@ -18,6 +18,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use arc_swap::ArcSwap;
 use serde_json::json;
 use tokio::{
     sync::{Semaphore, mpsc as mpsc_async, watch},
@@ -33,18 +34,17 @@ use super::{
 use crate::{
     admin::{Part, Readiness},
     audit::{self, AuditError, Event, Log},
-    auth::{Authenticator, Caller, Login, Method, NonceFingerprint},
+    auth::{Authenticator, Caller, Method, NonceFingerprint},
     camera::Connection,
     clock::{Clock, Entropy, EntropyError},
     config::{self, Loaded},
-    facade::{Facade, FacadeKey, FacadeShared},
-    gate::Gate,
-    hatch::AddressRules,
-    ids::ClientId,
+    facade::{FacadeKey, FacadeShared},
+    gate::{Gate, Rules},
+    ids::{CameraId, ClientId},
     inventory::{Camera, Isolation},
     limits::UPLOADS_MAX,
     listener::{
-        House, VirtualCamera, http,
+        Connect, Doorway, Edition, Enrolled, House, http,
         mount::{self, Visit},
         pem::{PemError, PemFiles},
         tls::Tls,
@@ -115,7 +115,8 @@ impl Readiness for State {
             let _ = write!(note, "; {} commands in the emergency journal", health.journaled);
         }
         let log = Part { name: "audit log".into(), ready: health.failure.is_none(), note };
-        let (open, all) = (self.house.doors.load(Ordering::Relaxed), self.house.inventory.cameras().count());
+        let all = self.house.edition.load().rules.inventory().cameras().count();
+        let open = self.house.doors.load(Ordering::Relaxed);
         let note = if open == all {
             format!("{open} open")
         } else {
@@ -155,36 +156,27 @@ impl Gateway {
             ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
         };
         let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;
-        let engine = Engine::load(&tables, &policy_texts(&loaded)?, &loaded.inventory, &loaded.clients)?;
-        let version = engine.version().to_owned();
         let store = Arc::new(Mutex::new(Store::open(&loaded.state_dir.join("state.sqlite"))?));
-        let authenticator = Authenticator::new(
-            loaded.clients.clone(),
-            &*key(&loaded.state_dir.join("nonce.key"), &*entropy)?,
-            &*entropy,
-        )?
-        .with_clear_passwords(loaded.clear_passwords);
+        let nonce_key = key(&loaded.state_dir.join("nonce.key"), &*entropy)?;
+        let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
         restore(&authenticator, &report, &*clock);
+        let edition = edition(&loaded, &tables, authenticator)?;
+        let version = edition.rules.engine().version().to_owned();
+        let facade_key = FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?);
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),
-            gate: Gate::new(engine, Arc::clone(&loaded.inventory), log.clone(), Arc::clone(&clock))
-                .absorbing(loaded.absorb.clone()),
-            inventory: Arc::clone(&loaded.inventory),
-            authenticator,
-            callers: callers(&loaded),
+            facades: FacadeShared::new(Arc::clone(&tables), facade_key),
+            gate: Gate::new(log.clone(), Arc::clone(&clock)),
+            edition: ArcSwap::from_pointee(edition),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
             doors: AtomicUsize::new(0),
             spool: loaded.state_dir.clone(),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
-            tables: Arc::clone(&tables),
-            clock,
-            entropy: Arc::clone(&entropy),
-        });
-        let facades = FacadeShared::new(
             tables,
-            FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?),
-        );
+            clock,
+            entropy,
+        });
         let certificate = CertificateState::default();
         let tls = loaded.tls.as_ref().map(|files| tls(files, &loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
@@ -199,7 +191,7 @@ impl Gateway {
             state,
             public_key_file: report.public_key_file.clone(),
         };
-        gateway.serve(&loaded, &facades, &store, tls.as_ref(), &stopped)?;
+        gateway.serve(&loaded, &store, tls.as_ref(), &stopped)?;
         let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version });
         gateway.house.gate.note(Event::new("start", detail));
         Ok(gateway)
@@ -234,7 +226,6 @@ impl Gateway {
     fn serve(
         &mut self,
         loaded: &Loaded,
-        facades: &Arc<FacadeShared>,
         store: &Arc<Mutex<Store>>,
         tls: Option<&Tls>,
         stopped: &watch::Receiver<bool>,
@@ -244,7 +235,7 @@ impl Gateway {
         let mut shares: Vec<Share> = std::iter::repeat_with(Share::default).take(count).collect();
         let mut shared = Shared::default();
         for camera in loaded.inventory.cameras() {
-            let door = self.door(camera, loaded, facades, store, tls, &mut shared)?;
+            let door = self.door(camera, store, tls, &mut shared)?;
             let place = shard(camera.id.as_str(), count);
             if let Some(share) = shares.get_mut(place) {
                 share.doors.push(door);
@@ -274,8 +265,6 @@ impl Gateway {
     fn door(
         &self,
         camera: &Camera,
-        loaded: &Loaded,
-        facades: &Arc<FacadeShared>,
         store: &Arc<Mutex<Store>>,
         tls: Option<&Tls>,
         shared: &mut Shared,
@@ -291,33 +280,16 @@ impl Gateway {
         } else {
             Entry::Shared(shared.add(camera, tls))
         };
-        let login =
-            loaded.logins.get(&camera.id).cloned().ok_or_else(|| StartError::NoLogin(name.clone()))?;
-        let rules = match loaded.inventory.zone(&camera.zone) {
-            Some(zone) => AddressRules::new(camera, zone),
-            None => AddressRules::default(),
-        };
-        Ok(Door {
-            entry,
-            camera: Arc::new(camera.clone()),
-            facade: Facade::new(facades, camera),
-            login,
-            rules,
-            memory: StoredMemory::new(Arc::clone(store), &camera.id),
-            pins: StoredPins::new(store, &self.house.clock, &camera.id),
-        })
+        Ok(Door { entry, camera: camera.id.clone(), listen: camera.listen, store: Arc::clone(store) })
     }
 }
 
 /// One virtual camera before its thread has it.
 struct Door {
     entry: Entry<std::net::TcpListener>,
-    camera: Arc<Camera>,
-    facade: Facade,
-    login: Login,
-    rules: AddressRules,
-    memory: StoredMemory,
-    pins: StoredPins,
+    camera: CameraId,
+    listen: std::net::SocketAddr,
+    store: Arc<Mutex<Store>>,
 }
 
 /// How requests come to a virtual camera.
@@ -369,14 +341,16 @@ fn serve_share(
         }
         let mut tasks: Vec<_> = serving
             .into_iter()
-            .map(|Opened { entry, camera, memory }| {
-                let serve = serve_entry(entry, Rc::clone(&camera), stopped.clone());
+            .map(|Opened { entry, doorway, memory }| {
+                let serve = serve_entry(entry, Rc::clone(&doorway), stopped.clone());
                 let open = OpenDoor::new(house);
                 tokio::task::spawn_local(async move {
                     // Dropped however the task ends, so that readiness knows.
                     let _open = open;
                     serve.await;
-                    memory.keep(camera.memory());
+                    if let Some(learnt) = doorway.memory() {
+                        memory.keep(learnt);
+                    }
                 })
             })
             .collect();
@@ -401,7 +375,7 @@ fn serve_share(
 /// Serves one virtual camera until it is told to stop, or until no listener leads to it.
 async fn serve_entry(
     entry: Entry<tokio::net::TcpListener>,
-    camera: Rc<VirtualCamera>,
+    camera: Rc<Doorway>,
     stop: watch::Receiver<bool>,
 ) {
     match entry {
@@ -434,16 +408,16 @@ impl Drop for OpenDoor {
 /// One virtual camera on its thread.
 struct Opened {
     entry: Entry<tokio::net::TcpListener>,
-    camera: Rc<VirtualCamera>,
+    doorway: Rc<Doorway>,
     memory: StoredMemory,
 }
 
 fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
-    let Door { entry, camera, facade, login, rules, memory, pins } = door;
-    let listen = |address, source| StartError::Listen { camera: camera.id.to_string(), address, source };
+    let Door { entry, camera, listen, store } = door;
+    let failed = |address, source| StartError::Listen { camera: camera.to_string(), address, source };
     let from_std = |listener: std::net::TcpListener| {
-        let address = listener.local_addr().unwrap_or(camera.listen);
-        tokio::net::TcpListener::from_std(listener).map_err(|source| listen(address, source))
+        let address = listener.local_addr().unwrap_or(listen);
+        tokio::net::TcpListener::from_std(listener).map_err(|source| failed(address, source))
     };
     let entry = match entry {
         Entry::Shared(visits) => Entry::Shared(visits),
@@ -452,17 +426,26 @@ fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
             Entry::Own { plain: from_std(plain)?, secure: secure.transpose()? }
         }
     };
-    let connection = Connection::new(
-        &camera,
-        login,
-        Arc::clone(&house.tables),
-        Arc::clone(&house.clock),
-        Arc::clone(&house.entropy),
-        memory.recall(),
-        Box::new(pins),
-    );
-    let camera = VirtualCamera::new(Arc::clone(house), camera, facade, connection, rules);
-    Ok(Opened { entry, camera, memory })
+    let memory = StoredMemory::new(Arc::clone(&store), &camera);
+    let doorway = Doorway::new(Arc::clone(house), camera, connect(house, store));
+    doorway.renew();
+    Ok(Opened { entry, doorway, memory })
+}
+
+/// How a camera is connected to, with what is known of it from before.
+fn connect(house: &Arc<House>, store: Arc<Mutex<Store>>) -> Connect {
+    let house = Arc::clone(house);
+    Box::new(move |Enrolled { camera, login, .. }| {
+        Connection::new(
+            camera,
+            login.clone(),
+            Arc::clone(&house.tables),
+            Arc::clone(&house.clock),
+            Arc::clone(&house.entropy),
+            StoredMemory::new(Arc::clone(&store), &camera.id).recall(),
+            Box::new(StoredPins::new(&store, &house.clock, &camera.id)),
+        )
+    })
 }
 
 /// Opens a listener for a camera.
@@ -515,6 +498,21 @@ pub(super) fn policies_in(dir: &Path) -> io::Result<Vec<(String, String)>> {
     }
     texts.sort();
     Ok(texts)
+}
+
+/// What a configuration makes.
+fn edition(loaded: &Loaded, tables: &Tables, authenticator: Authenticator) -> Result<Edition, StartError> {
+    let engine = Engine::load(tables, &policy_texts(loaded)?, &loaded.inventory, &loaded.clients)?;
+    let lacking = loaded.inventory.cameras().find(|camera| !loaded.logins.contains_key(&camera.id));
+    if let Some(camera) = lacking {
+        return Err(StartError::NoLogin(camera.id.to_string()));
+    }
+    Ok(Edition {
+        rules: Rules::new(engine, Arc::clone(&loaded.inventory)).absorbing(loaded.absorb.clone()),
+        authenticator: authenticator.with_clear_passwords(loaded.clear_passwords),
+        callers: callers(loaded),
+        logins: loaded.logins.clone(),
+    })
 }
 
 /// Tokens used shortly before the last stop are used.

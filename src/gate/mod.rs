@@ -24,6 +24,7 @@ mod absorb;
 mod emergency;
 mod noise;
 mod record;
+mod rules;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -33,8 +34,7 @@ use crate::{
     clock::Clock,
     command::{Command, Operation},
     ids::{CameraId, RequestId},
-    inventory::Inventory,
-    policy::{Decision, Engine, RefusalKind},
+    policy::{Decision, RefusalKind},
     schema::Trait,
 };
 
@@ -42,14 +42,12 @@ use noise::{LeftOut, Noise};
 
 pub use absorb::AbsorbRule;
 pub use record::{Disposal, Ended, Rejected};
+pub use rules::Rules;
 
-/// Decides commands and records them.
+/// Has commands decided and records them. The rules come with each command: they change while this lives.
 pub struct Gate {
-    engine: Engine,
-    inventory: Arc<Inventory>,
     log: Log,
     noise: Noise,
-    absorb: Vec<AbsorbRule>,
     clock: Arc<dyn Clock>,
 }
 
@@ -115,21 +113,17 @@ pub struct Pass {
 }
 
 impl Gate {
-    /// Decides with these policies and records in this log.
-    pub fn new(engine: Engine, inventory: Arc<Inventory>, log: Log, clock: Arc<dyn Clock>) -> Self {
-        Self { engine, inventory, log, noise: Noise::default(), absorb: Vec::new(), clock }
+    /// Records in this log.
+    pub fn new(log: Log, clock: Arc<dyn Clock>) -> Self {
+        Self { log, noise: Noise::default(), clock }
     }
 
-    /// Tells denials of these as successes.
-    pub fn absorbing(self, absorb: Vec<AbsorbRule>) -> Self {
-        Self { absorb, ..self }
-    }
-
-    /// Decides a command, records it, and gives the pass once the record is durable. A refusal is recorded
+    /// Decides a command by these rules, records it, and gives the pass once the record is durable. A refusal is recorded
     /// and durable too. `nonce` is the fingerprint of the credentials used, so that a restart is no replay
     /// window.
     pub async fn decide(
         &self,
+        rules: &Rules,
         command: Command,
         caller: &Caller,
         nonce: Option<String>,
@@ -138,8 +132,7 @@ impl Gate {
         if let Caller::Anonymous { source, .. } = caller {
             self.hear(source.ip())?;
         }
-        let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
-        let decision = self.engine.decide(caller, &command, camera);
+        let (camera, decision) = rules.decide(&command, caller);
         let mut intent = record::intent(&command, caller, camera, &decision, nonce);
         if decision.allow {
             let spare = emergency::goes_on(&command.operation).then(|| intent.clone());
@@ -155,7 +148,7 @@ impl Gate {
         if refusal == Refusal::Forbidden && command.traits.iter().any(|it| it == Trait::Users) {
             refusal = Refusal::Users;
         }
-        if refusal != Refusal::NotSupported && self.absorb.iter().any(|it| it.absorbs(&command, caller)) {
+        if refusal != Refusal::NotSupported && rules.absorbs(&command, caller) {
             refusal = Refusal::Absorbed;
             intent.note = Some(intent.note.map_or("absorbed".to_owned(), |note| format!("absorbed; {note}")));
         }
@@ -182,11 +175,11 @@ impl Gate {
 
     /// Records a request that never became a command: not understood, not authenticated, no such place.
     /// Durable when it returns.
-    pub async fn reject(&self, rejected: Rejected<'_>) -> Result<(), Refusal> {
+    pub async fn reject(&self, rules: &Rules, rejected: Rejected<'_>) -> Result<(), Refusal> {
         if rejected.caller.is_none() {
             self.hear(rejected.source.ip())?;
         }
-        let camera = self.inventory.camera(rejected.camera);
+        let camera = rules.inventory().camera(rejected.camera);
         let written = self.log.refusal(record::rejection(&rejected, camera)).await;
         written.map(|_| ()).map_err(Refusal::Unrecordable)
     }
@@ -220,13 +213,6 @@ impl Gate {
     /// The audit log, for readiness and shutdown.
     pub fn log(&self) -> &Log {
         &self.log
-    }
-
-    /// Whether the caller would be permitted a command; gives no pass and records nothing. For what is shown
-    /// as offered, never for what is done.
-    pub fn would_permit(&self, command: &Command, caller: &Caller) -> bool {
-        let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
-        self.engine.decide(caller, command, camera).allow
     }
 }
 

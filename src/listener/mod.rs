@@ -1,6 +1,8 @@
 //! Sockets on the core side and the pipeline of one request.
 
 mod action;
+mod doorway;
+mod house;
 pub mod http;
 mod memo;
 pub mod mount;
@@ -12,4 +14,5 @@ mod transfer;
 mod trouble;
 mod virtual_camera;
 
-pub use virtual_camera::{House, VirtualCamera};
+pub use doorway::{Connect, Doorway};
+pub use house::{Edition, Enrolled, House};

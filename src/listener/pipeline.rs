@@ -7,11 +7,12 @@ use tracing::Instrument;
 
 use super::{
     action,
+    house::{Edition, House},
     http::{Reply, Request, Service},
     memo::{Made, MadeFor},
     transfer::takes_file,
     trouble::{Trouble, status},
-    virtual_camera::{House, VirtualCamera},
+    virtual_camera::VirtualCamera,
 };
 use crate::{
     audit::Deviation,
@@ -249,7 +250,7 @@ impl VirtualCamera {
             fault: &Trouble::Busy.fault().codes(),
             reason: Trouble::Busy.to_string(),
         };
-        if let Err(error) = self.house.gate.reject(rejected).await {
+        if let Err(error) = self.house.gate.reject(&self.edition.rules, rejected).await {
             tracing::error!(%error, "a rejection could not be recorded");
         }
     }
@@ -270,14 +271,15 @@ impl VirtualCamera {
             .any(|it| matches!(it, Trait::Session | Trait::Egress | Trait::Destructive));
         let nonce = identified.nonce.map(|it| it.to_string());
         // Command → pass, permitted and durably recorded.
-        let mut pass = match self.house.gate.decide(command, &identified.caller, nonce).await {
-            Ok(pass) => pass,
-            Err(refusal) => {
-                return self
-                    .absorbed(&refusal, &kind, &headers)
-                    .unwrap_or_else(|| self.refused(refusal, &headers, picture));
-            }
-        };
+        let mut pass =
+            match self.house.gate.decide(&self.edition.rules, command, &identified.caller, nonce).await {
+                Ok(pass) => pass,
+                Err(refusal) => {
+                    return self
+                        .absorbed(&refusal, &kind, &headers)
+                        .unwrap_or_else(|| self.refused(refusal, &headers, picture));
+                }
+            };
         let outcome = match kind {
             Kind::Soap { operation, document } => {
                 self.carry_out(&mut pass, operation, document, &identified.caller, idempotent).await
@@ -413,7 +415,7 @@ impl VirtualCamera {
             }),
             camera: Some(&self.camera.id),
         };
-        self.house.authenticator.identify(&shown, &*self.house.clock)
+        self.edition.authenticator.identify(&shown, &*self.house.clock)
     }
 
     fn operation_of(&self, body: &Body) -> Arc<str> {
@@ -447,7 +449,8 @@ impl VirtualCamera {
     }
 
     fn is_permitted_to_anybody(&self, service: &str) -> bool {
-        let House { tables, catalogue, gate, callers, .. } = &*self.house;
+        let House { tables, catalogue, .. } = &*self.house;
+        let Edition { rules, callers, .. } = &*self.edition;
         let mut rows = tables.operations().filter(|(_, row)| {
             let same = &*row.service == service || (service == "events" && row.service.starts_with("events"));
             same && row.class.is_some_and(|class| class != AccessClass::PreAuth)
@@ -462,7 +465,7 @@ impl VirtualCamera {
                 destinations: Vec::new(),
                 arguments: serde_json::Value::Null,
             };
-            callers.iter().any(|caller| gate.would_permit(&command, caller))
+            callers.iter().any(|caller| rules.would_permit(&command, caller))
         })
     }
 
@@ -545,7 +548,7 @@ impl VirtualCamera {
             fault,
             reason,
         };
-        match self.house.gate.reject(rejected).await {
+        match self.house.gate.reject(&self.edition.rules, rejected).await {
             Ok(()) => None,
             Err(Refusal::Noise) => {
                 let headers = ReplyHeaders { version: version_of(request), ..ReplyHeaders::default() };
@@ -575,7 +578,7 @@ impl VirtualCamera {
     fn challenge(&self, fault: &Fault, stale: bool, version: Version, tls: bool) -> Reply {
         let house = &*self.house;
         let mut reply = self.fault_reply(fault, &ReplyHeaders { version, ..ReplyHeaders::default() }, false);
-        match house.authenticator.challenges(stale, tls, &*house.clock, &*house.entropy) {
+        match self.edition.authenticator.challenges(stale, tls, &*house.clock, &*house.entropy) {
             Ok(challenges) => {
                 reply.status = StatusCode::UNAUTHORIZED;
                 reply.challenges = challenges;

@@ -76,7 +76,8 @@ impl VirtualCamera {
             return too_many();
         };
         let nonce = identified.nonce.map(|it| it.to_string());
-        let pass = match self.house.gate.decide(command, &identified.caller, nonce).await {
+        let pass = match self.house.gate.decide(&self.edition.rules, command, &identified.caller, nonce).await
+        {
             Ok(pass) => pass,
             Err(refusal) => return self.refused(refusal, &headers, true),
         };
@@ -159,16 +160,17 @@ impl VirtualCamera {
         nonce: Option<String>,
         file: Incoming,
     ) -> Result<(Pass, Spool), Untaken> {
-        let gate = &self.house.gate;
+        let rules = &self.edition.rules;
         let mut spool = None;
-        if gate.would_permit(&command, &identified.caller) {
+        if rules.would_permit(&command, &identified.caller) {
             let file = spooled(self.house.spool.clone(), command.request, file).await;
             let file = file.map_err(|spoiled| Untaken::Spoiled(command.operation.name(), spoiled))?;
             command.arguments =
                 json!({ "transfer": "upload", "bytes": file.bytes(), "sha256": file.sha256() });
             spool = Some(file);
         }
-        let pass = gate.decide(command, &identified.caller, nonce).await.map_err(Untaken::Refused)?;
+        let pass = self.house.gate.decide(rules, command, &identified.caller, nonce).await;
+        let pass = pass.map_err(Untaken::Refused)?;
         // Permitted only since: whoever asks again is heard. The pass is recorded as abandoned.
         let spool = spool.ok_or(Untaken::Refused(Refusal::NotAuthorized))?;
         Ok((pass, spool))

@@ -14,78 +14,38 @@ use std::{
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-use super::{memo::ReplyMemo, trouble::Trouble};
+use super::{
+    doorway::Connect,
+    house::{Edition, Enrolled, House},
+    memo::ReplyMemo,
+    trouble::Trouble,
+};
 use crate::{
     audit::Event,
-    auth::{Authenticator, Caller},
+    auth::Caller,
     camera::{CameraError, CameraMemory, CertificateNews, Connection, Failure, Health},
-    clock::{Clock, Entropy},
     command::{Command, Operation, Reason},
-    facade::{
-        Facade, LocatorSink, OwnRequest, capabilities, device_information, scopes, services,
-        system_date_and_time,
-    },
-    gate::{Disposal, Ended, Gate, Pass},
+    facade::{Facade, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time},
+    gate::{Disposal, Ended, Pass},
     hatch::{AddressRules, Ask, AskKind, CoreAddresses, Reply, Understood, verify},
-    ids::{CameraId, RequestId},
     inventory::{Camera, Inventory},
     limits,
-    onvif::{Catalogue, names_an_interface},
+    onvif::names_an_interface,
     schema::{
-        AddressEffect, Deviations, Document, OperationId, Tables,
+        AddressEffect, Deviations, Document, OperationId,
         address::{Host, Uri},
     },
 };
 
-/// What all virtual cameras share, on every thread.
-pub struct House {
-    /// The interface.
-    pub tables: Arc<Tables>,
-    /// The operations.
-    pub catalogue: Catalogue,
-    /// Policy and record.
-    pub gate: Gate,
-    /// What is enrolled.
-    pub inventory: Arc<Inventory>,
-    /// The clients.
-    pub authenticator: Authenticator,
-    /// One caller for each client, to ask what is offered at all.
-    pub callers: Vec<Caller>,
-    /// Where locators are kept.
-    pub locators: std::sync::Mutex<Box<dyn LocatorSink + Send>>,
-    /// How many virtual cameras accept connections at the moment.
-    pub doors: std::sync::atomic::AtomicUsize,
-    /// How each camera does, for readiness; a camera nobody asked for anything is absent.
-    pub healths: std::sync::Mutex<BTreeMap<CameraId, Health>>,
-    /// Where files for cameras are taken to, before they are sent.
-    pub spool: std::path::PathBuf,
-    /// Places for such files.
-    pub uploads: Arc<Semaphore>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub entropy: Arc<dyn Entropy>,
-}
-
-impl House {
-    /// An id for a request that has just begun.
-    pub fn request_id(&self) -> RequestId {
-        // An id names records; without randomness it is taken from the clock.
-        let bits = self
-            .entropy
-            .bits()
-            .unwrap_or_else(|_| u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or_default());
-        RequestId::from_bits(bits)
-    }
-}
-
-/// One virtual camera. Lives on one thread.
+/// One virtual camera as one configuration makes it. Lives on one thread. What lies behind an `Rc` or `Arc` may
+/// be shared with the one of the configuration before.
 pub struct VirtualCamera {
     pub(super) house: Arc<House>,
+    pub(super) edition: Arc<Edition>,
     pub(super) camera: Arc<Camera>,
-    pub(super) facade: Facade,
-    pub(super) connection: Connection,
-    pub(super) rules: RefCell<AddressRules>,
+    pub(super) facade: Rc<Facade>,
+    pub(super) connection: Rc<Connection>,
+    pub(super) rules: Rc<RefCell<AddressRules>>,
     /// What was made of the last answers.
     pub(super) replies: RefCell<ReplyMemo>,
     /// The core side's addresses, as of the last caller.
@@ -94,57 +54,83 @@ pub struct VirtualCamera {
     /// Places for files.
     pub(super) transfers: Arc<Semaphore>,
     /// Places at the camera for callers who have not logged in.
-    guests: Semaphore,
+    guests: Rc<Semaphore>,
     /// Ports of the camera's host at which something else answers: another enrolled camera, or the gateway.
     foreign_ports: Vec<u16>,
-    /// The services any rule lets through, as found out so far. Policies do not change while this lives.
+    /// The services any rule lets through, as found out so far.
     pub(super) offered: RefCell<BTreeMap<String, bool>>,
-    /// One asks the camera who it is; others wait for what it finds.
-    introduction: Mutex<()>,
-    introduced: Cell<Introduced>,
-    health: Cell<Health>,
+    introduction: Rc<Introduction>,
+    health: Rc<Cell<Health>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Default)]
+struct Introduction {
+    /// One asks the camera who it is; others wait for what it finds.
+    turn: Mutex<()>,
+    introduced: Cell<Introduced>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Introduced {
+    #[default]
     Not,
     Failed(Duration),
     Done,
 }
 
 impl VirtualCamera {
-    /// Stands for a camera, reached over a connection. `rules` name its side's addresses.
-    pub fn new(
-        house: Arc<House>,
-        camera: Arc<Camera>,
-        facade: Facade,
-        connection: Connection,
-        rules: AddressRules,
+    /// Stands for a camera as an edition has it. What the one `before` it learnt of the camera stays if the
+    /// camera is configured as it was, and how far its logins went if it is reached as it was.
+    pub(super) fn new(
+        house: &Arc<House>,
+        edition: &Arc<Edition>,
+        enrolled: Enrolled<'_>,
+        before: Option<&Self>,
+        connect: &Connect,
     ) -> Rc<Self> {
-        let foreign_ports = foreign_ports(&house.inventory, &camera);
+        let Enrolled { camera, zone, .. } = enrolled;
+        let was = before.and_then(|before| before.edition.enrolled(&camera.id));
+        let reached = before.filter(|_| was.is_some_and(|was| enrolled.is_reached_like(&was)));
+        let same = before.filter(|_| was.is_some_and(|was| enrolled == was));
+        let semaphore = |places| Arc::new(Semaphore::new(places));
         Rc::new(Self {
-            house,
-            camera,
-            facade,
-            connection,
-            rules: RefCell::new(rules),
+            house: Arc::clone(house),
+            edition: Arc::clone(edition),
+            facade: same
+                .map_or_else(|| Rc::new(Facade::new(&house.facades, camera)), |it| Rc::clone(&it.facade)),
+            connection: reached.map_or_else(|| Rc::new(connect(enrolled)), |it| Rc::clone(&it.connection)),
+            rules: same.map_or_else(
+                || Rc::new(RefCell::new(AddressRules::new(camera, zone))),
+                |it| Rc::clone(&it.rules),
+            ),
             replies: RefCell::default(),
             core: RefCell::default(),
-            places: Arc::new(Semaphore::new(limits::COMMANDS_PER_CAMERA_MAX)),
-            transfers: Arc::new(Semaphore::new(limits::TRANSFERS_PER_CAMERA_MAX)),
-            guests: Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX),
-            foreign_ports,
+            places: before
+                .map_or_else(|| semaphore(limits::COMMANDS_PER_CAMERA_MAX), |it| Arc::clone(&it.places)),
+            transfers: before
+                .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
+            guests: before.map_or_else(
+                || Rc::new(Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX)),
+                |it| Rc::clone(&it.guests),
+            ),
+            foreign_ports: foreign_ports(edition.rules.inventory(), camera),
             offered: RefCell::default(),
-            introduction: Mutex::new(()),
-            introduced: Cell::new(Introduced::Not),
-            health: Cell::new(Health::Unknown),
+            introduction: same.map_or_else(Rc::default, |it| Rc::clone(&it.introduction)),
+            health: reached.map_or_else(|| Rc::new(Cell::new(Health::Unknown)), |it| Rc::clone(&it.health)),
+            camera: Arc::new(camera.clone()),
         })
+    }
+
+    /// Whether this edition made it.
+    pub(super) fn is_of(&self, edition: &Arc<Edition>) -> bool {
+        Arc::ptr_eq(&self.edition, edition)
     }
 
     /// Makes sure that the camera has said which services it has and who it is, as far as it will.
     pub(super) async fn introduce(&self) -> Result<(), Trouble> {
-        let _one_at_a_time = self.introduction.lock().await;
-        match self.introduced.get() {
+        let Introduction { turn, introduced } = &*self.introduction;
+        let _one_at_a_time = turn.lock().await;
+        match introduced.get() {
             Introduced::Done => return Ok(()),
             Introduced::Failed(at)
                 if self.house.clock.monotonic().saturating_sub(at) < limits::CAMERA_INTRODUCTION_PAUSE =>
@@ -154,7 +140,7 @@ impl VirtualCamera {
             Introduced::Failed(_) | Introduced::Not => {}
         }
         let outcome = self.ask_who_it_is().await;
-        self.introduced.set(match outcome {
+        introduced.set(match outcome {
             Ok(()) => Introduced::Done,
             Err(_) => Introduced::Failed(self.house.clock.monotonic()),
         });
@@ -208,7 +194,8 @@ impl VirtualCamera {
             destinations: Vec::new(),
             arguments: document.arguments(&house.tables),
         };
-        let mut pass = house.gate.decide(command, &Caller::Gateway(reason), None).await?;
+        let mut pass =
+            house.gate.decide(&self.edition.rules, command, &Caller::Gateway(reason), None).await?;
         let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
         let kind = AskKind::Soap { operation, document: Arc::new(document), endpoint };
         // The clock probe is what the others wait for, so it does not wait for one.
@@ -341,7 +328,7 @@ impl VirtualCamera {
     }
 
     /// What was learnt of the camera and is worth keeping over a restart.
-    pub fn memory(&self) -> CameraMemory {
+    pub(super) fn memory(&self) -> CameraMemory {
         self.connection.memory()
     }
 }
@@ -382,7 +369,7 @@ fn ended(outcome: &Result<(Document, Deviations), Trouble>) -> Ended {
 mod tests {
     use super::*;
     use crate::{
-        ids::{SiteId, ZoneId},
+        ids::{CameraId, SiteId, ZoneId},
         inventory::{CameraAddress, Isolation, MacPolicy, Site, Vendors, Zone},
     };
 

@@ -1,0 +1,94 @@
+//! Where requests for one camera come in, whatever configuration is in force: each goes to the virtual camera
+//! that the configuration of its moment makes.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use ::http::{Method, StatusCode};
+
+use super::{
+    house::{Edition, Enrolled, House},
+    http::{Reply, Request, Service},
+    transfer::takes_file,
+    virtual_camera::VirtualCamera,
+};
+use crate::{
+    camera::{CameraMemory, Connection},
+    gate::Rejected,
+    ids::CameraId,
+};
+
+/// Makes the connection to a camera.
+pub type Connect = Box<dyn Fn(Enrolled<'_>) -> Connection>;
+
+/// The way in to one camera. Lives on one thread, as long as the camera is configured.
+pub struct Doorway {
+    house: Arc<House>,
+    id: CameraId,
+    connect: Connect,
+    /// As of the edition that was in force when somebody asked last.
+    behind: RefCell<Option<Rc<VirtualCamera>>>,
+}
+
+impl Doorway {
+    /// The way in to a camera, and how the camera is reached.
+    pub fn new(house: Arc<House>, id: CameraId, connect: Connect) -> Rc<Self> {
+        Rc::new(Self { house, id, connect, behind: RefCell::default() })
+    }
+
+    /// Takes up the edition in force; what is under way ends by the one it began with. What was learnt of a
+    /// camera stays as far as it is configured as before.
+    pub fn renew(&self) {
+        self.virtual_camera(&self.house.edition.load_full());
+    }
+
+    /// What was learnt of the camera and is worth keeping over a restart.
+    pub fn memory(&self) -> Option<CameraMemory> {
+        self.behind.borrow().as_ref().map(|it| it.memory())
+    }
+
+    /// The virtual camera as an edition makes it; none if it has no such camera.
+    fn virtual_camera(&self, edition: &Arc<Edition>) -> Option<Rc<VirtualCamera>> {
+        let mut behind = self.behind.borrow_mut();
+        if let Some(same) = behind.as_ref().filter(|it| it.is_of(edition)) {
+            return Some(Rc::clone(same));
+        }
+        *behind = edition.enrolled(&self.id).map(|enrolled| {
+            VirtualCamera::new(&self.house, edition, enrolled, behind.as_deref(), &self.connect)
+        });
+        behind.clone()
+    }
+
+    /// Answers who comes by a connection that was open when the camera was taken away.
+    async fn gone(&self, edition: &Edition, request: &Request) -> Reply {
+        let rejected = Rejected {
+            request: self.house.request_id(),
+            source: request.source,
+            tls: request.channel.is_tls(),
+            caller: None,
+            claimed: None,
+            nonce: None,
+            camera: &self.id,
+            operation: "not understood",
+            fault: "404",
+            reason: "the camera was taken out of the configuration".to_owned(),
+        };
+        if let Err(error) = self.house.gate.reject(&edition.rules, rejected).await {
+            tracing::error!(%error, "a rejection could not be recorded");
+        }
+        Reply::plain(StatusCode::NOT_FOUND, "there is no camera here any more\n")
+    }
+}
+
+impl Service for Doorway {
+    fn takes_file(&self, method: &Method, path: &str) -> bool {
+        takes_file(method, path)
+    }
+
+    async fn answer(self: Rc<Self>, request: Request) -> Reply {
+        let edition = self.house.edition.load_full();
+        match self.virtual_camera(&edition) {
+            Some(camera) => camera.answer(request).await,
+            None => self.gone(&edition, &request).await,
+        }
+    }
+}

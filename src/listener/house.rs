@@ -1,0 +1,99 @@
+//! What all virtual cameras share: what endures, and what one configuration makes.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::{
+    auth::{Authenticator, Caller, Login},
+    camera::Health,
+    clock::{Clock, Entropy},
+    facade::{FacadeShared, LocatorSink},
+    gate::{Gate, Rules},
+    ids::{CameraId, RequestId},
+    inventory::{Camera, Zone},
+    onvif::Catalogue,
+    schema::Tables,
+};
+
+/// What endures while the gateway runs, on every thread.
+pub struct House {
+    /// The interface.
+    pub tables: Arc<Tables>,
+    /// The operations.
+    pub catalogue: Catalogue,
+    /// What virtual cameras are made with.
+    pub facades: Arc<FacadeShared>,
+    /// The record, and the way to it.
+    pub gate: Gate,
+    /// What the configuration of the moment makes. Whoever handles a request takes it once.
+    pub edition: ArcSwap<Edition>,
+    /// Where locators are kept.
+    pub locators: std::sync::Mutex<Box<dyn LocatorSink + Send>>,
+    /// How many virtual cameras accept connections at the moment.
+    pub doors: std::sync::atomic::AtomicUsize,
+    /// How each camera does, for readiness; a camera nobody asked for anything is absent.
+    pub healths: std::sync::Mutex<BTreeMap<CameraId, Health>>,
+    /// Where files for cameras are taken to, before they are sent.
+    pub spool: PathBuf,
+    /// Places for such files.
+    pub uploads: Arc<Semaphore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl House {
+    /// An id for a request that has just begun.
+    pub fn request_id(&self) -> RequestId {
+        // An id names records; without randomness it is taken from the clock.
+        let bits = self
+            .entropy
+            .bits()
+            .unwrap_or_else(|_| u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or_default());
+        RequestId::from_bits(bits)
+    }
+}
+
+/// What one configuration makes. Never changed, only replaced whole: a request is handled by one edition from
+/// its start to its end.
+pub struct Edition {
+    /// Policies and what is enrolled.
+    pub rules: Rules,
+    /// The clients.
+    pub authenticator: Authenticator,
+    /// One caller for each client, to ask what is offered at all.
+    pub callers: Vec<Caller>,
+    /// What the gateway logs in to each camera with.
+    pub logins: BTreeMap<CameraId, Login>,
+}
+
+impl Edition {
+    /// All that the configuration says of one camera.
+    pub fn enrolled(&self, id: &CameraId) -> Option<Enrolled<'_>> {
+        let inventory = self.rules.inventory();
+        let camera = inventory.camera(id)?;
+        Some(Enrolled { camera, zone: inventory.zone(&camera.zone)?, login: self.logins.get(id)? })
+    }
+}
+
+/// What a configuration says of one camera.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Enrolled<'a> {
+    /// The camera.
+    pub camera: &'a Camera,
+    /// The zone it hangs in.
+    pub zone: &'a Zone,
+    /// What the gateway logs in with.
+    pub login: &'a Login,
+}
+
+impl Enrolled<'_> {
+    /// Whether the camera is reached as before: at the same address, in the same way, with the same login.
+    pub fn is_reached_like(&self, before: &Enrolled<'_>) -> bool {
+        let reached = |it: &Enrolled<'_>| (it.camera.address, it.camera.certificates.clone());
+        reached(self) == reached(before) && self.login == before.login
+    }
+}
