@@ -7,6 +7,7 @@
 pub mod limits;
 pub mod ids;
 pub mod clock;
+pub mod alarm;
 pub mod telemetry;
 
 pub mod store;

@@ -144,6 +144,13 @@ pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
 /// Of these, commands of callers who have not logged in that wait for the camera; more are refused, so that
 /// nobody without a login takes a camera's turns from those who have one.
 pub const ANONYMOUS_ASKS_PER_CAMERA_MAX: usize = 4;
+/// Commands of one client that may be under way over all cameras; more are refused. Each holds a place in the audit
+/// log's queue until it ends.
+pub const COMMANDS_PER_CLIENT_MAX: usize = 2_048;
+/// Commands of callers without credentials that may be under way over all cameras.
+pub const COMMANDS_ANONYMOUS_MAX: usize = 2_048;
+/// Of these, commands from one address.
+pub const COMMANDS_ANONYMOUS_PER_SOURCE_MAX: usize = 1_024;
 
 /// Time to open a connection to a camera.
 pub const CAMERA_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -151,6 +158,8 @@ pub const CAMERA_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 pub const CAMERA_TLS_TIME_MAX: Duration = Duration::from_secs(8);
 /// Time for one whole exchange with a camera, challenge and retry included.
 pub const CAMERA_EXCHANGE_TIME_MAX: Duration = Duration::from_secs(20);
+/// Time in which a camera must say who it is: four questions.
+pub const CAMERA_INTRODUCTION_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a camera that did not say who it is, is not asked again, so that nobody can make the gateway knock
 /// at it without end by asking for what needs no credentials.
 pub const CAMERA_INTRODUCTION_PAUSE: Duration = Duration::from_secs(10);
@@ -184,9 +193,14 @@ pub const CAMERA_BOOT_TIME_MAX: Duration = Duration::from_secs(120);
 pub const CAMERA_BOOT_LOGIN_PAUSE: Duration = Duration::from_secs(45);
 
 /// Requests of callers who proved nothing that are recorded one by one, permitted or refused, for one source
-/// address and `NOISE_PERIOD`. A client that logs in anew with HTTP digest for every command is refused once
-/// for each.
-pub const ANONYMOUS_LINES_PER_SOURCE_MAX: u32 = 1_200;
+/// address and `NOISE_PERIOD`, whatever is enrolled. A client that logs in anew with HTTP digest for every command
+/// is refused once for each.
+pub const ANONYMOUS_LINES_PER_SOURCE: u32 = 1_200;
+/// As many more for each enrolled camera: a VMS that starts asks each of them for its time, services and profiles,
+/// and shows no credentials with a good part of that.
+pub const ANONYMOUS_LINES_PER_CAMERA: u32 = 24;
+/// But no more than this: some 700 bytes each, of one source, every minute.
+pub const ANONYMOUS_LINES_PER_SOURCE_MAX: u32 = 60_000;
 /// How long a source's budget lasts, and how often what went beyond it is told.
 pub const NOISE_PERIOD: Duration = Duration::from_secs(60);
 /// Sources whose budgets are kept.
@@ -205,6 +219,8 @@ pub const AUDIT_EMERGENCY_BYTES_MAX: usize = 1024 * 1024;
 pub const AUDIT_WAIT_TIME_MAX: Duration = Duration::from_millis(900);
 /// Pause between two tries to go on with a log that could not be written.
 pub const AUDIT_HEAL_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the whole log is verified while the gateway serves.
+pub const AUDIT_REVIEW_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
 /// How far back the log is read at start for nonces that must not be used again.
 pub const AUDIT_REPLAY_WINDOW: Duration = Duration::from_secs(600);
 /// Bytes of the masked arguments of one record.
@@ -230,6 +246,23 @@ pub const POLICY_DECISIONS_MAX: usize = 8_192;
 /// Bytes of one destination as policies and records see it; a longer text is cut and matches no rule.
 pub const DESTINATION_TEXT_BYTES_MAX: usize = 512;
 
+/// Alarms that may be active at the same time; more are only counted.
+pub const ALARMS_MAX: usize = 32_768;
+/// Characters of what an alarm says it found.
+pub const ALARM_DETAIL_CHARS_MAX: usize = 512;
+/// How long what an alarm is about must be well without a break before the alarm is cleared.
+pub const ALARM_CALM: Duration = Duration::from_secs(10);
+/// How long what an alarm is about must not happen again before the alarm is cleared.
+pub const ALARM_QUIET: Duration = Duration::from_secs(120);
+/// How often what cannot tell by itself is looked at for alarms.
+pub const ALARM_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Active alarms that readiness names; `/alarms` has all of them.
+pub const ALARMS_IN_READINESS_MAX: usize = 32;
+/// How long before its end a certificate is an alarm.
+pub const CERTIFICATE_NOTICE: Duration = Duration::from_secs(14 * 24 * 3_600);
+/// Words of one label of metrics that get a series of their own; what comes after them shares one.
+pub const METRIC_WORDS_MAX: usize = 24;
+
 /// Messages a simulated camera remembers; the oldest go first.
 pub const SIM_LOG_MESSAGES_MAX: usize = 16_384;
 /// Items of one list of a simulated camera (profiles, presets, pull points …).
@@ -249,13 +282,20 @@ const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_PROOF_BYTES_MAX > AUDIT_LINE_BYTES_MAX * 4 / 3 + 64 * 45 + 1_024);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());
+// What is told once a minute must not end an alarm in between.
+const _: () = assert!(ALARM_QUIET.as_secs() >= 2 * NOISE_PERIOD.as_secs());
 const _: () = assert!(TRANSFERS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
 const _: () = assert!(CONNECTIONS_PER_CAMERA_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
 const _: () = assert!(CONNECTIONS_SHARED_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_SHARED_PER_SOURCE_MAX < CONNECTIONS_SHARED_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < CONNECTIONS_PER_SOURCE_MAX);
+const _: () = assert!(COMMANDS_PER_CLIENT_MAX + COMMANDS_ANONYMOUS_MAX <= AUDIT_QUEUE_RECORDS_MAX / 2);
+const _: () = assert!(COMMANDS_ANONYMOUS_PER_SOURCE_MAX < COMMANDS_ANONYMOUS_MAX);
+const _: () = assert!(COMMANDS_PER_CAMERA_MAX < COMMANDS_PER_CLIENT_MAX);
+const _: () = assert!(ANONYMOUS_LINES_PER_SOURCE < ANONYMOUS_LINES_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
+const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < CAMERA_INTRODUCTION_TIME_MAX.as_secs());
 const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < DRAIN_TIME_MAX.as_secs());
 const _: () = assert!(
     CAMERA_CONNECT_TIME_MAX.as_secs() + CAMERA_TLS_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs()

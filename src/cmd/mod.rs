@@ -25,6 +25,7 @@ use std::{error::Error, io, path::Path, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use crate::{
+    alarm,
     config::{self, Loaded},
     schema::Tables,
     telemetry,
@@ -57,6 +58,8 @@ enum Command {
     Policy(policy::Arguments),
     /// Show the certificates that cameras are known by, or forget one.
     Pins(pins::Args),
+    /// Print the catalogue of alarms: what each means and what to do.
+    Alarms,
     /// Make the interface tables anew from the official files.
     #[command(subcommand)]
     Schema(Schema),
@@ -82,6 +85,10 @@ pub fn main() -> ExitCode {
             Some(loaded) => told(pins::run(&args, &loaded, &mut io::stdout().lock())),
             None => ExitCode::FAILURE,
         },
+        Command::Alarms => {
+            print!("{}", alarm::markdown());
+            ExitCode::SUCCESS
+        }
         Command::Schema(Schema::Distil(args)) => {
             told(schema::run(&args).map(|files| println!("{files} files written")))
         }

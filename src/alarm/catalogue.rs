@@ -1,0 +1,227 @@
+//! The catalogue: one table of all alarms. `cordon alarms` prints it, `src/manual/alarms.md` is made of it.
+
+use std::{fmt::Write, time::Duration};
+
+use crate::limits::{ALARM_CALM, ALARM_QUIET};
+
+/// How bad an alarm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The gateway does not do what it is for.
+    Critical,
+    /// Something fails and does not mend itself.
+    Error,
+    /// Something will fail, or is weaker than it should be.
+    Warning,
+}
+
+impl Severity {
+    /// The word that stands in records, metrics and log lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+
+    /// The severity of syslog (RFC 5424 §6.2.1).
+    pub fn syslog(self) -> u8 {
+        match self {
+            Self::Critical => 2,
+            Self::Error => 3,
+            Self::Warning => 4,
+        }
+    }
+
+    /// The severity with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Critical, Self::Error, Self::Warning].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+/// How an alarm ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spell {
+    /// When what it is about was well for `ALARM_CALM` without a break.
+    State,
+    /// When what it is about did not happen again for `ALARM_QUIET`.
+    Happening,
+}
+
+impl Spell {
+    /// How long it must have been well, or quiet, before the alarm is cleared.
+    pub(super) const fn calm(self) -> Duration {
+        match self {
+            Self::State => ALARM_CALM,
+            Self::Happening => ALARM_QUIET,
+        }
+    }
+}
+
+/// One row of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Which.
+    pub alarm: Alarm,
+    /// The word that names it for ever, in records, metrics and runbooks.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How it ends.
+    pub spell: Spell,
+    /// What is the matter.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// Makes the enumeration and the table in one, so that neither has what the other lacks.
+macro_rules! alarms {
+    ($($variant:ident $id:literal $severity:ident $spell:ident $meaning:literal $remedy:literal)+) => {
+        /// Every alarm there is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Alarm { $(#[doc = $meaning] $variant),+ }
+
+        /// Every alarm with its severity and remedy, in the order of the enumeration.
+        ///
+        #[doc = include_str!("../manual/alarms.md")]
+        pub const CATALOGUE: &[Entry] = &[$(Entry {
+            alarm: Alarm::$variant,
+            id: $id,
+            severity: Severity::$severity,
+            spell: Spell::$spell,
+            meaning: $meaning,
+            remedy: $remedy,
+        }),+];
+
+        impl Alarm {
+            /// Its row of the catalogue.
+            pub const fn entry(self) -> Entry {
+                match self {
+                    $(Self::$variant => Entry {
+                        alarm: Self::$variant,
+                        id: $id,
+                        severity: Severity::$severity,
+                        spell: Spell::$spell,
+                        meaning: $meaning,
+                        remedy: $remedy,
+                    }),+
+                }
+            }
+        }
+    };
+}
+
+alarms! {
+    AuditUnwritable "audit-unwritable" Critical State
+        "The audit log cannot be written: new commands are refused, stops of movements go to the emergency journal."
+        "Free or mend the disk of the audit folder; service resumes by itself within a second."
+    AuditDamaged "audit-damaged" Critical State
+        "A line or checkpoint of the audit log is not as it was signed."
+        "Keep a copy of the folder as evidence, run `cordon audit verify` on it to see where, and find out who could write there."
+    CheckpointOverdue "checkpoint-overdue" Error State
+        "Lines of the audit log have waited for their signed checkpoint for more than twice the usual time."
+        "Look at the log for what the audit thread says; if it says nothing, the disk hangs: mend it, or restart the gateway."
+    AuditQueueFilling "audit-queue-filling" Warning State
+        "More than three quarters of the places in the audit log's queue are taken: soon commands will be refused."
+        "Find out which cameras or clients leave commands open (metrics by camera), and whether the log's disk is slow."
+    EmergencyJournalUsed "emergency-journal-used" Warning State
+        "Commands stand in the emergency journal that are not yet carried over to the audit log."
+        "Mend what keeps the audit log from being written; the lines are carried over by themselves."
+    EmergencyJournalFilling "emergency-journal-filling" Critical State
+        "More than three quarters of the emergency journal are used: soon even stops of movements will be refused."
+        "Mend the audit log's disk now; the journal is emptied once its lines are in the log."
+    RetentionEarly "retention-early" Warning Happening
+        "The space reserved for the audit log made it delete lines that are younger than keep_days."
+        "Raise reserve_bytes or lower keep_days under [audit]; export what must be kept, or put it under `cordon audit hold`."
+    DoorClosed "door-closed" Critical State
+        "A virtual camera that is configured accepts no connections."
+        "The log says why its listener ended; restart the gateway."
+    CameraSilent "camera-silent" Warning State
+        "The camera could not be reached, or did not answer in time, when it was last asked."
+        "Check its power, cable, load and enrolled address."
+    CameraLoginRefused "camera-login-refused" Error State
+        "The camera refused the gateway's login too often: it is left alone, with one try every 15 minutes."
+        "Check the user and password enrolled for it, and whether the camera has locked the account."
+    CameraDistrusted "camera-distrusted" Error State
+        "The camera is there, but TLS cannot be made with it, or its certificate is not the pinned one."
+        "If the camera or its certificate was exchanged on purpose, run `cordon pins --forget CAMERA`; else find out what answers at its address."
+    CertificateUnusable "certificate-unusable" Error State
+        "The files of the gateway's certificate and key changed and cannot be used; the certificate before stays in use."
+        "Mend the files named by tls_certificate and tls_key; they are read again by themselves."
+    CertificateExpiring "certificate-expiring" Warning State
+        "The gateway's certificate ends within 14 days."
+        "Put a new certificate in its place; it is taken up while the gateway serves."
+    CertificateExpired "certificate-expired" Error State
+        "The gateway's certificate has ended, or has not begun: clients may refuse it."
+        "Put a new certificate in its place, or set the machine's clock."
+    IsolationOff "isolation-off" Warning State
+        "The zone is configured without network isolation: nothing but this program keeps its cameras from the core network."
+        "For anything but a trial, isolate the zone."
+    RequestsLeftOut "requests-left-out" Warning Happening
+        "A source came without credentials so often that its requests are counted instead of recorded one by one."
+        "Find out what calls from that address (event `requests-left-out`); a VMS with an old password does this too."
+    NoncesFull "nonces-full" Warning Happening
+        "The client used more nonces at once than are remembered, and further logins of it are refused for a while."
+        "Find out why the client logs in so often; other clients are not affected."
+    ClientOverBudget "client-over-budget" Warning Happening
+        "The client has as many commands under way over all cameras as one client may have; more of it are refused."
+        "Find out which cameras answer it slowly, or make the client ask less at once."
+    ObserveMode "observe-mode" Warning State
+        "Policies are observed and not enforced: commands they deny go on."
+        "Set mode = \"enforce\" under [policy] when the observation is over."
+    ReloadRefused "reload-refused" Error State
+        "The configuration or the policies changed and cannot be used; the gateway goes on with those before."
+        "Run `cordon check` on the configuration and mend what it names; a reload that succeeds clears this."
+}
+
+/// The catalogue as a table in Markdown: the manual's chapter.
+pub fn markdown() -> String {
+    let mut text = String::from("| id | severity | what it means | what to do |\n|---|---|---|---|\n");
+    for entry in CATALOGUE {
+        let Entry { id, severity, meaning, remedy, .. } = entry;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| `{id}` | {} | {meaning} | {remedy} |", severity.as_str());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_alarm_has_one_row_a_name_of_its_own_and_says_what_to_do() {
+        let ids: BTreeSet<_> = CATALOGUE.iter().map(|it| it.id).collect();
+        assert_eq!(ids.len(), CATALOGUE.len());
+        for entry in CATALOGUE {
+            assert_eq!(entry.alarm.entry(), *entry);
+            let plain = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+            assert!(entry.id.chars().all(plain), "{}", entry.id);
+            for text in [entry.meaning, entry.remedy] {
+                assert!(text.ends_with('.') && !text.contains('|'), "{}: {text}", entry.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_has_the_table_as_it_is() {
+        let chapter = include_str!("../manual/alarms.md");
+        let table = chapter.find("| id |").map(|at| &chapter[at..]).unwrap();
+        assert!(
+            table == markdown(),
+            "replace the table in src/manual/alarms.md by what `cordon alarms` prints"
+        );
+    }
+
+    #[test]
+    fn severities_are_those_of_rfc_5424() {
+        for (word, number) in [("critical", 2), ("error", 3), ("warning", 4)] {
+            assert_eq!(Severity::parse(word).map(Severity::syslog), Some(number));
+        }
+        assert_eq!(Severity::parse("alarming"), None);
+    }
+}
