@@ -1,4 +1,4 @@
-//! The administrative listener: health and readiness, on loopback or a unix socket.
+//! The administrative listener: health, readiness, alarms and metrics, on loopback or a unix socket.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -6,12 +6,21 @@ use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::listener::http::{Reply, Request, Service};
+use crate::{
+    alarm::Active,
+    gate,
+    listener::http::{Reply, Request, Service},
+    telemetry,
+};
 
-/// What decides whether the gateway is fit to serve, asked anew for each answer.
+/// How the gateway is, asked anew for each answer.
 pub trait Readiness: Send + Sync {
-    /// Every part with its state, the worst first.
+    /// Every part that decides whether it is fit to serve, with its state, the worst first.
     fn parts(&self) -> Vec<Part>;
+    /// The active alarms, and how many were left out because there are too many.
+    fn alarms(&self) -> (Vec<Active>, u64);
+    /// All metrics, as OpenMetrics text.
+    fn metrics(&self) -> String;
 }
 
 /// One part that must be well for the gateway to serve.
@@ -25,7 +34,8 @@ pub struct Part {
     pub note: String,
 }
 
-/// Answers `GET /health` (the process lives) and `GET /ready` (it serves; status 503 if not, with reasons).
+/// Answers `GET /health` (the process lives), `GET /ready` (it serves; status 503 if not, with reasons), `GET /alarms`
+/// (what is the matter) and `GET /metrics` (OpenMetrics).
 pub struct Admin {
     readiness: Arc<dyn Readiness>,
 }
@@ -49,6 +59,12 @@ impl Admin {
         }
         reply
     }
+
+    fn alarms(&self) -> Reply {
+        let (active, left_out) = self.readiness.alarms();
+        let active: Vec<_> = active.iter().map(gate::detail).collect();
+        as_json(&json!({ "active": active, "left_out": left_out }))
+    }
 }
 
 impl Service for Admin {
@@ -58,8 +74,14 @@ impl Service for Admin {
                 as_json(&json!({ "alive": true, "version": env!("CARGO_PKG_VERSION") }))
             }
             (&Method::GET, "/ready") => self.ready(),
-            (_, "/health" | "/ready") => Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
-            _ => Reply::plain(StatusCode::NOT_FOUND, "try /health or /ready\n"),
+            (&Method::GET, "/alarms") => self.alarms(),
+            (&Method::GET, "/metrics") => {
+                Reply::content(telemetry::CONTENT_TYPE, Bytes::from(self.readiness.metrics()))
+            }
+            (_, "/health" | "/ready" | "/alarms" | "/metrics") => {
+                Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
+            }
+            _ => Reply::plain(StatusCode::NOT_FOUND, "try /health, /ready, /alarms or /metrics\n"),
         }
     }
 }

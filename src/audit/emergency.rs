@@ -118,6 +118,11 @@ impl Journal {
         cleared
     }
 
+    /// Bytes in use.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Whether the file holds anything.
     pub(super) fn is_used(&self) -> bool {
         self.used > 0

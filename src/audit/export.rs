@@ -20,6 +20,7 @@ use super::{
     segment::{self, CHECKPOINT, Damage, Frontier, Segment, frontier_name},
     verify::{VerifyError, read_key},
 };
+use crate::alarm;
 
 /// What is carried.
 #[derive(Debug, Clone, Copy)]
@@ -240,7 +241,8 @@ impl Item<'_> {
         }
     }
 
-    /// A syslog message (RFC 5424) of facility 13, log audit: refusals are warnings, the rest is informational.
+    /// A syslog message (RFC 5424) of facility 13, log audit: refusals are warnings, alarms have their own severity
+    /// and are a notice when they end, the rest is informational.
     /// `host` names the log, `now` is the time of a checkpoint, which says none itself.
     pub fn syslog(&self, host: &str, now: &str) -> Vec<u8> {
         let head = match self {
@@ -249,7 +251,7 @@ impl Item<'_> {
         };
         let (severity, kind) = match &head {
             Some(head) if head.decision == Some(Decision::Denied) => (4, head.kind.word()),
-            Some(head) => (6, head.kind.word()),
+            Some(head) => (self.alarm_severity(head).unwrap_or(6), head.kind.word()),
             None => (6, "checkpoint"),
         };
         let time = head.as_ref().map_or(now, |head| &head.time);
@@ -261,6 +263,26 @@ impl Item<'_> {
         let mut message = format!("<{priority}>1 {time} {host} cordon - {kind} - \u{feff}").into_bytes();
         message.extend(self.json());
         message
+    }
+
+    /// How bad the alarm is that a line raises; that it is over is a notice.
+    fn alarm_severity(&self, head: &Head) -> Option<u8> {
+        #[derive(Deserialize)]
+        struct Alarmed {
+            detail: Detail,
+        }
+        #[derive(Deserialize)]
+        struct Detail {
+            severity: String,
+        }
+        match (head.what.as_deref()?, self) {
+            (alarm::CLEARED, _) => Some(5),
+            (alarm::RAISED, Self::Line(line)) => {
+                let alarmed: Alarmed = serde_json::from_slice(line).ok()?;
+                alarm::Severity::parse(&alarmed.detail.severity).map(alarm::Severity::syslog)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     clock::Clock,
     limits::{AUDIT_HEAL_INTERVAL, AUDIT_WAIT_TIME_MAX},
+    telemetry::{Metrics, Tally},
 };
 
 /// Why a record could not be made durable.
@@ -56,6 +57,8 @@ pub struct Health {
     pub awaited: usize,
     /// Commands in the emergency journal that are not yet carried over to the log.
     pub journaled: usize,
+    /// Bytes of the emergency journal in use.
+    pub journal_bytes: usize,
     /// Durable lines.
     pub durable: u64,
     /// Lines covered by a checkpoint.
@@ -81,7 +84,9 @@ impl Log {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(writer.chain.size(), writer.latest.clone())),
             work: Condvar::new(),
+            journal_bytes: AtomicUsize::new(journal.used()),
             journal: Mutex::new(journal),
+            metrics: Arc::clone(&pace.metrics),
             journal_turn: Arc::new(Semaphore::new(1)),
             clock,
             records_max: pace.records_max,
@@ -111,6 +116,7 @@ impl Log {
             place: Place::Line { seq: placed.seq, request, batch: Arc::clone(&placed.batch) },
             started,
             state: State::NotSent,
+            tally: None,
         };
         shared.settled(&placed.batch).await?;
         Ok(slot)
@@ -166,6 +172,7 @@ impl Log {
             queued: queue.entries.len(),
             awaited: queue.reserved,
             journaled: queue.journaled.len(),
+            journal_bytes: shared.journal_bytes.load(Ordering::Relaxed),
             durable: shared.durable.load(Ordering::Acquire),
             signed: shared.signed.load(Ordering::Acquire),
             lost_outcomes: queue.lost,
@@ -207,6 +214,7 @@ pub struct OutcomeSlot {
     place: Place,
     started: Duration,
     state: State,
+    tally: Option<Tally>,
 }
 
 /// Where the intent is.
@@ -224,6 +232,14 @@ enum Place {
 }
 
 impl OutcomeSlot {
+    /// Has the command counted when it ends, however that is.
+    pub fn counted(self, tally: Tally) -> Self {
+        // Whole, since a slot that is dropped records an outcome.
+        let mut slot = self;
+        slot.tally = Some(tally);
+        slot
+    }
+
     /// Says that the command is being sent: dropped from now on, it is `abandoned, sent, unanswered`.
     pub fn sending(&mut self) {
         if self.state == State::NotSent {
@@ -240,6 +256,9 @@ impl OutcomeSlot {
         self.state = State::Finished;
         let took = self.shared.clock.monotonic().saturating_sub(self.started);
         outcome.duration_us.get_or_insert(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        if let Some(tally) = &self.tally {
+            tally.ended(outcome.counted_as(), took);
+        }
         match &mut self.place {
             Place::Line { seq, request, batch } => {
                 let ended = Ended { intent: *seq, request: mem::take(request), outcome };
@@ -270,11 +289,13 @@ impl Drop for OutcomeSlot {
 }
 
 /// How fast the writer goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Pace {
     pub(super) records_max: usize,
     pub(super) checkpoint_interval: Duration,
     pub(super) retention: Retention,
+    /// What counts how fast it is.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -312,9 +333,12 @@ struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     journal: Mutex<Journal>,
+    /// How much of it is in use, for whoever must not wait for it.
+    journal_bytes: AtomicUsize,
     /// Held by whoever writes the journal.
     journal_turn: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     records_max: usize,
     durable: AtomicU64,
     signed: AtomicU64,
@@ -450,6 +474,7 @@ impl Shared {
         let intent = Intent { decision: Decision::Permitted, ..intent };
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let written = journal.append(&time, &Record::Intent(intent.clone()).body());
+        self.journal_bytes.store(journal.used(), Ordering::Relaxed);
         let mut queue = self.queue();
         if let Err(error) = written {
             queue.reserved = queue.reserved.saturating_sub(1);
@@ -463,7 +488,8 @@ impl Shared {
         drop(journal);
         self.work.notify_one();
         let started = self.clock.monotonic();
-        Ok(OutcomeSlot { place: Place::Journal(journaled), started, state: State::NotSent, shared: self })
+        let (place, state) = (Place::Journal(journaled), State::NotSent);
+        Ok(OutcomeSlot { place, started, state, tally: None, shared: self })
     }
 
     /// The disk answers: what counted as failed because it did not is well.
@@ -503,6 +529,7 @@ impl Shared {
         {
             tracing::error!(%error, "the emergency journal cannot be emptied; its lines may be carried over twice");
         }
+        self.journal_bytes.store(journal.used(), Ordering::Relaxed);
     }
 
     fn stop(&self) {
@@ -603,14 +630,18 @@ fn ended(journaled: &Journaled, intent: u64, outcome: Outcome) -> String {
 
 fn serve(mut writer: Writer, shared: &Shared, pace: Pace) -> Result<(), LogError> {
     let interval = pace.checkpoint_interval;
-    let mut keeper = Keeper::new(&writer.dir, pace.retention);
+    let mut keeper = Keeper::new(&writer.dir, pace.retention, Arc::clone(&pace.metrics));
     let mut signed_at = shared.clock.monotonic();
     loop {
         let mut taken = take(shared, &writer, signed_at.saturating_add(interval));
         let stopping = taken.stopping;
         let mut written = Ok(());
         if !taken.entries.is_empty() {
+            let began = shared.clock.monotonic();
             written = writer.commit(&taken.entries).map_err(|error| failed("writing lines", &error));
+            let took = shared.clock.monotonic().saturating_sub(began);
+            let bytes = if written.is_ok() { writer.buffer.len() as u64 } else { 0 };
+            shared.metrics.committed(bytes, took);
         }
         if written.is_ok() {
             taken.entries.clear();

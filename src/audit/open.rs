@@ -28,6 +28,7 @@ use crate::{
     limits::{
         AUDIT_CHECKPOINT_INTERVAL, AUDIT_QUEUE_RECORDS_MAX, AUDIT_REPLAY_WINDOW, AUDIT_SEGMENT_BYTES_MAX,
     },
+    telemetry::Metrics,
 };
 
 /// Why a log could not be opened.
@@ -107,6 +108,8 @@ pub struct Options {
     pub queue_records_max: usize,
     /// What may be deleted.
     pub retention: Retention,
+    /// What counts how fast it is written.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Options {
@@ -121,6 +124,7 @@ impl Options {
             checkpoint_interval: AUDIT_CHECKPOINT_INTERVAL,
             queue_records_max: AUDIT_QUEUE_RECORDS_MAX,
             retention: Retention::default(),
+            metrics: Arc::default(),
         }
     }
 }
@@ -202,6 +206,7 @@ impl Log {
             records_max: options.queue_records_max,
             checkpoint_interval: options.checkpoint_interval,
             retention: options.retention,
+            metrics: Arc::clone(&options.metrics),
         };
         let log = Self::start(writer, journal, clock, pace).map_err(file("start the writer of", dir))?;
         Ok((log, report))

@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::limits::{AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_LINE_BYTES_MAX};
+use crate::{
+    limits::{AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_LINE_BYTES_MAX},
+    telemetry,
+};
 
 /// Who asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +172,19 @@ pub struct Outcome {
     /// More, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl Outcome {
+    /// How metrics count it.
+    pub(super) fn counted_as(&self) -> telemetry::Ended {
+        match self.what {
+            Ending::Answered if self.fault.is_some() => telemetry::Ended::Fault,
+            Ending::Answered => telemetry::Ended::Answered,
+            Ending::Failed | Ending::Unknown => telemetry::Ended::Failed,
+            Ending::AbandonedNotSent => telemetry::Ended::NotSent,
+            Ending::AbandonedUnanswered => telemetry::Ended::Unanswered,
+        }
+    }
 }
 
 /// One kind of deviation of one element, counted.

@@ -8,6 +8,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +23,10 @@ use super::{
     record::Event,
     segment::{self, Frontier, Segment, first_time, frontier_name},
 };
-use crate::limits::{AUDIT_HOLDS_MAX, AUDIT_PRUNE_SEGMENTS_MAX, AUDIT_REPLAY_WINDOW};
+use crate::{
+    limits::{AUDIT_HOLDS_MAX, AUDIT_PRUNE_SEGMENTS_MAX, AUDIT_REPLAY_WINDOW},
+    telemetry::Metrics,
+};
 
 /// What may be deleted; by default nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +75,14 @@ pub(super) struct Keeper {
     announced: Option<Announced>,
     /// The holds that are on record.
     recorded: Vec<Hold>,
+    metrics: Arc<Metrics>,
+}
+
+/// What may be deleted, and what is said about it.
+struct Plan {
+    segments: Vec<Segment>,
+    detail: Value,
+    early: u64,
 }
 
 /// What is to be deleted once its record is signed.
@@ -79,11 +91,13 @@ struct Announced {
     /// Number of the line that says so.
     line: u64,
     segments: Vec<Segment>,
+    /// How many of them are younger than retention should keep.
+    early: u64,
 }
 
 impl Keeper {
-    pub(super) fn new(dir: &Path, retention: Retention) -> Self {
-        Self { dir: dir.to_owned(), retention, announced: None, recorded: Vec::new() }
+    pub(super) fn new(dir: &Path, retention: Retention, metrics: Arc<Metrics>) -> Self {
+        Self { dir: dir.to_owned(), retention, announced: None, recorded: Vec::new(), metrics }
     }
 
     /// The numbers of lines not yet durable may have changed: what was announced is announced again.
@@ -113,25 +127,28 @@ impl Keeper {
             self.recorded.clone_from(&holds);
         }
         match self.announced.take() {
-            Some(announced) if announced.line < signed => return self.delete(&announced.segments, &holds),
+            Some(announced) if announced.line < signed => {
+                self.delete(&announced.segments, &holds)?;
+                self.metrics.pruned_early(announced.early);
+            }
             Some(announced) => self.announced = Some(announced),
             None => {
-                let Some((segments, detail)) = self.plan(now, &holds)? else { return Ok(()) };
+                let Some(Plan { segments, detail, early }) = self.plan(now, &holds)? else { return Ok(()) };
                 let line = note(Event::new(PRUNED, detail));
-                self.announced = line.map(|line| Announced { line, segments });
+                self.announced = line.map(|line| Announced { line, segments, early });
             }
         }
         Ok(())
     }
 
     /// The segments that may go, and what is said about them.
-    fn plan(&self, now: Timestamp, holds: &[Hold]) -> io::Result<Option<(Vec<Segment>, Value)>> {
+    fn plan(&self, now: Timestamp, holds: &[Hold]) -> io::Result<Option<Plan>> {
         let all = segment::segments(&self.dir)?;
         let mut total = 0;
         for segment in &all {
             total += fs::metadata(&segment.path)?.len();
         }
-        let (mut gone, mut next, mut why) = (Vec::new(), 0, "");
+        let (mut segments, mut next, mut why, mut early) = (Vec::new(), 0, "", 0);
         for pair in all.windows(2).take(AUDIT_PRUNE_SEGMENTS_MAX) {
             let [segment, after] = pair else { break };
             let Some((first, last)) = span(segment, after) else { break };
@@ -141,19 +158,22 @@ impl Keeper {
                 // At a start the log is read that far back.
                 _ if !old(AUDIT_REPLAY_WINDOW) || held(first, last, holds) => break,
                 Retention { keep: Some(keep), .. } if old(keep) => "keep_days",
-                Retention { reserve_bytes: Some(bytes), .. } if total > bytes => "reserve_bytes",
+                Retention { reserve_bytes: Some(bytes), keep } if total > bytes => {
+                    early += u64::from(keep.is_some());
+                    "reserve_bytes"
+                }
                 _ => break,
             };
             total = total.saturating_sub(fs::metadata(&segment.path)?.len());
             next = after.first;
-            gone.push(segment.clone());
+            segments.push(segment.clone());
         }
-        let Some(first) = gone.first().map(|segment| segment.first) else { return Ok(None) };
+        let Some(first) = segments.first().map(|segment| segment.first) else { return Ok(None) };
         let walker = Frontier::read(&self.dir.join(frontier_name(next)))
             .ok_or_else(|| io::Error::other(format!("{} is missing or no frontier", frontier_name(next))))?;
         let tree = Frontier::new(&walker.chain, &Default::default());
         let detail = json!({ "first": first, "next": next, "why": why, "at": time_text(now), "tree": tree });
-        Ok(Some((gone, detail)))
+        Ok(Some(Plan { segments, detail, early }))
     }
 
     /// Deletes oldest first, so that what is left begins with one segment at any moment. A hold that came in

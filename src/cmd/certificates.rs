@@ -3,12 +3,14 @@
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use serde_json::json;
 
 use crate::{
     admin::Part,
+    alarm::Alarm,
     audit::Event,
     auth::Fingerprint,
     clock::Clock,
@@ -55,7 +57,8 @@ pub(super) struct CertificateState(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    shown: Option<(Fingerprint, i64)>,
+    /// The certificate in use, when it begins and when it ends.
+    shown: Option<(Fingerprint, i64, i64)>,
     trouble: Option<String>,
 }
 
@@ -64,7 +67,7 @@ impl CertificateState {
     /// takes nothing out of service: clients that came in before come in still.
     pub(super) fn part(&self, clock: &dyn Clock) -> Option<Part> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (fingerprint, ends) = state.shown?;
+        let (fingerprint, _, ends) = state.shown?;
         let ends_at =
             jiff::Timestamp::from_second(ends).map_or_else(|_| ends.to_string(), |it| it.to_string());
         let tense = if clock.now().as_second() > ends { "HAS EXPIRED at" } else { "valid until" };
@@ -75,8 +78,38 @@ impl CertificateState {
         Some(Part { name: "tls certificate".into(), ready: true, note })
     }
 
+    /// When the certificate in use ends, in seconds since 1970.
+    pub(super) fn ends(&self) -> Option<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).shown.map(|(_, _, ends)| ends)
+    }
+
+    /// Every alarm about the certificate, with what is the matter, if something is. `notice` is how long before its
+    /// end that is said.
+    pub(super) fn alarms(&self, clock: &dyn Clock, notice: Duration) -> [(Alarm, Option<String>); 3] {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock.now().as_second();
+        let notice = i64::try_from(notice.as_secs()).unwrap_or(i64::MAX);
+        let time = |seconds: i64| {
+            jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |it| it.to_string())
+        };
+        let (expired, expiring) = match state.shown {
+            Some((_, _, ends)) if now > ends => (Some(format!("it ended at {}", time(ends))), None),
+            Some((_, begins, _)) if now < begins => (Some(format!("it begins at {}", time(begins))), None),
+            Some((_, _, ends)) if ends.saturating_sub(now) < notice => {
+                (None, Some(format!("it ends at {}", time(ends))))
+            }
+            Some(_) | None => (None, None),
+        };
+        [
+            (Alarm::CertificateUnusable, state.trouble.clone()),
+            (Alarm::CertificateExpiring, expiring),
+            (Alarm::CertificateExpired, expired),
+        ]
+    }
+
     fn set(&self, chain: &Chain) {
-        let state = State { shown: Some((chain.shown().whole, chain.shown().ends)), trouble: None };
+        let shown = chain.shown();
+        let state = State { shown: Some((shown.whole, shown.begins, shown.ends)), trouble: None };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 

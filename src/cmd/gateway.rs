@@ -28,21 +28,23 @@ use tokio::{
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     locators::{StoredLocators, StoredMemory},
+    lookout::{Lookout, Watchman},
     mounts::{Shared, SharedDoor},
     pins::StoredPins,
 };
 use crate::{
     admin::{Part, Readiness},
+    alarm::Active,
     audit::{self, AuditError, Event, Log},
     auth::{Authenticator, Caller, Method, NonceFingerprint},
     camera::Connection,
     clock::{Clock, Entropy, EntropyError},
     config::{self, Loaded},
     facade::{FacadeKey, FacadeShared},
-    gate::{Gate, Rules},
+    gate::{Alarms, Gate, Rules, Watch},
     ids::{CameraId, ClientId},
-    inventory::{Camera, Isolation},
-    limits::UPLOADS_MAX,
+    inventory::Camera,
+    limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
     listener::{
         Connect, Doorway, Edition, Enrolled, House, http,
         mount::{self, Visit},
@@ -53,6 +55,7 @@ use crate::{
     policy::{Engine, PolicyError, SHIPPED},
     schema::Tables,
     store::{Store, StoreError},
+    telemetry::Metrics,
 };
 
 /// Why the gateway does not start.
@@ -94,6 +97,7 @@ pub struct Gateway {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     certificate: Option<CertificateWatch>,
+    watchman: Option<Watchman>,
     house: Arc<House>,
     state: Arc<State>,
     public_key_file: PathBuf,
@@ -102,7 +106,7 @@ pub struct Gateway {
 /// What readiness looks at.
 struct State {
     log: Log,
-    warnings: Vec<Part>,
+    lookout: Lookout,
     certificate: CertificateState,
     house: Arc<House>,
 }
@@ -123,6 +127,7 @@ impl Readiness for State {
             format!("{open} of {all} open; restart the gateway, its log says why")
         };
         let doors = Part { name: "virtual cameras".into(), ready: open == all, note };
+        let alarms = alarm_parts(&self.alarms());
         let cameras = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let cameras = cameras.iter().map(|(name, health)| Part {
             name: format!("camera {name}"),
@@ -131,13 +136,29 @@ impl Readiness for State {
             note: health.to_string(),
         });
         let certificate = self.certificate.part(&*self.house.clock);
-        [log, doors]
-            .into_iter()
-            .chain(certificate)
-            .chain(self.warnings.iter().cloned())
-            .chain(cameras)
-            .collect()
+        [log, doors].into_iter().chain(certificate).chain(alarms).chain(cameras).collect()
     }
+
+    fn alarms(&self) -> (Vec<Active>, u64) {
+        self.house.gate.watch().alarms.active()
+    }
+
+    fn metrics(&self) -> String {
+        self.lookout.metrics()
+    }
+}
+
+/// The active alarms as readiness shows them: none of them takes the gateway out of service by itself.
+fn alarm_parts((active, left_out): &(Vec<Active>, u64)) -> Vec<Part> {
+    let part = |it: &Active| {
+        let entry = it.alarm.entry();
+        let note = format!("{}: {}; {}", it.subject, it.detail, entry.remedy);
+        Part { name: format!("alarm {}", entry.id), ready: true, note }
+    };
+    let more = active.len().saturating_sub(ALARMS_IN_READINESS_MAX) as u64 + left_out;
+    let note = format!("{more} more alarms, see /alarms");
+    let more = (more > 0).then(|| Part { name: "alarms".into(), ready: true, note });
+    active.iter().take(ALARMS_IN_READINESS_MAX).map(part).chain(more).collect()
 }
 
 impl Gateway {
@@ -150,9 +171,11 @@ impl Gateway {
         let tables = Tables::embedded()?;
         folder(&loaded.state_dir)?;
         folder(&loaded.audit_dir)?;
+        let metrics = Arc::new(Metrics::default());
         let options = audit::Options {
             emergency_journal: loaded.emergency_journal.clone(),
             retention: loaded.retention,
+            metrics: Arc::clone(&metrics),
             ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
         };
         let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;
@@ -160,13 +183,14 @@ impl Gateway {
         let nonce_key = key(&loaded.state_dir.join("nonce.key"), &*entropy)?;
         let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
         restore(&authenticator, &report, &*clock);
-        let edition = edition(&loaded, &tables, authenticator)?;
+        let watch = Watch::new(metrics, Alarms::new(log.clone(), Arc::clone(&clock)));
+        let edition = edition(&loaded, &tables, authenticator, &watch)?;
         let version = edition.rules.engine().version().to_owned();
         let facade_key = FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?);
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),
             facades: FacadeShared::new(Arc::clone(&tables), facade_key),
-            gate: Gate::new(log.clone(), Arc::clone(&clock)),
+            gate: Gate::new(log.clone(), Arc::clone(&clock), watch),
             edition: ArcSwap::from_pointee(edition),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
@@ -180,13 +204,14 @@ impl Gateway {
         let certificate = CertificateState::default();
         let tls = loaded.tls.as_ref().map(|files| tls(files, &loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
-        let state =
-            Arc::new(State { log, warnings: warnings(&loaded), certificate, house: Arc::clone(&house) });
+        let lookout = Lookout::new(log.clone(), certificate.clone(), Arc::clone(&house));
+        let state = Arc::new(State { log, lookout: lookout.clone(), certificate, house: Arc::clone(&house) });
         let (stop, stopped) = watch::channel(false);
         let mut gateway = Self {
             stop,
             threads: Vec::new(),
             certificate: certificate_watch,
+            watchman: None,
             house,
             state,
             public_key_file: report.public_key_file.clone(),
@@ -194,6 +219,8 @@ impl Gateway {
         gateway.serve(&loaded, &store, tls.as_ref(), &stopped)?;
         let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version });
         gateway.house.gate.note(Event::new("start", detail));
+        let watchman = Watchman::start(lookout, loaded.audit_dir.clone()).map_err(StartError::Thread)?;
+        gateway.watchman = Some(watchman);
         Ok(gateway)
     }
 
@@ -210,6 +237,8 @@ impl Gateway {
     /// Stops accepting, lets what is under way finish, signs the log and closes it.
     pub fn stop(self) -> Result<(), StartError> {
         drop(self.certificate);
+        // Before doors close, which is no alarm now.
+        drop(self.watchman);
         self.house.gate.note(Event::new("stop", serde_json::Value::Null));
         self.stop.send_replace(true);
         for thread in self.threads {
@@ -355,7 +384,7 @@ fn serve_share(
             })
             .collect();
         for door in share.shared {
-            match door.serve(stopped.clone()) {
+            match door.serve(Arc::clone(house), stopped.clone()) {
                 Ok(serve) => tasks.push(tokio::task::spawn_local(serve)),
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -501,14 +530,20 @@ pub(super) fn policies_in(dir: &Path) -> io::Result<Vec<(String, String)>> {
 }
 
 /// What a configuration makes.
-fn edition(loaded: &Loaded, tables: &Tables, authenticator: Authenticator) -> Result<Edition, StartError> {
+fn edition(
+    loaded: &Loaded,
+    tables: &Tables,
+    authenticator: Authenticator,
+    watch: &Watch,
+) -> Result<Edition, StartError> {
     let engine = Engine::load(tables, &policy_texts(loaded)?, &loaded.inventory, &loaded.clients)?;
     let lacking = loaded.inventory.cameras().find(|camera| !loaded.logins.contains_key(&camera.id));
     if let Some(camera) = lacking {
         return Err(StartError::NoLogin(camera.id.to_string()));
     }
     Ok(Edition {
-        rules: Rules::new(engine, Arc::clone(&loaded.inventory)).absorbing(loaded.absorb.clone()),
+        rules: Rules::new(engine, Arc::clone(&loaded.inventory), &watch.metrics)
+            .absorbing(loaded.absorb.clone()),
         authenticator: authenticator.with_clear_passwords(loaded.clear_passwords),
         callers: callers(loaded),
         logins: loaded.logins.clone(),
@@ -539,18 +574,6 @@ fn callers(loaded: &Loaded) -> Vec<Caller> {
         })
     };
     loaded.clients.iter().filter_map(caller).collect()
-}
-
-/// What the operator must not overlook.
-fn warnings(loaded: &Loaded) -> Vec<Part> {
-    let zones = loaded.inventory.zones().filter(|zone| zone.isolation == Isolation::None);
-    zones
-        .map(|zone| Part {
-            name: format!("zone {}", zone.id),
-            ready: true,
-            note: "isolation is off: nothing but this program keeps its cameras from the core network".into(),
-        })
-        .collect()
 }
 
 /// Makes a folder that others than its owner and group cannot look into, unless it is there.

@@ -11,6 +11,7 @@ mod demo;
 mod files;
 pub mod gateway;
 mod locators;
+mod lookout;
 mod mounts;
 mod pins;
 mod policy;

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
-    rc::Rc,
     sync::Arc,
 };
 
@@ -13,6 +12,7 @@ use super::gateway::{StartError, bind};
 use crate::{
     inventory::Camera,
     listener::{
+        House, Vigil,
         http::{self, Door},
         mount::{Mounts, Visit, way},
         tls::Tls,
@@ -65,6 +65,7 @@ impl SharedDoor {
     /// Serves, on the thread this is called on, what the listener hears; inside a `LocalSet`.
     pub(super) fn serve(
         self,
+        house: Arc<House>,
         stop: watch::Receiver<bool>,
     ) -> Result<impl Future<Output = ()> + 'static, StartError> {
         let Self { at, listener, group } = self;
@@ -75,6 +76,6 @@ impl SharedDoor {
             source,
         })?;
         let door = tls.map_or(Door::SharedCameras(None), |tls| Door::SharedCameras(Some(tls)));
-        Ok(http::serve(listener, Rc::new(Mounts(cameras)), door, stop))
+        Ok(http::serve(listener, Vigil::over(Mounts(cameras), house), door, stop))
     }
 }

@@ -21,14 +21,22 @@
 //! ```
 
 mod absorb;
+mod alarms;
+mod budgets;
 mod emergency;
 mod noise;
 mod record;
 mod rules;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use serde_json::json;
 
 use crate::{
+    alarm::{Alarm, Subject},
     audit::{Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
     auth::Caller,
     clock::Clock,
@@ -36,11 +44,15 @@ use crate::{
     ids::{CameraId, RequestId},
     policy::{Decision, RefusalKind},
     schema::Trait,
+    telemetry::{Budget, Decided, Metrics, Tally},
 };
 
+use budgets::Budgets;
 use noise::{LeftOut, Noise};
 
 pub use absorb::AbsorbRule;
+pub use alarms::{Alarms, detail};
+pub use budgets::{OverBudget, Turn};
 pub use record::{Disposal, Ended, Rejected};
 pub use rules::Rules;
 
@@ -49,6 +61,25 @@ pub struct Gate {
     log: Log,
     noise: Noise,
     clock: Arc<dyn Clock>,
+    watch: Watch,
+}
+
+/// What is counted and told of a gateway, and what everybody has under way, from its start to its end. Clones are
+/// the same.
+#[derive(Clone)]
+pub struct Watch {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is told.
+    pub alarms: Alarms,
+    budgets: Budgets,
+}
+
+impl Watch {
+    /// Nothing is under way yet.
+    pub fn new(metrics: Arc<Metrics>, alarms: Alarms) -> Self {
+        Self { metrics, alarms, budgets: Budgets::default() }
+    }
 }
 
 /// Why there is no pass.
@@ -90,6 +121,17 @@ impl Refusal {
             Self::Noise | Self::Unrecordable(_) | Self::Absorbed => None,
         }
     }
+
+    fn decided(&self) -> Decided {
+        match self {
+            Self::Unauthenticated | Self::Noise => Decided::Unauthenticated,
+            Self::NotAuthorized => Decided::Denied,
+            Self::Forbidden | Self::Users => Decided::Forbidden,
+            Self::Absorbed => Decided::Absorbed,
+            Self::NotSupported => Decided::Unsupported,
+            Self::Unrecordable(_) => Decided::Unrecordable,
+        }
+    }
 }
 
 /// What a pass was given for.
@@ -114,8 +156,8 @@ pub struct Pass {
 
 impl Gate {
     /// Records in this log.
-    pub fn new(log: Log, clock: Arc<dyn Clock>) -> Self {
-        Self { log, noise: Noise::default(), clock }
+    pub fn new(log: Log, clock: Arc<dyn Clock>, watch: Watch) -> Self {
+        Self { log, noise: Noise::default(), clock, watch }
     }
 
     /// Decides a command by these rules, records it, and gives the pass once the record is durable. A refusal is recorded
@@ -130,17 +172,29 @@ impl Gate {
     ) -> Result<Pass, Refusal> {
         // Before deciding: what needs no credentials is a line of the log like what is refused.
         if let Caller::Anonymous { source, .. } = caller {
-            self.hear(source.ip())?;
+            self.hear(rules, source.ip())?;
         }
         let (camera, decision) = rules.decide(&command, caller);
+        let meter = command.camera.as_ref().and_then(|id| rules.meter(id));
+        let class = command.class.as_str();
         let mut intent = record::intent(&command, caller, camera, &decision, nonce);
+        let unrecordable = |error| {
+            self.watch.metrics.decided(class, Decided::Unrecordable);
+            error
+        };
         if decision.allow {
             let spare = emergency::goes_on(&command.operation).then(|| intent.clone());
             let slot = match (self.log.intent(intent).await, spare) {
                 (Ok(slot), _) => slot,
-                (Err(error), Some(intent)) => self.emergency(&error, intent).await?,
-                (Err(error), None) => return Err(Refusal::Unrecordable(error)),
+                (Err(error), Some(intent)) => self.emergency(&error, intent).await.map_err(unrecordable)?,
+                (Err(error), None) => return Err(unrecordable(Refusal::Unrecordable(error))),
             };
+            self.watch.metrics.decided(class, Decided::Permitted);
+            let slot = slot.counted(Tally {
+                metrics: Arc::clone(&self.watch.metrics),
+                camera: meter.cloned(),
+                class,
+            });
             let Command { request, camera, operation, .. } = command;
             return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
         }
@@ -154,8 +208,27 @@ impl Gate {
         }
         intent.fault = refusal.codes().map(str::to_owned);
         tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
-        self.log.refusal(intent).await.map_err(Refusal::Unrecordable)?;
+        self.log.refusal(intent).await.map_err(Refusal::Unrecordable).map_err(unrecordable)?;
+        self.watch.metrics.decided(class, refusal.decided());
+        if let Some(meter) = meter {
+            meter.refused();
+        }
         Err(refusal)
+    }
+
+    /// A place for one more command of a caller, within its budget over all cameras.
+    pub fn turn(&self, caller: &Caller) -> Result<Turn, OverBudget> {
+        let turn = self.watch.budgets.turn(caller);
+        match (&turn, caller) {
+            (Ok(_), _) => {}
+            (Err(full), Caller::Client { id, .. }) => {
+                self.watch.metrics.turned_away(Budget::Client);
+                let client = Subject::Client(id.clone());
+                self.watch.alarms.raise(Alarm::ClientOverBudget, client, &full.to_string());
+            }
+            (Err(_), _) => self.watch.metrics.turned_away(Budget::Anonymous),
+        }
+        turn
     }
 
     /// Records in the emergency journal what must not wait for the log.
@@ -177,23 +250,44 @@ impl Gate {
     /// Durable when it returns.
     pub async fn reject(&self, rules: &Rules, rejected: Rejected<'_>) -> Result<(), Refusal> {
         if rejected.caller.is_none() {
-            self.hear(rejected.source.ip())?;
+            self.hear(rules, rejected.source.ip())?;
         }
+        self.watch.metrics.rejected();
         let camera = rules.inventory().camera(rejected.camera);
         let written = self.log.refusal(record::rejection(&rejected, camera)).await;
         written.map(|_| ()).map_err(Refusal::Unrecordable)
     }
 
     /// Counts a request of somebody who proved nothing; an error if the source has had its lines.
-    fn hear(&self, source: IpAddr) -> Result<(), Refusal> {
-        let (admitted, left_out) = self.noise.admit(source, self.clock.monotonic());
+    fn hear(&self, rules: &Rules, source: IpAddr) -> Result<(), Refusal> {
+        let (admitted, left_out) = self.noise.admit(source, rules.lines_max(), self.clock.monotonic());
         self.tell(&left_out);
-        if admitted { Ok(()) } else { Err(Refusal::Noise) }
+        if admitted {
+            return Ok(());
+        }
+        self.watch.metrics.left_out();
+        let found = format!("{source} went beyond its {} requests a minute", rules.lines_max());
+        self.watch.alarms.raise(Alarm::RequestsLeftOut, Subject::Gateway, &found);
+        Err(Refusal::Noise)
+    }
+
+    /// Counts and records a client with which TLS did not come about, within the budget of its source.
+    pub fn handshake_failed(&self, rules: &Rules, source: SocketAddr, reason: &str) {
+        self.watch.metrics.handshake_failed();
+        if self.hear(rules, source.ip()).is_ok() {
+            let detail = json!({ "source": source.to_string(), "reason": reason });
+            self.note(Event::new("tls-handshake-failed", detail));
+        }
+    }
+
+    /// What is counted and told.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     fn tell(&self, left_out: &[LeftOut]) {
         for LeftOut { source, count } in left_out {
-            let detail = serde_json::json!({ "source": source.to_string(), "requests": count });
+            let detail = json!({ "source": source.to_string(), "requests": count });
             self.note(Event::new("requests-left-out", detail));
         }
     }

@@ -1,13 +1,15 @@
 //! What one configuration decides commands by.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use super::AbsorbRule;
+use super::{AbsorbRule, noise};
 use crate::{
     auth::Caller,
     command::Command,
+    ids::CameraId,
     inventory::{Camera, Inventory},
     policy::{Decision, Engine},
+    telemetry::{CameraMeter, Metrics},
 };
 
 /// Policies, cameras and the owner's exceptions of one configuration. Never changed: another configuration has
@@ -16,12 +18,16 @@ pub struct Rules {
     engine: Engine,
     inventory: Arc<Inventory>,
     absorb: Vec<AbsorbRule>,
+    /// What is counted of each camera.
+    meters: HashMap<CameraId, Arc<CameraMeter>>,
 }
 
 impl Rules {
-    /// Decides with these policies about these cameras.
-    pub fn new(engine: Engine, inventory: Arc<Inventory>) -> Self {
-        Self { engine, inventory, absorb: Vec::new() }
+    /// Decides with these policies about these cameras, and has that counted.
+    pub fn new(engine: Engine, inventory: Arc<Inventory>, metrics: &Metrics) -> Self {
+        let meter = |id: &CameraId| (id.clone(), metrics.camera(id));
+        let meters = inventory.cameras().map(|camera| meter(&camera.id)).collect();
+        Self { engine, inventory, absorb: Vec::new(), meters }
     }
 
     /// Tells denials of these as successes.
@@ -37,6 +43,16 @@ impl Rules {
     /// The policies.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What is counted of a camera.
+    pub fn meter(&self, id: &CameraId) -> Option<&Arc<CameraMeter>> {
+        self.meters.get(id)
+    }
+
+    /// How many lines one source without credentials may have in a period.
+    pub(super) fn lines_max(&self) -> u32 {
+        noise::lines_max(self.meters.len())
     }
 
     /// Whether the caller would be permitted a command; gives no pass and records nothing. For what is shown

@@ -1,13 +1,13 @@
 //! Where requests for one camera come in, whatever configuration is in force: each goes to the virtual camera
 //! that the configuration of its moment makes.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use ::http::{Method, StatusCode};
 
 use super::{
     house::{Edition, Enrolled, House},
-    http::{Reply, Request, Service},
+    http::{Missed, Reply, Request, Service},
     transfer::takes_file,
     virtual_camera::VirtualCamera,
 };
@@ -80,6 +80,10 @@ impl Doorway {
 }
 
 impl Service for Doorway {
+    fn missed(&self, source: SocketAddr, why: Missed<'_>) {
+        self.house.missed(source, why);
+    }
+
     fn takes_file(&self, method: &Method, path: &str) -> bool {
         takes_file(method, path)
     }

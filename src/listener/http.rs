@@ -133,8 +133,20 @@ impl Reply {
     }
 }
 
+/// Why a connection did not come about.
+#[derive(Debug, Clone, Copy)]
+pub enum Missed<'a> {
+    /// There are as many as there may be.
+    NoPlace,
+    /// The TLS handshake failed.
+    Tls(&'a io::Error),
+}
+
 /// What answers requests.
 pub trait Service {
+    /// Takes note of a connection that did not come about.
+    fn missed(&self, _source: SocketAddr, _why: Missed<'_>) {}
+
     /// Whether a request brings a file, whose bytes the service reads itself.
     fn takes_file(&self, _method: &Method, _path: &str) -> bool {
         false
@@ -242,6 +254,12 @@ impl Door {
     }
 }
 
+/// How many connections virtual cameras and the admin listeners of this process have.
+pub fn open_connections() -> (usize, usize) {
+    let open = |door: Door| door.connections().load(Ordering::Relaxed);
+    (open(Door::Camera), open(Door::Admin))
+}
+
 /// How long peers and the machine are waited for; tests are less patient.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
@@ -288,6 +306,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
         };
         let Some(place) = Place::take(&places, source.ip(), door.room()) else {
             tracing::warn!(%source, "too many connections: closed at once");
+            service.missed(source, Missed::NoPlace);
             continue;
         };
         let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
@@ -303,7 +322,10 @@ async fn serve_at<A: Accept, S: Service + 'static>(
                         let peer = Peer { source, channel };
                         connection(stream, peer, service, door.request_bytes_max(), stop).await;
                     }
-                    Err(error) => tracing::info!(%source, %error, "no TLS connection came about"),
+                    Err(error) => {
+                        tracing::info!(%source, %error, "no TLS connection came about");
+                        service.missed(source, Missed::Tls(&error));
+                    }
                 },
             }
             drop(place);

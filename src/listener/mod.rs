@@ -12,7 +12,9 @@ mod pipeline;
 pub mod tls;
 mod transfer;
 mod trouble;
+mod vigil;
 mod virtual_camera;
 
 pub use doorway::{Connect, Doorway};
 pub use house::{Edition, Enrolled, House};
+pub use vigil::Vigil;

@@ -107,7 +107,7 @@ impl ReplyHeaders {
 }
 
 /// An answer on its way out.
-enum Answer {
+pub(super) enum Answer {
     Document { operation: OperationId, made: Rc<Made>, by: &'static str },
     Picture(bytes::Bytes),
 }
@@ -215,9 +215,12 @@ impl VirtualCamera {
     pub(super) async fn run(self: &Rc<Self>, work: Work) -> Reply {
         let headers = work.headers.clone();
         let picture = matches!(work.kind, Kind::Picture { .. });
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.turn_away(&work).await;
-            return self.fault_reply(&Trouble::Busy.fault(), &headers, picture);
+        let place = match self.place(&self.places, &work.identified.caller) {
+            Ok(place) => place,
+            Err(trouble) => {
+                self.turn_away(&work, &trouble).await;
+                return self.fault_reply(&trouble.fault(), &headers, picture);
+            }
         };
         let camera = Rc::clone(self);
         let task = async move {
@@ -235,7 +238,7 @@ impl VirtualCamera {
     }
 
     /// Records a command for which there is no place.
-    pub(super) async fn turn_away(&self, work: &Work) {
+    pub(super) async fn turn_away(&self, work: &Work, trouble: &Trouble) {
         let Work { command, identified, .. } = work;
         let Some(source) = identified.caller.source() else { return };
         let rejected = Rejected {
@@ -247,8 +250,8 @@ impl VirtualCamera {
             nonce: identified.nonce.map(|it| it.to_string()),
             camera: &self.camera.id,
             operation: &command.operation.to_string(),
-            fault: &Trouble::Busy.fault().codes(),
-            reason: Trouble::Busy.to_string(),
+            fault: &trouble.fault().codes(),
+            reason: trouble.to_string(),
         };
         if let Err(error) = self.house.gate.reject(&self.edition.rules, rejected).await {
             tracing::error!(%error, "a rejection could not be recorded");
@@ -288,6 +291,7 @@ impl VirtualCamera {
             // A policy that permits what nobody declared permits nothing that could be sent.
             Kind::Unknown => Err(Trouble::NoEndpoint),
         };
+        self.count_deviations(outcome.as_ref());
         let (reply, ended) = self.reply(outcome, &headers, picture);
         pass.finish(ended);
         reply
@@ -511,6 +515,7 @@ impl VirtualCamera {
         (version, by_token): (Version, bool),
         error: &AuthError,
     ) -> Reply {
+        self.count_refused_login(error);
         let fault = Fault::not_authorized(error.outward());
         let reason = error.to_string();
         let who = error.claimed.as_deref().map_or(Who::Nobody, Who::Claimed);

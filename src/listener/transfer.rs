@@ -3,7 +3,7 @@
 //! A file is had by whoever may ask the operation that named it: each transfer is decided anew as that operation,
 //! and its outcome says how much it was and what (SHA-256).
 
-use std::{io, path::PathBuf, rc::Rc, sync::Arc};
+use std::{io, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
@@ -30,7 +30,9 @@ use crate::{
     gate::{Disposal, Ended, Pass, Refusal},
     hatch::{AskKind, Reply as Heard, Sink, Spool, SpoolWriter, Tally},
     ids::RequestId,
-    limits::{DOWNLOAD_BYTES_MAX, TRANSFER_PIECES_MAX, TRANSFER_STALL_MAX, UPLOAD_BYTES_MAX},
+    limits::{
+        DOWNLOAD_BYTES_MAX, TRANSFER_PIECES_MAX, TRANSFER_STALL_MAX, TRANSFER_TIME_MAX, UPLOAD_BYTES_MAX,
+    },
     schema::{AccessClass, OperationId, Traits},
     soap::Version,
 };
@@ -70,10 +72,13 @@ impl VirtualCamera {
             return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
         };
         let headers = ReplyHeaders::of_file(&request);
-        let Ok(place) = Arc::clone(&self.transfers).try_acquire_owned() else {
-            let kind = Kind::Picture { endpoint: locator.endpoint };
-            self.turn_away(&Work { command, identified, headers, kind }).await;
-            return too_many();
+        let place = match self.place(&self.transfers, &identified.caller) {
+            Ok(place) => place,
+            Err(trouble) => {
+                let kind = Kind::Picture { endpoint: locator.endpoint };
+                self.turn_away(&Work { command, identified, headers, kind }, &trouble).await;
+                return too_many();
+            }
         };
         let nonce = identified.nonce.map(|it| it.to_string());
         let pass = match self.house.gate.decide(&self.edition.rules, command, &identified.caller, nonce).await
@@ -118,11 +123,15 @@ impl VirtualCamera {
         };
         let headers = ReplyHeaders::of_file(&request);
         let house = &*self.house;
-        let places = Arc::clone(&self.transfers).try_acquire_owned();
-        let (Ok(place), Ok(room)) = (places, Arc::clone(&house.uploads).try_acquire_owned()) else {
-            let kind = Kind::Picture { endpoint: locator.endpoint };
-            self.turn_away(&Work { command, identified, headers, kind }).await;
-            return too_many();
+        let place = self.place(&self.transfers, &identified.caller);
+        let room = Arc::clone(&house.uploads).try_acquire_owned().map_err(|_| Trouble::Busy);
+        let (place, room) = match place.and_then(|place| Ok((place, room?))) {
+            Ok(places) => places,
+            Err(trouble) => {
+                let kind = Kind::Picture { endpoint: locator.endpoint };
+                self.turn_away(&Work { command, identified, headers, kind }, &trouble).await;
+                return too_many();
+            }
         };
         let nonce = identified.nonce.map(|it| it.to_string());
         let (pass, file) = match self.taken(command, &identified, nonce, file).await {
@@ -163,7 +172,7 @@ impl VirtualCamera {
         let rules = &self.edition.rules;
         let mut spool = None;
         if rules.would_permit(&command, &identified.caller) {
-            let file = spooled(self.house.spool.clone(), command.request, file).await;
+            let file = spooled(self.house.spool.clone(), command.request, file, TRANSFER_TIME_MAX).await;
             let file = file.map_err(|spoiled| Untaken::Spoiled(command.operation.name(), spoiled))?;
             command.arguments =
                 json!({ "transfer": "upload", "bytes": file.bytes(), "sha256": file.sha256() });
@@ -328,6 +337,8 @@ enum Spoiled {
     TooLarge,
     #[error("the file stopped coming")]
     Stalled,
+    #[error("the file took longer than {TRANSFER_TIME_MAX:?}")]
+    Late,
     #[error("the file did not come to its end")]
     Cut,
     #[error("the file could not be kept: {0}")]
@@ -338,15 +349,20 @@ impl Spoiled {
     fn told(&self) -> (StatusCode, &'static str) {
         match self {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the file is larger than this gateway takes\n"),
-            Self::Stalled => (StatusCode::REQUEST_TIMEOUT, "the file took too long\n"),
+            Self::Stalled | Self::Late => (StatusCode::REQUEST_TIMEOUT, "the file took too long\n"),
             Self::Cut => (StatusCode::BAD_REQUEST, "the file is broken\n"),
             Self::Disk(_) => (StatusCode::INSUFFICIENT_STORAGE, "the gateway could not keep the file\n"),
         }
     }
 }
 
-/// Takes a file to the disk, on a thread that may wait for it.
-async fn spooled(folder: PathBuf, id: RequestId, mut file: Incoming) -> Result<Spool, Spoiled> {
+/// Takes a file to the disk, on a thread that may wait for it, within a time.
+async fn spooled<B: Body<Data = Bytes> + Unpin>(
+    folder: PathBuf,
+    id: RequestId,
+    file: B,
+    time_max: Duration,
+) -> Result<Spool, Spoiled> {
     if file.size_hint().lower() > UPLOAD_BYTES_MAX {
         return Err(Spoiled::TooLarge);
     }
@@ -358,26 +374,75 @@ async fn spooled(folder: PathBuf, id: RequestId, mut file: Incoming) -> Result<S
         }
         Ok(writer.finish())
     });
+    let taken = timeout(time_max, take(file, pieces)).await.unwrap_or(Err(Spoiled::Late));
+    let written = writing.await.map_err(|error| Spoiled::Disk(io::Error::other(error)))?;
+    taken?;
+    written.map_err(Spoiled::Disk)
+}
+
+/// Takes a file piece by piece.
+async fn take<B: Body<Data = Bytes> + Unpin>(
+    mut file: B,
+    pieces: mpsc::Sender<Bytes>,
+) -> Result<(), Spoiled> {
     let mut bytes = 0_u64;
-    let outcome = loop {
-        let Ok(frame) = timeout(TRANSFER_STALL_MAX, file.frame()).await else { break Err(Spoiled::Stalled) };
+    loop {
+        let Ok(frame) = timeout(TRANSFER_STALL_MAX, file.frame()).await else { return Err(Spoiled::Stalled) };
         let data = match frame {
-            None => break Ok(()),
-            Some(Err(_)) => break Err(Spoiled::Cut),
+            None => return Ok(()),
+            Some(Err(_)) => return Err(Spoiled::Cut),
             // Trailers are dropped.
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
         bytes = bytes.saturating_add(data.len() as u64);
         if bytes > UPLOAD_BYTES_MAX {
-            break Err(Spoiled::TooLarge);
+            return Err(Spoiled::TooLarge);
         }
         if pieces.send(data).await.is_err() {
             // The writer says why it ended.
-            break Ok(());
+            return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
     };
-    drop(pieces);
-    let written = writing.await.map_err(|error| Spoiled::Disk(io::Error::other(error)))?;
-    outcome?;
-    written.map_err(Spoiled::Disk)
+
+    use hyper::body::Frame;
+    use tokio::time::{Sleep, sleep};
+
+    use super::*;
+
+    /// One byte after the other, without end, none so late that it would count as stalled.
+    struct Trickle(Pin<Box<Sleep>>);
+
+    impl Body for Trickle {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            std::task::ready!(self.0.as_mut().poll(cx));
+            self.0 = Box::pin(sleep(Duration::from_millis(5)));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_takes_too_long_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, id) = (folder.path().to_owned(), RequestId::from_bits(7));
+        let file = Trickle(Box::pin(sleep(Duration::ZERO)));
+        let spoiled = spooled(path, id, file, Duration::from_millis(60)).await.err().unwrap();
+        assert_eq!(spoiled.to_string(), "the file took longer than 1800s");
+        assert_eq!(spoiled.told().0, StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of it");
+    }
 }

@@ -5,7 +5,7 @@
 use crate::{
     camera::{CameraError, Failure},
     facade::{AskError, LocatorError, RewriteRefusal},
-    gate::{Disposal, Ended, Refusal},
+    gate::{Disposal, Ended, OverBudget, Refusal},
     hatch::{self, VerifyError},
     onvif::CommandError,
     schema::{BuildError, RewriteError},
@@ -48,6 +48,9 @@ pub enum Trouble {
     /// Too many commands for this camera are under way.
     #[error("too many commands for this camera are under way")]
     Busy,
+    /// Too many commands of this caller are under way.
+    #[error("{0}")]
+    OverBudget(#[from] OverBudget),
     /// An answer of the gateway's own does not fit the interface tables.
     #[error("an answer of the gateway's own does not fit: {0}")]
     Build(#[from] BuildError),
@@ -99,6 +102,9 @@ impl Trouble {
                 ..Fault::action_not_supported("the camera offers no such service")
             },
             Self::NotIntroduced | Self::ForeignPort => Fault::action_failed(self.to_string()),
+            Self::OverBudget(_) => {
+                Fault::action_failed("too many commands of this client are under way; try again")
+            }
             Self::Busy => Fault::action_failed("too many commands for this camera are under way; try again"),
             Self::Build(_) | Self::Edit(_) | Self::Ask(_) | Self::Locator(_) | Self::Pass(_) | Self::Lost => {
                 Fault::action_failed("the gateway could not carry this out; its log says why")
@@ -117,6 +123,27 @@ impl Trouble {
                 | Failure::CertificateChanged
                 | Failure::PinUnavailable
         )
+    }
+
+    /// Whether it was the camera's answer that was refused.
+    pub fn refuses_answer(&self) -> bool {
+        match self {
+            Self::Verify(VerifyError::OtherOperation(_) | VerifyError::CameraAddress(_)) => true,
+            Self::Rewrite(_) => true,
+            Self::Camera(error) => matches!(
+                error.failure,
+                Failure::NotHttp(_)
+                    | Failure::NotSoap(_)
+                    | Failure::Empty
+                    | Failure::TooLarge(_)
+                    | Failure::WrongAnswer(_)
+                    | Failure::Malformed(_)
+                    | Failure::Redirected
+                    | Failure::BadStatus(_)
+                    | Failure::NotPicture
+            ),
+            _ => false,
+        }
     }
 
     /// The outcome record.

@@ -12,7 +12,10 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Mutex, Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     doorway::Connect,
@@ -21,6 +24,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
+    alarm::Alarm,
     audit::Event,
     auth::Caller,
     camera::{CameraError, CameraMemory, CertificateNews, Connection, Failure, Health},
@@ -35,6 +39,7 @@ use crate::{
         AddressEffect, Deviations, Document, OperationId,
         address::{Host, Uri},
     },
+    telemetry::CameraMeter,
 };
 
 /// One virtual camera as one configuration makes it. Lives on one thread. What lies behind an `Rc` or `Arc` may
@@ -61,6 +66,10 @@ pub struct VirtualCamera {
     pub(super) offered: RefCell<BTreeMap<String, bool>>,
     introduction: Rc<Introduction>,
     health: Rc<Cell<Health>>,
+    /// What is counted of it.
+    pub(super) meter: Arc<CameraMeter>,
+    /// The alarm about it that was raised last and is not over.
+    pub(super) alarm: Rc<Cell<Option<Alarm>>>,
 }
 
 #[derive(Default)]
@@ -117,6 +126,9 @@ impl VirtualCamera {
             offered: RefCell::default(),
             introduction: same.map_or_else(Rc::default, |it| Rc::clone(&it.introduction)),
             health: reached.map_or_else(|| Rc::new(Cell::new(Health::Unknown)), |it| Rc::clone(&it.health)),
+            meter: house.gate.watch().metrics.camera(&camera.id),
+            // Even if it is reached otherwise now: the next answer shows whether that is over.
+            alarm: before.map_or_else(Rc::default, |it| Rc::clone(&it.alarm)),
             camera: Arc::new(camera.clone()),
         })
     }
@@ -139,7 +151,9 @@ impl VirtualCamera {
             }
             Introduced::Failed(_) | Introduced::Not => {}
         }
-        let outcome = self.ask_who_it_is().await;
+        // A question that is given up is on record as sent and unanswered.
+        let asked = timeout(limits::CAMERA_INTRODUCTION_TIME_MAX, self.ask_who_it_is()).await;
+        let outcome = asked.unwrap_or(Err(Trouble::NotIntroduced));
         introduced.set(match outcome {
             Ok(()) => Introduced::Done,
             Err(_) => Introduced::Failed(self.house.clock.monotonic()),
@@ -266,11 +280,14 @@ impl VirtualCamera {
 
     /// Asks, and publishes how the camera does if that has changed.
     async fn dial(&self, ask: &Ask) -> Result<Reply, CameraError> {
+        let began = self.house.clock.monotonic();
         let reply = self.connection.ask(ask).await;
+        let took = self.house.clock.monotonic().saturating_sub(began);
         if let Some(news) = self.connection.certificate_news() {
             self.tell(news);
         }
         let health = self.connection.state();
+        self.watch(health, reply.as_ref().err(), took);
         if self.health.replace(health) != health {
             let mut healths = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             healths.insert(self.camera.id.clone(), health);

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use cedar_policy::EntityUid;
@@ -32,17 +35,33 @@ impl Key {
 
 /// At most `POLICY_DECISIONS_MAX` decisions. Full means to begin anew.
 #[derive(Debug, Default)]
-pub(super) struct Decisions(Mutex<HashMap<Key, Decision>>);
+pub(super) struct Decisions {
+    known: Mutex<HashMap<Key, Decision>>,
+    /// How often one was known, and how often one was made.
+    counts: (AtomicU64, AtomicU64),
+}
 
 impl Decisions {
     /// The decision made before, if any.
     pub(super) fn known(&self, key: &Key) -> Option<Decision> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        self.counts.0.fetch_add(u64::from(known.is_some()), Ordering::Relaxed);
+        known
+    }
+
+    /// Counts a decision that was made anew.
+    pub(super) fn made(&self) {
+        self.counts.1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many decisions were known, and how many were made.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.counts.0.load(Ordering::Relaxed), self.counts.1.load(Ordering::Relaxed))
     }
 
     /// Takes up a decision.
     pub(super) fn keep(&self, key: Key, decision: &Decision) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= POLICY_DECISIONS_MAX {
             known.clear();
         }
@@ -51,6 +70,6 @@ impl Decisions {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

@@ -181,6 +181,7 @@ impl Engine {
             }
             let question = self.question(key, slice)?;
             let (decision, sound) = self.ask(&question, caller, command);
+            self.decisions.made();
             // What could not be evaluated is said anew each time.
             if worth && sound {
                 self.decisions.keep(question.key, &decision);
@@ -193,6 +194,11 @@ impl Engine {
     /// The words policies may use, in Cedar's schema notation.
     pub fn schema_text(&self) -> &str {
         &self.schema_text
+    }
+
+    /// How many decisions were remembered ones, and how many were made by policies.
+    pub fn decision_counts(&self) -> (u64, u64) {
+        self.decisions.counts()
     }
 
     /// The version of policies and schema: 16 hexadecimal digits of a SHA-256.

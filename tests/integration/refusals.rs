@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
-    limits::{ANONYMOUS_LINES_PER_SOURCE_MAX, SOAP_REQUEST_BYTES_MAX},
+    limits::{ANONYMOUS_LINES_PER_CAMERA, ANONYMOUS_LINES_PER_SOURCE, SOAP_REQUEST_BYTES_MAX},
 };
 use serde_json::Value;
 
@@ -514,22 +514,25 @@ fn a_connection_is_no_login() {
     assert_eq!(of_both, ["permitted", "denied"]);
 }
 
+/// What one source may say in a minute without credentials, where two cameras are enrolled.
+const LINES: u32 = ANONYMOUS_LINES_PER_SOURCE + 2 * ANONYMOUS_LINES_PER_CAMERA;
+
 /// Whoever proves nothing cannot fill the log: beyond a source's lines its refusals are counted, and told once.
 /// A client that proves itself is served all the same.
 #[test]
 fn what_needs_no_credentials_is_bounded_in_the_log_too() {
     let mut house = House::open_at(Arc::new(SimulatedClock::new(SystemClock::new().now())));
     let door = house.door(LOBBY);
-    for number in 0..=ANONYMOUS_LINES_PER_SOURCE_MAX {
+    for number in 0..=LINES {
         let reply = client::ask_anonymously(door, "device", &tds("GetSystemDateAndTime"));
-        let expected = if number < ANONYMOUS_LINES_PER_SOURCE_MAX { 200 } else { 429 };
+        let expected = if number < LINES { 200 } else { 429 };
         assert_eq!(reply.status, expected, "request {number}: {}", reply.text());
     }
     house.stop();
     let records = house.records();
     let permitted =
         records.iter().filter(|it| it["decision"] == "permitted" && it["who"]["kind"] == "anonymous");
-    assert_eq!(permitted.count(), ANONYMOUS_LINES_PER_SOURCE_MAX as usize);
+    assert_eq!(permitted.count(), LINES as usize);
     let told: Vec<_> =
         records.iter().filter(|it| it["what"] == "requests-left-out").map(|it| &it["detail"]).collect();
     assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "requests": 1 })]);
@@ -541,9 +544,9 @@ fn noise_is_counted_and_told_in_one_line() {
     // A clock that stands still: the minute does not end before the test does.
     let mut house = House::open_at(Arc::new(SimulatedClock::new(SystemClock::new().now())));
     let door = house.door(LOBBY);
-    for number in 0..ANONYMOUS_LINES_PER_SOURCE_MAX + BEYOND {
+    for number in 0..LINES + BEYOND {
         let reply = client::ask_anonymously(door, "device", &tds("GetUsers"));
-        let expected = if number < ANONYMOUS_LINES_PER_SOURCE_MAX { 401 } else { 429 };
+        let expected = if number < LINES { 401 } else { 429 };
         assert_eq!(reply.status, expected, "request {number}: {}", reply.text());
     }
     assert_eq!(
@@ -556,7 +559,7 @@ fn noise_is_counted_and_told_in_one_line() {
     house.stop();
     let records = house.records();
     let denied = records.iter().filter(|it| it["decision"] == "denied").count();
-    assert_eq!(denied, ANONYMOUS_LINES_PER_SOURCE_MAX as usize);
+    assert_eq!(denied, LINES as usize);
     let told: Vec<_> =
         records.iter().filter(|it| it["what"] == "requests-left-out").map(|it| &it["detail"]).collect();
     assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "requests": BEYOND + 1 })]);

@@ -94,6 +94,24 @@ fn the_reserved_space_is_kept() {
 }
 
 #[test]
+fn what_goes_before_keep_days_for_want_of_space_is_counted() {
+    for (keep, early) in [(None, false), (Some(DAY * 3_650), true)] {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+        let options = aging(dir.path(), Retention { keep, reserve_bytes: Some(20_000) });
+        let (log, _) = Log::open(&options, clock.clone(), &Counting).unwrap();
+        for day in 0..40 {
+            clock.advance(DAY);
+            for number in 0..4 {
+                run(log.intent(intent(&format!("d{day}-{number}")))).unwrap().finish(answered());
+            }
+        }
+        log.close().unwrap();
+        assert!(first(dir.path()) > 0, "something went");
+        assert_eq!(options.metrics.early_prunings() > 0, early, "{keep:?}");
+    }
+}
+
+#[test]
 fn nothing_of_the_last_minutes_goes_however_little_space_is_reserved() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
     let retention = Retention { keep: None, reserve_bytes: Some(0) };

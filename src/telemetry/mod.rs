@@ -1,8 +1,18 @@
-//! Logging: what is set up once. Log lines carry the request id; secrets and camera text never reach them.
+//! Logging and metrics. Log lines carry the request id; secrets and camera text never reach them, nor any label.
+
+mod count;
+mod exposition;
+mod metrics;
+mod process;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
+
+pub use self::{
+    exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
+    metrics::{Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, Tally},
+};
 
 /// How much is logged if `CORDON_LOG` does not say.
 const DEFAULT_FILTER: &str = "info";

@@ -1,0 +1,261 @@
+//! Looks after the gateway while it serves: alarms about what cannot tell by itself, and readings for metrics.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::certificates::CertificateState;
+use crate::{
+    alarm::{Alarm, Subject},
+    audit::{self, Health, Log, VerifyError},
+    gate::Alarms,
+    inventory::Isolation,
+    limits::{
+        ALARM_CALM, ALARM_LOOK_INTERVAL, AUDIT_CHECKPOINT_INTERVAL, AUDIT_EMERGENCY_BYTES_MAX,
+        AUDIT_QUEUE_RECORDS_MAX, AUDIT_REVIEW_INTERVAL, CERTIFICATE_NOTICE,
+    },
+    listener::{House, http},
+    telemetry::{self, AuditReadings, Readings},
+};
+
+/// What is looked at. Clones look at the same.
+#[derive(Clone)]
+pub(super) struct Lookout {
+    log: Log,
+    certificate: CertificateState,
+    house: Arc<House>,
+    started: jiff::Timestamp,
+    last: Arc<Mutex<Last>>,
+}
+
+/// What was found last.
+#[derive(Debug, Default)]
+struct Last {
+    /// Lines that were signed, and since when it is that many.
+    signed: (u64, Duration),
+    /// Segments that were deleted early.
+    pruned_early: u64,
+}
+
+impl Lookout {
+    pub(super) fn new(log: Log, certificate: CertificateState, house: Arc<House>) -> Self {
+        let last = Last { signed: (log.health().signed, house.clock.monotonic()), pruned_early: 0 };
+        Self { log, certificate, started: house.clock.now(), house, last: Arc::new(Mutex::new(last)) }
+    }
+
+    /// One look: raises and clears what it finds.
+    pub(super) fn look(&self) {
+        let alarms = &self.house.gate.watch().alarms;
+        let set = |alarm: Alarm, subject: Subject, trouble: Option<String>| {
+            alarms.set(alarm, subject, trouble.as_deref());
+        };
+        for (alarm, trouble) in self.of_the_log(&self.log.health()) {
+            set(alarm, Subject::AuditLog, trouble);
+        }
+        for (alarm, trouble) in self.certificate.alarms(&*self.house.clock, CERTIFICATE_NOTICE) {
+            set(alarm, Subject::Certificate, trouble);
+        }
+        let (all, open) = self.doors();
+        let closed = (open < all).then(|| format!("{open} of {all} accept connections"));
+        set(Alarm::DoorClosed, Subject::Gateway, closed);
+        let edition = self.house.edition.load();
+        for zone in edition.rules.inventory().zones() {
+            let off = (zone.isolation == Isolation::None).then(|| "isolation = \"none\"".to_owned());
+            set(Alarm::IsolationOff, Subject::Zone(zone.id.clone()), off);
+        }
+        self.look_for_early_pruning();
+        alarms.settle();
+    }
+
+    fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 5] {
+        let mostly = |used: usize, of: usize| used * 4 > of * 3;
+        let Health { queued, awaited, journaled, journal_bytes, durable, signed, .. } = *health;
+        let waited = self.checkpoint_age(health);
+        let overdue = signed < durable && waited > 2 * AUDIT_CHECKPOINT_INTERVAL;
+        let places = queued + awaited;
+        [
+            (Alarm::AuditUnwritable, health.failure.clone()),
+            (
+                Alarm::CheckpointOverdue,
+                overdue.then(|| {
+                    format!("{} lines wait, the last was {} s ago", durable - signed, waited.as_secs())
+                }),
+            ),
+            (
+                Alarm::AuditQueueFilling,
+                mostly(places, AUDIT_QUEUE_RECORDS_MAX)
+                    .then(|| format!("{places} of {AUDIT_QUEUE_RECORDS_MAX} places are taken")),
+            ),
+            (
+                Alarm::EmergencyJournalUsed,
+                (journaled > 0).then(|| format!("{journaled} commands stand in it")),
+            ),
+            (
+                Alarm::EmergencyJournalFilling,
+                mostly(journal_bytes, AUDIT_EMERGENCY_BYTES_MAX)
+                    .then(|| format!("{journal_bytes} of {AUDIT_EMERGENCY_BYTES_MAX} bytes are used")),
+            ),
+        ]
+    }
+
+    /// How long ago the number of signed lines changed, as far as was looked.
+    fn checkpoint_age(&self, health: &Health) -> Duration {
+        let now = self.house.clock.monotonic();
+        let mut last = self.last();
+        if last.signed.0 != health.signed {
+            last.signed = (health.signed, now);
+        }
+        now.saturating_sub(last.signed.1)
+    }
+
+    fn look_for_early_pruning(&self) {
+        let watch = self.house.gate.watch();
+        let early = watch.metrics.early_prunings();
+        let before = std::mem::replace(&mut self.last().pruned_early, early);
+        if early > before {
+            let found = format!("{} segments were deleted before keep_days", early - before);
+            watch.alarms.raise(Alarm::RetentionEarly, Subject::AuditLog, &found);
+        }
+    }
+
+    /// Virtual cameras that are configured, and those that accept connections.
+    pub(super) fn doors(&self) -> (usize, usize) {
+        (
+            self.house.edition.load().rules.inventory().cameras().count(),
+            self.house.doors.load(Ordering::Relaxed),
+        )
+    }
+
+    /// All metrics as text.
+    pub(super) fn metrics(&self) -> String {
+        let watch = self.house.gate.watch();
+        let edition = self.house.edition.load();
+        let engine = edition.rules.engine();
+        let (alarms, alarms_left_out) = watch.alarms.active();
+        let readings = Readings {
+            started: self.started,
+            policy_version: engine.version().to_owned(),
+            policy_mode: "enforce",
+            decisions: engine.decision_counts(),
+            cameras: self.doors(),
+            connections: http::open_connections(),
+            audit: self.audit_readings(),
+            certificate_ends: self.certificate.ends(),
+            alarms,
+            alarms_left_out,
+        };
+        telemetry::render(&watch.metrics, readings)
+    }
+
+    fn audit_readings(&self) -> AuditReadings {
+        let health = self.log.health();
+        AuditReadings {
+            writable: health.failure.is_none(),
+            queued: health.queued,
+            awaited: health.awaited,
+            places: AUDIT_QUEUE_RECORDS_MAX,
+            durable: health.durable,
+            signed: health.signed,
+            checkpoint_age: self.checkpoint_age(&health),
+            journal: (health.journaled, health.journal_bytes, AUDIT_EMERGENCY_BYTES_MAX),
+            lost_outcomes: health.lost_outcomes,
+        }
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks every `ALARM_LOOK_INTERVAL`, and through the whole log every `AUDIT_REVIEW_INTERVAL`, until it is dropped.
+pub(super) struct Watchman {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Dropped, it ends the review between two looks. Nobody waits for one: a large log takes its time.
+    _review: mpsc::Sender<()>,
+}
+
+impl Watchman {
+    /// Looks once, and then on threads of their own. `audit_dir` is where the log is.
+    pub(super) fn start(lookout: Lookout, audit_dir: PathBuf) -> std::io::Result<Self> {
+        lookout.look();
+        let (review, reviewed) = mpsc::channel();
+        let alarms = lookout.house.gate.watch().alarms.clone();
+        std::thread::Builder::new()
+            .name("audit-review".into())
+            .spawn(move || review_until(&reviewed, &audit_dir, &alarms))?;
+        let (stop, stopped) = mpsc::channel();
+        let look = move || {
+            while stopped.recv_timeout(ALARM_LOOK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+                lookout.look();
+            }
+        };
+        let thread = std::thread::Builder::new().name("alarms".into()).spawn(look)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread), _review: review })
+    }
+}
+
+impl Drop for Watchman {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that looks for alarms panicked");
+        }
+    }
+}
+
+/// Verifies the log, again and again.
+fn review_until(stop: &mpsc::Receiver<()>, dir: &Path, alarms: &Alarms) {
+    let pause = |time: Duration| stop.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Timeout);
+    loop {
+        let look = || match audit::verify(dir, None, None) {
+            Err(VerifyError::Damaged(damage)) => Some(damage.to_string()),
+            // A log that cannot be read is told of otherwise.
+            Ok(_) | Err(VerifyError::File { .. } | VerifyError::Key { .. }) => None,
+        };
+        let Some(found) = lasting(look, || pause(ALARM_CALM)) else { return };
+        alarms.set(Alarm::AuditDamaged, Subject::AuditLog, found.as_deref());
+        if !pause(AUDIT_REVIEW_INTERVAL) {
+            return;
+        }
+    }
+}
+
+/// What two looks in a row find alike: what is just being written or deleted looks otherwise the next moment. None
+/// if it was ended between them.
+fn lasting(look: impl Fn() -> Option<String>, pause: impl Fn() -> bool) -> Option<Option<String>> {
+    let mut before = look();
+    while before.is_some() {
+        if !pause() {
+            return None;
+        }
+        let found = look();
+        if found == before {
+            break;
+        }
+        before = found;
+    }
+    Some(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn only_damage_that_lasts_is_told() {
+        let check = |finds: &[Option<&str>], ended: bool| {
+            let finds = RefCell::new(finds.iter().rev().map(|it| it.map(str::to_owned)).collect::<Vec<_>>());
+            lasting(|| finds.borrow_mut().pop().unwrap(), || !ended)
+        };
+        assert_eq!(check(&[None], false), Some(None));
+        assert_eq!(check(&[Some("line 7"), Some("line 7")], false), Some(Some("line 7".to_owned())));
+        assert_eq!(check(&[Some("line 7"), Some("line 9"), None], false), Some(None), "just being written");
+        assert_eq!(check(&[Some("line 7")], true), None, "stopped meanwhile");
+    }
+}

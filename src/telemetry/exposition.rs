@@ -1,0 +1,407 @@
+//! The one place where metrics have their names: OpenMetrics text for `GET /metrics`.
+
+use std::{fmt, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use jiff::Timestamp;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::{
+    count::{Histogram, Word},
+    metrics::{CameraHealth, CameraMeter, Metrics},
+    process::Process,
+};
+use crate::{alarm::Active, ids::CameraId};
+
+/// The content type of OpenMetrics text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is not counted but read when somebody asks.
+#[derive(Debug, Clone, Default)]
+pub struct Readings {
+    /// When the gateway started.
+    pub started: Timestamp,
+    /// The version of policies and schema.
+    pub policy_version: String,
+    /// `enforce` or `observe`.
+    pub policy_mode: &'static str,
+    /// Decisions that were remembered, and those that were made anew.
+    pub decisions: (u64, u64),
+    /// Virtual cameras configured, and those that accept connections.
+    pub cameras: (usize, usize),
+    /// Open connections, of virtual cameras and of the admin listener.
+    pub connections: (usize, usize),
+    /// How the audit log is.
+    pub audit: AuditReadings,
+    /// When the gateway's certificate ends, in seconds since 1970.
+    pub certificate_ends: Option<i64>,
+    /// The active alarms.
+    pub alarms: Vec<Active>,
+    /// Alarms that were not raised since there were too many.
+    pub alarms_left_out: u64,
+}
+
+/// How the audit log is.
+#[derive(Debug, Clone, Default)]
+pub struct AuditReadings {
+    /// Whether new records can be made durable.
+    pub writable: bool,
+    /// Records that wait for the disk.
+    pub queued: usize,
+    /// Commands whose outcome is not yet known.
+    pub awaited: usize,
+    /// Places for both.
+    pub places: usize,
+    /// Durable lines.
+    pub durable: u64,
+    /// Lines covered by a checkpoint.
+    pub signed: u64,
+    /// How long ago the last checkpoint was signed.
+    pub checkpoint_age: Duration,
+    /// Commands in the emergency journal, its bytes in use, and all it has.
+    pub journal: (usize, usize, usize),
+    /// Outcomes that could not be recorded.
+    pub lost_outcomes: u64,
+}
+
+/// Everything as OpenMetrics text.
+pub fn render(metrics: &Arc<Metrics>, readings: Readings) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Exposition { metrics: Arc::clone(metrics), readings }));
+    let mut text = String::new();
+    // Writing to a string cannot fail; an empty text would be no exposition, and the scrape would fail.
+    if text::encode(&mut text, &registry).is_err() {
+        text.clear();
+    }
+    text
+}
+
+#[derive(Debug)]
+struct Exposition {
+    metrics: Arc<Metrics>,
+    readings: Readings,
+}
+
+impl Collector for Exposition {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.gateway(&mut page)?;
+        self.commands(&mut page)?;
+        self.clients(&mut page)?;
+        self.audit(&mut page)?;
+        self.cameras(&mut page)?;
+        process(&mut page)
+    }
+}
+
+impl Exposition {
+    fn gateway(&self, page: &mut Page<'_>) -> fmt::Result {
+        let now = &self.readings;
+        page.info("cordon_build", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
+        let policy = [("version", now.policy_version.as_str()), ("mode", now.policy_mode)];
+        page.info("cordon_policy", "The policies in force", &policy)?;
+        let started = now.started.as_second();
+        page.gauge("process_start_time_seconds", "When the gateway started, since 1970", started)?;
+        let mut family = page.gauges("cordon_virtual_cameras", "Virtual cameras by state")?;
+        let (all, open) = now.cameras;
+        gauge_of(&mut family, &[("state", "configured")], all)?;
+        gauge_of(&mut family, &[("state", "open")], open)?;
+        let mut family = page.gauges("cordon_alarm_active", "Alarms that are active; see /alarms")?;
+        for active in &now.alarms {
+            let entry = active.alarm.entry();
+            let subject = active.subject.to_string();
+            let labels =
+                [("id", entry.id), ("severity", entry.severity.as_str()), ("subject", subject.as_str())];
+            gauge_of(&mut family, &labels, 1_u64)?;
+        }
+        page.counter("cordon_alarms_left_out", "Alarms not raised since too many are", now.alarms_left_out)?;
+        let mut family = page.counters("cordon_reloads", "Reloads of the configuration by result")?;
+        for (result, count) in self.metrics.reloads.iter() {
+            counter_of(&mut family, &[("result", result)], count)?;
+        }
+        let Some(ends) = now.certificate_ends else { return Ok(()) };
+        page.gauge("cordon_certificate_ends_timestamp_seconds", "When the gateway's certificate ends", ends)
+    }
+
+    fn commands(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Metrics { commands, took, exchange, .. } = &*self.metrics;
+        let mut family = page.counters("cordon_commands", "Commands by access class and decision")?;
+        for (class, counts) in commands.iter() {
+            for (decision, count) in counts.iter() {
+                counter_of(&mut family, &[("class", class), ("decision", decision)], count)?;
+            }
+        }
+        let help = "Time from a command's intent record to its outcome, by access class";
+        let mut family = page.histograms("cordon_command_seconds", help)?;
+        for (class, histogram) in took.iter() {
+            histogram_of(family.encode_family(&[("class", class)])?, histogram)?;
+        }
+        let help = "Time of one exchange with a camera, waiting for a turn and login included";
+        histogram_of(page.histograms("cordon_camera_exchange_seconds", help)?, exchange)?;
+        let mut family = page.counters("cordon_policy_decisions", "Decisions by where they came from")?;
+        let (known, made) = self.readings.decisions;
+        counter_of(&mut family, &[("source", "cache")], known)?;
+        counter_of(&mut family, &[("source", "policies")], made)
+    }
+
+    fn clients(&self, page: &mut Page<'_>) -> fmt::Result {
+        let metrics = &*self.metrics;
+        let mut family = page.counters("cordon_logins_refused", "Logins of clients refused, by reason")?;
+        for (reason, count) in metrics.logins_refused.iter() {
+            counter_of(&mut family, &[("reason", reason)], count.load(Ordering::Relaxed))?;
+        }
+        let help = "Commands refused because too many are under way, by whose budget was full";
+        let mut family = page.counters("cordon_commands_turned_away", help)?;
+        for (budget, count) in metrics.turned_away.iter() {
+            counter_of(&mut family, &[("budget", budget)], count)?;
+        }
+        for (name, help, count) in [
+            ("cordon_requests_rejected", "Requests that never became commands", &metrics.rejected),
+            (
+                "cordon_requests_left_out",
+                "Requests without credentials that were counted instead of recorded one by one",
+                &metrics.left_out,
+            ),
+            (
+                "cordon_tls_handshakes_failed",
+                "TLS handshakes of clients that failed",
+                &metrics.handshakes_failed,
+            ),
+            (
+                "cordon_connections_refused",
+                "Connections closed at once because there were too many",
+                &metrics.connections_refused,
+            ),
+        ] {
+            page.counter(name, help, count.load(Ordering::Relaxed))?;
+        }
+        let mut family = page.gauges("cordon_connections", "Open connections")?;
+        let (cameras, admin) = self.readings.connections;
+        gauge_of(&mut family, &[("door", "cameras")], cameras)?;
+        gauge_of(&mut family, &[("door", "admin")], admin)
+    }
+
+    fn audit(&self, page: &mut Page<'_>) -> fmt::Result {
+        let log = &self.readings.audit;
+        let (commands, used, bytes) = log.journal;
+        let age = log.checkpoint_age.as_secs_f64();
+        page.gauge("cordon_audit_writable", "Whether the audit log can be written", u64::from(log.writable))?;
+        page.gauge("cordon_audit_queued_records", "Audit records that wait for the disk", log.queued)?;
+        page.gauge("cordon_audit_awaited_outcomes", "Commands whose outcome is not known yet", log.awaited)?;
+        page.gauge("cordon_audit_queue_places", "Places for records and outcomes that wait", log.places)?;
+        page.gauge("cordon_audit_durable_lines", "Durable lines of the audit log", log.durable)?;
+        page.gauge("cordon_audit_signed_lines", "Lines that a checkpoint covers", log.signed)?;
+        page.gauge("cordon_audit_checkpoint_age_seconds", "Time since the last checkpoint", age)?;
+        page.gauge("cordon_audit_journal_commands", "Commands in the emergency journal", commands)?;
+        page.gauge("cordon_audit_journal_used_bytes", "Bytes in use of the emergency journal", used)?;
+        page.gauge("cordon_audit_journal_bytes", "Bytes of the emergency journal", bytes)?;
+        page.counter("cordon_audit_lost_outcomes", "Outcomes that could not be recorded", log.lost_outcomes)?;
+        let written = self.metrics.audit_bytes.load(Ordering::Relaxed);
+        page.counter(
+            "cordon_audit_written_bytes",
+            "Bytes written to the audit log since the start",
+            written,
+        )?;
+        let early = self.metrics.early_prunings();
+        page.counter("cordon_audit_pruned_early_segments", "Segments deleted before keep_days", early)?;
+        let help = "Time to write and sync one batch of the audit log";
+        histogram_of(page.histograms("cordon_audit_commit_seconds", help)?, &self.metrics.commit)
+    }
+
+    fn cameras(&self, page: &mut Page<'_>) -> fmt::Result {
+        let cameras = self.metrics.cameras();
+        type Series<'a> = &'a dyn Fn(&CameraId, &CameraMeter, &mut MetricEncoder<'_>) -> fmt::Result;
+        let family = |mut family: MetricEncoder<'_>, series: Series<'_>| {
+            cameras.iter().try_for_each(|(id, meter)| series(id, meter, &mut family))
+        };
+        family(
+            page.counters("cordon_camera_commands", "Commands by camera and how they ended")?,
+            &|id, it, to| {
+                let ended = it.ended.iter().filter(|(_, count)| *count > 0);
+                ended.into_iter().try_for_each(|(how, count)| {
+                    counter_of(to, &[("camera", id.as_str()), ("ended", how)], count)
+                })
+            },
+        )?;
+        let help = "Where a camera's answers left the schema, by what was done about it";
+        family(page.counters("cordon_camera_deviations", help)?, &|id, it, to| {
+            it.deviations.iter().try_for_each(|(kind, count)| {
+                counter_of(to, &[("camera", id.as_str()), ("kind", kind)], count.load(Ordering::Relaxed))
+            })
+        })?;
+        let happened = |it: &CameraMeter| it.exchanges.load(Ordering::Relaxed);
+        family(
+            page.counters("cordon_camera_exchanges", "Exchanges by camera")?,
+            &|id, it, to| match happened(it) {
+                0 => Ok(()),
+                count => counter_of(to, &[("camera", id.as_str())], count),
+            },
+        )?;
+        let help = "Time spent in exchanges by camera";
+        family(page.counters("cordon_camera_exchange_busy_seconds", help)?, &|id, it, to| {
+            let busy = Duration::from_nanos(it.exchange_nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
+            if happened(it) == 0 { Ok(()) } else { counter_of(to, &[("camera", id.as_str())], busy) }
+        })?;
+        let help =
+            "What is known of a camera: 1 for what is the case; cameras nobody asked anything are absent";
+        family(page.gauges("cordon_camera_health", help)?, &|id, it, to| {
+            let known = CameraHealth::ALL.iter().find(|word| **word as u8 == it.health());
+            match known.filter(|word| **word != CameraHealth::Unknown) {
+                Some(word) => gauge_of(to, &[("camera", id.as_str()), ("health", word.word())], 1_u64),
+                None => Ok(()),
+            }
+        })?;
+        let help = "How far the camera's clock is ahead of the gateway's";
+        family(page.gauges("cordon_camera_clock_offset_seconds", help)?, &|id, it, to| match it.offset() {
+            Some(milliseconds) => gauge_of(to, &[("camera", id.as_str())], milliseconds as f64 / 1_000.0),
+            None => Ok(()),
+        })
+    }
+}
+
+fn process(page: &mut Page<'_>) -> fmt::Result {
+    let Some(process) = Process::read() else { return Ok(()) };
+    page.counter("process_cpu_seconds", "CPU time of the process", process.cpu_seconds)?;
+    page.gauge("process_resident_memory_bytes", "Memory of the process", process.resident_bytes)?;
+    page.gauge("process_open_fds", "Open files of the process", process.open_files)
+}
+
+/// Writes families one after the other.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+
+    fn counters<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.family(name, help, MetricType::Counter)
+    }
+
+    fn gauges<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.family(name, help, MetricType::Gauge)
+    }
+
+    fn histograms<'s>(&'s mut self, name: &'s str, help: &str) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.family(name, help, MetricType::Histogram)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, count: impl EncodeCounterValue) -> fmt::Result {
+        self.counters(name, help)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.gauges(name, help)?.encode_gauge(&value)
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        self.family(name, help, MetricType::Info)?.encode_info(&labels)
+    }
+}
+
+fn counter_of(
+    family: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str)],
+    count: impl EncodeCounterValue,
+) -> fmt::Result {
+    family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+}
+
+fn gauge_of(
+    family: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str)],
+    value: impl EncodeGaugeValue,
+) -> fmt::Result {
+    family.encode_family(&labels)?.encode_gauge(&value)
+}
+
+fn histogram_of(mut family: MetricEncoder<'_>, histogram: &Histogram) -> fmt::Result {
+    let (sum, buckets) = histogram.read();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        alarm::{Alarm, Board, Subject},
+        telemetry::{Ended, Tally},
+    };
+
+    #[test]
+    fn a_camera_has_a_series_for_what_happened_and_none_for_what_did_not() {
+        let metrics = Arc::new(Metrics::default());
+        let id = CameraId::new("gate").unwrap();
+        let meter = metrics.camera(&id);
+        let lines = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| line.contains("\"gate\"")).map(str::to_owned).collect()
+        };
+        assert_eq!(lines(&render(&metrics, Readings::default())), Vec::<String>::new());
+        let tally =
+            Tally { metrics: Arc::clone(&metrics), camera: Some(Arc::clone(&meter)), class: "READ_MEDIA" };
+        tally.ended(Ended::Answered, Duration::from_millis(3));
+        meter.deviated("repair", 2);
+        meter.clock_offset(Some(-1_500));
+        meter.is(CameraHealth::LoginRefused);
+        metrics.exchanged(&meter, Duration::from_millis(250));
+        let expected = [
+            "cordon_camera_commands_total{camera=\"gate\",ended=\"answered\"} 1",
+            "cordon_camera_deviations_total{camera=\"gate\",kind=\"repair\"} 2",
+            "cordon_camera_exchanges_total{camera=\"gate\"} 1",
+            "cordon_camera_exchange_busy_seconds_total{camera=\"gate\"} 0.25",
+            "cordon_camera_health{camera=\"gate\",health=\"login_refused\"} 1",
+            "cordon_camera_clock_offset_seconds{camera=\"gate\"} -1.5",
+        ];
+        assert_eq!(lines(&render(&metrics, Readings::default())), expected);
+        drop((meter, tally));
+        let gone = render(&metrics, Readings::default());
+        assert_eq!(lines(&gone), Vec::<String>::new(), "a camera that is configured no longer");
+        assert!(
+            gone.contains("cordon_command_seconds_bucket{le=\"0.005\",class=\"READ_MEDIA\"} 1\n"),
+            "{gone}"
+        );
+    }
+
+    #[test]
+    fn what_is_read_stands_there_as_it_was_found() {
+        let mut board = Board::default();
+        board.raise(
+            Alarm::AuditUnwritable,
+            Subject::AuditLog,
+            "full",
+            (Duration::ZERO, Timestamp::UNIX_EPOCH),
+        );
+        let audit =
+            AuditReadings { journal: (2, 700, 1_024), durable: 9, signed: 4, ..AuditReadings::default() };
+        let readings = Readings {
+            policy_version: "0123".into(),
+            policy_mode: "enforce",
+            decisions: (5, 6),
+            alarms: board.active(),
+            audit,
+            ..Readings::default()
+        };
+        let text = render(&Arc::default(), readings);
+        for line in [
+            "cordon_policy_info{version=\"0123\",mode=\"enforce\"} 1",
+            "cordon_policy_decisions_total{source=\"cache\"} 5",
+            "cordon_alarm_active{id=\"audit-unwritable\",severity=\"critical\",subject=\"audit log\"} 1",
+            "cordon_audit_writable 0",
+            "cordon_audit_journal_used_bytes 700",
+            "cordon_audit_signed_lines 4",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in {text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,289 @@
+//! What is counted, and by whom. Names of metrics stand in `exposition` alone.
+//!
+//! A series exists for what happened at least once, and for each camera there are at most some sixteen, so that a
+//! scrape of 10,000 cameras stays small.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::count::{ByWord, Counts, Histogram, words};
+use crate::ids::CameraId;
+
+words!(
+    /// What became of a command at the gate.
+    Decided {
+        /// It has a pass.
+        Permitted "permitted"
+        /// No policy permits it to the caller.
+        Denied "denied"
+        /// A policy forbids it.
+        Forbidden "forbidden"
+        /// It was denied, and the caller told of a success.
+        Absorbed "absorbed"
+        /// It needs credentials and came without.
+        Unauthenticated "unauthenticated"
+        /// Nobody declared it, or it is not for clients.
+        Unsupported "unsupported"
+        /// It could not be recorded.
+        Unrecordable "unrecordable"
+    }
+);
+
+words!(
+    /// How a command of a camera ended.
+    Ended {
+        /// As asked.
+        Answered "answered"
+        /// With a fault of the camera's or the facade's.
+        Fault "fault"
+        /// The gateway gave up: the camera could not be asked, or its answer may not cross.
+        Failed "failed"
+        /// Given up before it was sent.
+        NotSent "abandoned_not_sent"
+        /// Given up after it was sent.
+        Unanswered "abandoned_unanswered"
+        /// It never had a pass.
+        Refused "refused"
+    }
+);
+
+words!(
+    /// Whose budget of commands under way was full.
+    Budget {
+        /// The camera's.
+        Camera "camera"
+        /// The client's.
+        Client "client"
+        /// That of callers without credentials.
+        Anonymous "anonymous"
+    }
+);
+
+words!(
+    /// How a reload of the configuration ended.
+    Reloaded {
+        /// It is in force.
+        Taken "taken"
+        /// It cannot be used; the one before stays.
+        Refused "refused"
+        /// It was in force and was taken back, since nobody confirmed it.
+        RolledBack "rolled_back"
+    }
+);
+
+words!(
+    /// What is known of a camera.
+    CameraHealth {
+        /// It was not asked anything yet.
+        Unknown "unknown"
+        /// It can be reached.
+        Up "up"
+        /// It cannot.
+        Unreachable "unreachable"
+        /// No TLS connection to it is made.
+        Distrusted "distrusted"
+        /// It refuses the gateway's login.
+        LoginRefused "login_refused"
+    }
+);
+
+/// Everything that one gateway counts, from its start on.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Commands by access class and decision.
+    pub(super) commands: ByWord<Counts<Decided>>,
+    /// How long permitted commands took, by access class: from their intent to their outcome.
+    pub(super) took: ByWord<Histogram>,
+    /// How long exchanges with cameras took, turns and logins included.
+    pub(super) exchange: Histogram,
+    /// How long a batch of audit lines took to become durable.
+    pub(super) commit: Histogram,
+    /// Bytes and lines written to the audit log since the start.
+    pub(super) audit_bytes: AtomicU64,
+    /// Segments that retention deleted although they are younger than it should keep.
+    pub(super) pruned_early: AtomicU64,
+    /// Logins that were refused, by reason.
+    pub(super) logins_refused: ByWord<AtomicU64>,
+    /// Requests that were rejected before they became commands, by the fault or status told.
+    pub(super) rejected: AtomicU64,
+    /// Requests without credentials that were only counted.
+    pub(super) left_out: AtomicU64,
+    /// TLS handshakes of clients that failed.
+    pub(super) handshakes_failed: AtomicU64,
+    /// Connections that were closed at once.
+    pub(super) connections_refused: AtomicU64,
+    /// Commands for which there was no place.
+    pub(super) turned_away: Counts<Budget>,
+    /// Reloads.
+    pub(super) reloads: Counts<Reloaded>,
+    cameras: Mutex<BTreeMap<CameraId, Weak<CameraMeter>>>,
+}
+
+impl Metrics {
+    /// Counts a decision.
+    pub fn decided(&self, class: &'static str, decided: Decided) {
+        self.commands.of(class).one(decided);
+    }
+
+    /// Counts a request that never became a command.
+    pub fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a login that was refused.
+    pub fn login_refused(&self, reason: &'static str) {
+        self.logins_refused.of(reason).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that is not recorded one by one.
+    pub fn left_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a client with which TLS did not come about.
+    pub fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection for which there was no place.
+    pub fn connection_refused(&self) {
+        self.connections_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a command for which there was no place.
+    pub fn turned_away(&self, budget: Budget) {
+        self.turned_away.one(budget);
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, how: Reloaded) {
+        self.reloads.one(how);
+    }
+
+    /// Counts a batch of the audit log.
+    pub fn committed(&self, bytes: u64, took: Duration) {
+        self.audit_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.commit.observe(took);
+    }
+
+    /// Counts segments that were deleted earlier than they should.
+    pub fn pruned_early(&self, segments: u64) {
+        self.pruned_early.fetch_add(segments, Ordering::Relaxed);
+    }
+
+    /// How many segments were deleted earlier than they should.
+    pub fn early_prunings(&self) -> u64 {
+        self.pruned_early.load(Ordering::Relaxed)
+    }
+
+    /// The meter of a camera: the same one as long as somebody holds it, so that counts outlive a reload.
+    pub fn camera(&self, id: &CameraId) -> Arc<CameraMeter> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = cameras.get(id).and_then(Weak::upgrade) {
+            return meter;
+        }
+        let meter = Arc::new(CameraMeter::default());
+        cameras.insert(id.clone(), Arc::downgrade(&meter));
+        meter
+    }
+
+    /// The meters that somebody holds, by camera.
+    pub(super) fn cameras(&self) -> Vec<(CameraId, Arc<CameraMeter>)> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.retain(|_, meter| meter.strong_count() > 0);
+        cameras.iter().filter_map(|(id, meter)| Some((id.clone(), meter.upgrade()?))).collect()
+    }
+}
+
+/// What is counted of one camera.
+#[derive(Debug)]
+pub struct CameraMeter {
+    pub(super) ended: Counts<Ended>,
+    pub(super) deviations: ByWord<AtomicU64>,
+    pub(super) exchanges: AtomicU64,
+    pub(super) exchange_nanoseconds: AtomicU64,
+    health: AtomicU8,
+    clock_offset_milliseconds: AtomicI64,
+}
+
+impl Default for CameraMeter {
+    fn default() -> Self {
+        Self {
+            ended: Counts::default(),
+            deviations: ByWord::default(),
+            exchanges: AtomicU64::new(0),
+            exchange_nanoseconds: AtomicU64::new(0),
+            health: AtomicU8::new(0),
+            clock_offset_milliseconds: AtomicI64::new(NOT_MEASURED),
+        }
+    }
+}
+
+impl CameraMeter {
+    /// Counts a command that never had a pass.
+    pub fn refused(&self) {
+        self.ended.one(Ended::Refused);
+    }
+
+    /// Counts where the camera's answer left the schema, by what was done about it.
+    pub fn deviated(&self, kind: &'static str, count: u64) {
+        self.deviations.of(kind).fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes up what is known of the camera.
+    pub fn is(&self, health: CameraHealth) {
+        self.health.store(health as u8, Ordering::Relaxed);
+    }
+
+    /// Takes up how far the camera's clock is ahead.
+    pub fn clock_offset(&self, milliseconds: Option<i64>) {
+        self.clock_offset_milliseconds.store(milliseconds.unwrap_or(NOT_MEASURED), Ordering::Relaxed);
+    }
+
+    pub(super) fn health(&self) -> u8 {
+        self.health.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn offset(&self) -> Option<i64> {
+        Some(self.clock_offset_milliseconds.load(Ordering::Relaxed)).filter(|it| *it != NOT_MEASURED)
+    }
+}
+
+/// Where one permitted command is counted when it ends, however it ends.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// The gateway's metrics.
+    pub metrics: Arc<Metrics>,
+    /// The camera's, if it is about one.
+    pub camera: Option<Arc<CameraMeter>>,
+    /// The command's access class.
+    pub class: &'static str,
+}
+
+impl Tally {
+    /// Counts the end.
+    pub fn ended(&self, how: Ended, took: Duration) {
+        self.metrics.took.of(self.class).observe(took);
+        if let Some(camera) = &self.camera {
+            camera.ended.one(how);
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an exchange with a camera. Here, since both count it.
+    pub fn exchanged(&self, camera: &CameraMeter, took: Duration) {
+        self.exchange.observe(took);
+        camera.exchanges.fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        camera.exchange_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+const NOT_MEASURED: i64 = i64::MIN;
