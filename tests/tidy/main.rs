@@ -7,6 +7,7 @@
 )]
 #![allow(clippy::indexing_slicing, clippy::string_slice, clippy::panic, reason = "as above")]
 
+mod deadlines;
 mod dependencies;
 mod shape;
 
