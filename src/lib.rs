@@ -13,6 +13,7 @@ pub mod telemetry;
 pub mod store;
 pub mod schema;
 pub mod soap;
+pub mod rtsp;
 pub mod command;
 pub mod onvif;
 pub mod sim;

@@ -70,6 +70,67 @@ pub const TRANSFER_STALL_MAX: Duration = Duration::from_secs(20);
 /// One snapshot picture.
 pub const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// First line of an RTSP message.
+pub const RTSP_REQUEST_LINE_BYTES_MAX: usize = 2 * 1024;
+/// One line of an RTSP head.
+pub const RTSP_FIELD_BYTES_MAX: usize = 4 * 1024;
+/// Fields of an RTSP message.
+pub const RTSP_FIELDS_MAX: usize = 64;
+/// First line and fields of an RTSP message.
+pub const RTSP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Body of an RTSP request: parameters, or nothing.
+pub const RTSP_REQUEST_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Body of a camera's RTSP answer: a session description.
+pub const RTSP_ANSWER_BODY_BYTES_MAX: usize = 128 * 1024;
+/// Line ends and padding between two RTSP messages.
+pub const RTSP_STRAY_BYTES_MAX: usize = 1_024;
+/// Transports, or streams, of one RTSP field that are looked at.
+pub const RTSP_TRANSPORTS_MAX: usize = 16;
+/// Bytes of an RTSP session's name.
+pub const RTSP_SESSION_BYTES_MAX: usize = 128;
+/// One RTP or RTCP packet of a camera. Over TCP some send up to 64 KiB.
+pub const RTP_PACKET_BYTES_MAX: usize = 16 * 1024;
+/// Sequence numbers that may be missing between two packets of a stream; beyond it the numbering began anew.
+pub const RTP_SEQUENCE_STEP_MAX: u16 = 3_000;
+/// How often numbering or source of one stream may begin anew before nothing more of it is heard.
+pub const STREAM_RESYNCS_MAX: u32 = 64;
+/// Bytes that are read of a camera's stream at once.
+pub const STREAM_READ_BYTES: usize = 128 * 1024;
+/// How long a camera that plays may say nothing.
+pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Runs of packets that wait while a camera's answer is waited for.
+pub const STREAM_WAITING_PACKETS_MAX: usize = 4_096;
+/// Bytes that wait for one viewer. A key frame that is larger passes alone.
+pub const STREAM_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long the oldest of them may wait.
+pub const STREAM_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long a stream plays on that nobody watches.
+pub const STREAM_LINGER: Duration = Duration::from_secs(5);
+/// How long a stream that was described waits for being played.
+pub const STREAM_DESCRIBED_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a viewer's session that does not play lives without a sign of life.
+pub const STREAM_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often the log is told that a stream goes on.
+pub const STREAM_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// After how many bytes it is told before that.
+pub const STREAM_HEARTBEAT_BYTES: u64 = 100 * 1024 * 1024;
+/// Connections of the RTSP listener whose camera is not known yet.
+pub const STREAM_CONNECTIONS_MAX: usize = 256;
+/// Requests of such a connection that are answered.
+pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
+/// Viewers of one camera.
+pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
+/// One session description.
+pub const SDP_BYTES_MAX: usize = 64 * 1024;
+/// Lines of one session description.
+pub const SDP_LINES_MAX: usize = 1_024;
+/// Streams of one session description.
+pub const SDP_MEDIA_MAX: usize = 32;
+/// A control address of one stream.
+pub const SDP_CONTROL_BYTES_MAX: usize = 512;
+/// One parameter of a codec; the parameter sets of H.265 are the longest.
+pub const SDP_PARAMETER_BYTES_MAX: usize = 2 * 1024;
+
 /// How far `wsu:Created` may lie from the gateway's clock, either way (WSS UsernameToken Profile §3.1).
 pub const WSSE_CREATED_SKEW_MAX: Duration = Duration::from_secs(300);
 /// Fingerprints of used nonces kept for one client and bucket of ten seconds.
@@ -279,6 +340,8 @@ pub const SIM_UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
+const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
+const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_PROOF_BYTES_MAX > AUDIT_LINE_BYTES_MAX * 4 / 3 + 64 * 45 + 1_024);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());

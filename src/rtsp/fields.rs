@@ -1,0 +1,192 @@
+//! The values of fields: transports and sessions (RFC 2326 §12).
+
+use std::fmt;
+
+use super::rtp::Ssrc;
+use crate::limits::{RTSP_SESSION_BYTES_MAX, RTSP_TRANSPORTS_MAX};
+
+/// How packets travel below RTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lower {
+    /// Datagrams.
+    Udp,
+    /// Interleaved with the messages of the connection.
+    Tcp,
+}
+
+/// One transport that a client would take, or that a server gives (RFC 2326 §12.39). What neither side has use
+/// for (`destination`, `source`, `ttl`) is not in here, so that nobody can be told to send elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transport {
+    /// What carries RTP.
+    pub lower: Lower,
+    /// Whether it is meant for one receiver; without either word RFC 2326 says multicast, and everybody means
+    /// unicast.
+    pub unicast: bool,
+    /// The channels of RTP and RTCP on the connection.
+    pub interleaved: Option<(u8, u8)>,
+    /// The client's ports of RTP and RTCP.
+    pub client_port: Option<(u16, u16)>,
+    /// The server's ports of RTP and RTCP.
+    pub server_port: Option<(u16, u16)>,
+    /// The sender's synchronization source.
+    pub ssrc: Option<Ssrc>,
+    /// Whether the client would send to the server instead (`mode=record`).
+    pub record: bool,
+}
+
+impl Transport {
+    /// Interleaved on these channels.
+    pub fn interleaved(channels: (u8, u8)) -> Self {
+        Self {
+            lower: Lower::Tcp,
+            unicast: true,
+            interleaved: Some(channels),
+            client_port: None,
+            server_port: None,
+            ssrc: None,
+            record: false,
+        }
+    }
+
+    /// The transports of a field, the preferred first; those that are not RTP/AVP are left out. At most
+    /// `RTSP_TRANSPORTS_MAX` are looked at.
+    pub fn parse_list(text: &str) -> Vec<Self> {
+        text.split(',').take(RTSP_TRANSPORTS_MAX).filter_map(Self::parse).collect()
+    }
+
+    /// One transport; none if it is another profile's, or a parameter it is understood by is malformed.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let lower = match parts.next()?.to_ascii_uppercase().as_str() {
+            "RTP/AVP" | "RTP/AVP/UDP" => Lower::Udp,
+            "RTP/AVP/TCP" => Lower::Tcp,
+            _ => return None,
+        };
+        let mut transport = Self { lower, interleaved: None, ..Self::interleaved((0, 1)) };
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.trim_matches('"');
+            match name.trim().to_ascii_lowercase().as_str() {
+                "multicast" => transport.unicast = false,
+                "interleaved" => transport.interleaved = Some(pair(value)?),
+                "client_port" => transport.client_port = Some(pair(value)?),
+                "server_port" => transport.server_port = Some(pair(value)?),
+                // Some cameras write it with spaces, or leave it empty; it is pinned by what comes then.
+                "ssrc" => transport.ssrc = u32::from_str_radix(value.trim(), 16).ok().map(Ssrc),
+                "mode" => transport.record = value.eq_ignore_ascii_case("record"),
+                _ => {}
+            }
+        }
+        Some(transport)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.lower {
+            Lower::Tcp => "RTP/AVP/TCP",
+            Lower::Udp => "RTP/AVP",
+        })?;
+        f.write_str(if self.unicast { ";unicast" } else { ";multicast" })?;
+        let mut ports = |name: &str, pair: Option<(u16, u16)>| match pair {
+            Some((rtp, rtcp)) => write!(f, ";{name}={rtp}-{rtcp}"),
+            None => Ok(()),
+        };
+        ports("interleaved", self.interleaved.map(|(rtp, rtcp)| (rtp.into(), rtcp.into())))?;
+        ports("client_port", self.client_port)?;
+        ports("server_port", self.server_port)?;
+        match self.ssrc {
+            Some(Ssrc(ssrc)) => write!(f, ";ssrc={ssrc:08X}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `a-b`, or `a` for `a` and the next.
+fn pair<N: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> Option<(N, N)> {
+    match text.split_once('-') {
+        Some((first, second)) => Some((first.trim().parse().ok()?, second.trim().parse().ok()?)),
+        None => {
+            let first: N = text.trim().parse().ok()?;
+            Some((first, N::try_from(first.into() + 1).ok()?))
+        }
+    }
+}
+
+/// A session as its server names it (RFC 2326 §12.37).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its name.
+    pub id: String,
+    /// Seconds without a sign of life after which the server may end it.
+    pub timeout_seconds: u32,
+}
+
+impl Session {
+    /// Seconds where none are given.
+    pub const TIMEOUT_SECONDS: u32 = 60;
+
+    /// The session of a field: none if its name is empty, long, or holds what a name may not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, parameters) = text.split_once(';').unwrap_or((text, ""));
+        let id = id.trim();
+        let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';');
+        if id.is_empty() || id.len() > RTSP_SESSION_BYTES_MAX || !id.bytes().all(fits) {
+            return None;
+        }
+        let timeouts = parameters.split(';').filter_map(|it| it.trim().strip_prefix("timeout="));
+        let timeout = timeouts.filter_map(|it| it.trim().parse().ok()).find(|seconds: &u32| *seconds > 0);
+        Some(Self { id: id.to_owned(), timeout_seconds: timeout.unwrap_or(Self::TIMEOUT_SECONDS) })
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};timeout={}", self.id, self.timeout_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_are_read_and_written() {
+        let list = Transport::parse_list(
+            "RTP/SAVP;unicast;client_port=1-2, RTP/AVP/TCP;unicast;interleaved=2-3;mode=\"PLAY\",\
+             RTP/AVP;unicast;client_port=5000-5001;destination=10.0.0.1",
+        );
+        assert_eq!(list.len(), 2);
+        assert_eq!(list[0], Transport::interleaved((2, 3)));
+        assert_eq!(list[1].client_port, Some((5000, 5001)));
+        assert_eq!(list[1].to_string(), "RTP/AVP;unicast;client_port=5000-5001", "no destination survives");
+        let given = Transport { ssrc: Some(Ssrc(0xABC)), ..list[0] };
+        assert_eq!(given.to_string(), "RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=00000ABC");
+        assert_eq!(Transport::parse_list("RTP/AVP/TCP;interleaved=7")[0].interleaved, Some((7, 8)));
+        for none in
+            ["", "RTP/AVP/TCP;interleaved=256-257", "RTP/AVP/TCP;interleaved=255", "RTP/AVP;client_port=x"]
+        {
+            assert_eq!(Transport::parse_list(none), [], "{none}");
+        }
+        assert!(Transport::parse_list("RTP/AVP;unicast;client_port=1-2;mode=record")[0].record);
+        assert!(!Transport::parse_list("RTP/AVP;multicast")[0].unicast);
+        assert_eq!(
+            Transport::parse_list("RTP/AVP/TCP;unicast;ssrc= 30a98ee7")[0].ssrc,
+            Some(Ssrc(0x30a9_8ee7))
+        );
+    }
+
+    #[test]
+    fn sessions_are_read_and_written() {
+        let session = Session::parse("0d6e8f; timeout=20 ").unwrap();
+        assert_eq!((session.id.as_str(), session.timeout_seconds), ("0d6e8f", 20));
+        assert_eq!(session.to_string(), "0d6e8f;timeout=20");
+        assert_eq!(Session::parse("a;timeout=0").unwrap().timeout_seconds, 60);
+        assert_eq!(Session::parse("a;timeout=x").unwrap().timeout_seconds, 60);
+        let long = "a".repeat(RTSP_SESSION_BYTES_MAX + 1);
+        for none in ["", " ;timeout=3", "a b", "a\"", long.as_str()] {
+            assert_eq!(Session::parse(none), None, "{none}");
+        }
+    }
+}

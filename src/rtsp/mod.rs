@@ -1,0 +1,21 @@
+//! RTSP/1.0 without sockets: messages, interleaved frames, session descriptions, RTP and RTCP headers.
+//!
+//! Both sides of the gateway use it: what a client says is read strictly, what a camera says tolerantly, and what
+//! is written is made of values, never of what was read.
+
+mod decode;
+mod fields;
+mod message;
+mod rtp;
+mod sdp;
+#[cfg(test)]
+mod tests;
+
+pub use decode::{DecodeError, Decoder, FRAME_HEAD_BYTES, Peer, Received};
+pub use fields::{Lower, Session, Transport};
+pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, Writer};
+pub use rtp::{
+    JPEG_EXTENSIONS, REPLAY_EXTENSION, Rtcp, RtcpError, RtpError, RtpHeader, SenderReport, Ssrc,
+    receiver_report,
+};
+pub use sdp::{Codec, Description, Direction, Format, Media, MediaKind, SdpError};

@@ -1,0 +1,550 @@
+//! Session descriptions (RFC 4566): a camera's is read tolerantly into a small model, ours is written from it.
+//!
+//! The model holds what a player needs to decode: kinds, payload types, codecs and the parameters that this
+//! program knows to be harmless, by name and by form. Names, addresses, free text and everything vendors add stay
+//! behind.
+
+use std::fmt::{self, Write as _};
+
+use crate::limits::{
+    SDP_BYTES_MAX, SDP_CONTROL_BYTES_MAX, SDP_LINES_MAX, SDP_MEDIA_MAX, SDP_PARAMETER_BYTES_MAX,
+};
+
+/// What a camera offers at one address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The address that controls all streams together, as the camera writes it.
+    pub control: Option<String>,
+    /// Its streams.
+    pub media: Vec<Media>,
+    /// Lines that were no `x=value`, or came where they mean nothing.
+    pub forgiven: usize,
+}
+
+/// Kinds of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are those of RFC 4566 §5.14")]
+pub enum MediaKind {
+    Video,
+    Audio,
+    Application,
+}
+
+impl MediaKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Application => "application",
+        }
+    }
+}
+
+/// Which way a stream goes, as the client sees it (ONVIF Streaming Specification §5.3: the camera writes
+/// `sendonly` where the client sends).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the camera.
+    #[default]
+    Receive,
+    /// To the camera: a back channel.
+    Send,
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// What it is.
+    pub kind: MediaKind,
+    /// Its payload types, the preferred first. Never empty.
+    pub formats: Vec<Format>,
+    /// Its control address as the camera writes it; empty if it gives none.
+    pub control: String,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The most it takes, in kbit/s.
+    pub bandwidth: Option<u32>,
+    /// Pictures a second, in thousandths.
+    pub frame_rate: Option<u32>,
+    /// The track of a recording that it plays (ONVIF Streaming Specification §6.4).
+    pub track: Option<String>,
+}
+
+/// One payload type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Its number, 0 to 127.
+    pub payload_type: u8,
+    /// What is in it.
+    pub codec: Codec,
+    /// Ticks of the timestamps in a second.
+    pub clock_rate: u32,
+    /// Channels of sound, if said.
+    pub channels: Option<u8>,
+    /// Parameters of the codec that are known and well formed, in the camera's order.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+macro_rules! codecs {
+    ($($variant:ident = $name:literal,)*) => {
+        /// Encodings whose descriptions are understood.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "the names are those of the IANA registry and the ONVIF Streaming Specification")]
+        pub enum Codec { $($variant,)* }
+
+        impl Codec {
+            /// Every one.
+            const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// As `a=rtpmap` writes it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+codecs! {
+    H264 = "H264",
+    H265 = "H265",
+    Jpeg = "JPEG",
+    Mpeg4Video = "MP4V-ES",
+    Mpeg4Audio = "MPEG4-GENERIC",
+    Mpeg4AudioLatm = "MP4A-LATM",
+    Pcmu = "PCMU",
+    Pcma = "PCMA",
+    G722 = "G722",
+    G726At16 = "G726-16",
+    G726At24 = "G726-24",
+    G726At32 = "G726-32",
+    G726At40 = "G726-40",
+    L16 = "L16",
+    Opus = "OPUS",
+    Metadata = "VND.ONVIF.METADATA",
+    MetadataGzip = "VND.ONVIF.METADATA.GZIP",
+    MetadataExi = "VND.ONVIF.METADATA.EXI.ONVIF",
+    MetadataExiExtended = "VND.ONVIF.METADATA.EXI.EXT",
+}
+
+impl Codec {
+    fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|it| it.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// Codec, clock rate and channels of the payload types that need no `a=rtpmap` (RFC 3551 §6).
+    fn of_static(payload_type: u8) -> Option<(Self, u32, Option<u8>)> {
+        match payload_type {
+            0 => Some((Self::Pcmu, 8_000, None)),
+            8 => Some((Self::Pcma, 8_000, None)),
+            9 => Some((Self::G722, 8_000, None)),
+            10 => Some((Self::L16, 44_100, Some(2))),
+            11 => Some((Self::L16, 44_100, None)),
+            26 => Some((Self::Jpeg, 90_000, None)),
+            _ => None,
+        }
+    }
+
+    /// The parameters a decoder needs, each with the form of its value.
+    fn parameters(self) -> &'static [(&'static str, Form)] {
+        match self {
+            Self::H264 => &[
+                ("packetization-mode", Form::Number),
+                ("profile-level-id", Form::Hex),
+                ("sprop-parameter-sets", Form::Base64),
+            ],
+            Self::H265 => &[
+                ("profile-space", Form::Number),
+                ("profile-id", Form::Number),
+                ("tier-flag", Form::Number),
+                ("level-id", Form::Number),
+                ("interop-constraints", Form::Hex),
+                ("sprop-vps", Form::Base64),
+                ("sprop-sps", Form::Base64),
+                ("sprop-pps", Form::Base64),
+                ("sprop-max-don-diff", Form::Number),
+            ],
+            Self::Mpeg4Video => &[("profile-level-id", Form::Number), ("config", Form::Hex)],
+            Self::Mpeg4Audio => &[
+                ("streamtype", Form::Number),
+                ("profile-level-id", Form::Number),
+                ("mode", Form::Word),
+                ("config", Form::Hex),
+                ("sizelength", Form::Number),
+                ("indexlength", Form::Number),
+                ("indexdeltalength", Form::Number),
+                ("constantduration", Form::Number),
+                ("object", Form::Number),
+            ],
+            Self::Mpeg4AudioLatm => &[
+                ("profile-level-id", Form::Number),
+                ("cpresent", Form::Number),
+                ("object", Form::Number),
+                ("config", Form::Hex),
+            ],
+            Self::Opus => &[
+                ("stereo", Form::Number),
+                ("sprop-stereo", Form::Number),
+                ("useinbandfec", Form::Number),
+                ("maxplaybackrate", Form::Number),
+            ],
+            Self::Jpeg
+            | Self::Pcmu
+            | Self::Pcma
+            | Self::G722
+            | Self::G726At16
+            | Self::G726At24
+            | Self::G726At32
+            | Self::G726At40
+            | Self::L16
+            | Self::Metadata
+            | Self::MetadataGzip
+            | Self::MetadataExi
+            | Self::MetadataExiExtended => &[],
+        }
+    }
+}
+
+/// The form of a parameter's value.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Number,
+    Hex,
+    /// One or more, with commas between them.
+    Base64,
+    Word,
+}
+
+impl Form {
+    fn holds(self, value: &str) -> bool {
+        let digits = |most: usize| value.len() <= most && value.bytes().all(|byte| byte.is_ascii_digit());
+        let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b',');
+        !value.is_empty()
+            && value.len() <= SDP_PARAMETER_BYTES_MAX
+            && match self {
+                Self::Number => digits(10),
+                Self::Hex => value.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                Self::Base64 => value.bytes().all(base64),
+                Self::Word => {
+                    value.len() <= 32
+                        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                }
+            }
+    }
+}
+
+/// Why bytes are no description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum SdpError {
+    #[error("the description is longer than {SDP_BYTES_MAX} bytes")]
+    Long,
+    #[error("the description has more than {SDP_LINES_MAX} lines")]
+    Lines,
+    #[error("the description has more than {SDP_MEDIA_MAX} streams")]
+    Media,
+    #[error("the description has no stream that is understood")]
+    Nothing,
+}
+
+/// A stream as far as it has been read.
+struct Draft {
+    media: Media,
+    types: Vec<u8>,
+    maps: Vec<(u8, Codec, u32, Option<u8>)>,
+    parameters: Vec<(u8, String)>,
+    /// It is of another profile than RTP/AVP, or switched off.
+    left_out: bool,
+}
+
+impl Description {
+    /// Reads a camera's description.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SdpError> {
+        if bytes.len() > SDP_BYTES_MAX {
+            return Err(SdpError::Long);
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let mut description = Self::default();
+        let mut drafts: Vec<Draft> = Vec::new();
+        for (number, line) in text.split(['\n', '\r']).filter(|line| !line.is_empty()).enumerate() {
+            if number >= SDP_LINES_MAX {
+                return Err(SdpError::Lines);
+            }
+            match line.trim_end().split_once('=') {
+                Some(("m", value)) => {
+                    if drafts.len() >= SDP_MEDIA_MAX {
+                        return Err(SdpError::Media);
+                    }
+                    match Draft::new(value) {
+                        Some(draft) => drafts.push(draft),
+                        None => description.forgiven += 1,
+                    }
+                }
+                Some(("a", value)) => match drafts.last_mut() {
+                    Some(draft) => draft.attribute(value),
+                    None => description.attribute(value),
+                },
+                Some(("b", value)) => {
+                    if let Some(draft) = drafts.last_mut() {
+                        draft.media.bandwidth =
+                            value.strip_prefix("AS:").and_then(|it| it.trim().parse().ok());
+                    }
+                }
+                Some((letter, _)) if letter.len() == 1 => {}
+                Some(_) | None => description.forgiven += 1,
+            }
+        }
+        description.media = drafts.into_iter().filter_map(Draft::finish).collect();
+        if description.media.is_empty() { Err(SdpError::Nothing) } else { Ok(description) }
+    }
+
+    fn attribute(&mut self, value: &str) {
+        if let Some(("control", address)) = value.split_once(':') {
+            self.control = control(address);
+        }
+    }
+
+    /// A description of the gateway's own: the streams in their order under `control` names of ours, at no
+    /// address. `session` and `version` are the numbers of the origin line.
+    pub fn write(&self, session: u64, version: u64, control: impl Fn(usize) -> String) -> String {
+        let mut text = format!(
+            "v=0\r\no=- {session} {version} IN IP4 0.0.0.0\r\ns=Cordon\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n"
+        );
+        for (number, media) in self.media.iter().enumerate() {
+            let _ = write!(text, "{media}a=control:{}\r\n", control(number));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m={} 0 RTP/AVP", self.kind.as_str())?;
+        for format in &self.formats {
+            write!(f, " {}", format.payload_type)?;
+        }
+        f.write_str("\r\n")?;
+        if let Some(bandwidth) = self.bandwidth {
+            write!(f, "b=AS:{bandwidth}\r\n")?;
+        }
+        for format in &self.formats {
+            let Format { payload_type, codec, clock_rate, channels, parameters } = format;
+            write!(f, "a=rtpmap:{payload_type} {}/{clock_rate}", written(*codec))?;
+            if let Some(channels) = channels {
+                write!(f, "/{channels}")?;
+            }
+            f.write_str("\r\n")?;
+            for (place, (name, value)) in parameters.iter().enumerate() {
+                match place {
+                    0 => write!(f, "a=fmtp:{payload_type} {name}={value}")?,
+                    _ => write!(f, ";{name}={value}")?,
+                }
+            }
+            if !parameters.is_empty() {
+                f.write_str("\r\n")?;
+            }
+        }
+        if let Some(rate) = self.frame_rate {
+            write!(f, "a=framerate:{}.{:03}\r\n", rate / 1_000, rate % 1_000)?;
+        }
+        if let Some(track) = &self.track {
+            write!(f, "a=x-onvif-track:{track}\r\n")?;
+        }
+        f.write_str(match self.direction {
+            Direction::Receive => "a=recvonly\r\n",
+            Direction::Send => "a=sendonly\r\n",
+        })
+    }
+}
+
+/// Encodings are compared without regard to case, yet players differ in what they take.
+fn written(codec: Codec) -> String {
+    match codec {
+        Codec::Mpeg4Audio => "mpeg4-generic".to_owned(),
+        Codec::Opus => "opus".to_owned(),
+        Codec::Metadata => "vnd.onvif.metadata".to_owned(),
+        Codec::MetadataGzip | Codec::MetadataExi | Codec::MetadataExiExtended => {
+            codec.as_str().to_ascii_lowercase()
+        }
+        other => other.as_str().to_owned(),
+    }
+}
+
+/// A control address that can be gone by.
+fn control(address: &str) -> Option<String> {
+    let address = address.trim();
+    let fits = address.len() <= SDP_CONTROL_BYTES_MAX && address.bytes().all(|byte| byte.is_ascii_graphic());
+    (fits && !address.is_empty()).then(|| address.to_owned())
+}
+
+impl Draft {
+    /// `video 0 RTP/AVP 96 97`; none if it is no stream.
+    fn new(value: &str) -> Option<Self> {
+        let mut words = value.split_ascii_whitespace();
+        let kind = match words.next()? {
+            "video" => MediaKind::Video,
+            "audio" => MediaKind::Audio,
+            "application" => MediaKind::Application,
+            _ => return None,
+        };
+        let _port = words.next()?;
+        let profile = words.next()?;
+        let types: Vec<u8> =
+            words.filter_map(|word| word.parse().ok()).filter(|it| *it < 128).take(16).collect();
+        let media = Media {
+            kind,
+            formats: Vec::new(),
+            control: String::new(),
+            direction: Direction::Receive,
+            bandwidth: None,
+            frame_rate: None,
+            track: None,
+        };
+        let left_out = !matches!(profile, "RTP/AVP" | "RTP/AVP/TCP" | "RTP/AVP/UDP");
+        Some(Self { media, types, maps: Vec::new(), parameters: Vec::new(), left_out })
+    }
+
+    fn attribute(&mut self, value: &str) {
+        let (name, value) = value.split_once(':').unwrap_or((value, ""));
+        match name.trim() {
+            "control" => self.media.control = control(value).unwrap_or_default(),
+            "sendonly" => self.media.direction = Direction::Send,
+            "inactive" => self.left_out = true,
+            "rtpmap" => self.maps.extend(map(value)),
+            "fmtp" => {
+                if let Some((payload_type, rest)) = numbered(value) {
+                    self.parameters.push((payload_type, rest.to_owned()));
+                }
+            }
+            "framerate" => self.media.frame_rate = thousandths(value.trim()),
+            "x-onvif-track" => {
+                let name = value.trim();
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+                self.media.track =
+                    (!name.is_empty() && name.len() <= 64 && name.bytes().all(fits)).then(|| name.to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// The stream, if any of its payload types is understood.
+    fn finish(mut self) -> Option<Media> {
+        for payload_type in &self.types {
+            let mapped = self.maps.iter().find(|it| it.0 == *payload_type).map(|it| (it.1, it.2, it.3));
+            let known = mapped.or_else(|| Codec::of_static(*payload_type));
+            let Some((codec, clock_rate, channels)) = known else { continue };
+            if self.media.formats.iter().any(|it| it.payload_type == *payload_type) {
+                continue;
+            }
+            let texts = self.parameters.iter().filter(|(of, _)| of == payload_type);
+            let parameters = texts.flat_map(|(_, text)| parameters(codec, text)).collect();
+            let format = Format { payload_type: *payload_type, codec, clock_rate, channels, parameters };
+            self.media.formats.push(format);
+        }
+        (!self.left_out && !self.media.formats.is_empty()).then_some(self.media)
+    }
+}
+
+/// `96 the rest`.
+fn numbered(value: &str) -> Option<(u8, &str)> {
+    let (number, rest) = value.trim().split_once([' ', '\t'])?;
+    number.parse().ok().filter(|it| *it < 128).map(|it| (it, rest.trim()))
+}
+
+/// `96 H264/90000` or `97 mpeg4-generic/16000/2`.
+fn map(value: &str) -> Option<(u8, Codec, u32, Option<u8>)> {
+    let (payload_type, rest) = numbered(value)?;
+    let mut parts = rest.split('/').map(str::trim);
+    let codec = Codec::of_name(parts.next()?)?;
+    let clock_rate = parts.next()?.parse().ok().filter(|it| (1..=1_000_000).contains(it))?;
+    let channels = parts.next().and_then(|it| it.parse().ok()).filter(|it| (1..=8).contains(it));
+    Some((payload_type, codec, clock_rate, channels))
+}
+
+/// The parameters of a codec that are known and of the right form.
+fn parameters(codec: Codec, text: &str) -> Vec<(&'static str, String)> {
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    for part in text.split(';') {
+        let Some((name, value)) = part.split_once('=') else { continue };
+        let (name, value) = (name.trim(), value.trim());
+        let known = codec.parameters().iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let Some((known, _)) = known.filter(|(_, form)| form.holds(value)) else { continue };
+        if !found.iter().any(|(name, _)| name == known) {
+            found.push((known, value.to_owned()));
+        }
+    }
+    found
+}
+
+/// `25` or `12.5`, in thousandths.
+fn thousandths(text: &str) -> Option<u32> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let whole: u32 = whole.parse().ok().filter(|it| *it <= 1_000)?;
+    let digits = rest.get(..rest.len().min(3))?;
+    let part: u32 = if digits.is_empty() { 0 } else { format!("{digits:0<3}").parse().ok()? };
+    Some(whole * 1_000 + part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAMERA: &str = "v=0\no=- 1 1 IN IP4 192.168.1.64\ns=Media Presentation\ne=NONE\nb=AS:5050\nt=0 0\n\
+        a=control:rtsp://192.168.1.64/Streaming/channels/101/\n\
+        m=video 0 RTP/AVP 96\nc=IN IP4 0.0.0.0\nb=AS:5000\na=recvonly\n\
+        a=control:rtsp://192.168.1.64/Streaming/channels/101/trackID=1\n\
+        a=rtpmap:96 H264/90000\n\
+        a=fmtp:96 profile-level-id=420029; packetization-mode=1; sprop-parameter-sets=Z00AKpY1QPAET8s3,aO48gA==; x=y\n\
+        a=framerate:12.5\na=Media_header:MEDIAINFO=494D4B48;\n\
+        m=audio 0 RTP/AVP 8\na=control:trackID=2\n\
+        m=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\na=control:trackID=3\n\
+        m=audio 0 RTP/AVP 0\na=sendonly\na=control:back\n\
+        m=video 0 RAW/RAW/UDP 33\na=control:ts\n";
+
+    #[test]
+    fn a_description_is_written_anew() {
+        let description = Description::parse(CAMERA.as_bytes()).unwrap();
+        assert_eq!(description.control.as_deref(), Some("rtsp://192.168.1.64/Streaming/channels/101/"));
+        let controls: Vec<_> = description.media.iter().map(|it| it.control.as_str()).collect();
+        assert_eq!(
+            controls,
+            ["rtsp://192.168.1.64/Streaming/channels/101/trackID=1", "trackID=2", "trackID=3", "back"]
+        );
+        let written = description.write(7, 8, |number| format!("stream={number}"));
+        let expected = "v=0\r\no=- 7 8 IN IP4 0.0.0.0\r\ns=Cordon\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n\
+            m=video 0 RTP/AVP 96\r\nb=AS:5000\r\na=rtpmap:96 H264/90000\r\n\
+            a=fmtp:96 profile-level-id=420029;packetization-mode=1;sprop-parameter-sets=Z00AKpY1QPAET8s3,aO48gA==\r\n\
+            a=framerate:12.500\r\na=recvonly\r\na=control:stream=0\r\n\
+            m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=recvonly\r\na=control:stream=1\r\n\
+            m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=recvonly\r\na=control:stream=2\r\n\
+            m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendonly\r\na=control:stream=3\r\n";
+        assert_eq!(written, expected);
+        let again = Description::parse(written.as_bytes()).unwrap();
+        assert_eq!(again.write(7, 8, |number| format!("stream={number}")), written);
+    }
+
+    #[test]
+    fn nothing_but_known_values_survives() {
+        let evil = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
+            a=fmtp:96 packetization-mode=1 http://10.0.0.1;profile-level-id=zz;sprop-parameter-sets=http://10.0.0.1\r\n\
+            a=framerate:10.0.0.1\r\na=x-onvif-track:10.0.0.1/x\r\na=control:http://10.0.0.1/\u{7f}\r\n";
+        let description = Description::parse(evil.as_bytes()).unwrap();
+        let written = description.write(1, 1, |_| "stream=0".into());
+        assert!(!written.contains("10.0.0.1"), "{written}");
+        assert!(!written.contains("fmtp"), "{written}");
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let media = "m=video 0 RTP/AVP 26\n";
+        assert_eq!(Description::parse(&vec![b'a'; SDP_BYTES_MAX + 1]), Err(SdpError::Long));
+        assert_eq!(Description::parse("a=x\n".repeat(SDP_LINES_MAX + 1).as_bytes()), Err(SdpError::Lines));
+        assert_eq!(Description::parse(media.repeat(SDP_MEDIA_MAX + 1).as_bytes()), Err(SdpError::Media));
+        assert_eq!(
+            Description::parse(media.repeat(SDP_MEDIA_MAX).as_bytes()).unwrap().media.len(),
+            SDP_MEDIA_MAX
+        );
+        for nothing in ["", "v=0\r\n", "m=video 0 RTP/AVP 96\r\n", "m=text 0 RTP/AVP 0\r\n"] {
+            assert_eq!(Description::parse(nothing.as_bytes()), Err(SdpError::Nothing), "{nothing}");
+        }
+    }
+}
