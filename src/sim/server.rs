@@ -16,7 +16,7 @@ use http::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -33,13 +33,15 @@ use super::{
     login::{Login, Scheme, Verdict},
     message::Request,
     script::{Script, ScriptError},
+    stream,
 };
 use crate::{
-    clock::{Clock, Entropy},
+    clock::{Clock, Entropy, EntropyError},
     limits::{
         HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SUPPORT_FILE_BYTES,
         SIM_UPLOAD_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
     },
+    rtsp,
 };
 
 /// Where firmware is sent.
@@ -135,11 +137,11 @@ pub struct Received {
 pub struct RunningCamera {
     address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: JoinHandle<()>,
+    accepting: [JoinHandle<()>; 2],
     stop: watch::Sender<bool>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     options: Options,
     server: &'static str,
     state: Mutex<State>,
@@ -161,25 +163,29 @@ impl Camera {
         let listen = |source| StartError::Listen { address: options.bind, source };
         let listener = TcpListener::bind(options.bind).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let device = Device::new(script, identity(&options, address), options.clock_skew);
+        let streams = TcpListener::bind((address.ip(), 0)).await.map_err(listen)?;
+        let stream_port = streams.local_addr().map_err(listen)?.port();
+        let device = Device::new(script, identity(&options, address, stream_port), options.clock_skew);
         let realm = device.variable("realm");
         let login = Login::new(dialect.login, realm, options.username.clone(), options.password.clone());
         let state = Mutex::new(State { device, login, log: VecDeque::new(), fault: None, tls: None });
         let shared = Arc::new(Shared { options, server: dialect.server, state });
         let (stop, stopped) = watch::channel(false);
+        let streaming = tokio::spawn(stream::accept(streams, Arc::clone(&shared), stopped.clone()));
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(RunningCamera { address, shared, accepting, stop })
+        Ok(RunningCamera { address, shared, accepting: [accepting, streaming], stop })
     }
 }
 
 /// The variables that belong to one camera.
-fn identity(options: &Options, address: SocketAddr) -> Vec<(&'static str, String)> {
+fn identity(options: &Options, address: SocketAddr, stream_port: u16) -> Vec<(&'static str, String)> {
     let [a, b, c, _] = options.lan_address.octets();
     let [_, high, middle, low] = options.serial.to_be_bytes();
     vec![
         ("host", address.ip().to_string()),
         ("port", address.port().to_string()),
         ("authority", address.to_string()),
+        ("rtsp.port", stream_port.to_string()),
         ("lan.address", options.lan_address.to_string()),
         ("lan.gateway", Ipv4Addr::new(a, b, c, 1).to_string()),
         ("serial", format!("{:08}", options.serial)),
@@ -233,7 +239,7 @@ impl RunningCamera {
 
 impl Drop for RunningCamera {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.accepting.iter().for_each(JoinHandle::abort);
         // Connections end with this; that none may be left is no failure.
         let _ = self.stop.send(true);
     }
@@ -242,6 +248,75 @@ impl Drop for RunningCamera {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The camera's time.
+    pub(super) fn time(&self) -> Timestamp {
+        self.state().device.time(self.options.clock.now())
+    }
+
+    /// A variable of its script.
+    pub(super) fn variable(&self, name: &str) -> String {
+        self.state().device.variable(name)
+    }
+
+    /// Random bytes.
+    pub(super) fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        self.options.entropy.fill(bytes)
+    }
+
+    /// What the login of a request for a stream comes to.
+    pub(super) fn check_stream(&self, request: &rtsp::Request) -> Verdict {
+        let mut state = self.state();
+        let (clock, time) = (&self.options.clock, state.device.time(self.options.clock.now()));
+        let credentials = request.fields.get(rtsp::Field::Authorization);
+        let asked = (request.method.as_str(), request.uri.as_str());
+        let verdict = state.login.check(credentials, asked, None, clock.monotonic(), time);
+        match (state.fault, verdict) {
+            (Some(Fault::BadPassword), Verdict::User(_)) => Verdict::WrongDigest { stale: false },
+            (_, verdict) => verdict,
+        }
+    }
+
+    /// Challenges for somebody who asks for a stream.
+    pub(super) fn challenge_stream(&self, stale: bool) -> Vec<String> {
+        let now = self.options.clock.monotonic();
+        self.state().login.challenge(now, self.options.entropy.as_ref(), stale)
+    }
+
+    /// Remembers a request for a stream, and how it was answered.
+    pub(super) fn remember_stream(
+        &self,
+        request: &rtsp::Request,
+        verdict: Option<Verdict>,
+        peer: SocketAddr,
+    ) {
+        let user = matches!(verdict, Some(Verdict::User(_))).then(|| self.options.username.clone());
+        self.state().remember(Received {
+            operation: Some(format!("rtsp:{}", request.method)),
+            user,
+            scheme: match verdict {
+                Some(Verdict::User(scheme)) => Some(scheme),
+                _ => None,
+            },
+            rejected: verdict == Some(Verdict::WrongDigest { stale: false }),
+            method: request.method.to_string(),
+            target: request.uri.clone(),
+            action: None,
+            headers: request.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+            peer,
+            status: 0,
+        });
+    }
+}
+
+impl State {
+    fn remember(&mut self, received: Received) {
+        if self.log.len() >= SIM_LOG_MESSAGES_MAX {
+            self.log.pop_front();
+        }
+        self.log.push_back(received);
     }
 }
 
@@ -366,10 +441,7 @@ async fn receive(
         if !matches!(fault, Some(Fault::Hang | Fault::Reset)) {
             received.status = reply.status().as_u16();
         }
-        if state.log.len() >= SIM_LOG_MESSAGES_MAX {
-            state.log.pop_front();
-        }
-        state.log.push_back(received);
+        state.remember(received);
         (reply, wait, fault)
     };
     match fault {
