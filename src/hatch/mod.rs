@@ -5,12 +5,14 @@
 //! recorded.
 
 mod ask;
+mod packets;
 mod sink;
 mod spelling;
 mod spool;
 mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
+pub use packets::{PacketCounts, Packets, Segment, UnitStart};
 pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};
 pub use verify::{

@@ -1,0 +1,491 @@
+//! The verifier of media: frames of a camera's RTSP connection → frames of the gateway's own.
+//!
+//! Packets are checked and made the gateway's own in place (channel, source, extensions), so that a run of good ones
+//! is handed on without a copy. Reports are written anew. What is checked are headers and structure; that a
+//! decoder survives the payload is not claimed.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{
+    limits::{RTP_SEQUENCE_STEP_MAX, STREAM_RESYNCS_MAX},
+    rtsp::{Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, Rtcp, RtpError, RtpHeader, SenderReport, Ssrc},
+};
+
+/// One stream of a session, as its packets are judged.
+#[derive(Debug)]
+struct Track {
+    /// Payload types that the description declared, with their codecs.
+    formats: Vec<(u8, Codec)>,
+    /// The source that viewers see.
+    own: Ssrc,
+    /// The camera's source, pinned by the first packet, and its last sequence number and timestamp.
+    pinned: Option<(Ssrc, u16, u32)>,
+    resyncs: u32,
+    packets: u32,
+    octets: u32,
+}
+
+/// What was dropped or noticed, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PacketCounts {
+    /// Packets that passed.
+    pub passed: u64,
+    /// Bytes of frames that passed.
+    pub bytes: u64,
+    /// Packets on channels that were not set up.
+    pub channel: u64,
+    /// Packets that are no RTP or RTCP as it must be.
+    pub malformed: u64,
+    /// Packets of a payload type that was not declared.
+    pub payload_type: u64,
+    /// Packets of another source than the pinned one, once it had changed too often.
+    pub source: u64,
+    /// Header extensions that were taken out.
+    pub extensions: u64,
+    /// Packets missing between two that came, as sequence numbers say.
+    pub missing: u64,
+    /// Times at which numbering or source began anew.
+    pub resyncs: u64,
+}
+
+impl PacketCounts {
+    /// Packets that did not pass.
+    pub fn dropped(&self) -> u64 {
+        self.channel + self.malformed + self.payload_type + self.source
+    }
+}
+
+/// A run of whole frames, channels `2n` (RTP) and `2n + 1` (RTCP) for the stream `n`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The frames.
+    pub bytes: Bytes,
+    /// Where access units of the leading stream begin in it.
+    pub units: Vec<UnitStart>,
+}
+
+/// Where an access unit begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnitStart {
+    /// Byte of the segment at which its first frame begins.
+    pub at: usize,
+    /// Whether a decoder can begin with it.
+    pub key: bool,
+}
+
+/// Judges the packets of one session.
+#[derive(Debug)]
+pub struct Packets {
+    tracks: Vec<Track>,
+    /// The stream of each of the camera's channels, and whether it is RTCP.
+    channels: Vec<(u8, usize, bool)>,
+    /// The stream whose access units viewers are joined and skipped at: the first with pictures.
+    leading: usize,
+    /// What happened so far.
+    pub counts: PacketCounts,
+}
+
+/// What one look at a frame came to.
+enum Judged {
+    /// It passes as it now stands in the buffer, perhaps as the first of an access unit.
+    Passes(Option<bool>),
+    /// It passes without so many bytes at its front, which were an extension.
+    Shortened(usize, Option<bool>),
+    /// In its place stands this.
+    Replaced(Vec<u8>),
+    Dropped,
+}
+
+impl Packets {
+    /// For streams with these descriptions; each is seen by viewers as the source beside it.
+    pub fn new(media: &[(&Media, Ssrc)]) -> Self {
+        let track = |(media, own): &(&Media, Ssrc)| Track {
+            formats: media.formats.iter().map(|it| (it.payload_type, it.codec)).collect(),
+            own: *own,
+            pinned: None,
+            resyncs: 0,
+            packets: 0,
+            octets: 0,
+        };
+        let pictures = |(media, _): &(&Media, Ssrc)| media.kind == crate::rtsp::MediaKind::Video;
+        Self {
+            tracks: media.iter().map(track).collect(),
+            channels: Vec::new(),
+            leading: media.iter().position(pictures).unwrap_or(0),
+            counts: PacketCounts::default(),
+        }
+    }
+
+    /// Says on which channels a stream comes.
+    pub fn on_channels(&mut self, track: usize, (rtp, rtcp): (u8, u8)) {
+        self.channels.push((rtp, track, false));
+        self.channels.push((rtcp, track, true));
+    }
+
+    /// Takes whole frames off the front of a buffer, up to what is none.
+    pub fn take(&mut self, buffer: &mut BytesMut) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        let (mut run, mut units) = (0, Vec::new());
+        while let Some(length) = frame_length(buffer.get(run..).unwrap_or_default()) {
+            let Some(frame) = buffer.get_mut(run..run + length) else { break };
+            match self.judge(frame) {
+                Judged::Passes(unit) => {
+                    units.extend(unit.map(|key| UnitStart { at: run, key }));
+                    run += length;
+                    self.counts.passed += 1;
+                    self.counts.bytes += length as u64;
+                }
+                Judged::Shortened(gone, unit) => {
+                    cut(buffer, &mut run, &mut units, &mut segments);
+                    buffer.advance(gone);
+                    units.extend(unit.map(|key| UnitStart { at: 0, key }));
+                    run = length - gone;
+                    self.counts.passed += 1;
+                    self.counts.bytes += run as u64;
+                }
+                Judged::Replaced(bytes) => {
+                    cut(buffer, &mut run, &mut units, &mut segments);
+                    buffer.advance(length);
+                    self.counts.passed += 1;
+                    self.counts.bytes += bytes.len() as u64;
+                    segments.push(Segment { bytes: bytes.into(), units: Vec::new() });
+                }
+                Judged::Dropped => {
+                    cut(buffer, &mut run, &mut units, &mut segments);
+                    buffer.advance(length);
+                }
+            }
+        }
+        cut(buffer, &mut run, &mut units, &mut segments);
+        segments
+    }
+
+    fn judge(&mut self, frame: &mut [u8]) -> Judged {
+        let Some((head, packet)) = frame.split_first_chunk_mut::<FRAME_HEAD_BYTES>() else {
+            return Judged::Dropped;
+        };
+        let [_, channel, ..] = head;
+        let Some((_, place, rtcp)) = self.channels.iter().find(|it| it.0 == *channel).copied() else {
+            self.counts.channel += 1;
+            return Judged::Dropped;
+        };
+        let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
+        // There are at most `SDP_MEDIA_MAX` streams.
+        *channel = (place * 2 + usize::from(rtcp)) as u8;
+        let (channel, leads) = (*channel, place == self.leading);
+        if rtcp {
+            return match report(track, packet) {
+                Ok(Some(report)) => Judged::Replaced(framed(channel, &report)),
+                Ok(None) => Judged::Dropped,
+                Err(_) => {
+                    self.counts.malformed += 1;
+                    Judged::Dropped
+                }
+            };
+        }
+        let header = match RtpHeader::parse(packet) {
+            Ok(header) => header,
+            Err(
+                RtpError::Short
+                | RtpError::Long
+                | RtpError::Version
+                | RtpError::Contributors
+                | RtpError::Padding,
+            ) => {
+                self.counts.malformed += 1;
+                return Judged::Dropped;
+            }
+        };
+        let Some((_, codec)) = track.formats.iter().find(|it| it.0 == header.payload_type).copied() else {
+            self.counts.payload_type += 1;
+            return Judged::Dropped;
+        };
+        let Some(begins) = track.follow(&header, &mut self.counts) else {
+            self.counts.source += 1;
+            return Judged::Dropped;
+        };
+        if let Some(source) = packet.get_mut(8..12) {
+            source.copy_from_slice(&track.own.0.to_be_bytes());
+        }
+        let payload = packet.get(header.payload_start..header.payload_end).unwrap_or_default();
+        track.packets = track.packets.wrapping_add(1);
+        track.octets = track.octets.wrapping_add(u32::try_from(payload.len()).unwrap_or_default());
+        let unit = (leads && begins).then(|| is_key(codec, payload));
+        match header.extension {
+            Some((profile, _)) if !(codec == Codec::Jpeg && JPEG_EXTENSIONS.contains(&profile)) => {
+                self.counts.extensions += 1;
+                match without_extension(frame, header.payload_start) {
+                    Some(gone) => Judged::Shortened(gone, unit),
+                    None => Judged::Dropped,
+                }
+            }
+            _ => Judged::Passes(unit),
+        }
+    }
+}
+
+impl Track {
+    /// Keeps up with the camera's numbering: whether the packet begins an access unit; none if it is of a source
+    /// that is not heard any more.
+    fn follow(&mut self, header: &RtpHeader, counts: &mut PacketCounts) -> Option<bool> {
+        let begins = match self.pinned {
+            None => true,
+            Some((source, sequence, timestamp)) => {
+                let step = header.sequence.wrapping_sub(sequence);
+                let anew = source != header.ssrc
+                    || (step > RTP_SEQUENCE_STEP_MAX && step < RTP_SEQUENCE_STEP_MAX.wrapping_neg());
+                if anew {
+                    if self.resyncs >= STREAM_RESYNCS_MAX {
+                        return None;
+                    }
+                    self.resyncs += 1;
+                    counts.resyncs += 1;
+                } else if step <= RTP_SEQUENCE_STEP_MAX {
+                    counts.missing += u64::from(step.saturating_sub(1));
+                }
+                anew || timestamp != header.timestamp
+            }
+        };
+        self.pinned = Some((header.ssrc, header.sequence, header.timestamp));
+        Some(begins)
+    }
+}
+
+/// The report that stands in for a camera's; none if it holds none, or not of the pinned source.
+fn report(track: &Track, packet: &[u8]) -> Result<Option<Vec<u8>>, crate::rtsp::RtcpError> {
+    let found = Rtcp::parse(packet)?.report;
+    let pinned = track.pinned.map(|(source, ..)| source);
+    let found = found.filter(|it| pinned.is_none_or(|source| source == it.ssrc));
+    Ok(found.map(|it| {
+        SenderReport { ssrc: track.own, packets: track.packets, octets: track.octets, ..it }.write()
+    }))
+}
+
+fn framed(channel: u8, packet: &[u8]) -> Vec<u8> {
+    // Reports of ours have some fifty bytes.
+    let length = (packet.len() as u16).to_be_bytes();
+    [&[b'$', channel, length[0], length[1]], packet].concat()
+}
+
+/// The bytes of the frame at the front, if it is one and there wholly.
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let [b'$', _, high, low] = *bytes.first_chunk()? else { return None };
+    let length = FRAME_HEAD_BYTES + usize::from(u16::from_be_bytes([high, low]));
+    (bytes.len() >= length).then_some(length)
+}
+
+/// Ends the run of frames at the buffer's front.
+fn cut(buffer: &mut BytesMut, run: &mut usize, units: &mut Vec<UnitStart>, segments: &mut Vec<Segment>) {
+    if *run > 0 {
+        let bytes = buffer.split_to(std::mem::take(run)).freeze();
+        segments.push(Segment { bytes, units: std::mem::take(units) });
+    }
+}
+
+/// Moves the heads of a frame and its packet up to the payload; how many bytes at the front are then nothing.
+fn without_extension(frame: &mut [u8], payload_start: usize) -> Option<usize> {
+    let gone = payload_start.checked_sub(RtpHeader::FIXED_BYTES)?;
+    let length = u16::try_from(frame.len().checked_sub(FRAME_HEAD_BYTES + gone)?).ok()?.to_be_bytes();
+    frame.get_mut(2..FRAME_HEAD_BYTES)?.copy_from_slice(&length);
+    *frame.get_mut(FRAME_HEAD_BYTES)? &= !0x10;
+    frame.copy_within(..FRAME_HEAD_BYTES + RtpHeader::FIXED_BYTES, gone);
+    Some(gone)
+}
+
+/// Whether a decoder can begin with the access unit that begins with this payload. Of what is not known, with any.
+fn is_key(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::H264 => {
+            let kind = |byte: u8| matches!(byte & 0x1f, 5 | 7 | 8);
+            match payload {
+                // STAP-A (RFC 6184 §5.7.1): size, then the first unit.
+                [head, _, _, first, ..] if head & 0x1f == 24 => kind(*first),
+                // FU-A (§5.8): its first fragment.
+                [head, bits, ..] if head & 0x1f == 28 => bits & 0x80 != 0 && kind(*bits),
+                // An access unit delimiter says nothing of what follows.
+                [head, ..] => kind(*head),
+                [] => false,
+            }
+        }
+        Codec::H265 => {
+            let kind = |byte: u8| matches!(byte >> 1 & 0x3f, 16..=21 | 32..=34);
+            match payload {
+                // Aggregation packet (RFC 7798 §4.4.2): two bytes of head, size, then the first unit.
+                [head, _, _, _, first, ..] if head >> 1 & 0x3f == 48 => kind(*first),
+                // Fragmentation unit (§4.4.3).
+                [head, _, bits, ..] if head >> 1 & 0x3f == 49 => bits & 0x80 != 0 && kind((bits & 0x3f) << 1),
+                [head, ..] => kind(*head),
+                [] => false,
+            }
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtsp::Description;
+
+    const OWN: Ssrc = Ssrc(0x0102_0304);
+
+    fn packets() -> Packets {
+        let text = "m=audio 0 RTP/AVP 0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
+        let description = Description::parse(text.as_bytes()).unwrap();
+        let media: Vec<_> = description.media.iter().map(|it| (it, OWN)).collect();
+        let mut packets = Packets::new(&media);
+        packets.on_channels(0, (10, 11));
+        packets.on_channels(1, (0, 1));
+        packets
+    }
+
+    fn rtp(payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+        let head = [
+            &[0x80, payload_type][..],
+            &sequence.to_be_bytes(),
+            &timestamp.to_be_bytes(),
+            &ssrc.to_be_bytes(),
+        ];
+        [&head.concat()[..], payload].concat()
+    }
+
+    fn frames(packets: &[(u8, Vec<u8>)]) -> BytesMut {
+        let framed = packets.iter().flat_map(|(channel, packet)| framed(*channel, packet));
+        framed.collect::<Vec<_>>().as_slice().into()
+    }
+
+    #[test]
+    fn good_packets_pass_in_place_and_become_the_gateways_own() {
+        let mut packets = packets();
+        let mut buffer = frames(&[
+            (0, rtp(96, 1, 9, 7, &[0x67, 1])),
+            (0, rtp(96, 2, 9, 7, &[0x65, 2])),
+            (10, rtp(0, 5, 5, 8, b"sound")),
+            (0, rtp(96, 3, 18, 7, &[0x41, 3])),
+        ]);
+        let tail = b"RTSP/1.0 200 OK\r\n";
+        buffer.extend_from_slice(tail);
+        let at = buffer.as_ptr();
+        let segments = packets.take(&mut buffer);
+        assert_eq!(&buffer[..], tail, "a message stays");
+        let [segment] = segments.as_slice() else { panic!("{segments:?}") };
+        assert_eq!(segment.bytes.as_ptr(), at, "nothing was copied");
+        let expected = frames(&[
+            (2, rtp(96, 1, 9, OWN.0, &[0x67, 1])),
+            (2, rtp(96, 2, 9, OWN.0, &[0x65, 2])),
+            (0, rtp(0, 5, 5, OWN.0, b"sound")),
+            (2, rtp(96, 3, 18, OWN.0, &[0x41, 3])),
+        ]);
+        assert_eq!(segment.bytes, expected);
+        let second = expected.len() - 18;
+        assert_eq!(segment.units, [UnitStart { at: 0, key: true }, UnitStart { at: second, key: false }]);
+        assert_eq!(
+            packets.counts,
+            PacketCounts { passed: 4, bytes: expected.len() as u64, ..Default::default() }
+        );
+    }
+
+    #[test]
+    fn what_does_not_belong_is_dropped_and_counted() {
+        let mut packets = packets();
+        let good = |sequence| (0, rtp(96, sequence, 9, 7, &[0x41]));
+        let mut buffer = frames(&[
+            good(1),
+            (77, rtp(96, 2, 9, 7, b"x")),
+            (0, rtp(97, 2, 9, 7, b"x")),
+            (0, vec![0x80; 11]),
+            (1, vec![0x80, 200, 0, 9]),
+            (0, vec![]),
+            good(4),
+        ]);
+        let passed: usize = packets.take(&mut buffer).iter().map(|it| it.bytes.len()).sum();
+        assert_eq!(passed, 2 * 17);
+        let counts = PacketCounts {
+            passed: 2,
+            bytes: 34,
+            channel: 1,
+            malformed: 3,
+            payload_type: 1,
+            missing: 2,
+            ..Default::default()
+        };
+        assert_eq!(packets.counts, counts);
+        assert_eq!(packets.counts.dropped(), 5);
+    }
+
+    #[test]
+    fn a_source_that_changes_too_often_is_not_heard() {
+        let mut packets = packets();
+        for source in 0..STREAM_RESYNCS_MAX + 3 {
+            packets.take(&mut frames(&[(0, rtp(96, 1, 9, source, &[0x41]))]));
+        }
+        assert_eq!(packets.counts.resyncs, u64::from(STREAM_RESYNCS_MAX));
+        assert_eq!((packets.counts.passed, packets.counts.source), (u64::from(STREAM_RESYNCS_MAX) + 1, 2));
+    }
+
+    #[test]
+    fn extensions_are_taken_out() {
+        let mut packets = packets();
+        let mut extended = rtp(96, 1, 9, 7, &[0xAB, 0xAC, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 0x65, 9]);
+        extended[0] |= 0x10;
+        let mut buffer =
+            frames(&[(0, rtp(96, 0, 9, 7, &[0x67])), (0, extended), (0, rtp(96, 2, 9, 7, &[0x65]))]);
+        let segments = packets.take(&mut buffer);
+        let bytes: Vec<u8> = segments.iter().flat_map(|it| it.bytes.to_vec()).collect();
+        let own = |sequence, payload: &[u8]| (2, rtp(96, sequence, 9, OWN.0, payload));
+        assert_eq!(bytes, frames(&[own(0, &[0x67]), own(1, &[0x65, 9]), own(2, &[0x65])]));
+        assert_eq!(packets.counts.extensions, 1);
+    }
+
+    #[test]
+    fn reports_are_written_anew() {
+        let mut packets = packets();
+        packets.take(&mut frames(&[(0, rtp(96, 1, 9, 7, &[0x67, 1]))]));
+        let theirs = SenderReport { ssrc: Ssrc(7), ntp: 5, rtp: 9, packets: 900, octets: 901 };
+        let foreign = SenderReport { ssrc: Ssrc(8), ..theirs };
+        let segments = packets.take(&mut frames(&[(1, foreign.write()), (1, theirs.write())]));
+        let [segment] = segments.as_slice() else { panic!("{segments:?}") };
+        let ours = SenderReport { ssrc: OWN, packets: 1, octets: 2, ..theirs };
+        assert_eq!(segment.bytes, framed(3, &ours.write()));
+    }
+
+    #[test]
+    fn frames_are_taken_alike_at_every_split() {
+        let all = frames(&[
+            (0, rtp(96, 1, 9, 7, &[0x67, 1])),
+            (10, rtp(0, 5, 5, 8, b"sound")),
+            (0, rtp(96, 2, 9, 7, b"")),
+        ]);
+        let whole: Vec<u8> =
+            packets().take(&mut all.clone()).iter().flat_map(|it| it.bytes.to_vec()).collect();
+        for split in 0..all.len() {
+            let (mut packets, mut buffer) = (packets(), BytesMut::from(&all[..split]));
+            let mut taken = packets.take(&mut buffer);
+            buffer.extend_from_slice(&all[split..]);
+            taken.extend(packets.take(&mut buffer));
+            assert_eq!(taken.iter().flat_map(|it| it.bytes.to_vec()).collect::<Vec<_>>(), whole, "{split}");
+            assert!(buffer.is_empty());
+        }
+    }
+
+    #[test]
+    fn key_frames_are_told() {
+        let cases: [(Codec, &[u8], bool); 12] = [
+            (Codec::H264, &[0x67], true),
+            (Codec::H264, &[0x65], true),
+            (Codec::H264, &[0x41], false),
+            (Codec::H264, &[24, 0, 9, 0x67], true),
+            (Codec::H264, &[0x7c, 0x85], true),
+            (Codec::H264, &[0x7c, 0x05], false),
+            (Codec::H264, &[], false),
+            (Codec::H265, &[32 << 1, 1], true),
+            (Codec::H265, &[1 << 1, 1], false),
+            (Codec::H265, &[49 << 1, 1, 0x80 | 19], true),
+            (Codec::H265, &[48 << 1, 1, 0, 4, 33 << 1], true),
+            (Codec::Jpeg, &[], true),
+        ];
+        for (codec, payload, key) in cases {
+            assert_eq!(is_key(codec, payload), key, "{codec:?} {payload:?}");
+        }
+    }
+}
