@@ -25,6 +25,7 @@ pub mod gate;
 pub mod hatch;
 pub mod camera;
 pub mod facade;
+pub mod media;
 pub mod listener;
 pub mod config;
 pub mod admin;

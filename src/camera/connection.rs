@@ -16,6 +16,7 @@ use super::{
     offset,
     sending::Sending,
     session::{Errand, Judged, Post, Session, Token},
+    stream::CameraStream,
     tls::{CameraTls, CertificateNews, PinBook},
 };
 use crate::{
@@ -63,7 +64,7 @@ impl Connection {
     /// again afterwards; the answer's clock is observed here on its way.
     pub async fn ask(&self, ask: &Ask) -> Result<Reply, CameraError> {
         if *ask.camera() != self.camera {
-            return Err(CameraError { failure: Failure::Misdirected, sent: false });
+            return Err(misdirected());
         }
         match ask.kind() {
             AskKind::Soap { operation, document, endpoint } => {
@@ -72,6 +73,28 @@ impl Connection {
             AskKind::Picture { endpoint } => self.picture(endpoint, ask.idempotent()).await,
             AskKind::Download { endpoint, sink, .. } => self.download(endpoint, sink).await,
             AskKind::Upload { endpoint, file, .. } => self.upload(endpoint, file).await,
+            // Streams outlive an answer: they have doors of their own.
+            AskKind::Describe { .. } | AskKind::Play { .. } => Err(misdirected()),
+        }
+    }
+
+    /// Opens an RTSP session and asks what there is.
+    pub async fn describe(&self, ask: &Ask) -> Result<CameraStream, CameraError> {
+        match ask.kind() {
+            AskKind::Describe { endpoint } if *ask.camera() == self.camera => {
+                CameraStream::open(endpoint, &self.session).await
+            }
+            _ => Err(misdirected()),
+        }
+    }
+
+    /// Lets a described stream play.
+    pub async fn play(&self, ask: &Ask, stream: &mut CameraStream) -> Result<(), CameraError> {
+        match ask.kind() {
+            AskKind::Play { endpoint } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
+                stream.play(&self.session).await
+            }
+            _ => Err(misdirected()),
         }
     }
 
@@ -299,6 +322,11 @@ fn utc_of(answer: &Document) -> Option<jiff::Timestamp> {
 
 /// Characters of an element's name that an error repeats.
 const NAME_CHARS: usize = 64;
+
+/// The question is another camera's, or another kind's.
+fn misdirected() -> CameraError {
+    CameraError { failure: Failure::Misdirected, sent: false }
+}
 
 #[cfg(test)]
 mod tests {

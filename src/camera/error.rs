@@ -42,6 +42,12 @@ pub enum Failure {
     /// The answer is not HTTP/1.x as it should be.
     #[error("the camera's answer is not valid HTTP: {0}")]
     NotHttp(&'static str),
+    /// The answer is not RTSP/1.0 as it should be.
+    #[error("the camera's answer is not valid RTSP: {0}")]
+    NotRtsp(crate::rtsp::DecodeError),
+    /// An RTSP status other than success.
+    #[error("the camera answered with RTSP status {0}")]
+    BadRtspStatus(u16),
     /// The answer's body is no SOAP envelope.
     #[error("the camera's answer is not SOAP (HTTP status {0})")]
     NotSoap(u16),
@@ -87,6 +93,13 @@ pub enum Failure {
     /// The gateway itself has no randomness for a nonce.
     #[error("the system's random generator failed")]
     NoEntropy,
+}
+
+impl CameraError {
+    /// Whether the camera took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.failure, Failure::TimedOut(_))
+    }
 }
 
 /// How far an exchange had come.

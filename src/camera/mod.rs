@@ -20,6 +20,7 @@ mod negotiation;
 mod offset;
 mod sending;
 mod session;
+mod stream;
 mod tls;
 
 pub use breaker::Health;
@@ -27,4 +28,5 @@ pub use connection::Connection;
 pub use error::{CameraError, Failure, Phase, Retry};
 pub use memory::CameraMemory;
 pub use negotiation::Scheme;
+pub use stream::CameraStream;
 pub use tls::{CertificateNews, Pin, PinBook, PinError};

@@ -274,6 +274,44 @@ impl Session {
         self.breaker.borrow_mut().accepted();
     }
 
+    /// The enrolled host.
+    pub(super) fn host(&self) -> std::net::IpAddr {
+        self.address.host
+    }
+
+    /// Where randomness comes from.
+    pub(super) fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::clone(&self.entropy)
+    }
+
+    /// The login, for what does not go over HTTP.
+    pub(super) fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// Whether a login may be tried now, whatever it goes over.
+    pub(super) fn may_try(&self) -> Result<(), Failure> {
+        self.budget().map(|_| ())
+    }
+
+    /// A login was refused over another protocol, with a nonce that was new.
+    pub(super) fn refused(&self) {
+        let now = self.clock.monotonic();
+        let mut breaker = self.breaker.borrow_mut();
+        breaker.rejected(now);
+        tracing::warn!(camera = %self.camera, health = ?breaker.health(now), "the camera refused the login over RTSP");
+    }
+
+    /// A login was accepted over another protocol.
+    pub(super) fn passed(&self) {
+        self.breaker.borrow_mut().accepted();
+    }
+
+    /// How long until a login is tried again, if it is not tried at once.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.breaker.borrow().budget(self.clock.monotonic()).err()
+    }
+
     fn budget(&self) -> Result<u32, Failure> {
         let budget = self.breaker.borrow().budget(self.clock.monotonic());
         budget.map_err(|wait| Failure::LoginRefused(Retry(Some(wait))))

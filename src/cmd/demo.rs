@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<(), DemoError> {
     let logins: Vec<_> = PARTS.iter().map(|_| password(&entropy)).collect::<Result<_, _>>()?;
     let cameras = Cameras::start(&logins)?;
     let config = dir.join("cordon.toml");
-    let ports = free_ports(PARTS.len() + 1)?;
+    let ports = free_ports(PARTS.len() + 2)?;
     write_files(&dir, &config, &passwords, &logins, &cameras.addresses, &ports)
         .map_err(|source| DemoError::Folder { path: dir.clone(), source })?;
     let loaded = config::load(&config, &|_| None).map_err(refused)?;
@@ -246,6 +246,7 @@ fn write_files(
 
 /// The configuration, as somebody would write it by hand.
 fn configuration(cameras: &[SocketAddr], ports: &[u16]) -> String {
+    let (streams, ports) = ports.split_last().unwrap_or((&0, &[]));
     let (admin, ports) = ports.split_last().unwrap_or((&0, &[]));
     let mut text = format!(
         r#"# Written by `cordon demo`. See config/cordon.example.toml for every setting.
@@ -256,7 +257,7 @@ state_dir = "state"
 [listener]
 bind = "127.0.0.1"
 advertise = "127.0.0.1"
-rtsp_port = 8554
+rtsp_port = {streams}
 
 [admin]
 listen = "127.0.0.1:{admin}"
@@ -334,8 +335,7 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
          5. ask why:               {cordon} policy explain --config {shown}/cordon.toml \\\n                              \
          --client vms-admin --camera car-park --operation tds:SetNTP\n\n\
          NETWORK ISOLATION IS OFF: in this demo everything is on loopback, and only the gateway's own rules keep the\n\
-         two sides apart. Live video, events and discovery are not built yet: stream addresses are given out, and\n\
-         nothing answers there.\n\n  files         {shown}\n"
+         two sides apart. Events and discovery are not built yet; video is had over RTSP with TCP.\n\n  files         {shown}\n"
     );
     if let Some(file) = ready {
         let _ = writeln!(text, "  ready file    {}", file.display());

@@ -49,6 +49,7 @@ use crate::{
         Connect, Doorway, Edition, Enrolled, House, http,
         mount::{self, Visit},
         pem::{PemError, PemFiles},
+        streaming,
         tls::Tls,
     },
     onvif::Catalogue,
@@ -78,6 +79,10 @@ pub enum StartError {
         "camera `{camera}` cannot be served at {address}: {source}; choose another listen_port or stop what holds it"
     )]
     Listen { camera: String, address: std::net::SocketAddr, source: io::Error },
+    #[error(
+        "streams cannot be served at {address}: {source}; choose another rtsp_port or stop what holds it"
+    )]
+    Streams { address: std::net::SocketAddr, source: io::Error },
     #[error("camera `{0}` has no login in the configuration")]
     NoLogin(String),
     #[error("TLS towards clients cannot be served: {0}")]
@@ -192,6 +197,7 @@ impl Gateway {
             facades: FacadeShared::new(Arc::clone(&tables), facade_key),
             gate: Gate::new(log.clone(), Arc::clone(&clock), watch),
             edition: ArcSwap::from_pointee(edition),
+            front: streaming::Front::default(),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
             doors: AtomicUsize::new(0),
@@ -275,6 +281,11 @@ impl Gateway {
                 share.shared.push(door);
             }
         }
+        if let Some(share) = shares.first_mut() {
+            let address = std::net::SocketAddr::new(loaded.bind, loaded.rtsp_port);
+            let listener = open_listener(address);
+            share.streams = Some(listener.map_err(|source| StartError::Streams { address, source })?);
+        }
         let (ready, opened) = mpsc::channel();
         for (number, share) in shares.into_iter().enumerate().filter(|(_, share)| !share.is_empty()) {
             let (ready, house, stopped) = (ready.clone(), Arc::clone(&self.house), stopped.clone());
@@ -334,11 +345,13 @@ enum Entry<L> {
 struct Share {
     doors: Vec<Door>,
     shared: Vec<SharedDoor>,
+    /// The listener for streams of every camera.
+    streams: Option<std::net::TcpListener>,
 }
 
 impl Share {
     fn is_empty(&self) -> bool {
-        self.doors.is_empty() && self.shared.is_empty()
+        self.doors.is_empty() && self.shared.is_empty() && self.streams.is_none()
     }
 }
 
@@ -372,11 +385,14 @@ fn serve_share(
             .into_iter()
             .map(|Opened { entry, doorway, memory }| {
                 let serve = serve_entry(entry, Rc::clone(&doorway), stopped.clone());
+                let (way, guests) = streaming::guests();
+                house.front.lead(doorway.id().clone(), way);
+                let streams = streaming::receive_guests(Rc::clone(&doorway), guests, stopped.clone());
                 let open = OpenDoor::new(house);
                 tokio::task::spawn_local(async move {
                     // Dropped however the task ends, so that readiness knows.
                     let _open = open;
-                    serve.await;
+                    tokio::join!(serve, streams);
                     if let Some(learnt) = doorway.memory() {
                         memory.keep(learnt);
                     }
@@ -388,6 +404,18 @@ fn serve_share(
                 Ok(serve) => tasks.push(tokio::task::spawn_local(serve)),
                 Err(error) => {
                     let _ = ready.send(Err(error));
+                    return;
+                }
+            }
+        }
+        if let Some(listener) = share.streams {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    let serve = streaming::serve(listener, Arc::clone(house), stopped.clone());
+                    tasks.push(tokio::task::spawn_local(serve));
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(StartError::Thread(error)));
                     return;
                 }
             }
@@ -479,12 +507,13 @@ fn connect(house: &Arc<House>, store: Arc<Mutex<Store>>) -> Connect {
 
 /// Opens a listener for a camera.
 pub(super) fn bind(camera: &str, address: std::net::SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let open = || {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    open().map_err(|source| StartError::Listen { camera: camera.to_owned(), address, source })
+    open_listener(address).map_err(|source| StartError::Listen { camera: camera.to_owned(), address, source })
+}
+
+fn open_listener(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// What makes connections into TLS connections, and what looks after its certificate.

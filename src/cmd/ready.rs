@@ -19,6 +19,7 @@ pub(super) struct Description {
     cameras: Vec<Value>,
     http: Option<String>,
     https: Option<String>,
+    rtsp: Option<String>,
 }
 
 impl Description {
@@ -37,6 +38,7 @@ impl Description {
                 .find_map(|it| it.secure.as_ref())
                 .map(|it| format!("https://{}", it.advertise)),
             http: cameras.first().map(|it| format!("http://{}", it.advertise)),
+            rtsp: cameras.first().map(|it| format!("rtsp://{}", it.advertise_rtsp)),
         }
     }
 
@@ -52,7 +54,7 @@ impl Description {
 
     /// Writes the file and renames it into place.
     pub(super) fn write(&self, file: &Path, gateway: &Gateway, admin: &str) -> io::Result<()> {
-        let urls = [("http", &self.http), ("https", &self.https)];
+        let urls = [("http", &self.http), ("https", &self.https), ("rtsp", &self.rtsp)];
         let core: serde_json::Map<String, Value> = urls
             .into_iter()
             .filter_map(|(key, url)| Some((key.to_owned(), url.as_deref()?.into())))

@@ -85,11 +85,13 @@ pub enum Reason {
     Identity,
     /// To find a locator again that was lost.
     LocatorRecovery,
+    /// To have a stream that clients watch.
+    Stream,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::ClockProbe, Self::Identity, Self::LocatorRecovery];
+    pub const ALL: [Self; 4] = [Self::ClockProbe, Self::Identity, Self::LocatorRecovery, Self::Stream];
 
     /// The word used in policies and records.
     pub fn as_str(self) -> &'static str {
@@ -97,6 +99,7 @@ impl Reason {
             Self::ClockProbe => "clock-probe",
             Self::Identity => "identity",
             Self::LocatorRecovery => "locator-recovery",
+            Self::Stream => "stream",
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Endpoint, sink::Sink, spool::Spool};
 use crate::{
-    command::{HttpTransfer, Operation},
+    command::{HttpTransfer, Operation, RtspMethod},
     gate::Pass,
     ids::{CameraId, RequestId},
     schema::{Deviations, Document, OperationId},
@@ -45,6 +45,16 @@ pub enum AskKind {
         /// Its request.
         document: Arc<Document>,
         /// The service's endpoint.
+        endpoint: Endpoint,
+    },
+    /// What a stream's address offers.
+    Describe {
+        /// Where it is asked for.
+        endpoint: Endpoint,
+    },
+    /// A stream that was described.
+    Play {
+        /// Where it was asked for.
         endpoint: Endpoint,
     },
     /// A snapshot picture.
@@ -130,7 +140,9 @@ fn is_for(granted: &Operation, kind: &AskKind) -> bool {
             Operation::Onvif { id, .. },
             AskKind::Download { named_by, .. } | AskKind::Upload { named_by, .. },
         ) => id == named_by,
-        (Operation::Http(HttpTransfer::Snapshot), AskKind::Picture { .. }) => true,
+        (Operation::Http(HttpTransfer::Snapshot), AskKind::Picture { .. })
+        | (Operation::Rtsp(RtspMethod::Describe), AskKind::Describe { .. })
+        | (Operation::Rtsp(RtspMethod::Play), AskKind::Play { .. }) => true,
         (
             Operation::Onvif { .. }
             | Operation::Unknown(_)
@@ -177,10 +189,7 @@ pub struct Mark(pub u64);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        command::RtspMethod,
-        schema::{Builder, Tables},
-    };
+    use crate::schema::{Builder, Tables};
 
     #[test]
     fn a_pass_is_for_one_operation_and_no_other() {
@@ -191,7 +200,14 @@ mod tests {
         let endpoint = Endpoint { port: None, path_and_query: "/onvif/device_service".into() };
         let document = Arc::new(Builder::new(&tables, input).finish().unwrap());
         let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
-        let picture = AskKind::Picture { endpoint };
+        let picture = AskKind::Picture { endpoint: endpoint.clone() };
+        let describe = AskKind::Describe { endpoint: endpoint.clone() };
+        let play = AskKind::Play { endpoint: endpoint.clone() };
+        for (method, ask) in [(RtspMethod::Describe, &describe), (RtspMethod::Play, &play)] {
+            for other in [RtspMethod::Describe, RtspMethod::Setup, RtspMethod::Play, RtspMethod::Teardown] {
+                assert_eq!(is_for(&Operation::Rtsp(other), ask), method == other, "{method:?} {other:?}");
+            }
+        }
         let onvif = |id| Operation::Onvif { id, name: "any".into() };
         let snapshot = Operation::Http(HttpTransfer::Snapshot);
         assert!(is_for(&onvif(time), &soap));

@@ -41,6 +41,16 @@ impl Doorway {
         self.virtual_camera(&self.house.edition.load_full());
     }
 
+    /// The camera it leads to.
+    pub fn id(&self) -> &CameraId {
+        &self.id
+    }
+
+    /// The virtual camera as the edition in force makes it; none if it has no such camera.
+    pub(super) fn current(&self) -> Option<Rc<VirtualCamera>> {
+        self.virtual_camera(&self.house.edition.load_full())
+    }
+
     /// What was learnt of the camera and is worth keeping over a restart.
     pub fn memory(&self) -> Option<CameraMemory> {
         self.behind.borrow().as_ref().map(|it| it.memory())

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use super::streaming::Front;
 use crate::{
     auth::{Authenticator, Caller, Login},
     camera::Health,
@@ -29,6 +30,8 @@ pub struct House {
     pub gate: Gate,
     /// What the configuration of the moment makes. Whoever handles a request takes it once.
     pub edition: ArcSwap<Edition>,
+    /// The way of connections for streams.
+    pub front: Front,
     /// Where locators are kept.
     pub locators: std::sync::Mutex<Box<dyn LocatorSink + Send>>,
     /// How many virtual cameras accept connections at the moment.

@@ -7,6 +7,7 @@ pub mod http;
 mod memo;
 pub mod mount;
 mod outgoing;
+pub mod streaming;
 pub mod pem;
 mod pipeline;
 pub mod tls;

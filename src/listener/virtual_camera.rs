@@ -21,6 +21,7 @@ use super::{
     doorway::Connect,
     house::{Edition, Enrolled, House},
     memo::ReplyMemo,
+    streaming::Streams,
     trouble::Trouble,
 };
 use crate::{
@@ -56,6 +57,8 @@ pub struct VirtualCamera {
     /// The core side's addresses, as of the last caller.
     core: RefCell<Option<(Option<IpAddr>, Rc<CoreAddresses>)>>,
     pub(super) places: Arc<Semaphore>,
+    /// The streams that somebody watches.
+    pub(super) streams: Rc<Streams>,
     /// Places for files.
     pub(super) transfers: Arc<Semaphore>,
     /// Places at the camera for callers who have not logged in.
@@ -118,6 +121,7 @@ impl VirtualCamera {
                 .map_or_else(|| semaphore(limits::COMMANDS_PER_CAMERA_MAX), |it| Arc::clone(&it.places)),
             transfers: before
                 .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
+            streams: reached.map_or_else(Rc::default, |it| Rc::clone(&it.streams)),
             guests: before.map_or_else(
                 || Rc::new(Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX)),
                 |it| Rc::clone(&it.guests),
@@ -236,8 +240,10 @@ impl VirtualCamera {
         let (AskKind::Soap { endpoint, .. }
         | AskKind::Picture { endpoint }
         | AskKind::Download { endpoint, .. }
-        | AskKind::Upload { endpoint, .. }) = &kind;
-        if endpoint.port.is_some_and(|port| self.foreign_ports.contains(&port)) {
+        | AskKind::Upload { endpoint, .. }
+        | AskKind::Describe { endpoint }
+        | AskKind::Play { endpoint }) = &kind;
+        if endpoint.port.is_some_and(|port| self.is_foreign(port)) {
             return Err(Trouble::ForeignPort);
         }
         let ask = Ask::new(pass, kind, idempotent)?;
@@ -248,6 +254,11 @@ impl VirtualCamera {
             }
             reply => Ok(reply?),
         }
+    }
+
+    /// Whether something else answers at a port of the camera's host.
+    pub(super) fn is_foreign(&self, port: u16) -> bool {
+        self.foreign_ports.contains(&port)
     }
 
     /// A place at the camera for a caller who has not logged in; others need none.

@@ -362,9 +362,18 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         (Reason::Identity, "tds:GetUsers", false),
         (Reason::LocatorRecovery, "trt:GetStreamUri", true),
         (Reason::LocatorRecovery, "tds:SetNTP", false),
+        (Reason::Stream, "trt:GetStreamUri", false),
     ] {
         let decision = house.decide(&Caller::Gateway(reason), "restricted", onvif(operation));
         assert_eq!(decision.allow, allowed, "{} {operation}", reason.as_str());
+    }
+    for (method, allowed) in [(RtspMethod::Play, true), (RtspMethod::Teardown, false)] {
+        let stream = Command {
+            traits: [Trait::Session].into_iter().collect(),
+            ..of(Operation::Rtsp(method), ReadMedia)
+        };
+        let decision = house.decide(&Caller::Gateway(Reason::Stream), "restricted", stream);
+        assert_eq!(decision.allow, allowed, "stream {method:?}: {decision:?}");
     }
     let start = of(Operation::Admin(AdminAction::Start), WriteSystem);
     let gateway = Caller::Gateway(Reason::Identity);

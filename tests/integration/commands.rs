@@ -94,7 +94,7 @@ fn addresses_in_answers_are_the_gateways() {
         let door = house.door(camera);
         let token = format!("<x:ProfileToken>{profile}</x:ProfileToken>");
         let http = format!("http://{door}/onvif/");
-        let rtsp = format!("rtsp://{}:8554/", door.ip());
+        let rtsp = format!("rtsp://{}/", house.streams());
         let questions = [
             (
                 "device",

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -186,6 +186,11 @@ impl House {
     /// Where the gateway tells how it is, when it runs as a process of its own.
     pub fn admin(&self) -> SocketAddr {
         self.doors[PLANS.len()]
+    }
+
+    /// Where streams are had.
+    pub fn streams(&self) -> SocketAddr {
+        self.doors[PLANS.len() + 1]
     }
 
     /// The camera behind it.
@@ -386,11 +391,11 @@ async fn camera(plan: &Plan, serial: u32, clock: &Arc<dyn Clock>) -> RunningCame
     sim::Camera::start((plan.dialect)(), options).await.unwrap()
 }
 
-/// A free port for each virtual camera and the admin listener, at an address no other house of this process has.
+/// A free port for each virtual camera, the admin listener and streams, at an address no other house of this process has.
 fn free_doors() -> Vec<SocketAddr> {
     static HOUSES: AtomicU8 = AtomicU8::new(1);
     let address = Ipv4Addr::new(127, 0, 3, HOUSES.fetch_add(1, Ordering::Relaxed));
-    let held: Vec<_> = (0..=PLANS.len()).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
+    let held: Vec<_> = (0..PLANS.len() + 2).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
     held.iter().map(|it| it.local_addr().unwrap()).collect()
 }
 
@@ -403,7 +408,8 @@ pub fn start(path: &Path, clock: &Arc<dyn Clock>) -> Gateway {
 }
 
 /// What every configuration begins with.
-pub fn heads(name: &str, bind: IpAddr, admin: SocketAddr) -> String {
+pub fn heads(name: &str, admin: SocketAddr, streams: SocketAddr) -> String {
+    let (bind, rtsp_port) = (streams.ip(), streams.port());
     format!(
         r#"
 [gateway]
@@ -414,7 +420,7 @@ threads = 2
 [listener]
 bind = "{bind}"
 advertise = "{bind}"
-rtsp_port = 8554
+rtsp_port = {rtsp_port}
 
 [admin]
 listen = "{admin}"
@@ -434,7 +440,7 @@ sensitive = false
 }
 
 fn configuration(cameras: &[SocketAddr], doors: &[SocketAddr]) -> String {
-    let mut text = heads("house", doors[0].ip(), doors[PLANS.len()]);
+    let mut text = heads("house", doors[PLANS.len()], doors[PLANS.len() + 1]);
     text.push_str(
         r#"
 [[zone]]

@@ -37,6 +37,7 @@ mod round_trip;
 mod soap11;
 mod stage;
 mod strangers;
+mod streams;
 mod tls;
 mod uploads;
 mod valve;

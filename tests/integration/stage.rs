@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -62,7 +62,7 @@ impl Stage {
         static STAGES: AtomicU8 = AtomicU8::new(0);
         let stage = STAGES.fetch_add(1, Ordering::Relaxed) % STAGES_MAX + 1;
         let bind = Ipv4Addr::new(127, 0, 4, stage);
-        let held: Vec<_> = (0..=count).map(|_| TcpListener::bind((bind, 0)).unwrap()).collect();
+        let held: Vec<_> = (0..count + 2).map(|_| TcpListener::bind((bind, 0)).unwrap()).collect();
         let doors: Vec<_> = held.iter().map(|it| it.local_addr().unwrap()).collect();
         drop(held);
         let cameras: Vec<_> = (0..count).map(|number| listen(stage, number)).collect();
@@ -70,7 +70,7 @@ impl Stage {
         let parts = parts(&addresses);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cordon.toml");
-        fs::write(&path, configuration(bind.into(), &doors, &addresses)).unwrap();
+        fs::write(&path, configuration(&doors, &addresses)).unwrap();
         let (stop, stopped) = oneshot::channel();
         let tables = Arc::clone(tables);
         let thread = std::thread::spawn(move || play(&tables, cameras, parts, stopped));
@@ -87,7 +87,7 @@ impl Stage {
     /// The gateway's own authorities, `host:port`, as the clients of camera `number` may see them.
     pub fn authorities(&self, number: usize) -> [String; 2] {
         let door = self.doors[number];
-        [door.to_string(), format!("{}:8554", door.ip())]
+        [door.to_string(), self.doors.last().unwrap().to_string()]
     }
 
     /// Stops all and gives what was recorded of each camera's reply, in their order: the intent's fields and the
@@ -220,9 +220,10 @@ fn introduction(tables: &Tables, asked: &str, only_capabilities: bool, own: Sock
     (500, client::envelope("", fault))
 }
 
-fn configuration(bind: IpAddr, doors: &[SocketAddr], cameras: &[SocketAddr]) -> String {
+fn configuration(doors: &[SocketAddr], cameras: &[SocketAddr]) -> String {
     let (name, password) = ADMIN;
-    let mut text = heads("stage", bind, *doors.last().unwrap());
+    let [.., admin, streams] = doors else { panic!("too few doors") };
+    let mut text = heads("stage", *admin, *streams);
     let _ = write!(
         text,
         r#"

@@ -78,7 +78,7 @@ struct Step {
     inner: &'static str,
     /// The status and the fault's codes, which are empty for an answer.
     hears: (u16, &'static str),
-    /// Texts that must be in the reply. `{base}` and `{host}` are the virtual camera's.
+    /// Texts that must be in the reply. `{base}`, `{host}` and `{streams}` are the virtual camera's.
     holds: &'static [&'static str],
     keeps: &'static [Keep],
 }
@@ -143,8 +143,7 @@ const PROFILES: Step = Step {
 const STREAM: Step = Step {
     inner: "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol>\
             </tt:Transport></x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>",
-    // Live video is not carried yet; the address is the one it will have.
-    holds: &["<tt:Uri>rtsp://{host}:8554/"],
+    holds: &["<tt:Uri>rtsp://{streams}/"],
     keeps: &[Keep::Text("Uri")],
     ..step("media", "GetStreamUri")
 };
@@ -646,7 +645,7 @@ impl Walk<'_> {
         } else {
             ("http", self.gateway.house.door(self.camera))
         };
-        let host = door.ip().to_string();
+        let (host, streams) = (door.ip().to_string(), self.gateway.house.streams().to_string());
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         let (status, fault) = step.hears;
         let named = (reply.status == 200) == reply.fault().is_empty();
@@ -655,13 +654,15 @@ impl Walk<'_> {
             wrong.push(format!("{status} {fault} expected"));
         }
         for needed in step.holds {
-            let needed = needed.replace("{host}", &host).replace("{base}", &format!("{scheme}://{door}"));
+            let base = format!("{scheme}://{door}");
+            let needed =
+                needed.replace("{host}", &host).replace("{base}", &base).replace("{streams}", &streams);
             if !text.contains(&needed) {
                 wrong.push(format!("`{needed}` is not in the reply"));
             }
         }
         wrong.extend(step.keeps.iter().filter_map(|it| self.keep(it, reply).err()));
-        wrong.extend(foreign::addresses(&text, &[door.to_string(), format!("{host}:8554")]));
+        wrong.extend(foreign::addresses(&text, &[door.to_string(), streams.clone()]));
         wrong.extend(CAMERA_SIDE.iter().filter(|it| text.contains(**it)).map(|it| format!("`{it}`")));
         wrong
             .iter_mut()

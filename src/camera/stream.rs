@@ -1,0 +1,390 @@
+//! One RTSP session with a camera: describes, plays, stays alive, says goodbye.
+//!
+//! Packets come interleaved with the messages of the one connection. Whatever addresses the camera names, the enrolled
+//! host is dialled and asked; of theirs, path and query are taken.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    error::{CameraError, Failure, Phase, Retry},
+    session::Session as Logins,
+};
+use crate::{
+    auth::digest::{Challenge, Credentials},
+    clock::Entropy,
+    hatch::{Endpoint, PacketCounts, Packets, Segment},
+    limits::{
+        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_SILENCE_MAX,
+        STREAM_WAITING_PACKETS_MAX,
+    },
+    rtsp::{
+        Decoder, Description, Direction, Field, Media, Method, Peer, Received, Response, Session, Ssrc,
+        Status, Transport, Writer, receiver_report,
+    },
+};
+
+/// A session that has been described, and perhaps plays.
+pub struct CameraStream {
+    wire: Wire,
+    endpoint: Endpoint,
+    base: String,
+    /// What the camera offers towards the gateway.
+    pub description: Description,
+    session: Option<Session>,
+    packets: Packets,
+    /// Segments that came before the answer that was waited for.
+    early: VecDeque<Segment>,
+    own: Ssrc,
+    may_get_parameter: bool,
+}
+
+/// Connection, login and numbering.
+struct Wire {
+    stream: TcpStream,
+    address: SocketAddr,
+    decoder: Decoder,
+    buffer: BytesMut,
+    cseq: u32,
+    challenge: Option<(Challenge, u32)>,
+    login: crate::auth::Login,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl CameraStream {
+    /// Connects, logs in and asks what there is. `logins` counts what is refused over all protocols.
+    pub(super) async fn open(endpoint: &Endpoint, logins: &Logins) -> Result<Self, CameraError> {
+        let address = SocketAddr::new(logins.host(), endpoint.port.unwrap_or(RTSP_PORT));
+        let opened = timeout(CAMERA_EXCHANGE_TIME_MAX, Self::describe(address, endpoint, logins)).await;
+        let failed = |failure| CameraError { failure, sent: true };
+        opened.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
+    }
+
+    async fn describe(address: SocketAddr, endpoint: &Endpoint, logins: &Logins) -> Result<Self, Failure> {
+        logins.may_try()?;
+        let entropy = logins.entropy();
+        let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
+            .await
+            .map_err(|_| Failure::TimedOut(Phase::Connect))?
+            .map_err(|_| Failure::Unreachable)?;
+        // Best effort: without it messages are slower, not wrong.
+        let _ = stream.set_nodelay(true);
+        let mut random = [0; 4];
+        entropy.fill(&mut random).map_err(|_| Failure::NoEntropy)?;
+        let mut wire = Wire {
+            stream,
+            address,
+            decoder: Decoder::new(Peer::Camera),
+            buffer: BytesMut::with_capacity(STREAM_READ_BYTES),
+            cseq: 0,
+            challenge: None,
+            login: logins.login().clone(),
+            entropy,
+        };
+        let uri = format!("rtsp://{address}{}", endpoint.path_and_query);
+        let mut nothing = Packets::new(&[]);
+        let mut none = VecDeque::new();
+        let mut hear = Hearing { packets: &mut nothing, early: &mut none };
+        let options = wire.ask(&Method::Options, &uri, &[], logins, &mut hear).await?;
+        let public = options.fields.get(Field::Public).unwrap_or_default();
+        let may_get_parameter = public.split(',').any(|it| it.trim() == Method::GetParameter.as_str());
+        let accept = [(Field::Accept, "application/sdp".to_owned())];
+        let described = wire.ask(&Method::Describe, &uri, &accept, logins, &mut hear).await?;
+        ok(&described)?;
+        let mut description = Description::parse(&described.body)
+            .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
+        description.media.retain(|media| media.direction == Direction::Receive);
+        let named = [Field::ContentBase, Field::ContentLocation];
+        let named = named.iter().find_map(|field| described.fields.get(*field));
+        let base = named.and_then(|base| at_host(address, base)).unwrap_or(uri);
+        Ok(Self {
+            wire,
+            base,
+            description,
+            endpoint: endpoint.clone(),
+            session: None,
+            packets: nothing,
+            early: VecDeque::new(),
+            own: Ssrc(u32::from_be_bytes(random)),
+            may_get_parameter,
+        })
+    }
+
+    /// Sets every stream up and lets them play.
+    pub(super) async fn play(&mut self, logins: &Logins) -> Result<(), CameraError> {
+        let playing = timeout(CAMERA_EXCHANGE_TIME_MAX, self.set_up_and_play(logins)).await;
+        let failed = |failure| CameraError { failure, sent: true };
+        playing.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
+    }
+
+    async fn set_up_and_play(&mut self, logins: &Logins) -> Result<(), Failure> {
+        let media = self.description.media.clone();
+        let first = self.own;
+        let own = |number: usize| source(first, number);
+        let tracks: Vec<(&Media, Ssrc)> =
+            media.iter().enumerate().map(|(number, media)| (media, own(number))).collect();
+        self.packets = Packets::new(&tracks);
+        for (number, (media, _)) in tracks.iter().enumerate() {
+            let uri = self.control(&media.control);
+            let channel =
+                u8::try_from(number * 2).map_err(|_| Failure::Malformed("too many streams".into()))?;
+            let asked = Transport::interleaved((channel, channel.saturating_add(1)));
+            let mut fields = vec![(Field::Transport, asked.to_string())];
+            fields.extend(self.session_field());
+            let answer = self.ask(&Method::Setup, &uri, &fields, logins).await?;
+            ok(&answer)?;
+            let session = answer.fields.get(Field::Session).and_then(Session::parse);
+            // Some give a new name with each stream; the last is the one they go by.
+            self.session = session.or(self.session.take());
+            let given = answer.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
+            let channels = given.first().and_then(|it| it.interleaved).or(asked.interleaved);
+            self.packets.on_channels(number, channels.unwrap_or((channel, channel.saturating_add(1))));
+        }
+        let mut fields = vec![(Field::Range, "npt=0.000-".to_owned())];
+        fields.extend(self.session_field());
+        let uri = self.aggregate();
+        ok(&self.ask(&Method::Play, &uri, &fields, logins).await?)
+    }
+
+    /// What came since this was asked last. Waits for it, up to the time that a camera may be silent.
+    pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
+        loop {
+            if !self.early.is_empty() {
+                return Ok(self.early.drain(..).collect());
+            }
+            let mut hear = Hearing { packets: &mut self.packets, early: &mut self.early };
+            // Answers to signs of life say nothing that is needed.
+            while self.wire.next(&mut hear)?.is_some() {}
+            if self.early.is_empty() {
+                let read = timeout(STREAM_SILENCE_MAX, self.wire.read()).await;
+                read.map_err(|_| Failure::TimedOut(Phase::Answer))??;
+            }
+        }
+    }
+
+    /// A sign of life: how long until the next is due.
+    pub async fn keep_alive(&mut self) -> Result<Duration, Failure> {
+        let timeout_seconds = self.session.as_ref().map_or(Session::TIMEOUT_SECONDS, |it| it.timeout_seconds);
+        let method = if self.may_get_parameter { Method::GetParameter } else { Method::Options };
+        let fields: Vec<_> = self.session_field().into_iter().collect();
+        let uri = self.aggregate();
+        // Not waited for: some never answer it.
+        self.wire.send(&method, &uri, &fields).await?;
+        let report = receiver_report(self.own);
+        let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
+        self.wire.write(&[&[b'$', 1, length[0], length[1]], report.as_slice()].concat()).await?;
+        Ok(Duration::from_secs(u64::from(timeout_seconds / 2).max(1)))
+    }
+
+    /// Says goodbye and closes, so that the camera has a place for the next.
+    pub async fn close(mut self) {
+        let uri = self.aggregate();
+        let fields: Vec<_> = self.session_field().into_iter().collect();
+        if fields.is_empty() {
+            return;
+        }
+        // A camera that does not take it notices the end of the connection.
+        let goodbye = async {
+            self.wire.send(&Method::Teardown, &uri, &fields).await.ok()?;
+            self.wire.stream.shutdown().await.ok()
+        };
+        let _ = timeout(CAMERA_CONNECT_TIME_MAX, goodbye).await;
+    }
+
+    /// Whether it was opened at this address.
+    pub(super) fn is_at(&self, endpoint: &Endpoint) -> bool {
+        self.endpoint == *endpoint
+    }
+
+    /// The source that each stream has on the core side.
+    pub fn sources(&self) -> Vec<Ssrc> {
+        (0..self.description.media.len()).map(|number| source(self.own, number)).collect()
+    }
+
+    /// What happened to packets so far.
+    pub fn counts(&self) -> PacketCounts {
+        self.packets.counts
+    }
+
+    async fn ask(
+        &mut self,
+        method: &Method,
+        uri: &str,
+        fields: &[(Field, String)],
+        logins: &Logins,
+    ) -> Result<Response, Failure> {
+        let mut hear = Hearing { packets: &mut self.packets, early: &mut self.early };
+        self.wire.ask(method, uri, fields, logins, &mut hear).await
+    }
+
+    fn session_field(&self) -> Option<(Field, String)> {
+        self.session.as_ref().map(|it| (Field::Session, it.id.clone()))
+    }
+
+    /// The address that controls all streams.
+    fn aggregate(&self) -> String {
+        match self.description.control.as_deref() {
+            None | Some("*" | "") => self.base.trim_end_matches('/').to_owned(),
+            Some(control) => self.control(control),
+        }
+    }
+
+    /// A control address: absolute ones at the enrolled host, others below the base (RFC 2326 §C.1.1, as players
+    /// read it: joined, not resolved).
+    fn control(&self, control: &str) -> String {
+        if let Some(absolute) = control.contains("://").then(|| at_host(self.wire.address, control)).flatten()
+        {
+            return absolute;
+        }
+        match control {
+            "" | "*" => self.base.clone(),
+            _ if self.base.ends_with('/') || control.starts_with('/') => format!("{}{control}", self.base),
+            _ => format!("{}/{control}", self.base),
+        }
+    }
+}
+
+/// Streams of one session have sources one after the other.
+fn source(first: Ssrc, number: usize) -> Ssrc {
+    Ssrc(first.0.wrapping_add(u32::try_from(number).unwrap_or_default()))
+}
+
+/// The port where an address names none (RFC 2326 §3.2).
+const RTSP_PORT: u16 = 554;
+
+/// An address at the enrolled host: path and query of the camera's.
+fn at_host(address: SocketAddr, uri: &str) -> Option<String> {
+    let rest = uri.rsplit_once("://").map(|(_, rest)| rest)?;
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+    path.bytes().all(|byte| byte.is_ascii_graphic()).then(|| format!("rtsp://{address}{path}"))
+}
+
+fn ok(answer: &Response) -> Result<(), Failure> {
+    match answer.status {
+        code if code == Status::Ok.code() => Ok(()),
+        300..400 => Err(Failure::Redirected),
+        status => Err(Failure::BadRtspStatus(status)),
+    }
+}
+
+/// Where packets go that come while an answer is waited for.
+struct Hearing<'a> {
+    packets: &'a mut Packets,
+    early: &'a mut VecDeque<Segment>,
+}
+
+impl Wire {
+    /// One exchange, with a login where the camera wants one.
+    async fn ask(
+        &mut self,
+        method: &Method,
+        uri: &str,
+        fields: &[(Field, String)],
+        logins: &Logins,
+        hear: &mut Hearing<'_>,
+    ) -> Result<Response, Failure> {
+        loop {
+            let used = self.challenge.as_ref().map(|(challenge, _)| challenge.nonce.clone());
+            if used.is_some() {
+                logins.may_try()?;
+            }
+            self.send(method, uri, fields).await?;
+            let answer = self.answer(hear).await?;
+            if answer.status != Status::Unauthorized.code() {
+                if used.is_some() {
+                    logins.passed();
+                }
+                return Ok(answer);
+            }
+            let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
+            let offered = Challenge::parse_all(&headers);
+            let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
+            let anew = challenge.stale || used.as_deref().is_some_and(|nonce| nonce != challenge.nonce);
+            let fresh = self.challenge.as_ref().is_none_or(|(_, uses)| *uses <= 1);
+            self.challenge = Some((challenge.clone(), 0));
+            match used {
+                None => {}
+                // A nonce that grew old is no refusal; one that was never used before is.
+                Some(_) if anew && !fresh => {}
+                Some(_) => {
+                    logins.refused();
+                    return Err(Failure::LoginRefused(Retry(logins.pause())));
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, method: &Method, uri: &str, fields: &[(Field, String)]) -> Result<(), Failure> {
+        self.cseq = self.cseq.wrapping_add(1) & 0x7fff_ffff;
+        let mut writer = Writer::request(method, uri, self.cseq).field(Field::UserAgent, "Cordon");
+        for (field, value) in fields {
+            writer = writer.field(*field, value);
+        }
+        if let Some((challenge, uses)) = &mut self.challenge {
+            let mut bytes = [0; 8];
+            self.entropy.fill(&mut bytes).map_err(|_| Failure::NoEntropy)?;
+            let cnonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            *uses = uses.saturating_add(1);
+            let answer = Credentials::answer(challenge, &self.login, method.as_str(), uri, &cnonce, *uses);
+            writer = writer.field(Field::Authorization, answer);
+        }
+        let message = writer.finish().map_err(|_| Failure::BadEndpoint)?;
+        self.write(&message).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = timeout(CAMERA_CONNECT_TIME_MAX, self.stream.write_all(bytes)).await;
+        written.map_err(|_| Failure::TimedOut(Phase::Answer))?.map_err(|_| Failure::Reset)
+    }
+
+    /// The answer to the request sent last.
+    async fn answer(&mut self, hear: &mut Hearing<'_>) -> Result<Response, Failure> {
+        loop {
+            while let Some(answer) = self.next(hear)? {
+                // Some leave the number out; a late answer to an earlier request is passed over.
+                if answer.cseq.is_none_or(|cseq| cseq == self.cseq) {
+                    return Ok(answer);
+                }
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The next answer in what has come; packets before it are heard.
+    fn next(&mut self, hear: &mut Hearing<'_>) -> Result<Option<Response>, Failure> {
+        loop {
+            if self.buffer.first() == Some(&b'$') && !self.decoder.is_within_message() {
+                let before = self.buffer.len();
+                hear.early.extend(hear.packets.take(&mut self.buffer));
+                if hear.early.len() > STREAM_WAITING_PACKETS_MAX {
+                    return Err(Failure::TooLarge(STREAM_WAITING_PACKETS_MAX));
+                }
+                if self.buffer.len() == before {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let malformed = |error| Failure::NotRtsp(error);
+            match self.decoder.next(&mut self.buffer).map_err(malformed)? {
+                None => return Ok(None),
+                Some(Received::Response(response)) => return Ok(Some(response)),
+                // What a camera asks of its client is not done; that nobody answers tells it so.
+                Some(Received::Request(_) | Received::Frame { .. }) => {}
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Failure> {
+        self.buffer.reserve(STREAM_READ_BYTES);
+        match self.stream.read_buf(&mut self.buffer).await {
+            Ok(1..) => Ok(()),
+            Ok(0) | Err(_) => Err(Failure::Reset),
+        }
+    }
+}

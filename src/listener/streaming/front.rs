@@ -1,0 +1,199 @@
+//! The listener that all virtual cameras share for RTSP: finds out which camera a connection is for, and carries it
+//! to that camera's thread.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::super::{doorway::Doorway, house::House};
+use crate::{
+    ids::CameraId,
+    limits::{
+        ACCEPT_PAUSE, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX, STREAM_CONNECTIONS_MAX,
+        STREAM_FIRST_REQUESTS_MAX, STREAM_VIEWERS_PER_CAMERA_MAX,
+    },
+    rtsp::{Decoder, Field, Method, Peer, Received, Request, Status, Writer},
+};
+
+/// A connection on its way to a camera: what it said so far is still to be answered.
+pub struct Guest {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) source: SocketAddr,
+    pub(super) heard: BytesMut,
+}
+
+/// The way for connections to one camera.
+pub fn guests() -> (mpsc::Sender<Guest>, mpsc::Receiver<Guest>) {
+    mpsc::channel(MOUNT_QUEUE_REQUESTS_MAX)
+}
+
+/// Knows which camera a stream's address is of, and the way to it.
+#[derive(Default)]
+pub struct Front {
+    ways: Mutex<HashMap<CameraId, mpsc::Sender<Guest>>>,
+}
+
+impl Front {
+    /// Leads connections for a camera this way from now on.
+    pub fn lead(&self, camera: CameraId, way: mpsc::Sender<Guest>) {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).insert(camera, way);
+    }
+
+    fn way(&self, camera: &CameraId) -> Option<mpsc::Sender<Guest>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).get(camera).cloned()
+    }
+}
+
+/// Serves the listener until it is told to stop. Inside a `LocalSet`.
+pub async fn serve(listener: TcpListener, house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(STREAM_CONNECTIONS_MAX));
+    let mut receptions = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = receptions.join_next() => continue,
+            _ = stop.changed() => return,
+        };
+        let (stream, source) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection for a stream could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Beyond the bound nobody is answered: whoever asks again may find a place.
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let house = Arc::clone(&house);
+        receptions.spawn_local(async move {
+            let _place = place;
+            // Whoever does not say in time what is wanted is cut off.
+            let _ = timeout(HTTP_HEAD_TIME_MAX, receive(stream, source, &house)).await;
+        });
+    }
+}
+
+/// Answers what is for no camera, and hands the connection on with the first request that is for one.
+async fn receive(mut stream: TcpStream, source: SocketAddr, house: &House) -> std::io::Result<()> {
+    let (mut decoder, mut buffer) = (Decoder::new(Peer::Client), BytesMut::with_capacity(4_096));
+    let mut answered = 0;
+    loop {
+        let heard = buffer.clone();
+        let reply = match decoder.next(&mut buffer) {
+            Ok(None) => {
+                if stream.read_buf(&mut buffer).await? == 0 {
+                    return Ok(());
+                }
+                continue;
+            }
+            Ok(Some(Received::Request(request))) => {
+                match token(&request.uri).and_then(|token| way(house, token)) {
+                    Some(way) => {
+                        let stream = stream.into_std()?;
+                        // A full way is the same as none: the connection ends.
+                        let _ = way.try_send(Guest { stream, source, heard });
+                        return Ok(());
+                    }
+                    None => answer(&request),
+                }
+            }
+            Ok(Some(Received::Response(_) | Received::Frame { .. })) | Err(_) => {
+                let refusal = Writer::response(Status::BadRequest, None).finish().unwrap_or_default();
+                return stream.write_all(&refusal).await;
+            }
+        };
+        answered += 1;
+        if answered > STREAM_FIRST_REQUESTS_MAX {
+            return Ok(());
+        }
+        stream.write_all(&reply.unwrap_or_default()).await?;
+    }
+}
+
+/// The way to the camera of a token. That the token is genuine is found out there.
+fn way(house: &House, token: &str) -> Option<mpsc::Sender<Guest>> {
+    let locators = house.locators.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = locators.find(token).ok().flatten();
+    drop(locators);
+    house.front.way(&found?.camera)
+}
+
+/// Serves connections for one camera until the gateway stops. Inside a `LocalSet`.
+pub async fn receive_guests(
+    doorway: Rc<Doorway>,
+    mut guests: mpsc::Receiver<Guest>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut viewers = JoinSet::new();
+    loop {
+        let guest = tokio::select! {
+            guest = guests.recv() => guest,
+            Some(ended) = viewers.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a viewer's connection was given up");
+                }
+                continue;
+            }
+            _ = stop.changed() => None,
+        };
+        let Some(guest) = guest else { break };
+        // Beyond the bound nobody is answered: whoever asks again may find a place.
+        if viewers.len() < STREAM_VIEWERS_PER_CAMERA_MAX {
+            viewers.spawn_local(super::viewer::serve(Rc::clone(&doorway), guest, stop.clone()));
+        }
+    }
+    while viewers.join_next().await.is_some() {}
+    if let Some(camera) = doorway.current() {
+        camera.end_streams().await;
+    }
+}
+
+/// Of what is at no camera's address, nothing is known but which methods there are.
+fn answer(request: &Request) -> Result<bytes::Bytes, crate::rtsp::WriteError> {
+    match request.method {
+        Method::Options => Writer::response(Status::Ok, Some(request.cseq))
+            .field(Field::Public, super::viewer::public())
+            .finish(),
+        _ => Writer::response(Status::NotFound, Some(request.cseq)).finish(),
+    }
+}
+
+/// The token in a stream's address: the first part of its path.
+pub(super) fn token(uri: &str) -> Option<&str> {
+    let rest = uri.strip_prefix("rtsp://").or_else(|| uri.strip_prefix("rtsps://"))?;
+    let (_, path) = rest.split_once('/')?;
+    path.split(['/', '?']).next().filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_found() {
+        for (uri, expected) in [
+            ("rtsp://192.0.2.1:554/abc", Some("abc")),
+            ("rtsp://192.0.2.1/abc/stream=0", Some("abc")),
+            ("rtsps://h/abc?x=/y", Some("abc")),
+            ("rtsp://h/", None),
+            ("rtsp://h", None),
+            ("*", None),
+            ("/abc", None),
+            ("http://h/abc", None),
+        ] {
+            assert_eq!(token(uri), expected, "{uri}");
+        }
+    }
+}

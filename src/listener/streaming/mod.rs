@@ -1,0 +1,8 @@
+//! RTSP towards clients: one listener, viewers' connections, and streams opened through the gate.
+
+mod front;
+mod upstream;
+mod viewer;
+
+pub use front::{Front, Guest, guests, receive_guests, serve};
+pub(super) use upstream::Streams;

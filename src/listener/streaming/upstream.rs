@@ -1,0 +1,183 @@
+//! Streams of a camera, opened on the gateway's own account: decided and recorded like everything it asks.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use serde_json::json;
+use tokio::{task::JoinSet, time::sleep};
+
+use super::super::{trouble::Trouble, virtual_camera::VirtualCamera};
+use crate::{
+    auth::Caller,
+    camera::CameraStream,
+    command::{Command, Operation, Reason, RtspMethod},
+    gate::{Disposal, Ended, Pass},
+    hatch::{Ask, AskKind, Endpoint},
+    limits::STREAM_DESCRIBED_TIME_MAX,
+    media::Upstream,
+    schema::{AccessClass, Trait},
+};
+
+/// The streams of one camera that somebody has asked for.
+#[derive(Default)]
+pub(in super::super) struct Streams {
+    open: RefCell<HashMap<Endpoint, Rc<Upstream>>>,
+    /// Those that were described and do not play yet.
+    described: RefCell<HashMap<Endpoint, CameraStream>>,
+    /// One opens at a time; others wait for what it brings.
+    opening: tokio::sync::Mutex<()>,
+    /// Those that play.
+    relays: RefCell<JoinSet<()>>,
+}
+
+impl VirtualCamera {
+    /// What a camera offers at an address: as it is known while somebody watches, else asked.
+    pub(super) async fn described(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
+        let _one_at_a_time = self.streams.opening.lock().await;
+        if let Some(open) = self.streams.open.borrow().get(endpoint) {
+            return Ok(Rc::clone(open));
+        }
+        self.describe(endpoint).await
+    }
+
+    /// A stream that plays.
+    pub(super) async fn playing(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
+        let _one_at_a_time = self.streams.opening.lock().await;
+        let open = self.streams.open.borrow().get(endpoint).cloned();
+        let upstream = match open {
+            Some(open) if open.is_playing() => return Ok(open),
+            Some(open) => open,
+            None => self.describe(endpoint).await?,
+        };
+        let described = self.streams.described.borrow_mut().remove(endpoint);
+        let Some(mut stream) = described else { return Err(Trouble::Lost) };
+        let mut pass = self.stream_pass(RtspMethod::Play, endpoint).await?;
+        let ask = Ask::new(&mut pass, AskKind::Play { endpoint: endpoint.clone() }, false)?;
+        match self.connection.play(&ask, &mut stream).await {
+            Ok(()) => upstream.plays(),
+            Err(error) => {
+                self.streams.open.borrow_mut().remove(endpoint);
+                let trouble = Trouble::from(error);
+                pass.finish(trouble.ended());
+                stream.close().await;
+                return Err(trouble);
+            }
+        }
+        let (camera, relayed) = (Rc::clone(self), Rc::clone(&upstream));
+        let mut relays = self.streams.relays.borrow_mut();
+        while relays.try_join_next().is_some() {}
+        relays.spawn_local(async move { camera.relay(relayed, stream, pass).await });
+        drop(relays);
+        Ok(upstream)
+    }
+
+    /// Ends every stream and tells the camera so.
+    pub(super) async fn end_streams(&self) {
+        for upstream in self.streams.open.borrow().values() {
+            upstream.stop();
+        }
+        let described: Vec<_> = self.streams.described.borrow_mut().drain().collect();
+        for (_, stream) in described {
+            stream.close().await;
+        }
+        let mut relays = std::mem::take(&mut *self.streams.relays.borrow_mut());
+        while relays.join_next().await.is_some() {}
+    }
+
+    /// Relays until the end, and records what passed.
+    async fn relay(self: Rc<Self>, upstream: Rc<Upstream>, mut stream: CameraStream, pass: Pass) {
+        let ended = upstream.relay(&mut stream).await;
+        self.streams.open.borrow_mut().retain(|_, it| !Rc::ptr_eq(it, &upstream));
+        let counts = upstream.counts();
+        let failure = match &ended {
+            Ok(()) => "nobody watches any more".to_owned(),
+            Err(failure) => failure.to_string(),
+        };
+        let note = format!(
+            "{failure}; {} packets passed, {} dropped, {} missing",
+            counts.passed,
+            counts.dropped(),
+            counts.missing
+        );
+        tracing::info!(camera = %self.camera.id, note, "a stream of the camera ended");
+        pass.finish(Ended {
+            disposal: if ended.is_ok() { Disposal::Answered } else { Disposal::Failed },
+            status: None,
+            fault: None,
+            deviations: Vec::new(),
+            bytes: counts.bytes,
+            note: Some(note),
+        });
+        stream.close().await;
+    }
+
+    async fn describe(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
+        let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
+        let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone() }, true)?;
+        match self.connection.describe(&ask).await {
+            Ok(stream) => {
+                pass.finish(Ended {
+                    disposal: Disposal::Answered,
+                    status: None,
+                    fault: None,
+                    deviations: Vec::new(),
+                    bytes: 0,
+                    note: None,
+                });
+                let upstream = Upstream::new(
+                    stream.description.clone(),
+                    stream.sources(),
+                    Arc::clone(&self.house.clock),
+                );
+                self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
+                self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
+                self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
+                Ok(upstream)
+            }
+            Err(error) => {
+                let trouble = Trouble::from(error);
+                pass.finish(trouble.ended());
+                Err(trouble)
+            }
+        }
+    }
+
+    /// A session that nobody lets play is given back: a camera has few.
+    fn forget_in_time(self: &Rc<Self>, endpoint: Endpoint, upstream: Rc<Upstream>) {
+        let camera = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            sleep(STREAM_DESCRIBED_TIME_MAX).await;
+            let described = {
+                let mut open = camera.streams.open.borrow_mut();
+                let same = open.get(&endpoint).is_some_and(|it| Rc::ptr_eq(it, &upstream));
+                if !same || upstream.is_playing() {
+                    return;
+                }
+                open.remove(&endpoint);
+                camera.streams.described.borrow_mut().remove(&endpoint)
+            };
+            if let Some(stream) = described {
+                stream.close().await;
+            }
+        });
+    }
+
+    async fn stream_pass(&self, method: RtspMethod, endpoint: &Endpoint) -> Result<Pass, Trouble> {
+        if endpoint.port.is_some_and(|port| self.is_foreign(port)) {
+            return Err(Trouble::ForeignPort);
+        }
+        let command = Command {
+            request: self.house.request_id(),
+            camera: Some(self.camera.id.clone()),
+            operation: Operation::Rtsp(method),
+            class: AccessClass::ReadMedia,
+            traits: [Trait::Session].into_iter().collect(),
+            destinations: Vec::new(),
+            arguments: json!({ "path": endpoint.path_and_query, "port": endpoint.port }),
+        };
+        Ok(self
+            .house
+            .gate
+            .decide(&self.edition.rules, command, &Caller::Gateway(Reason::Stream), None)
+            .await?)
+    }
+}

@@ -1,0 +1,237 @@
+//! What one viewer is still to be sent, bounded in bytes and in time.
+//!
+//! Whoever is too slow loses whole access units, up to the next one that a decoder can begin with. Nobody waits for
+//! him: neither the camera nor another viewer.
+
+use std::{cell::RefCell, collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::{
+    hatch::Segment,
+    limits::{STREAM_QUEUE_AGE_MAX, STREAM_QUEUE_BYTES_MAX},
+};
+
+/// A viewer's queue. Filled by the camera's relay and emptied by the viewer's connection, on one thread.
+#[derive(Debug, Default)]
+pub struct Queue {
+    state: RefCell<State>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(Bytes, Duration)>,
+    bytes: usize,
+    flow: Flow,
+    ended: bool,
+    losses: Losses,
+}
+
+/// What a viewer missed because it was too slow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Times at which it fell behind.
+    pub times: u64,
+    /// Bytes that it was not sent.
+    pub bytes: u64,
+}
+
+/// What is done with what comes next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Flow {
+    /// It is not sent before a decoder can begin with it: a viewer that joins.
+    #[default]
+    Joining,
+    /// It is sent.
+    Flowing,
+    /// It is sent up to the end of the access unit under way.
+    Ending,
+    /// It is lost, up to where a decoder can begin.
+    Skipping,
+}
+
+impl Queue {
+    /// Takes up a run of frames, or what of it the viewer gets. `now` is monotonic.
+    pub fn push(&self, segment: &Segment, now: Duration) {
+        let mut state = self.state.borrow_mut();
+        let before = state.bytes;
+        state.push(segment, now);
+        if state.bytes > before {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub fn end(&self) {
+        self.state.borrow_mut().ended = true;
+        self.filled.notify_one();
+    }
+
+    /// Waits until there is something to send; false if nothing more comes.
+    pub async fn fill(&self) -> bool {
+        loop {
+            {
+                let state = self.state.borrow();
+                if !state.waiting.is_empty() {
+                    return true;
+                }
+                if state.ended {
+                    return false;
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Takes all that waits.
+    pub fn take(&self, into: &mut VecDeque<Bytes>) {
+        let mut state = self.state.borrow_mut();
+        state.bytes = 0;
+        into.extend(state.waiting.drain(..).map(|(bytes, _)| bytes));
+    }
+
+    /// What was lost so far.
+    pub fn losses(&self) -> Losses {
+        self.state.borrow().losses
+    }
+}
+
+impl State {
+    fn push(&mut self, segment: &Segment, now: Duration) {
+        if self.flow == Flow::Flowing {
+            let late =
+                self.waiting.front().is_some_and(|(_, at)| now.saturating_sub(*at) > STREAM_QUEUE_AGE_MAX);
+            let full = self.bytes + segment.bytes.len() > STREAM_QUEUE_BYTES_MAX;
+            // What is larger than the bound is taken by an empty queue, so that it can pass at all.
+            if late || (full && self.bytes > 0) {
+                self.flow = Flow::Ending;
+                self.losses.times += 1;
+            }
+        }
+        let length = segment.bytes.len();
+        match self.flow {
+            Flow::Flowing => self.keep(segment.bytes.clone(), now),
+            Flow::Joining | Flow::Skipping => self.begin(segment, 0, now),
+            Flow::Ending => {
+                let end = segment.units.first().map(|unit| unit.at);
+                // An access unit without an end is no reason to grow.
+                let full = self.bytes + length > 2 * STREAM_QUEUE_BYTES_MAX;
+                let end = end.or(full.then_some(0));
+                self.keep(segment.bytes.slice(..end.unwrap_or(length)), now);
+                if let Some(end) = end {
+                    self.flow = Flow::Skipping;
+                    self.losses.bytes += (length - end) as u64;
+                }
+            }
+        }
+    }
+
+    /// Begins with the first access unit from here on that a decoder can begin with.
+    fn begin(&mut self, segment: &Segment, from: usize, now: Duration) {
+        let key = segment.units.iter().find(|unit| unit.at >= from && unit.key);
+        let start = key.map_or(segment.bytes.len(), |unit| unit.at);
+        if self.flow == Flow::Skipping {
+            self.losses.bytes += (start - from) as u64;
+        }
+        // What still waits is sent first; as long as it fills the queue, nothing begins.
+        let room = self.bytes + segment.bytes.len() - start <= STREAM_QUEUE_BYTES_MAX || self.bytes == 0;
+        if key.is_some() && room {
+            self.flow = Flow::Flowing;
+            self.keep(segment.bytes.slice(start..), now);
+        } else if key.is_some() && self.flow == Flow::Skipping {
+            self.losses.bytes += (segment.bytes.len() - start) as u64;
+        }
+    }
+
+    fn keep(&mut self, bytes: Bytes, now: Duration) {
+        if !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.waiting.push_back((bytes, now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hatch::UnitStart;
+
+    fn segment(length: usize, fill: u8, units: &[(usize, bool)]) -> Segment {
+        let units = units.iter().map(|(at, key)| UnitStart { at: *at, key: *key }).collect();
+        Segment { bytes: vec![fill; length].into(), units }
+    }
+
+    fn sent(queue: &Queue) -> Vec<(u8, usize)> {
+        let mut taken = VecDeque::new();
+        queue.take(&mut taken);
+        taken.iter().map(|bytes| (bytes[0], bytes.len())).collect()
+    }
+
+    const NOW: Duration = Duration::from_secs(9);
+
+    #[test]
+    fn a_viewer_joins_at_a_key_frame() {
+        let queue = Queue::default();
+        queue.push(&segment(10, 1, &[(0, false)]), NOW);
+        queue.push(&segment(10, 2, &[]), NOW);
+        assert_eq!(sent(&queue), []);
+        queue.push(&segment(10, 3, &[(0, false), (4, true), (8, false)]), NOW);
+        queue.push(&segment(10, 4, &[]), NOW);
+        assert_eq!(sent(&queue), [(3, 6), (4, 10)]);
+        assert_eq!(queue.losses(), Losses::default(), "what was before is no loss");
+    }
+
+    #[test]
+    fn a_slow_viewer_loses_whole_access_units() {
+        let queue = Queue::default();
+        queue.push(&segment(STREAM_QUEUE_BYTES_MAX, 1, &[(0, true)]), NOW);
+        queue.push(&segment(10, 2, &[]), NOW);
+        queue.push(&segment(10, 3, &[(4, false)]), NOW);
+        queue.push(&segment(10, 4, &[(0, true)]), NOW);
+        assert_eq!(
+            sent(&queue),
+            [(1, STREAM_QUEUE_BYTES_MAX), (2, 10), (3, 4)],
+            "the unit under way is ended"
+        );
+        queue.push(&segment(10, 5, &[(0, false)]), NOW);
+        queue.push(&segment(10, 6, &[(7, true)]), NOW);
+        assert_eq!(sent(&queue), [(6, 3)]);
+        assert_eq!(queue.losses(), Losses { times: 1, bytes: 6 + 10 + 10 + 7 });
+    }
+
+    #[test]
+    fn what_waits_too_long_makes_a_viewer_slow() {
+        let queue = Queue::default();
+        queue.push(&segment(10, 1, &[(0, true)]), NOW);
+        queue.push(&segment(10, 2, &[(0, true)]), NOW + STREAM_QUEUE_AGE_MAX);
+        queue.push(&segment(10, 3, &[(0, true)]), NOW + STREAM_QUEUE_AGE_MAX + Duration::from_millis(1));
+        assert_eq!(sent(&queue), [(1, 10), (2, 10)]);
+        assert_eq!(queue.losses().times, 1);
+    }
+
+    #[test]
+    fn a_unit_larger_than_the_bound_passes_once() {
+        let queue = Queue::default();
+        queue.push(&segment(STREAM_QUEUE_BYTES_MAX + 1, 1, &[(0, true)]), NOW);
+        assert_eq!(sent(&queue), [(1, STREAM_QUEUE_BYTES_MAX + 1)]);
+        let endless = segment(STREAM_QUEUE_BYTES_MAX, 2, &[]);
+        for _ in 0..5 {
+            queue.push(&endless, NOW);
+        }
+        let kept: usize = sent(&queue).iter().map(|(_, length)| length).sum();
+        assert_eq!(kept, 2 * STREAM_QUEUE_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_viewer_is_woken_by_what_comes_and_by_the_end() {
+        let queue = Queue::default();
+        let (filled, ()) =
+            tokio::join!(queue.fill(), async { queue.push(&segment(1, 1, &[(0, true)]), NOW) });
+        assert!(filled);
+        sent(&queue);
+        let (filled, ()) = tokio::join!(queue.fill(), async { queue.end() });
+        assert!(!filled);
+    }
+}

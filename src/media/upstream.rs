@@ -1,0 +1,152 @@
+//! One stream of a camera, and everybody who watches it.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+};
+
+use tokio::{sync::Notify, time::sleep};
+
+use super::queue::Queue;
+use crate::{
+    camera::{CameraStream, Failure},
+    clock::Clock,
+    hatch::PacketCounts,
+    limits::STREAM_LINGER,
+    rtsp::{Description, Ssrc},
+};
+
+/// A stream that was described, and plays as long as somebody watches. Lives on its camera's thread.
+pub struct Upstream {
+    /// What it offers.
+    pub description: Description,
+    /// The source of each of its streams, as viewers see it.
+    pub sources: Vec<Ssrc>,
+    viewers: RefCell<Vec<Rc<Queue>>>,
+    playing: Cell<bool>,
+    left: Notify,
+    stopping: Cell<bool>,
+    counts: Cell<PacketCounts>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A viewer's place at a stream; given up when dropped.
+pub struct Seat {
+    upstream: Rc<Upstream>,
+    /// What is to be sent to the viewer.
+    pub queue: Rc<Queue>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.upstream.viewers.borrow_mut().retain(|it| !Rc::ptr_eq(it, &self.queue));
+        self.upstream.left.notify_one();
+    }
+}
+
+impl Upstream {
+    /// A stream with this description, whose streams viewers see as these sources.
+    pub fn new(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Rc<Self> {
+        Rc::new(Self {
+            description,
+            sources,
+            viewers: RefCell::default(),
+            playing: Cell::new(false),
+            left: Notify::new(),
+            stopping: Cell::new(false),
+            counts: Cell::default(),
+            clock,
+        })
+    }
+
+    /// Says that it plays.
+    pub fn plays(&self) {
+        self.playing.set(true);
+    }
+
+    /// Whether it plays, and not only was described.
+    pub fn is_playing(&self) -> bool {
+        self.playing.get()
+    }
+
+    /// Takes a place.
+    pub fn join(self: &Rc<Self>) -> Seat {
+        let queue = Rc::new(Queue::default());
+        self.viewers.borrow_mut().push(Rc::clone(&queue));
+        Seat { upstream: Rc::clone(self), queue }
+    }
+
+    /// How many watch.
+    pub fn watched(&self) -> usize {
+        self.viewers.borrow().len()
+    }
+
+    /// What happened to its packets so far.
+    pub fn counts(&self) -> PacketCounts {
+        self.counts.get()
+    }
+
+    /// Ends it, whoever watches.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+        self.left.notify_one();
+    }
+
+    /// Hands on what the camera sends, until it ends or nobody has watched for a while.
+    pub async fn relay(&self, stream: &mut CameraStream) -> Result<(), Failure> {
+        let ended = self.hand_on(stream).await;
+        for viewer in self.viewers.borrow().iter() {
+            viewer.end();
+        }
+        ended
+    }
+
+    async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
+        let mut next_sign = stream.keep_alive().await?;
+        let mut signed = self.clock.monotonic();
+        // Counts on over everything that is handed on meanwhile.
+        let mut deserted = pin!(self.deserted());
+        loop {
+            let due = next_sign.saturating_sub(self.clock.monotonic().saturating_sub(signed));
+            tokio::select! {
+                segments = stream.read() => {
+                    let segments = segments?;
+                    let now = self.clock.monotonic();
+                    for viewer in self.viewers.borrow().iter() {
+                        for segment in &segments {
+                            viewer.push(segment, now);
+                        }
+                    }
+                    self.counts.set(stream.counts());
+                }
+                () = sleep(due) => {
+                    next_sign = stream.keep_alive().await?;
+                    signed = self.clock.monotonic();
+                }
+                () = &mut deserted => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits until nobody has watched for a while.
+    async fn deserted(&self) {
+        loop {
+            while self.watched() > 0 && !self.stopping.get() {
+                self.left.notified().await;
+            }
+            if self.stopping.get() {
+                return;
+            }
+            // Whoever leaves meanwhile, or the order to stop, begins the wait anew.
+            let lingered = tokio::select! {
+                () = sleep(STREAM_LINGER) => true,
+                () = self.left.notified() => false,
+            };
+            if lingered && self.watched() == 0 {
+                return;
+            }
+        }
+    }
+}

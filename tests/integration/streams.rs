@@ -1,0 +1,366 @@
+//! Live streams through the gateway, to real players.
+#![expect(clippy::print_stderr, reason = "what is skipped is said")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    client::{self, trt_with},
+    house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, LOBBY_ONLY, VIEWER},
+};
+
+const CAMERAS: [(usize, &str); 2] = [(CAR_PARK, "Profile_1"), (LOBBY, "profile_1_h264")];
+
+/// The address of a camera's stream, as a VMS gets it.
+fn address(house: &House, camera: usize, profile: &str) -> String {
+    let body = format!(
+        "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
+         </x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>"
+    );
+    let reply = client::ask(house.door(camera), "media", VIEWER, &trt_with("GetStreamUri", &body));
+    reply.element("Uri").unwrap_or_else(|| panic!("{}", reply.text()))
+}
+
+/// The same with a login, as players want it.
+fn with_login(address: &str, (name, password): (&str, &str)) -> String {
+    address.replacen("rtsp://", &format!("rtsp://{name}:{password}@"), 1)
+}
+
+fn skipped(player: &str) -> bool {
+    let missing = Command::new(player).arg("-version").output().is_err();
+    if missing {
+        eprintln!("SKIPPED: {player} is not installed");
+    }
+    missing
+}
+
+#[test]
+fn a_player_decodes_the_pictures_of_every_camera() {
+    if skipped("ffprobe") {
+        return;
+    }
+    let mut house = House::open();
+    for (camera, profile) in CAMERAS {
+        let address = address(&house, camera, profile);
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-rtsp_transport", "tcp", "-count_frames", "-read_intervals", "%+3"])
+            .args([
+                "-show_entries",
+                "stream=codec_name,codec_type,nb_read_frames,width,height",
+                "-of",
+                "json",
+            ])
+            .arg(with_login(&address, VIEWER))
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+        let stream = |kind: &str| {
+            let streams = found["streams"].as_array().unwrap().iter();
+            streams
+                .clone()
+                .find(|it| it["codec_type"] == kind)
+                .unwrap_or_else(|| panic!("no {kind}: {found} {told}"))
+                .clone()
+        };
+        let video = stream("video");
+        assert_eq!(
+            (video["codec_name"].as_str(), video["width"].as_u64()),
+            (Some("h264"), Some(320)),
+            "{found}"
+        );
+        let frames: u32 = video["nb_read_frames"].as_str().unwrap().parse().unwrap();
+        // Ten a second for three seconds, begun at a key frame.
+        assert!((20..=40).contains(&frames), "{frames} frames: {told}");
+        assert_eq!(stream("audio")["codec_name"], "pcm_mulaw");
+    }
+    house.stop();
+    let records = house.records();
+    for camera in ["car-park", "lobby"] {
+        let intent = |kind: &str, operation: &str| {
+            let found = records.iter().find(|it| {
+                it["camera"] == camera
+                    && it["operation"] == operation
+                    && it["who"]["kind"] == kind
+                    && it["decision"] == "permitted"
+            });
+            found.unwrap_or_else(|| panic!("{camera}: no {operation} of a {kind}")).clone()
+        };
+        for operation in ["rtsp:DESCRIBE", "rtsp:SETUP", "rtsp:PLAY"] {
+            assert_eq!(intent("client", operation)["who"]["name"], VIEWER.0);
+        }
+        let play = intent("gateway", "rtsp:PLAY");
+        assert_eq!(play["who"]["name"], "stream");
+        let outcome =
+            |intent: &Value| records.iter().find(|it| it["intent"] == intent["seq"]).unwrap().clone();
+        let watched = outcome(&intent("client", "rtsp:PLAY"));
+        assert!(watched["bytes"].as_u64().unwrap() > 10_000, "{watched}");
+        assert!(watched["note"].as_str().unwrap().starts_with("the viewer left"), "{watched}");
+        let relayed = outcome(&play);
+        assert!(
+            relayed["note"].as_str().unwrap().contains(" packets passed, 0 dropped, 0 missing"),
+            "{relayed}"
+        );
+    }
+}
+
+/// A player of our own, which says what it is told.
+struct Player {
+    stream: BufReader<TcpStream>,
+    address: String,
+    login: (&'static str, &'static str),
+    /// The challenge, with how often it was answered.
+    challenge: Option<digest_auth::WwwAuthenticateHeader>,
+    cseq: u32,
+    /// What it was given.
+    transport: String,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+impl Player {
+    fn connect(house: &House, address: &str, login: (&'static str, &'static str)) -> Self {
+        let stream = TcpStream::connect(house.streams()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self {
+            stream: BufReader::new(stream),
+            address: address.to_owned(),
+            login,
+            challenge: None,
+            cseq: 0,
+            transport: String::new(),
+        }
+    }
+
+    /// Asks, and asks again with a login if it is to.
+    fn ask(&mut self, method: &str, path: &str, fields: &str) -> Answer {
+        let answer = self.ask_once(method, path, fields);
+        if answer.status != 401 || self.challenge.is_some() {
+            return answer;
+        }
+        let challenge = answer.head.lines().find(|it| it.starts_with("WWW-Authenticate: Digest")).unwrap();
+        self.challenge = Some(digest_auth::parse(challenge.split_once(": ").unwrap().1).unwrap());
+        self.ask_once(method, path, fields)
+    }
+
+    fn ask_once(&mut self, method: &str, path: &str, fields: &str) -> Answer {
+        self.cseq += 1;
+        let uri = format!("{}{path}", self.address);
+        let login = self.challenge.as_mut().map(|challenge| {
+            let (name, password) = self.login;
+            let method = digest_auth::HttpMethod::from(method);
+            let context =
+                digest_auth::AuthContext::new_with_method(name, password, &uri, None::<&[u8]>, method);
+            format!("Authorization: {}\r\n", challenge.respond(&context).unwrap())
+        });
+        let login = login.unwrap_or_default();
+        let request = format!("{method} {uri} RTSP/1.0\r\nCSeq: {}\r\n{login}{fields}\r\n", self.cseq);
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        loop {
+            match self.next() {
+                Some(Ok(answer)) => return answer,
+                Some(Err(_)) => {}
+                None => panic!("the connection ended after {method}"),
+            }
+        }
+    }
+
+    /// The next answer, or frame.
+    fn next(&mut self) -> Option<Result<Answer, (u8, Vec<u8>)>> {
+        let mut first = [0];
+        self.stream.read_exact(&mut first).ok()?;
+        if first == *b"$" {
+            let mut head = [0; 3];
+            self.stream.read_exact(&mut head).ok()?;
+            let mut packet = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+            self.stream.read_exact(&mut packet).ok()?;
+            return Some(Err((head[0], packet)));
+        }
+        let mut head = String::from_utf8(first.to_vec()).unwrap();
+        while !head.ends_with("\r\n\r\n") {
+            self.stream.read_line(&mut head).unwrap();
+        }
+        let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: String::new() };
+        let length: usize = answer.field("Content-Length").map_or(0, |it| it.parse().unwrap());
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).unwrap();
+        answer.body = String::from_utf8(body).unwrap();
+        Some(Ok(answer))
+    }
+
+    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Err(frame) = self.next()? {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Describes and sets the pictures up; the session's name.
+    fn set_up(&mut self) -> String {
+        assert_eq!(self.ask("DESCRIBE", "", "").status, 200);
+        let answer = self.ask("SETUP", "/stream=0", "Transport: RTP/AVP/TCP;unicast;interleaved=6-9\r\n");
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        let transport = answer.field("Transport").unwrap();
+        assert!(transport.starts_with("RTP/AVP/TCP;unicast;interleaved=6-9;ssrc="), "{transport}");
+        self.transport = transport.to_owned();
+        answer.field("Session").unwrap().split_once(';').unwrap().0.to_owned()
+    }
+}
+
+#[test]
+fn a_viewer_gets_packets_on_its_channels_and_nothing_of_the_camera() {
+    let house = House::open();
+    for (camera, profile) in CAMERAS {
+        let address = address(&house, camera, profile);
+        let mut player = Player::connect(&house, &address, VIEWER);
+        let options = player.ask("OPTIONS", "", "");
+        assert!(options.field("Public").unwrap().contains("PLAY"), "{}", options.head);
+        let described = player.ask("DESCRIBE", "", "Accept: application/sdp\r\n");
+        assert_eq!(described.field("Content-Base"), Some(format!("{address}/").as_str()));
+        for text in CAMERA_SIDE {
+            assert!(
+                !described.body.contains(text) && !described.head.contains(text),
+                "{text}: {}",
+                described.body
+            );
+        }
+        let session = player.set_up();
+        let playing = player.ask("PLAY", "", &format!("Session: {session}\r\n"));
+        assert_eq!(playing.status, 200, "{}", playing.head);
+        let (channel, packet) = player.frame().unwrap();
+        assert_eq!(channel, 6);
+        assert_eq!(packet[12] & 0x1f, 7, "begins with a sequence parameter set");
+        let source = packet[8..12].to_vec();
+        let told = u32::from_str_radix(player.transport.rsplit_once("ssrc=").unwrap().1, 16).unwrap();
+        assert_eq!(source, told.to_be_bytes());
+        let mut last = u16::from_be_bytes([packet[2], packet[3]]);
+        let mut reports = 0;
+        for _ in 0..60 {
+            let (channel, packet) = player.frame().unwrap();
+            match channel {
+                6 => {
+                    let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+                    assert_eq!(sequence, last.wrapping_add(1), "no packet is missing");
+                    assert_eq!(packet[8..12], source, "one source");
+                    last = sequence;
+                }
+                9 => {
+                    reports += 1;
+                    assert_eq!(packet[4..8], source, "a report of the same source");
+                }
+                other => panic!("channel {other} was not set up"),
+            }
+        }
+        assert!(reports >= 1, "{reports} reports");
+        let kept = player.ask("GET_PARAMETER", "", &format!("Session: {session}\r\n"));
+        assert_eq!(kept.status, 200);
+        assert_eq!(player.ask("TEARDOWN", "", &format!("Session: {session}\r\n")).status, 200);
+        assert!(player.next().is_none(), "the connection ends");
+    }
+}
+
+#[test]
+fn one_session_at_the_camera_feeds_several_viewers() {
+    let house = House::open();
+    let (camera, profile) = CAMERAS[1];
+    let address = address(&house, camera, profile);
+    let mut players: Vec<_> = (0..5).map(|_| Player::connect(&house, &address, VIEWER)).collect();
+    for player in &mut players {
+        let session = player.set_up();
+        assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
+        assert!(player.frame().is_some());
+    }
+    let asked = |method: &str| house.camera(camera).log().iter().filter(|it| it.method == method).count();
+    assert_eq!((asked("PLAY"), asked("SETUP")), (1, 3));
+    drop(players);
+    house.wait_for(|_| asked("TEARDOWN") == 1);
+}
+
+#[test]
+fn who_may_not_watch_is_told_so_and_it_is_on_record() {
+    let mut house = House::open();
+    let (camera, profile) = CAMERAS[0];
+    let address = address(&house, camera, profile);
+    let ask = |address: &str, login| Player::connect(&house, address, login).ask("DESCRIBE", "", "").status;
+    assert_eq!(ask(&address, (VIEWER.0, "wrong")), 401);
+    assert_eq!(ask(&address, ("nobody", "wrong")), 401);
+    assert_eq!(ask(&address, LOBBY_ONLY), 401, "it may not address this camera");
+    // No token ends so: its last letter has two bits.
+    let forged = format!("{}B", &address[..address.len() - 1]);
+    assert_eq!(ask(&forged, VIEWER), 404);
+    assert_eq!(ask(&format!("rtsp://{}/", house.streams()), VIEWER), 404);
+    let mut stranger = Player::connect(&house, &address, VIEWER);
+    assert_eq!(stranger.ask_once("DESCRIBE", "", "").status, 401, "without a login");
+    let heard = house.camera(camera).log().iter().filter(|it| it.method == "DESCRIBE").count();
+    assert_eq!(heard, 0, "the camera hears of none of them");
+    house.stop();
+    let records = house.records();
+    let refused: Vec<_> = records
+        .iter()
+        .filter(|it| it["operation"] == "rtsp:DESCRIBE" && it["decision"] == "denied")
+        .collect();
+    for note in ["the password is wrong", "no client has this name", "the client may not address this camera"]
+    {
+        assert!(refused.iter().any(|it| it["note"] == note), "{note}: {refused:?}");
+    }
+}
+
+#[test]
+fn what_is_no_good_request_is_refused() {
+    let house = House::open();
+    let (camera, profile) = CAMERAS[1];
+    let address = address(&house, camera, profile);
+    let mut player = Player::connect(&house, &address, ADMIN);
+    let session = player.set_up();
+    let named = format!("Session: {session}\r\n");
+    let cases = [
+        ("ANNOUNCE", "", named.as_str(), 405),
+        ("RECORD", "", &named, 405),
+        ("PLAY", "", "", 454),
+        ("PLAY", "", "Session: other\r\n", 454),
+        ("GET_PARAMETER", "", "Session: other\r\n", 454),
+        ("DESCRIBE", "", "Require: onvif-replay\r\n", 551),
+        ("SETUP", "/stream=7", "Transport: RTP/AVP/TCP;unicast\r\n", 404),
+        ("SETUP", "/stream=1", "Transport: RTP/AVP/TCP;unicast\r\n", 455),
+    ];
+    for (method, path, fields, status) in cases {
+        assert_eq!(player.ask(method, path, fields).status, status, "{method} {path} {fields}");
+    }
+    for transport in [
+        "RTP/AVP;unicast;client_port=5000-5001",
+        "RTP/AVP/TCP;unicast;interleaved=6-7",
+        "RTP/AVP/TCP;unicast;interleaved=3-3",
+        "RTP/AVP/TCP;multicast",
+        "RTP/SAVP/TCP;unicast;interleaved=0-1",
+        "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record",
+    ] {
+        let fields = format!("{named}Transport: {transport}\r\n");
+        assert_eq!(player.ask("SETUP", "/stream=1", &fields).status, 461, "{transport}");
+    }
+    for unreadable in
+        ["DESCRIBE x RTSP/1.0\nCSeq: 1\n\n", "GET / HTTP/1.1\r\n\r\n", "RTSP/1.0 200 OK\r\n\r\n"]
+    {
+        let mut stream = TcpStream::connect(house.streams()).unwrap();
+        stream.write_all(unreadable.as_bytes()).unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        assert_eq!(told, "RTSP/1.0 400 Bad Request\r\n\r\n", "{unreadable}");
+    }
+}
