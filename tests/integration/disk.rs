@@ -19,6 +19,7 @@ use crate::{
     client::{self, tds_with, trt, within},
     house::{ADMIN, House, LOBBY, records_of},
     process::Running,
+    watch::{PATIENCE, alarms},
 };
 
 /// An ext4 in a file, mounted where the log is.
@@ -172,6 +173,11 @@ fn check(case: &Case) -> bool {
     let journal = String::from_utf8(journal).unwrap();
     assert_eq!(journal.trim_end_matches('\0').matches("\"operation\":\"tptz:Stop\"").count(), 1, "{name}");
 
+    // Looked for every second.
+    while !alarms(house.admin()).contains(&"audit-unwritable audit log".to_owned()) {
+        assert!(clock.monotonic() < PATIENCE, "{name}: no alarm");
+        std::thread::yield_now();
+    }
     disk.mend();
     while readiness(house.admin()).0 != 200 {
         std::thread::yield_now();
@@ -199,6 +205,9 @@ fn check_log(name: &str, dir: &Path, refused: u32) -> u64 {
     let outcome =
         |intent: &Value| records.iter().find(|it| it["intent"] == intent["seq"] && it["type"] == "outcome");
     assert_eq!(outcome(stops[0]).unwrap()["what"], "answered", "{name}");
+    let alarm = |it: &&Value| it["what"] == "alarm-raised" && it["detail"]["id"] == "audit-unwritable";
+    let raised: Vec<_> = records.iter().filter(alarm).map(|it| &it["detail"]["severity"]).collect();
+    assert_eq!(raised, ["critical"], "{name}: raised once, and on record once the disk was well");
     for record in records.iter().filter(|it| it["operation"] == "tds:SetHostname") {
         let number = |text: String| text.split("disk-").nth(1)?.split_once("-end")?.0.parse::<u32>().ok();
         let number = number(record["arguments"].to_string()).unwrap();

@@ -563,4 +563,10 @@ fn noise_is_counted_and_told_in_one_line() {
     let told: Vec<_> =
         records.iter().filter(|it| it["what"] == "requests-left-out").map(|it| &it["detail"]).collect();
     assert_eq!(told, [&serde_json::json!({ "source": "127.0.0.1", "requests": BEYOND + 1 })]);
+    let alarms = records.iter().filter(|it| it["what"] == "alarm-raised");
+    let found: Vec<_> = alarms
+        .filter(|it| it["detail"]["id"] == "requests-left-out")
+        .map(|it| &it["detail"]["found"])
+        .collect();
+    assert_eq!(found, [&format!("127.0.0.1 went beyond its {LINES} requests a minute")]);
 }

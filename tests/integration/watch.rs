@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long something is waited for before a test fails.
-const PATIENCE: Duration = Duration::from_secs(45);
+pub const PATIENCE: Duration = Duration::from_secs(45);
 
 fn get(admin: SocketAddr, path: &str) -> Reply {
     client::send(admin, &client::request("GET", path, &[], b""))
@@ -36,7 +36,7 @@ fn scrape(admin: SocketAddr) -> Scrape {
 }
 
 /// The active alarms, as `id subject`.
-fn alarms(admin: SocketAddr) -> Vec<String> {
+pub fn alarms(admin: SocketAddr) -> Vec<String> {
     let alarms: Value = serde_json::from_slice(&get(admin, "/alarms").body).unwrap();
     let of = |it: &Value| format!("{} {}", it["id"].as_str().unwrap(), it["subject"].as_str().unwrap());
     alarms["active"].as_array().unwrap().iter().map(of).collect()
