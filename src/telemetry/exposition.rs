@@ -404,4 +404,34 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
     }
+
+    #[test]
+    #[ignore = "a measurement, not a test"]
+    #[allow(clippy::print_stdout, clippy::disallowed_methods, reason = "shown with --nocapture")]
+    fn a_scrape_of_10_000_cameras() {
+        let metrics = Arc::new(Metrics::default());
+        let id = |number: usize| CameraId::new(&format!("camera-{number:05}")).unwrap();
+        let meters: Vec<_> = (0..10_000).map(|number| metrics.camera(&id(number))).collect();
+        for meter in &meters {
+            let camera = Some(Arc::clone(meter));
+            let tally = Tally { metrics: Arc::clone(&metrics), camera, class: "READ_MEDIA" };
+            for how in Ended::ALL {
+                tally.ended(*how, Duration::from_millis(3));
+            }
+            for kind in ["repair", "drop", "incomplete", "refuse"] {
+                meter.deviated(kind, 1);
+            }
+            metrics.exchanged(meter, Duration::from_millis(3));
+            meter.is(CameraHealth::Up);
+            meter.clock_offset(Some(1));
+        }
+        let began = std::time::Instant::now();
+        let text = render(&metrics, Readings::default());
+        let (lines, bytes) = (text.lines().count(), text.len());
+        println!(
+            "{lines} lines, {bytes} bytes, {} ms; a meter takes {} bytes and its counts",
+            began.elapsed().as_millis(),
+            size_of::<CameraMeter>()
+        );
+    }
 }
