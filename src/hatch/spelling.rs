@@ -15,9 +15,9 @@ use base64::{
 
 use crate::limits::{ADDRESS_BASE64_CHARS_MIN, ADDRESS_UNFOLDINGS_MAX};
 
-/// The text as whoever resolves its escapes reads it, in lower case: percent signs, character references, both
-/// of them several times over, full-width letters, characters that do not show.
-pub(super) fn unfolded(text: &str) -> String {
+/// The text as whoever resolves its escapes reads it: percent signs, character references, both of them several
+/// times over.
+pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..ADDRESS_UNFOLDINGS_MAX {
         if !text.contains(['%', '&']) {
@@ -29,14 +29,19 @@ pub(super) fn unfolded(text: &str) -> String {
         }
         text = Cow::Owned(once);
     }
+    text
+}
+
+/// The text in lower case, full-width letters as usual ones, without characters that do not show.
+pub(super) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
     text.chars().filter(|it| !is_invisible(*it)).map(narrow).flat_map(char::to_lowercase).collect()
 }
 
-/// The texts that words of a text are the base64 of, of either alphabet. Most long words are no base64 of any
-/// text, which shows at their first bytes.
+/// The texts that words of a text begin with the base64 of, of either alphabet, themselves without escapes and
+/// folded. Most long words are no base64 of any text, which shows at their first bytes.
 pub(super) fn from_base64(text: &str) -> impl Iterator<Item = String> {
     const TOLERANT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -59,7 +64,9 @@ pub(super) fn from_base64(text: &str) -> impl Iterator<Item = String> {
         }
         // One character alone holds no byte.
         let bytes = engine.decode(word.get(..word.len() - usize::from(word.len() % 4 == 1))?).ok()?;
-        String::from_utf8(bytes).ok().filter(|it| it.bytes().all(|byte| is_text(&byte)))
+        // Behind what was text may stand anything, another word without padding for one.
+        let inside: String = bytes.into_iter().take_while(is_text).map(char::from).collect();
+        Some(folded(&unescaped(&inside)))
     })
 }
 
@@ -257,7 +264,7 @@ mod tests {
             ("A % B & C &unknown; %zz", "a % b & c &unknown; %zz"),
             ("KÄSE", "käse"),
         ] {
-            assert_eq!(unfolded(text), expected, "{text}");
+            assert_eq!(folded(&unescaped(text)), expected, "{text}");
         }
     }
 
@@ -266,6 +273,7 @@ mod tests {
         let found = |text: &str| from_base64(text).collect::<Vec<_>>();
         assert_eq!(found("see MTAuMC4wLjU= there"), ["10.0.0.5"]);
         assert_eq!(found("aHR0cDovLzEwLjAuMC41Lz94"), ["http://10.0.0.5/?x"]);
+        assert!(found("MTAuMC4wLjUMTAuMC4wLjU")[0].starts_with("10.0.0.5"));
         assert_eq!(found("VideoSourceConfiguration profile_1_h264 onvif/device_service"), [""; 0]);
     }
 

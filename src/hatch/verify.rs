@@ -10,7 +10,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::spelling::{Spellings, from_base64, stands_in, unfolded};
+use super::spelling::{Spellings, folded, from_base64, stands_in, unescaped};
 use crate::{
     inventory::{Camera, Zone},
     limits::CAMERA_NAMES_MAX,
@@ -84,8 +84,9 @@ impl AddressRules {
     /// Whether a text names the camera or anything in its zone, or, where that is looked for, any network that
     /// is not public.
     fn hits(&self, text: &str, kind: Kind) -> bool {
-        (self.could_hit(text) && self.names_camera(&unfolded(text), kind))
-            || from_base64(text).any(|inside| self.names_camera(&unfolded(&inside), kind))
+        let text = unescaped(text);
+        (self.could_hit(&text) && self.names_camera(&folded(&text), kind))
+            || from_base64(&text).any(|inside| self.names_camera(&inside, kind))
     }
 
     fn names_camera(&self, lower: &str, kind: Kind) -> bool {
@@ -101,10 +102,10 @@ impl AddressRules {
 
     /// Whether it is worth looking closely: most texts of an answer are numbers and tokens. An address literal
     /// or URI has a dot or colon; every other spelling of an IPv4 address has four digits or begins with `0x`;
-    /// anything can hide behind percent signs, character references and letters beyond ASCII.
+    /// anything can hide behind letters beyond ASCII. Escapes have been resolved.
     fn could_hit(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        let told = |byte: &u8| matches!(byte, b'.' | b':' | b'%' | b'&' | 128..);
+        let told = |byte: &u8| matches!(byte, b'.' | b':' | 128..);
         let digits = || bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         let hexadecimal = || bytes.windows(2).any(|pair| matches!(pair, [b'0', b'x' | b'X']));
         bytes.len() >= 3
@@ -222,15 +223,16 @@ fn is_local_name(name: &str, scheme: Option<&str>) -> bool {
 /// Whether a value that may name some machine does: an address however it is written, a URI, a path on
 /// another machine, a host name.
 pub fn names_host(text: &str) -> bool {
-    let named = |lower: String| {
+    let named = |lower: &str| {
         lower.starts_with("//")
             || lower.starts_with("\\\\")
             || lower.contains("://")
-            || find_addresses(&lower).next().is_some()
-            || find_numeric_ipv4(&lower).next().is_some()
-            || host_names(&lower).next().is_some()
+            || find_addresses(lower).next().is_some()
+            || find_numeric_ipv4(lower).next().is_some()
+            || host_names(lower).next().is_some()
     };
-    named(unfolded(text)) || from_base64(text).any(|inside| named(unfolded(&inside)))
+    let text = unescaped(text);
+    named(&folded(&text)) || from_base64(&text).any(|inside| named(&inside))
 }
 
 /// Words of several labels, the last of letters, as names of hosts are.
