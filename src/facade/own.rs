@@ -8,15 +8,15 @@ use super::{
     virtual_camera::{Facade, Heard},
 };
 use crate::{
-    schema::{BuildError, Builder, Document, NodeId, OperationId, Tables},
+    schema::{BuildError, Builder, Deviations, Document, NodeId, OperationId, Tables},
     soap::Fault,
 };
 
 /// An answer the gateway gives itself.
 #[derive(Debug)]
 pub enum Own {
-    /// A document.
-    Document(Document),
+    /// A document, and what is missing in it because it is in what the camera said.
+    Document(Document, Deviations),
     /// A fault.
     Fault(Fault),
 }
@@ -187,10 +187,10 @@ impl Facade {
         }
         let capabilities =
             asked.request.root().child("IncludeCapability").is_some_and(|it| is_true(it.text()));
-        if let Some(list) = &heard.service_list
+        if let Some((list, missing)) = &heard.service_list
             && let Some(shown) = self.show_services(list, asked.entrance, capabilities, offers)
         {
-            return Ok(Some(Own::Document(shown)));
+            return Ok(Some(Own::Document(shown, missing.clone())));
         }
         maker.build(&|to| {
             for service in offered(&heard, offers) {
@@ -222,10 +222,10 @@ impl Facade {
         let asked: Vec<&str> = root.children().map(|it| it.text().trim()).collect();
         let wanted =
             |category: &str| asked.is_empty() || asked.iter().any(|one| *one == "All" || *one == category);
-        if let Some(list) = &heard.capability_list
+        if let Some((list, missing)) = &heard.capability_list
             && let Some(shown) = self.show_capabilities(list, entrance, &wanted, offers)
         {
-            return Ok(Some(Own::Document(shown)));
+            return Ok(Some(Own::Document(shown, missing.clone())));
         }
         let has = |category: &str| {
             let service = self.shared.names.category(category);
@@ -267,7 +267,7 @@ impl Maker<'_> {
         let Some(root) = self.root else { return Ok(None) };
         let mut answer = Builder::new(self.tables, root);
         fill(&mut answer)?;
-        Ok(Some(Own::Document(answer.finish()?)))
+        Ok(Some(Own::Document(answer.finish()?, Deviations::default())))
     }
 }
 

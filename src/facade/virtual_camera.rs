@@ -15,7 +15,7 @@ use crate::{
     hatch::Endpoint,
     ids::CameraId,
     inventory::Camera,
-    schema::{Document, OperationId, Tables, address::parse_ip_literal},
+    schema::{Deviations, Document, OperationId, Tables, address::parse_ip_literal},
 };
 
 /// What all virtual cameras share.
@@ -49,10 +49,10 @@ impl FacadeShared {
 pub struct Heard {
     /// Its services, from whichever list it gave.
     pub services: Vec<ServiceFacts>,
-    /// Its GetServices answer, verified.
-    pub service_list: Option<Document>,
-    /// Its GetCapabilities answer, verified.
-    pub capability_list: Option<Document>,
+    /// Its GetServices answer, verified, and what is missing in it.
+    pub service_list: Option<(Document, Deviations)>,
+    /// Its GetCapabilities answer, verified, and what is missing in it.
+    pub capability_list: Option<(Document, Deviations)>,
     /// The scopes in which it claims profiles and types.
     pub profiles: Vec<String>,
     /// The model it claims.
@@ -102,7 +102,7 @@ impl Facade {
 
     /// Takes up a verified answer of the camera to one of the gateway's own requests: GetServices,
     /// GetCapabilities, GetScopes, GetDeviceInformation. Others are ignored.
-    pub fn learn(&self, answer: Document) {
+    pub fn learn(&self, answer: Document, deviations: &Deviations) {
         let mut heard = (*self.heard()).clone();
         let root = answer.root();
         let text = |local| root.child(local).map(|it| it.text().trim().to_owned());
@@ -110,14 +110,14 @@ impl Facade {
             "GetServicesResponse" => {
                 heard.services =
                     learn_services(&self.shared.names, &answer, self.camera.certificates.is_some());
-                heard.service_list = Some(answer);
+                heard.service_list = Some((answer, deviations.incomplete()));
             }
             "GetCapabilitiesResponse" => {
                 if heard.service_list.is_none() {
                     heard.services =
                         learn_services(&self.shared.names, &answer, self.camera.certificates.is_some());
                 }
-                heard.capability_list = Some(answer);
+                heard.capability_list = Some((answer, deviations.incomplete()));
             }
             "GetScopesResponse" => heard.profiles = claimed_profiles(&answer),
             "GetDeviceInformationResponse" => heard.model = text("Model"),

@@ -327,11 +327,11 @@ impl VirtualCamera {
         let asked = Asked { request: &document, entrance: Entrance::of(caller.tls()) };
         let own = self.facade.own_answer(operation, asked, asker, self.house.clock.now(), &offers)?;
         match own {
-            Some(Own::Document(answer)) => {
+            Some(Own::Document(answer, missing)) => {
                 if introduces {
                     hatch::assert_clean(tables, &answer, &self.rules.borrow())?;
                 }
-                let made = Rc::new(Made::new(answer, Deviations::default()));
+                let made = Rc::new(Made::new(answer, missing));
                 return Ok(Answer::Document { operation, made, by: "the gateway" });
             }
             Some(Own::Fault(fault)) => return Err(Trouble::Own(fault)),

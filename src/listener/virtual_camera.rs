@@ -170,13 +170,13 @@ impl VirtualCamera {
         let list = self.own_command(Reason::Identity, services(tables)?).await;
         let listed = list.is_ok();
         match list {
-            Ok(answer) => self.facade.learn(answer),
+            Ok((answer, deviations)) => self.facade.learn(answer, &deviations),
             // Whoever waits for this does not wait for each question's deadline in turn.
             Err(trouble) if trouble.is_silence() => return Err(trouble),
             Err(_) => {}
         }
         match self.own_command(Reason::Identity, capabilities(tables)?).await {
-            Ok(answer) => self.facade.learn(answer),
+            Ok((answer, deviations)) => self.facade.learn(answer, &deviations),
             // Either list will do; a camera that gives none is not introduced.
             Err(trouble) if !listed => return Err(trouble),
             Err(trouble) if trouble.is_silence() => return Ok(()),
@@ -184,7 +184,7 @@ impl VirtualCamera {
         }
         for request in [scopes(tables)?, device_information(tables)?] {
             match self.own_command(Reason::Identity, request).await {
-                Ok(answer) => self.facade.learn(answer),
+                Ok((answer, deviations)) => self.facade.learn(answer, &deviations),
                 Err(trouble) if trouble.is_silence() => break,
                 Err(_) => {}
             }
@@ -199,7 +199,11 @@ impl VirtualCamera {
     }
 
     /// A command of the gateway's own: decided, recorded, asked, verified.
-    async fn own_command(&self, reason: Reason, request: OwnRequest) -> Result<Document, Trouble> {
+    async fn own_command(
+        &self,
+        reason: Reason,
+        request: OwnRequest,
+    ) -> Result<(Document, Deviations), Trouble> {
         let OwnRequest { operation, document } = request;
         let house = &*self.house;
         let row = house.tables.operation(operation).ok_or(Trouble::NoEndpoint)?;
@@ -226,7 +230,7 @@ impl VirtualCamera {
         // What the camera says of itself is what answers are rewritten by.
         self.replies.borrow_mut().clear();
         pass.finish(ended(&outcome));
-        outcome.map(|(document, _)| document)
+        outcome
     }
 
     /// Asks the camera on behalf of a pass; measures its clock first if its login needs that and it may.

@@ -72,6 +72,12 @@ impl Deviations {
         self.unnamed
     }
 
+    /// What is missing in the answer, and so in whatever is made of it.
+    pub fn incomplete(&self) -> Self {
+        let missing = self.named.iter().filter(|it| it.kind == DeviationKind::Incomplete);
+        Self { named: missing.cloned().collect(), unnamed: self.unnamed }
+    }
+
     /// Whether the answer was as declared.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
