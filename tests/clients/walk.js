@@ -70,6 +70,14 @@ async function walk(camera, client, useWSSecurity) {
     await call('getOSDs');
     await call('getPresets', { profileToken });
     await call('getStatus', { profileToken });
+    const [configuration] = Object.values((await call('getConfigurations')) || {});
+    await call('getConfigurationOptions', configuration && configuration.token);
+
+    // What Scrypted writes back: the encoder's settings as it read them.
+    const encoders = await call('getVideoEncoderConfigurations');
+    await call('setVideoEncoderConfiguration', (encoders || [{}])[0]);
+    await call('relativeMove', { profileToken, x: 0.1, y: 0, zoom: 0 });
+    await call('gotoHomePosition', { profileToken });
 
     await call('continuousMove', { profileToken, x: 0.5, y: 0, zoom: 0 });
     await call('stop', { profileToken, panTilt: true, zoom: true });

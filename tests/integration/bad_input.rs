@@ -347,7 +347,12 @@ fn text_of<'a>(record: &'a Value, field: &str) -> &'a str {
     record[field].as_str().unwrap_or_default()
 }
 
-pub fn row(name: &str, seen: Option<(u16, String)>, recorded: &str, memory: u64) -> String {
+pub fn row(
+    name: &str,
+    seen: Option<(u16, String)>,
+    recorded: &str,
+    memory: impl std::fmt::Display,
+) -> String {
     let seen = seen.map_or("closed".to_owned(), |(status, fault)| format!("{status} {fault}"));
     let recorded: String = recorded.replace('|', "/").chars().take(110).collect();
     format!("| {name} | {} | {recorded} | {memory} |", seen.trim_end())

@@ -196,7 +196,7 @@ impl Late {
         assert_eq!(recorded["decision"], "denied", "{name}: {recorded}");
         let why = recorded["note"].as_str().unwrap_or_default();
         assert!(why.contains(note), "{name}: {recorded}");
-        println!("{}", row(name, Some((reply.status, reply.fault())), &format!("denied: {why}"), 0));
+        println!("{}", row(name, Some((reply.status, reply.fault())), &format!("denied: {why}"), "-"));
     }
 }
 
@@ -262,7 +262,8 @@ fn use_up(late: &Late, user: User, count: usize) {
 fn a_client_whose_nonces_are_full_is_refused_and_nobody_else() {
     let late = Late::open();
     head("too many nonces");
-    let sources = 16;
+    // As many as one address may have under way at one camera, nearly.
+    let sources = 48;
     std::thread::scope(|scope| {
         for part in 0..sources {
             let late = &late;

@@ -167,7 +167,8 @@ impl Message {
             }
             4 => self.put(place, format!("\r\n\t {} \r\n", self.text(place))),
             5 => {
-                if let Some(inside) = element.inside.first().cloned() {
+                let is_element = |it: &&Inside| matches!(it, Inside::Element(_));
+                if let Some(inside) = element.inside.iter().find(is_element).cloned() {
                     element.inside.push(inside);
                 }
             }

@@ -43,10 +43,13 @@ const NEWER_THAN_ZEEP: [&str; 9] = [
     "tds:GetUserRoles",
 ];
 /// agsh's names of the calls that are refused to some, and the operations they make.
-const AGSH_CALLS: [(&str, &str); 6] = [
+const AGSH_CALLS: [(&str, &str); 9] = [
     ("getUsers", "tds:GetUsers"),
     ("setNTP", "tds:SetNTP"),
+    ("setVideoEncoderConfiguration", "trt:SetVideoEncoderConfiguration"),
     ("continuousMove", "tptz:ContinuousMove"),
+    ("relativeMove", "tptz:RelativeMove"),
+    ("gotoHomePosition", "tptz:GotoHomePosition"),
     ("stop", "tptz:Stop"),
     ("createPullPointSubscription", "tev:CreatePullPointSubscription"),
     ("getSystemUris", "tds:GetSystemUris"),
