@@ -248,10 +248,25 @@ pub const ANSWER_MEMO_BYTES_MAX: usize = 64 * 1024;
 pub const CAMERA_LOGIN_REJECTIONS_MAX: u32 = 3;
 /// How long an open breaker waits before one try.
 pub const CAMERA_BREAKER_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// How long after a camera came up a refused login does not count: booting cameras refuse good passwords.
+/// How long a camera takes to boot: meanwhile it may refuse good passwords.
 pub const CAMERA_BOOT_TIME_MAX: Duration = Duration::from_secs(120);
-/// Pause between two tries that do not count, so that a booting camera does not lock the account either.
-pub const CAMERA_BOOT_LOGIN_PAUSE: Duration = Duration::from_secs(45);
+/// Pause after the first refusal of a login that the camera took before, or that came while it boots.
+pub const CAMERA_LOGIN_FIRST_PAUSE: Duration = Duration::from_secs(45);
+/// Pause after the second, so that the third try comes when the camera has booted.
+pub const CAMERA_LOGIN_SECOND_PAUSE: Duration = Duration::from_secs(75);
+
+/// How far a camera's clock may be off without being called so.
+pub const CAMERA_CLOCK_OFF_MIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+/// How far a camera's clock goes back when it was started anew: none is set back so far otherwise.
+pub const CAMERA_REBOOT_CLOCK_MIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// Bytes before an answer that are passed over, of a camera that is known to send such.
+pub const CAMERA_GARBAGE_BYTES_MAX: usize = 2_048;
+/// Sightings after which a quirk holds that a camera without it can look like having once.
+pub const QUIRK_DOUBTFUL_SIGHTINGS_MIN: u64 = 2;
+/// Characters of the note of a quirk, and of the reason an owner gives for one.
+pub const QUIRK_NOTE_CHARS_MAX: usize = 160;
+/// Characters of one text by which a camera says who it is.
+pub const IDENTITY_CHARS_MAX: usize = 64;
 
 /// Requests of callers who proved nothing that are recorded one by one, permitted or refused, for one source
 /// address and `NOISE_PERIOD`, whatever is enrolled. A client that logs in anew with HTTP digest for every command
@@ -362,4 +377,8 @@ const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < CAMERA_INTRODUCTION_T
 const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < DRAIN_TIME_MAX.as_secs());
 const _: () = assert!(
     CAMERA_CONNECT_TIME_MAX.as_secs() + CAMERA_TLS_TIME_MAX.as_secs() < CAMERA_EXCHANGE_TIME_MAX.as_secs()
+);
+const _: () = assert!(
+    CAMERA_LOGIN_FIRST_PAUSE.as_secs() + CAMERA_LOGIN_SECOND_PAUSE.as_secs()
+        >= CAMERA_BOOT_TIME_MAX.as_secs()
 );

@@ -55,6 +55,7 @@ impl Reader<'_> {
         let certificates = self.camera_certificates(&raw);
         let mac = self.mac(raw.mac.as_ref());
         let device_path = self.device_path(raw.device_path.as_ref());
+        let quirks = self.quirks(raw.quirks.as_ref());
         let own = self.own_address(&raw);
         let mount = self.mount(&raw, around);
         let port = self.port(number, &raw, own, around);
@@ -88,6 +89,7 @@ impl Reader<'_> {
             mac,
             manufacturer: raw.manufacturer,
             model: raw.model,
+            quirks,
         };
         Some((camera, Login { username: raw.username.into_inner(), password: password? }))
     }

@@ -117,6 +117,7 @@ fn what_the_example_leaves_out_can_be_put_in() {
         "# model",
         "# keep_days",
         "# reserve_bytes",
+        "# quirks",
     ] {
         assert!(text.contains(line), "{line}");
         text = text.replace(line, line.trim_start_matches("# "));
@@ -127,6 +128,8 @@ fn what_the_example_leaves_out_can_be_put_in() {
         (camera.advertise.as_str(), camera.model.as_deref()),
         ("cctv.example.org:8081", Some("Virtual camera"))
     );
+    let quirks: Vec<_> = camera.quirks.iter().map(|it| (it.quirk.as_str(), it.used)).collect();
+    assert_eq!(quirks, [("soap-11-only", true), ("closes-silently", false)]);
     assert_eq!((loaded.threads, loaded.policy_dir), (Some(4), Some(folder.path("bare"))));
     let kept = (loaded.retention.keep.unwrap().as_secs() / 86_400, loaded.retention.reserve_bytes);
     assert_eq!(kept, (365, Some(50_000_000_000)));
@@ -404,7 +407,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`",
+        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`, `quirks`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -807,5 +810,40 @@ fn cameras_may_share_a_port_by_path() {
     ] {
         let errors = folder.errors(&both(EXAMPLE, one, other));
         assert!(errors.len() == 1 && errors[0].contains(told), "{one} {other}: {errors:#?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_about_quirks_is_told() {
+    let names = "security-not-understood, soap-11-only, closes-silently, garbled-status-line";
+    let both = "write { use = \"NAME\", reason = \"…\" } or { forbid = \"NAME\", reason = \"…\" }";
+    for (list, at, message, remedy) in [
+        (
+            "[{ use = \"clock-off\", reason = \"r\" }]",
+            "\"clock-off\"",
+            "`clock-off` is no quirk that can be used or forbidden",
+            format!("use one of {names}"),
+        ),
+        (
+            "[{ use = \"soap-11-only\", reason = \" \" }]",
+            "\" \"",
+            "a quirk needs a reason",
+            "say in 1 to 160 characters how you know".to_owned(),
+        ),
+        (
+            "[{ reason = \"r\" }]",
+            "[{ reason = \"r\" }]",
+            "a quirk is used or forbidden, one of both",
+            both.to_owned(),
+        ),
+        (
+            "[{ use = \"soap-11-only\", reason = \"r\" }, { forbid = \"soap-11-only\", reason = \"s\" }]",
+            "[{ use",
+            "quirk `soap-11-only` stands here twice",
+            "leave one of them out".to_owned(),
+        ),
+    ] {
+        let (text, place) = changed("mac = \"virtual\"", &format!("quirks = {list}"), at);
+        assert_eq!(Folder::new().errors(&text), [format!("{place}: {message} ({remedy})")], "{list}");
     }
 }

@@ -7,6 +7,7 @@ mod diagnostic;
 mod heads;
 mod load;
 mod places;
+mod quirks;
 mod raw;
 mod reader;
 mod secret;

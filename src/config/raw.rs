@@ -115,6 +115,17 @@ pub(super) struct Camera {
     pub(super) mac: Option<Text>,
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
+    pub(super) quirks: Option<Spanned<Vec<QuirkLine>>>,
+}
+
+/// An entry of a camera's `quirks`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuirkLine {
+    #[serde(rename = "use")]
+    pub(super) used: Option<Text>,
+    pub(super) forbid: Option<Text>,
+    pub(super) reason: Text,
 }
 
 /// `[[absorb]]`

@@ -36,6 +36,7 @@ fn bench() -> Bench {
         mac: MacPolicy::Virtual,
         manufacturer: None,
         model: None,
+        quirks: Vec::new(),
     };
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
     let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes };

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::VendorVerdict;
+use super::{QuirkOrder, VendorVerdict};
 use crate::{
     auth::KnownCertificate,
     ids::{CameraId, SiteId, ZoneId},
@@ -86,6 +86,8 @@ pub struct Camera {
     pub manufacturer: Option<String>,
     /// The model shown to clients, if not the camera's own answer.
     pub model: Option<String>,
+    /// What the owner says about its quirks.
+    pub quirks: Vec<QuirkOrder>,
 }
 
 impl Camera {

@@ -426,6 +426,7 @@ mod tests {
                 mac: MacPolicy::Virtual,
                 manufacturer: None,
                 model: None,
+                quirks: Vec::new(),
             }
         };
         let zones = vec![Zone { id: zone.clone(), isolation: Isolation::None, prefixes: Vec::new() }];

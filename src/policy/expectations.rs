@@ -462,6 +462,7 @@ fn camera(
         mac: MacPolicy::Virtual,
         manufacturer: None,
         model: None,
+        quirks: Vec::new(),
     })
 }
 

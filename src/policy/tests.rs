@@ -128,6 +128,7 @@ pub(super) fn inventory() -> Inventory {
         mac: MacPolicy::Virtual,
         manufacturer: None,
         model: None,
+        quirks: Vec::new(),
     };
     let site = |name, sensitive| Site { id: SiteId::new(name).unwrap(), sensitive };
     let zone = Zone { id: ZoneId::new("yard").unwrap(), isolation: Isolation::None, prefixes: Vec::new() };
