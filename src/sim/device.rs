@@ -21,6 +21,8 @@ pub struct Device {
     collections: BTreeMap<String, Vec<Item>>,
     /// The camera's clock minus the true time.
     skew: SignedDuration,
+    /// The time it states minus its clock.
+    stated: SignedDuration,
     made: u32,
 }
 
@@ -110,12 +112,27 @@ impl Device {
     pub fn new(script: Script, own: Vec<(&str, String)>, skew: SignedDuration) -> Self {
         let (mut variables, collections) = (script.variables.clone(), script.collections.clone());
         variables.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Self { script, variables, collections, skew, made: 0 }
+        Self { script, variables, collections, skew, stated: SignedDuration::ZERO, made: 0 }
     }
 
     /// The camera's clock, given the true time.
     pub fn time(&self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.skew).unwrap_or(now)
+    }
+
+    /// Sets its clock: the camera's minus the true time.
+    pub fn set_skew(&mut self, skew: SignedDuration) {
+        self.skew = skew;
+    }
+
+    /// Makes it state another time than its clock's.
+    pub fn state_time_ahead(&mut self, stated: SignedDuration) {
+        self.stated = stated;
+    }
+
+    /// Sets a variable of its script.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
     }
 
     /// A variable, with what stands in it filled in.
@@ -152,6 +169,17 @@ impl Device {
         );
         let body = body.replace("{env}", &self.variable("env"));
         Answer { status, envelope: self.envelope("", &body), wait: Duration::ZERO }
+    }
+
+    /// The fault for a header block that is not understood and has to be (SOAP 1.2 part 1 §5.4.8).
+    pub fn not_understood(&self) -> String {
+        let env = self.variable("env");
+        let body = format!(
+            "<{env}:Fault><{env}:Code><{env}:Value>{env}:MustUnderstand</{env}:Value></{env}:Code>\
+             <{env}:Reason><{env}:Text xml:lang=\"en\">The data in element 'Security' must be understood but \
+             cannot be handled</{env}:Text></{env}:Reason></{env}:Fault>"
+        );
+        self.envelope("", &body)
     }
 
     /// An envelope in the dialect's style.
@@ -202,6 +230,7 @@ impl Device {
     /// Sets the variables that say what time the camera thinks it is.
     fn tell_time(&mut self, now: Timestamp) {
         let here = self.time(now);
+        let here = here.saturating_add(self.stated).unwrap_or(here);
         let civil = here.to_zoned(TimeZone::UTC).datetime();
         let later = |seconds| here.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(here);
         let second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

@@ -90,6 +90,11 @@ impl Login {
         &self.rules
     }
 
+    /// Offers digest with these algorithms from now on.
+    pub fn offer(&mut self, digest: Vec<Algorithm>) {
+        self.rules.digest = digest;
+    }
+
     /// Values for `WWW-Authenticate`: one challenge per algorithm, all with one fresh nonce.
     pub fn challenge(&mut self, now: Duration, entropy: &dyn Entropy, stale: bool) -> Vec<String> {
         let mut bytes = [0; 16];

@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{
     Method, Request as HttpRequest, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, SERVER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -30,8 +33,9 @@ use zeroize::Zeroizing;
 use super::{
     device::{Answer, Device, Refused, is_pre_auth, operation_name},
     dialect::Dialect,
-    login::{Login, Scheme, Verdict},
+    login::{Algorithm, Login, Scheme, Verdict},
     message::Request,
+    oddity::{self, Garbled, Oddity},
     script::{Script, ScriptError},
     stream,
 };
@@ -152,7 +156,24 @@ struct State {
     login: Login,
     log: VecDeque<Received>,
     fault: Option<Fault>,
+    oddities: Vec<Oddity>,
+    /// The digest it offers when it is not odd about it.
+    digest: Vec<Algorithm>,
+    challenge_left_out: bool,
     tls: Option<Arc<ServerConfig>>,
+}
+
+impl State {
+    fn is(&self, oddity: Oddity) -> bool {
+        self.oddities.contains(&oddity)
+    }
+
+    /// The `Date` field of an answer, by the camera's own clock.
+    fn date(&self, now: Timestamp) -> Option<HeaderValue> {
+        let local = self.oddities.iter().any(|it| matches!(it, Oddity::LocalTime(_)));
+        let date = self.device.time(now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        (!local).then(|| HeaderValue::from_str(&date).ok())?
+    }
 }
 
 impl Camera {
@@ -167,8 +188,19 @@ impl Camera {
         let stream_port = streams.local_addr().map_err(listen)?.port();
         let device = Device::new(script, identity(&options, address, stream_port), options.clock_skew);
         let realm = device.variable("realm");
+        let digest = dialect.login.digest.clone();
         let login = Login::new(dialect.login, realm, options.username.clone(), options.password.clone());
-        let state = Mutex::new(State { device, login, log: VecDeque::new(), fault: None, tls: None });
+        let state = State {
+            device,
+            login,
+            log: VecDeque::new(),
+            fault: None,
+            oddities: Vec::new(),
+            digest,
+            challenge_left_out: false,
+            tls: None,
+        };
+        let state = Mutex::new(state);
         let shared = Arc::new(Shared { options, server: dialect.server, state });
         let (stop, stopped) = watch::channel(false);
         let streaming = tokio::spawn(stream::accept(streams, Arc::clone(&shared), stopped.clone()));
@@ -219,6 +251,34 @@ impl RunningCamera {
     /// Makes it misbehave, or behave again.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.shared.state().fault = fault;
+    }
+
+    /// Makes it odd in these ways, and in no others.
+    pub fn set_oddities(&self, oddities: &[Oddity]) {
+        let mut state = self.shared.state();
+        let offered = match oddities {
+            odd if odd.contains(&Oddity::TokenOnly) => Vec::new(),
+            odd if odd.contains(&Oddity::Sha256Only) => vec![Algorithm::Sha256],
+            _ => state.digest.clone(),
+        };
+        state.login.offer(offered);
+        let minutes = oddities.iter().find_map(|it| match it {
+            Oddity::LocalTime(minutes) => Some(i64::from(*minutes)),
+            _ => None,
+        });
+        state.device.state_time_ahead(SignedDuration::from_mins(minutes.unwrap_or(0)));
+        state.challenge_left_out = false;
+        state.oddities = oddities.to_vec();
+    }
+
+    /// Sets its clock: the camera's minus the true time.
+    pub fn set_clock_skew(&self, skew: SignedDuration) {
+        self.shared.state().device.set_skew(skew);
+    }
+
+    /// Sets a variable of its script: what it says of itself.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        self.shared.state().device.set_variable(name, value);
     }
 
     /// Makes it speak TLS on new connections, and nothing else; or plain HTTP again.
@@ -343,9 +403,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Rece
 }
 
 async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    let (fault, tls) = {
+    let (fault, tls, remains, no_head) = {
         let state = shared.state();
-        (state.fault, state.tls.clone())
+        let (remains, no_head) = (state.is(Oddity::RemainsBeforeAnswer), state.is(Oddity::NoHead));
+        (state.fault, state.tls.clone(), remains, no_head)
     };
     if fault == Some(Fault::SlowHead) {
         return trickle(&mut stream).await;
@@ -355,6 +416,8 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
         let _ = stream.set_zero_linger();
     }
     match tls {
+        None if remains => answer_on(Garbled::remains(stream), peer, shared).await,
+        None if no_head => answer_on(Garbled::no_head(stream), peer, shared).await,
         None => answer_on(stream, peer, shared).await,
         Some(tls) => {
             // Who does not come to the end of its handshake has asked nothing.
@@ -371,12 +434,20 @@ async fn answer_on(
     peer: SocketAddr,
     shared: Arc<Shared>,
 ) {
+    let requests = AtomicUsize::new(0);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { receive(request, peer, &shared).await }
+        let is_first = requests.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if !is_first && shared.state().is(Oddity::ClosesSilently) {
+                return Err(ToldToReset);
+            }
+            receive(request, peer, &shared).await
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .auto_date_header(false)
         .header_read_timeout(HTTP_HEAD_TIME_MAX)
         .serve_connection(TokioIo::new(stream), service);
     // A client may go at any moment.
@@ -438,6 +509,8 @@ async fn receive(
             Some(reply) => (reply, Duration::ZERO, state.fault),
             None => (outcome.0, outcome.1, state.fault),
         };
+        let hangs_up = state.is(Oddity::HangsUpUnlessSoap11) && oddity::is_soap12(&body);
+        let fault = if hangs_up { Some(Fault::Reset) } else { fault };
         if !matches!(fault, Some(Fault::Hang | Fault::Reset)) {
             received.status = reply.status().as_u16();
         }
@@ -451,6 +524,9 @@ async fn receive(
             tokio::time::sleep(wait).await;
             let mut reply = reply;
             reply.headers_mut().insert(SERVER, HeaderValue::from_static(shared.server));
+            if let Some(date) = shared.state().date(shared.options.clock.now()) {
+                reply.headers_mut().insert(DATE, date);
+            }
             Ok(reply)
         }
     }
@@ -488,6 +564,9 @@ fn answer(
     let request = if method == Method::POST { Request::read(body).ok() } else { None };
     let operation = request.as_ref().map(|request| operation_name(&request.body));
     received.operation.clone_from(&operation);
+    if let Some(reply) = unread(state, body) {
+        return at_once(reply);
+    }
     let time = state.device.time(now);
     let sent = (method.as_str(), received.target.as_str());
     let mut verdict = state.login.check(credentials, sent, request.as_ref(), clock.monotonic(), time);
@@ -515,7 +594,7 @@ fn answer(
         (&Method::POST, Some(request)) => {
             let target = received.target.as_str();
             let Answer { status, envelope, wait } = state.device.answer(&request, target, now);
-            (plain(status, "application/soap+xml; charset=utf-8", envelope), wait)
+            (enveloped(state, body, status, envelope), wait)
         }
         (&Method::POST, None) => at_once(soap(&state.device.refuse(&Refused::not_well_formed()))),
         (&Method::GET, _) if path == state.device.variable("snapshot.path") => {
@@ -529,6 +608,33 @@ fn answer(
         }
         (&Method::GET, _) => at_once(plain(404, "text/html", "<h1>404</h1>")),
         _ => at_once(plain(405, "text/html", "<h1>405</h1>")),
+    }
+}
+
+/// What a camera that does not read the message answers.
+fn unread(state: &State, body: &Bytes) -> Option<Reply> {
+    let soap12 = oddity::is_soap12(body);
+    if soap12 && state.is(Oddity::EmptyUnlessSoap11) {
+        return Some(plain(200, "application/soap+xml; charset=utf-8", ""));
+    }
+    if soap12 && state.is(Oddity::HangsUpUnlessSoap11) {
+        return Some(plain(200, "text/plain", ""));
+    }
+    if soap12 && state.is(Oddity::RefusesUnlessSoap11) {
+        return Some(plain(415, "text/plain", ""));
+    }
+    let must = state.is(Oddity::RefusesMustUnderstand) && oddity::must_understand(body);
+    must.then(|| plain(500, "application/soap+xml; charset=utf-8", state.device.not_understood()))
+}
+
+/// An answer in the version of SOAP it was asked in.
+fn enveloped(state: &State, asked: &Bytes, status: u16, envelope: String) -> Reply {
+    let undeclared = state.is(Oddity::UndeclaredPrefixes);
+    let envelope = if undeclared { oddity::undeclared(&envelope) } else { envelope };
+    if oddity::is_soap12(asked) {
+        plain(status, "application/soap+xml; charset=utf-8", envelope)
+    } else {
+        plain(status, "text/xml; charset=utf-8", oddity::as_soap11(&envelope))
     }
 }
 
@@ -555,6 +661,14 @@ fn unauthorized(state: &mut State, shared: &Shared, verdict: Verdict) -> Reply {
     let now = shared.options.clock.monotonic();
     let challenges = state.login.challenge(now, shared.options.entropy.as_ref(), stale);
     let mut reply = soap(&fault);
+    if state.is(Oddity::WebPageForRefusal) {
+        reply = plain(401, "text/html", "<!DOCTYPE html><html><body>401</body></html>");
+    }
+    if state.is(Oddity::ChallengeLeftOut) && !state.challenge_left_out {
+        state.challenge_left_out = true;
+        *reply.status_mut() = StatusCode::UNAUTHORIZED;
+        return reply;
+    }
     if verdict != Verdict::WrongToken && !challenges.is_empty() {
         *reply.status_mut() = StatusCode::UNAUTHORIZED;
         for challenge in challenges.iter().filter_map(|text| HeaderValue::from_str(text).ok()) {
