@@ -40,6 +40,8 @@ pub struct Proof {
     pub nonce: Vec<u8>,
     /// The time of making.
     pub created: String,
+    /// Whether a receiver that does not understand it has to refuse the message (SOAP 1.2 part 1 §5.2.3).
+    pub must_understand: bool,
 }
 
 /// Writes a message with a document as its body.
@@ -160,9 +162,10 @@ fn header(headers: &Headers, namespaces: &[(String, String)], out: &mut String) 
 }
 
 fn security(proof: &Proof, out: &mut String) {
+    let must = if proof.must_understand { " env:mustUnderstand=\"1\"" } else { "" };
     let _ = write!(
         out,
-        "<wsse:Security xmlns:wsse=\"{WSSE}\" xmlns:wsu=\"{WSU}\" env:mustUnderstand=\"1\">\
+        "<wsse:Security xmlns:wsse=\"{WSSE}\" xmlns:wsu=\"{WSU}\"{must}>\
          <wsse:UsernameToken><wsse:Username>"
     );
     escape(&proof.username, out);

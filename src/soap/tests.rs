@@ -220,6 +220,7 @@ fn a_message_is_written_on_one_line_with_its_namespaces_at_the_root() {
 fn what_is_written_reads_back() {
     let tables = tables();
     let proof = Proof {
+        must_understand: true,
         username: "gu<&>\"ard".into(),
         digest: [7; 20],
         nonce: vec![0, 255, 1],
