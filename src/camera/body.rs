@@ -10,6 +10,12 @@ pub(super) fn looks_like_envelope(headers: &HeaderMap, body: &[u8]) -> bool {
     !other.iter().any(|prefix| kind.starts_with(prefix)) && first_element(body) == Some(b"Envelope")
 }
 
+/// Whether the body is a web page, by its content type or its beginning.
+pub(super) fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
+    let begins = body.trim_ascii_start().get(..5).unwrap_or_default().to_ascii_lowercase();
+    media_type(headers) == "text/html" || begins == b"<html" || begins == b"<!doc"
+}
+
 /// Whether the answer is a JPEG picture by its content type and its first and last marker (ITU-T T.81 §B.1).
 pub(super) fn is_jpeg(headers: &HeaderMap, body: &[u8]) -> bool {
     // Some cameras pad the picture, or end it early: an end marker near the end will do.

@@ -1,22 +1,38 @@
 //! How many refused logins a camera is asked to bear.
 //!
 //! Cameras lock accounts after a handful of bad passwords. One budget holds for everything the gateway does
-//! with one credential version; when it is used up, nothing is sent for a while, and then one try at a time.
+//! with one credential version, over restarts too; when it is used up, nothing is sent for a while, and then one
+//! try at a time. A login that the camera has taken before may be refused while it boots: then the tries of the
+//! budget lie so far apart that they outlast the boot.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{
-    CAMERA_BOOT_LOGIN_PAUSE, CAMERA_BOOT_TIME_MAX, CAMERA_BREAKER_PAUSE, CAMERA_LOGIN_REJECTIONS_MAX,
+    CAMERA_BOOT_TIME_MAX, CAMERA_BREAKER_PAUSE, CAMERA_LOGIN_FIRST_PAUSE, CAMERA_LOGIN_REJECTIONS_MAX,
+    CAMERA_LOGIN_SECOND_PAUSE,
 };
 
-/// The budget of one credential version. Times are monotonic.
+/// The budget of one credential version. Times are civil, since they outlive restarts.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    rejections: u32,
-    open_until: Option<Duration>,
-    hold_until: Option<Duration>,
+    kept: BreakerMemory,
     confirmed: bool,
     reach: Reach,
+}
+
+/// What of a breaker is kept over a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BreakerMemory {
+    /// Logins refused since one was accepted.
+    pub rejections: u32,
+    /// Whether the camera ever accepted these credentials.
+    pub proven: bool,
+    /// The last refusal after which nothing is sent for a while.
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// Whether the camera was there when last dialled.
@@ -29,7 +45,7 @@ enum Reach {
     Distrusted,
     Up {
         /// When it came up, if the gateway saw it down before.
-        since: Option<Duration>,
+        since: Option<Timestamp>,
     },
 }
 
@@ -72,42 +88,64 @@ impl std::fmt::Display for Health {
 }
 
 impl Breaker {
-    /// How many more rejections may be risked now; if none, for how long not.
-    pub(super) fn budget(&self, now: Duration) -> Result<u32, Duration> {
-        if let Some(until) = self.open_until {
-            return if now < until { Err(until - now) } else { Ok(1) };
+    /// Goes on from what was kept.
+    pub(super) fn restored(kept: BreakerMemory) -> Self {
+        Self { kept, ..Self::default() }
+    }
+
+    /// What is to be kept.
+    pub(super) fn memory(&self) -> BreakerMemory {
+        self.kept
+    }
+
+    /// What is to be kept before a login is tried of which it is not known that it is good: as if it were
+    /// refused, since the gateway may be gone before the answer comes. None for one that is known to be good.
+    pub(super) fn ahead(&self, now: Timestamp) -> Option<BreakerMemory> {
+        (!self.confirmed).then(|| self.kept.after_rejection(now))
+    }
+
+    /// How many rejections may be risked now; if none, for how long not.
+    pub(super) fn budget(&mut self, now: Timestamp) -> Result<u32, Duration> {
+        if let Some(wait) = self.wait(now) {
+            return Err(wait);
         }
-        if let Some(until) = self.hold_until
-            && now < until
-        {
-            return Err(until - now);
-        }
-        Ok(if self.is_booting(now) { 1 } else { CAMERA_LOGIN_REJECTIONS_MAX.saturating_sub(self.rejections) })
+        let left = CAMERA_LOGIN_REJECTIONS_MAX.saturating_sub(self.kept.rejections);
+        // None left: half-open. While it boots: one kind of login at a time.
+        Ok(if left == 0 || self.is_booting(now) { 1 } else { left })
     }
 
     /// A login with a fresh nonce was refused.
-    pub(super) fn rejected(&mut self, now: Duration) {
+    pub(super) fn rejected(&mut self, now: Timestamp) {
         self.confirmed = false;
-        if self.open_until.is_some() {
-            self.open_until = Some(now + CAMERA_BREAKER_PAUSE);
-        } else if self.is_booting(now) {
-            self.hold_until = Some(now + CAMERA_BOOT_LOGIN_PAUSE);
-        } else {
-            self.rejections = self.rejections.saturating_add(1);
-            if self.rejections >= CAMERA_LOGIN_REJECTIONS_MAX {
-                self.open_until = Some(now + CAMERA_BREAKER_PAUSE);
-            }
+        self.kept = self.kept.after_rejection(now);
+    }
+
+    /// There is nothing else to try after a refusal.
+    pub(super) fn gave_up(&mut self, now: Timestamp) {
+        if self.kept.rejections > 0 && (self.kept.proven || self.is_booting(now)) {
+            self.kept.waiting_since = Some(now);
         }
     }
 
-    /// A login was accepted.
-    pub(super) fn accepted(&mut self) {
-        *self = Self { confirmed: true, reach: self.reach, ..Self::default() };
+    /// A login was accepted. How many were refused, if that was while the camera booted and it had accepted
+    /// these credentials before.
+    pub(super) fn accepted(&mut self, now: Timestamp) -> u32 {
+        let waited = self.kept.waiting_since.is_some_and(|since| self.was_booting(since, now));
+        let refused = if self.kept.proven && waited { self.kept.rejections } else { 0 };
+        self.kept = BreakerMemory { proven: true, ..BreakerMemory::default() };
+        self.confirmed = true;
+        refused
     }
 
     /// Whether the last login was accepted, so that logins need not go one by one.
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    /// Whether the camera accepted these credentials before, so that a refusal does not call for other kinds
+    /// of login.
+    pub(super) fn is_proven(&self) -> bool {
+        self.kept.proven
     }
 
     /// A connection could not be opened.
@@ -120,19 +158,30 @@ impl Breaker {
         self.reach = Reach::Distrusted;
     }
 
-    /// A connection was opened.
-    pub(super) fn reached(&mut self, now: Duration) {
+    /// A connection was opened; whether the camera was down before.
+    pub(super) fn reached(&mut self, now: Timestamp) -> bool {
+        let was_down = self.reach == Reach::Down;
         self.reach = match self.reach {
             Reach::Unknown | Reach::Distrusted => Reach::Up { since: None },
             Reach::Down => Reach::Up { since: Some(now) },
             up @ Reach::Up { .. } => up,
         };
+        was_down
+    }
+
+    /// The camera was started anew, as its clock shows.
+    pub(super) fn rebooted(&mut self, now: Timestamp) {
+        if !self.is_booting(now) {
+            self.reach = Reach::Up { since: Some(now) };
+        }
     }
 
     /// What readiness shows.
-    pub(super) fn health(&self, now: Duration) -> Health {
-        match (self.open_until, self.reach) {
-            (Some(until), _) => Health::LoginRefused { wait: until.saturating_sub(now) },
+    pub(super) fn health(&mut self, now: Timestamp) -> Health {
+        let open = self.kept.rejections >= CAMERA_LOGIN_REJECTIONS_MAX;
+        match (self.wait(now), self.reach) {
+            (Some(wait), _) => Health::LoginRefused { wait },
+            (None, _) if open => Health::LoginRefused { wait: Duration::ZERO },
             (None, Reach::Unknown) => Health::Unknown,
             (None, Reach::Distrusted) => Health::Distrusted,
             (None, Reach::Down) => Health::Unreachable,
@@ -140,8 +189,42 @@ impl Breaker {
         }
     }
 
-    fn is_booting(&self, now: Duration) -> bool {
-        matches!(self.reach, Reach::Up { since: Some(since) } if now.saturating_sub(since) < CAMERA_BOOT_TIME_MAX)
+    /// How long nothing is to be sent.
+    fn wait(&mut self, now: Timestamp) -> Option<Duration> {
+        let since = self.kept.waiting_since?;
+        if since > now {
+            // The gateway's own clock was set back: the pause begins anew, and is none the longer.
+            self.kept.waiting_since = Some(now);
+        }
+        let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        self.kept.pause().checked_sub(waited).filter(|left| !left.is_zero())
+    }
+
+    fn is_booting(&self, now: Timestamp) -> bool {
+        let Reach::Up { since: Some(since) } = self.reach else { return false };
+        now.duration_since(since).unsigned_abs() < CAMERA_BOOT_TIME_MAX
+    }
+
+    /// Whether a refusal came while the camera booted, and not long ago.
+    fn was_booting(&self, refused: Timestamp, now: Timestamp) -> bool {
+        self.is_booting(refused) && now.duration_since(refused).unsigned_abs() <= CAMERA_BREAKER_PAUSE
+    }
+}
+
+impl BreakerMemory {
+    fn after_rejection(self, now: Timestamp) -> Self {
+        let rejections = self.rejections.saturating_add(1).min(CAMERA_LOGIN_REJECTIONS_MAX);
+        let open = rejections >= CAMERA_LOGIN_REJECTIONS_MAX;
+        Self { rejections, waiting_since: if open { Some(now) } else { self.waiting_since }, ..self }
+    }
+
+    /// How long nothing is sent, from `waiting_since` on.
+    fn pause(self) -> Duration {
+        match self.rejections {
+            ..=1 => CAMERA_LOGIN_FIRST_PAUSE,
+            rejections if rejections < CAMERA_LOGIN_REJECTIONS_MAX => CAMERA_LOGIN_SECOND_PAUSE,
+            _ => CAMERA_BREAKER_PAUSE,
+        }
     }
 }
 
@@ -149,50 +232,109 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    fn at(seconds: u64) -> Timestamp {
+        "2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+    }
+
+    const PAUSE: u64 = CAMERA_BREAKER_PAUSE.as_secs();
+
+    /// A camera that accepted the credentials and went down, and comes back at second 0.
+    fn rebooted() -> Breaker {
+        let mut breaker = Breaker::default();
+        breaker.accepted(at(0));
+        breaker.unreachable();
+        assert!(breaker.reached(at(0)) && !breaker.reached(at(0)));
+        breaker
+    }
 
     #[test]
     fn opens_after_the_third_rejection_and_lets_one_try_through_after_the_pause() {
         let mut breaker = Breaker::default();
-        breaker.reached(SECOND);
+        breaker.reached(at(1));
         for left in [3, 2, 1] {
-            assert_eq!(breaker.budget(SECOND), Ok(left));
-            breaker.rejected(SECOND);
+            assert_eq!(breaker.budget(at(1)), Ok(left));
+            breaker.rejected(at(1));
+            breaker.gave_up(at(1));
         }
-        assert_eq!(breaker.budget(2 * SECOND), Err(CAMERA_BREAKER_PAUSE - SECOND));
-        assert_eq!(breaker.health(SECOND), Health::LoginRefused { wait: CAMERA_BREAKER_PAUSE });
-        let later = SECOND + CAMERA_BREAKER_PAUSE;
-        assert_eq!(breaker.budget(later), Ok(1), "half-open");
-        breaker.rejected(later);
-        assert_eq!(breaker.budget(later), Err(CAMERA_BREAKER_PAUSE), "open again at once");
-        breaker.accepted();
-        assert_eq!(breaker.budget(later), Ok(3));
-        assert_eq!(breaker.health(later), Health::Up);
+        assert_eq!(breaker.budget(at(2)), Err(Duration::from_secs(PAUSE - 1)));
+        assert_eq!(breaker.health(at(1)), Health::LoginRefused { wait: CAMERA_BREAKER_PAUSE });
+        assert_eq!(breaker.budget(at(1 + PAUSE)), Ok(1), "half-open");
+        assert_eq!(breaker.health(at(1 + PAUSE)), Health::LoginRefused { wait: Duration::ZERO });
+        breaker.rejected(at(1 + PAUSE));
+        assert_eq!(breaker.budget(at(1 + PAUSE)), Err(CAMERA_BREAKER_PAUSE), "open again at once");
+        assert_eq!(breaker.accepted(at(1 + PAUSE)), 0, "never accepted before");
+        assert_eq!(breaker.budget(at(1 + PAUSE)), Ok(3));
+        assert_eq!(breaker.health(at(1 + PAUSE)), Health::Up);
     }
 
     #[test]
-    fn rejections_do_not_count_while_the_camera_boots_but_pause() {
+    fn a_restart_in_the_middle_of_a_try_gives_none_back() {
+        let mut kept = BreakerMemory::default();
+        for left in [3, 2, 1] {
+            let mut breaker = Breaker::restored(kept);
+            assert_eq!(breaker.budget(at(0)), Ok(left));
+            kept = breaker.ahead(at(0)).unwrap();
+        }
+        assert_eq!(Breaker::restored(kept).budget(at(1)), Err(Duration::from_secs(PAUSE - 1)));
+        let mut half_open = Breaker::restored(kept);
+        assert_eq!(half_open.budget(at(PAUSE)), Ok(1));
+        kept = half_open.ahead(at(PAUSE)).unwrap();
+        assert_eq!(Breaker::restored(kept).budget(at(PAUSE)), Err(CAMERA_BREAKER_PAUSE));
+        half_open.accepted(at(PAUSE));
+        assert_eq!(half_open.ahead(at(PAUSE)), None, "known to be good: nothing is booked ahead");
+        assert!(Breaker::restored(half_open.memory()).is_proven());
+    }
+
+    #[test]
+    fn a_booting_camera_is_tried_three_times_in_two_minutes_and_no_more() {
+        let mut breaker = rebooted();
+        let mut tries = Vec::new();
+        for second in 0..PAUSE {
+            if let Ok(budget) = breaker.budget(at(second)) {
+                assert!(budget == 1 || second >= 120, "one kind of login at a time");
+                breaker.rejected(at(second));
+                breaker.gave_up(at(second));
+                tries.push(second);
+            }
+        }
+        assert_eq!(tries, [0, 45, 120]);
+        let mut good = rebooted();
+        good.rejected(at(0));
+        good.rejected(at(45));
+        good.gave_up(at(45));
+        assert_eq!(
+            (good.accepted(at(100)), good.budget(at(100))),
+            (2, Ok(1)),
+            "still booting, budget whole again"
+        );
+    }
+
+    #[test]
+    fn what_was_accepted_before_is_not_tried_again_at_once() {
         let mut breaker = Breaker::default();
-        breaker.unreachable();
-        assert_eq!(breaker.health(SECOND), Health::Unreachable);
-        breaker.reached(SECOND);
-        breaker.rejected(SECOND);
-        assert_eq!(breaker.budget(SECOND), Err(CAMERA_BOOT_LOGIN_PAUSE));
-        assert_eq!(breaker.budget(SECOND + CAMERA_BOOT_LOGIN_PAUSE), Ok(1), "one scheme at a time");
-        let booted = SECOND + CAMERA_BOOT_TIME_MAX;
-        assert_eq!(breaker.budget(booted), Ok(3), "none counted");
-        breaker.reached(booted);
-        breaker.rejected(booted);
-        assert_eq!(breaker.budget(booted), Ok(2), "a connection alone begins no new boot");
+        breaker.accepted(at(0));
+        breaker.rejected(at(0));
+        assert_eq!(breaker.budget(at(0)), Ok(2), "for another kind of login or another clock");
+        breaker.gave_up(at(0));
+        assert_eq!(breaker.budget(at(1)), Err(CAMERA_LOGIN_FIRST_PAUSE - Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_no_pause_longer() {
+        let kept =
+            BreakerMemory { rejections: 3, waiting_since: Some(at(1_000_000)), ..BreakerMemory::default() };
+        let mut breaker = Breaker::restored(kept);
+        assert_eq!(breaker.budget(at(0)), Err(CAMERA_BREAKER_PAUSE));
+        assert_eq!(breaker.budget(at(PAUSE)), Ok(1));
     }
 
     #[test]
     fn an_accepted_login_is_confirmed_until_one_is_refused() {
         let mut breaker = Breaker::default();
         assert!(!breaker.is_confirmed());
-        breaker.accepted();
+        breaker.accepted(at(0));
         assert!(breaker.is_confirmed());
-        breaker.rejected(SECOND);
-        assert!(!breaker.is_confirmed());
+        breaker.rejected(at(1));
+        assert!(!breaker.is_confirmed() && breaker.is_proven());
     }
 }

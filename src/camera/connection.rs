@@ -8,26 +8,29 @@ use http::{HeaderValue, StatusCode};
 use super::{
     body,
     breaker::Health,
+    errand::{Errand, Judged, Post, Token, Written},
     error::{CameraError, Failure},
+    habits::Identity,
     link::{HttpAnswer, Into},
+    manner::{Hitch, Manner},
     memo::{AnswerMemo, understood},
-    memory::CameraMemory,
+    memory::{CameraMemory, MemoryBook},
     negotiation::Kind,
     offset,
     sending::Sending,
-    session::{Errand, Judged, Post, Session, Token},
+    session::Session,
     stream::CameraStream,
     tls::{CameraTls, CertificateNews, PinBook},
 };
 use crate::{
     auth::Login,
     clock::{Clock, Entropy},
-    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool},
+    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool, Understood},
     ids::CameraId,
-    inventory::Camera,
+    inventory::{Camera, Quirk},
     limits::{HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX},
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
-    soap::{self, Answer, AnswerError, Fault, Headers, Proof, Subcode},
+    soap::{self, Answer, AnswerError, Fault, FaultCode, Headers, Proof, Subcode, Version},
 };
 
 /// The connection to one camera. Lives on one single-threaded runtime, together with everything else of that
@@ -40,18 +43,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens nothing yet. `restored` is what [`memory`](Self::memory) gave before a restart; `pins`
-    /// keeps the pin of the camera's certificate.
+    /// Opens nothing yet. `book` keeps over a restart what is learnt, `pins` the pin of the camera's certificate.
     pub fn new(
         camera: &Camera,
         login: Login,
         tables: Arc<Tables>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        restored: CameraMemory,
+        book: Box<dyn MemoryBook>,
         pins: Box<dyn PinBook>,
     ) -> Self {
-        let mut session = Session::new(camera.id.clone(), camera.address, login, clock, entropy, restored);
+        let mut session = Session::new(
+            camera.id.clone(),
+            camera.address,
+            login,
+            clock,
+            entropy,
+            book,
+            camera.quirks.clone(),
+        );
         if let Some(known) = &camera.certificates {
             session = session.over_tls(CameraTls::new(known.clone(), pins));
         }
@@ -105,9 +115,25 @@ impl Connection {
         }
     }
 
+    /// Takes from an answer what it says of the camera's ways.
+    fn observe_ways(&self, understood: &Understood) {
+        if let Some(identity) = identity_of(&understood.document) {
+            self.session.identified(identity);
+        }
+        let undeclared = |it: &&crate::schema::Deviation| it.name.starts_with(UNDECLARED_PREFIX);
+        if let Some(it) = understood.deviations.iter().find(undeclared) {
+            self.session.observe(Quirk::UndeclaredPrefixes, &it.name);
+        }
+    }
+
     /// What is worth keeping over a restart.
     pub fn memory(&self) -> CameraMemory {
         self.session.memory()
+    }
+
+    /// Keeps it.
+    pub fn keep(&self) {
+        self.session.keep();
     }
 
     /// What happened to the camera's certificate since this was asked last.
@@ -132,21 +158,26 @@ impl Connection {
             .operation(id)
             .filter(|it| it.input == document.root().node())
             .ok_or(CameraError { failure: Failure::Misdirected, sent: false })?;
-        let pre_auth = operation.class == Some(AccessClass::PreAuth);
+        let kind = match operation.class {
+            Some(AccessClass::PreAuth) if document.root().local() == "GetSystemDateAndTime" => Kind::Clock,
+            Some(AccessClass::PreAuth) => Kind::PreAuth,
+            _ => Kind::Soap,
+        };
         // Secrets are not kept longer than they are needed.
         let repeats = idempotent && operation.class != Some(AccessClass::ReadSystemSecret);
-        let content_type =
-            format!("application/soap+xml; charset=utf-8; action=\"{}\"", operation.soap_action);
-        let content_type = HeaderValue::try_from(content_type)
+        let types = Types::of(&operation.soap_action)
             .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
-        let body = |token: Option<Token>| {
-            let headers = Headers { security: token.map(proof), ..Headers::default() };
-            Sending::message(soap::encode(&self.tables, document, &headers))
+        let write = |token: Option<Token>, manner: Manner| {
+            let security = token.map(|token| proof(token, !manner.soft_security));
+            let version = if manner.soap11 { Version::Soap11 } else { Version::Soap12 };
+            let headers = Headers { security, version, ..Headers::default() };
+            let body = Sending::message(soap::encode(&self.tables, document, &headers));
+            types.written(manner, body)
         };
         let errand = Errand {
-            kind: if pre_auth { Kind::PreAuth } else { Kind::Soap },
+            kind,
             endpoint,
-            post: Some(Post { content_type, body: &body }),
+            post: Some(Post { write: &write, is_soap: true }),
             into: Into::Memory(SOAP_ANSWER_BYTES_MAX),
             time_max: None,
             idempotent,
@@ -154,6 +185,7 @@ impl Connection {
         let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await?;
         if let Reply::Document(understood) = &reply {
             self.observe_clock(&understood.document);
+            self.observe_ways(understood);
         }
         Ok(reply)
     }
@@ -174,6 +206,12 @@ impl Connection {
         }
         Ok(match judge_soap(&self.tables, id, answer)? {
             Answered::Refusal(fault) => Judged::NotAuthorized(Reply::Fault(fault)),
+            Answered::Fault(fault) if fault.code == FaultCode::VersionMismatch => {
+                Judged::NotUnderstood(Reply::Fault(fault), Hitch::Version)
+            }
+            Answered::Fault(fault) if fault.code == FaultCode::MustUnderstand => {
+                Judged::NotUnderstood(Reply::Fault(fault), Hitch::Security)
+            }
             Answered::Fault(fault) => Judged::Done(Reply::Fault(fault)),
             Answered::Document(document, deviations) => Judged::Done(Reply::Document(if repeats {
                 self.memo.borrow_mut().keep(id, &answer.body, document, deviations)
@@ -208,10 +246,13 @@ impl Connection {
             idempotent: true,
         };
         self.session.run(&errand, &|_| Ok(Judged::Done(()))).await?;
-        let body = |_: Option<Token>| Sending::file(file);
-        let content_type = HeaderValue::from_static("application/octet-stream");
+        let write = |_: Option<Token>, _: Manner| Written {
+            content_type: HeaderValue::from_static("application/octet-stream"),
+            action: None,
+            body: Sending::file(file),
+        };
         let errand = Errand {
-            post: Some(Post { content_type, body: &body }),
+            post: Some(Post { write: &write, is_soap: false }),
             time_max: Some(TRANSFER_TIME_MAX),
             idempotent: false,
             ..errand
@@ -227,9 +268,32 @@ impl Connection {
     }
 }
 
-fn proof(token: Token) -> Proof {
+fn proof(token: Token, must_understand: bool) -> Proof {
     let Token { username, password_digest, nonce, created } = token;
-    Proof { username, digest: password_digest, nonce: nonce.to_vec(), created }
+    Proof { username, digest: password_digest, nonce: nonce.to_vec(), created, must_understand }
+}
+
+/// What an envelope's action is announced by, in either version of SOAP.
+struct Types {
+    /// SOAP 1.2 part 2 §6.5.
+    soap12: HeaderValue,
+    /// SOAP 1.1 §6.1.1.
+    action: HeaderValue,
+}
+
+impl Types {
+    fn of(action: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        let soap12 = format!("application/soap+xml; charset=utf-8; action=\"{action}\"");
+        Ok(Self { soap12: soap12.try_into()?, action: format!("\"{action}\"").try_into()? })
+    }
+
+    fn written(&self, manner: Manner, body: Sending) -> Written {
+        if manner.soap11 {
+            let content_type = HeaderValue::from_static("text/xml; charset=utf-8");
+            return Written { content_type, action: Some(self.action.clone()), body };
+        }
+        Written { content_type: self.soap12.clone(), action: None, body }
+    }
 }
 
 /// What a body says.
@@ -320,6 +384,24 @@ fn utc_of(answer: &Document) -> Option<jiff::Timestamp> {
     )
 }
 
+/// Who the camera says it is, in an answer to `tds:GetDeviceInformation`.
+fn identity_of(answer: &Document) -> Option<Identity> {
+    let root = answer.root();
+    if root.local() != "GetDeviceInformationResponse" {
+        return None;
+    }
+    let text = |local| root.child(local).map(|it| Identity::text(it.text())).unwrap_or_default();
+    Some(Identity {
+        manufacturer: text("Manufacturer"),
+        model: text("Model"),
+        firmware: text("FirmwareVersion"),
+        serial: text("SerialNumber"),
+        hardware: text("HardwareId"),
+    })
+}
+
+/// How the reader names its repair of one.
+const UNDECLARED_PREFIX: &str = "undeclared prefix";
 /// Characters of an element's name that an error repeats.
 const NAME_CHARS: usize = 64;
 

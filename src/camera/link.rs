@@ -10,9 +10,9 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -33,6 +33,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{
     error::{Failure, Phase},
+    lenient::Seeker,
     sending::Sending,
     tls::CameraTls,
 };
@@ -76,7 +77,12 @@ pub(super) struct Broken {
 
 impl Link {
     /// Dials the camera; over TLS where that is how it is reached, and then in no other way.
-    pub(super) async fn open(address: SocketAddr, tls: Option<&CameraTls>) -> Result<Self, Failure> {
+    /// With `lenient`, what stands before the one answer of the connection is passed over.
+    pub(super) async fn open(
+        address: SocketAddr,
+        tls: Option<&CameraTls>,
+        lenient: bool,
+    ) -> Result<Self, Failure> {
         let stream = dial(address).await?;
         let traffic = Arc::new(Traffic::default());
         let stream = match tls {
@@ -86,7 +92,12 @@ impl Link {
                 connected => connected?,
             })),
         };
-        let wire = Wire { stream, traffic: Arc::clone(&traffic) };
+        let wire = Wire {
+            stream,
+            traffic: Arc::clone(&traffic),
+            seeker: lenient.then(Seeker::default),
+            found: Bytes::new(),
+        };
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(HTTP_HEAD_BYTES_MAX)
             .max_headers(HTTP_HEADERS_MAX)
@@ -168,6 +179,17 @@ impl Link {
             written: traffic.written.load(Ordering::Relaxed),
             answered: traffic.read.load(Ordering::Relaxed),
         })
+    }
+
+    /// What was passed over before the answer, in words.
+    pub(super) fn garbage(&self) -> Option<String> {
+        let passed = self.traffic.passed_bytes.load(Ordering::Relaxed);
+        let headless = self.traffic.headless.load(Ordering::Relaxed);
+        match (passed, headless) {
+            (0, false) => None,
+            (_, false) => Some(format!("{passed} bytes before the status line")),
+            (_, true) => Some(format!("no status line, and {passed} bytes before the XML declaration")),
+        }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -273,6 +295,8 @@ fn failure_of(error: &hyper::Error) -> Failure {
 struct Traffic {
     written: AtomicBool,
     read: AtomicBool,
+    passed_bytes: AtomicUsize,
+    headless: AtomicBool,
 }
 
 /// What an exchange goes over.
@@ -295,7 +319,38 @@ macro_rules! either {
 struct Wire {
     stream: Stream,
     traffic: Arc<Traffic>,
+    /// Looks for the beginning of the answer, where that is called for and it has not been found.
+    seeker: Option<Seeker>,
+    /// What was found and is not read yet.
+    found: Bytes,
 }
+
+impl Wire {
+    /// Passes over what stands before the answer. Ready with what is to be read; empty at the end.
+    fn poll_seek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(seeker) = &mut self.seeker {
+            let mut bytes = [0; SEEK_BYTES];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(either!(&mut self.stream, poll_read, cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                self.seeker = None;
+                break;
+            }
+            let found =
+                seeker.take(buffer.filled()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+            if let Some(found) = found {
+                self.traffic.passed_bytes.store(found.passed_bytes, Ordering::Relaxed);
+                self.traffic.headless.store(found.headless, Ordering::Relaxed);
+                self.found = found.answer.into();
+                self.seeker = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// How much is read at once while the beginning of an answer is looked for.
+const SEEK_BYTES: usize = 1_024;
 
 impl AsyncRead for Wire {
     fn poll_read(
@@ -304,7 +359,14 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = either!(&mut self.stream, poll_read, cx, buffer);
+        ready!(self.poll_seek(cx))?;
+        let polled = if self.found.is_empty() {
+            either!(&mut self.stream, poll_read, cx, buffer)
+        } else {
+            let part = self.found.len().min(buffer.remaining());
+            buffer.put_slice(&self.found.split_to(part));
+            Poll::Ready(Ok(()))
+        };
         if buffer.filled().len() > before {
             self.traffic.read.store(true, Ordering::Relaxed);
         }

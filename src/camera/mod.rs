@@ -3,17 +3,23 @@
 //! Everything a camera sends is untrusted here, and leaves this room only as a typed
 //! [`Reply`](crate::hatch) or a [`CameraError`]. Only the enrolled address is dialled.
 //!
-//! - `body`, `offset`, `negotiation`, `breaker`: pure rules
+//! - `body`, `offset`, `negotiation`, `breaker`, `manner`, `lenient`: pure rules
+//! - `habits`, `memory`: what was learnt of the camera, and what of it outlives a restart
 //! - `link`: one bounded HTTP/1.1 connection
 //! - `tls`: certificates pinned, and what cannot be spoken named
+//! - `errand`: what is exchanged, and what its answer says
 //! - `session`: pool, login, retry and deadline of one camera
 //! - `connection`: asks and replies, the door of the room
 
 mod body;
 mod breaker;
 mod connection;
+mod errand;
 mod error;
+mod habits;
+mod lenient;
 mod link;
+mod manner;
 mod memo;
 mod memory;
 mod negotiation;
@@ -23,10 +29,11 @@ mod session;
 mod stream;
 mod tls;
 
-pub use breaker::Health;
+pub use breaker::{BreakerMemory, Health};
 pub use connection::Connection;
 pub use error::{CameraError, Failure, Phase, Retry};
-pub use memory::CameraMemory;
+pub use habits::{Identity, Sighting};
+pub use memory::{CameraMemory, MemoryBook};
 pub use negotiation::Scheme;
 pub use stream::CameraStream;
 pub use tls::{CertificateNews, Pin, PinBook, PinError};

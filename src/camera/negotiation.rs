@@ -33,12 +33,14 @@ pub(super) enum Attach {
 pub(super) struct Known {
     /// The scheme that worked last.
     pub(super) scheme: Option<Scheme>,
-    /// Whether it worked with these very credentials since they were last refused.
-    pub(super) confirmed: bool,
+    /// Whether the camera ever accepted these very credentials.
+    pub(super) proven: bool,
     /// Whether a challenge for this path is kept.
     pub(super) challenge: bool,
     /// How far the camera's clock is ahead.
     pub(super) offset: Option<SignedDuration>,
+    /// Whether it is known to state a time that its logins do not go by.
+    pub(super) shifted: bool,
     /// What is asked.
     pub(super) kind: Kind,
 }
@@ -46,12 +48,21 @@ pub(super) struct Known {
 /// What is asked, as far as the login cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// The camera's time, which needs no credentials either, and which logins may have to wait for.
+    Clock,
     /// An operation that needs no credentials (ONVIF Core §5.9.4.3 PRE_AUTH), though some devices want them.
     PreAuth,
     /// Any other operation.
     Soap,
     /// A plain GET, which has no place for WS-Security.
     Picture,
+}
+
+impl Kind {
+    /// Whether it is asked with a login, as far as one knows beforehand.
+    pub(super) fn needs_login(self) -> bool {
+        matches!(self, Self::Soap | Self::Picture)
+    }
 }
 
 /// An answer that refuses for want of a login.
@@ -190,7 +201,7 @@ impl Negotiation {
 
     fn after_digest(&mut self, refused: Refused) -> Step {
         self.digest_refused = true;
-        let may_be_the_scheme = self.known.scheme != Some(Scheme::Digest) || !self.known.confirmed;
+        let may_be_the_scheme = self.known.scheme != Some(Scheme::Digest) || !self.known.proven;
         if may_be_the_scheme && self.known.kind != Kind::Picture { self.wsse(refused) } else { Step::Refused }
     }
 
@@ -206,21 +217,30 @@ impl Negotiation {
 
     /// The next offset worth a try: measured, then by `Date`, then none (cameras that show local time as UTC).
     fn wsse(&self, refused: Refused) -> Step {
-        let zero = (!self.known.confirmed && self.known.offset.is_some()).then_some(SignedDuration::ZERO);
+        let may_be_local = !self.known.proven || self.known.shifted;
+        let zero = (may_be_local && self.known.offset.is_some()).then_some(SignedDuration::ZERO);
         let next = [self.known.offset, refused.date, zero]
             .into_iter()
             .flatten()
             .find(|offset| !self.wsse_refused.iter().flatten().any(|used| near(*used, *offset)));
+        // A clock that was never measured, or that was right once, is worth measuring before giving up.
+        let may_be_set = self.known.proven || self.known.offset.is_none();
         let tries = self.wsse_refused.iter().flatten().count();
         match next {
             Some(offset) if tries < self.wsse_refused.len() => Step::Send(Attach::Wsse(offset)),
-            None if tries == 0 || (tries == 1 && self.known.confirmed) => Step::ClockUnknown,
+            // A camera that tells not even its time without a login: our own is the best guess.
+            None if tries == 0 && self.known.kind == Kind::Clock => {
+                Step::Send(Attach::Wsse(SignedDuration::ZERO))
+            }
+            None if self.known.kind == Kind::Clock => Step::Refused,
+            None if tries == 0 || (tries == 1 && may_be_set) => Step::ClockUnknown,
             _ => Step::Refused,
         }
     }
 }
 
-fn near(one: SignedDuration, other: SignedDuration) -> bool {
+/// Whether two offsets are the same to a camera.
+pub(super) fn near(one: SignedDuration, other: SignedDuration) -> bool {
     one.saturating_sub(other).abs() < OFFSET_STEP
 }
 
@@ -234,7 +254,7 @@ mod tests {
     const BARE: Step = Step::Send(Attach::Nothing);
 
     fn known(kind: Kind, scheme: Option<Scheme>) -> Known {
-        Known { scheme, confirmed: false, challenge: false, offset: Some(AHEAD), kind }
+        Known { scheme, proven: false, challenge: false, offset: Some(AHEAD), shifted: false, kind }
     }
 
     fn http(offered: Offered) -> Refused {
@@ -277,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_kept_nonce_is_renewed_without_counting() {
-        let kept = Known { challenge: true, confirmed: true, ..known(Kind::Soap, Some(Scheme::Digest)) };
+        let kept = Known { challenge: true, proven: true, ..known(Kind::Soap, Some(Scheme::Digest)) };
         check(
             kept,
             Attach::Digest,
@@ -297,10 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_digest_is_not_followed_by_other_schemes() {
-        let confirmed = Known { confirmed: true, ..known(Kind::Soap, Some(Scheme::Digest)) };
+    fn a_proven_digest_is_not_followed_by_other_schemes() {
+        let proven = Known { proven: true, ..known(Kind::Soap, Some(Scheme::Digest)) };
         check(
-            confirmed,
+            proven,
             Attach::Nothing,
             &[(http(Offered::NewNonce), false, DIGEST), (http(Offered::NewNonce), true, Step::Refused)],
         );
@@ -319,7 +339,11 @@ mod tests {
         );
         let blind = Known { offset: None, ..known(Kind::Soap, None) };
         check(blind, Attach::Nothing, &[(fault(None), false, Step::ClockUnknown)]);
-        check(blind, Attach::Nothing, &[(fault(Some(DATED)), false, wsse(DATED))]);
+        check(
+            blind,
+            Attach::Nothing,
+            &[(fault(Some(DATED)), false, wsse(DATED)), (fault(Some(DATED)), true, Step::ClockUnknown)],
+        );
         check(
             known(Kind::Soap, None),
             Attach::Nothing,
@@ -328,10 +352,10 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_clock_that_is_refused_is_measured_again() {
-        let confirmed = Known { confirmed: true, ..known(Kind::Soap, Some(Scheme::Wsse)) };
-        check(confirmed, Attach::Wsse(AHEAD), &[(fault(None), true, Step::ClockUnknown)]);
-        check(confirmed, Attach::Wsse(AHEAD), &[(fault(Some(DATED)), true, wsse(DATED))]);
+    fn a_proven_clock_that_is_refused_is_measured_again() {
+        let proven = Known { proven: true, ..known(Kind::Soap, Some(Scheme::Wsse)) };
+        check(proven, Attach::Wsse(AHEAD), &[(fault(None), true, Step::ClockUnknown)]);
+        check(proven, Attach::Wsse(AHEAD), &[(fault(Some(DATED)), true, wsse(DATED))]);
     }
 
     #[test]
@@ -379,5 +403,19 @@ mod tests {
         let kept = Known { challenge: true, ..known(Kind::PreAuth, Some(Scheme::Digest)) };
         check(kept, Attach::Nothing, &[(http(Offered::NewNonce), false, DIGEST)]);
         check(known(Kind::PreAuth, Some(Scheme::Wsse)), Attach::Nothing, &[]);
+    }
+
+    #[test]
+    fn a_camera_that_tells_its_time_only_after_a_login_is_logged_in_to_by_our_clock() {
+        let blind = Known { offset: None, ..known(Kind::Clock, None) };
+        let ours = wsse(SignedDuration::ZERO);
+        check(blind, Attach::Nothing, &[(fault(None), false, ours), (fault(None), true, Step::Refused)]);
+    }
+
+    #[test]
+    fn a_shifted_clock_may_have_been_put_right() {
+        let proven = Known { proven: true, ..known(Kind::Soap, Some(Scheme::Wsse)) };
+        let shifted = Known { shifted: true, ..proven };
+        check(shifted, Attach::Wsse(AHEAD), &[(fault(None), true, wsse(SignedDuration::ZERO))]);
     }
 }

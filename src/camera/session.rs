@@ -17,11 +17,15 @@ use jiff::SignedDuration;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::{
+    body,
     breaker::{Breaker, Health},
+    errand::{Errand, Heard, Judged, Manners, Token, Written},
     error::{CameraError, Failure, Phase, Retry},
-    link::{HttpAnswer, Into, Link},
-    memory::{CameraMemory, Clockwork},
-    negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step},
+    habits::{Habits, Identity},
+    link::{HttpAnswer, Link},
+    manner::{Hitch, Manner, Stakes},
+    memory::{CameraMemory, Clockwork, MemoryBook},
+    negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step, near},
     offset,
     sending::Sending,
     tls::{CameraTls, CertificateNews},
@@ -29,55 +33,17 @@ use super::{
 use crate::{
     auth::{
         Login,
-        digest::{Challenge, Credentials},
+        digest::{Algorithm, Challenge, Credentials},
         wsse,
     },
     clock::{Clock, Entropy},
-    hatch::Endpoint,
     ids::CameraId,
-    inventory::CameraAddress,
+    inventory::{CameraAddress, Quirk, QuirkOrder},
     limits::{
-        CAMERA_CHALLENGES_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX,
-        CAMERA_IDLE_TIME_MAX, TRANSFER_STALL_MAX,
+        CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX, CAMERA_EXCHANGES_MAX,
+        CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, CAMERA_REBOOT_CLOCK_MIN, TRANSFER_STALL_MAX,
     },
 };
-
-/// What is to be exchanged.
-pub(super) struct Errand<'a> {
-    pub(super) kind: Kind,
-    pub(super) endpoint: &'a Endpoint,
-    /// What to send; none for a GET.
-    pub(super) post: Option<Post<'a>>,
-    /// Where the answer goes.
-    pub(super) into: Into<'a>,
-    /// The deadline, where it is not the usual one.
-    pub(super) time_max: Option<Duration>,
-    pub(super) idempotent: bool,
-}
-
-/// The body of a POST.
-pub(super) struct Post<'a> {
-    pub(super) content_type: HeaderValue,
-    /// Writes the body, with the token if there is one.
-    pub(super) body: &'a dyn Fn(Option<Token>) -> Sending,
-}
-
-/// A WS-Security UsernameToken, good for one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) username: String,
-    pub(super) password_digest: [u8; 20],
-    pub(super) nonce: [u8; 20],
-    pub(super) created: String,
-}
-
-/// What an answer other than a 401 says about the login.
-pub(super) enum Judged<T> {
-    /// It is no refusal of the login.
-    Done(T),
-    /// It refuses the login (`ter:NotAuthorized`).
-    NotAuthorized(T),
-}
 
 /// All that is remembered of one camera while the gateway runs.
 pub(super) struct Session {
@@ -93,11 +59,17 @@ pub(super) struct Session {
     breaker: RefCell<Breaker>,
     scheme: Cell<Option<Scheme>>,
     clockwork: Cell<Clockwork>,
+    book: Box<dyn MemoryBook>,
+    habits: RefCell<Habits>,
+    /// The camera answered in SOAP 1.2.
+    speaks12: Cell<bool>,
     turns: Semaphore,
     exchange_time_max: Duration,
     stall_max: Duration,
     /// Held by whoever tries a login that is not known to be good, so that tries go one by one.
     login_turn: Mutex<()>,
+    /// The offset of a token that was refused before the clock was measured anew.
+    refused_offset: Cell<Option<SignedDuration>>,
 }
 
 /// A challenge that may be answered again.
@@ -121,8 +93,10 @@ impl Session {
         login: Login,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        restored: CameraMemory,
+        book: Box<dyn MemoryBook>,
+        orders: Vec<QuirkOrder>,
     ) -> Self {
+        let restored = book.recall();
         Self {
             camera,
             address,
@@ -132,13 +106,17 @@ impl Session {
             entropy,
             idle: RefCell::default(),
             challenges: RefCell::default(),
-            breaker: RefCell::default(),
+            breaker: RefCell::new(Breaker::restored(restored.breaker)),
             scheme: Cell::new(restored.scheme),
-            clockwork: Cell::new(Clockwork::restored(restored)),
+            clockwork: Cell::new(Clockwork::restored(&restored)),
+            book,
+            habits: RefCell::new(Habits::new(orders, restored.quirks, restored.identity)),
+            speaks12: Cell::new(false),
             turns: Semaphore::new(CAMERA_EXCHANGES_MAX),
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
             stall_max: TRANSFER_STALL_MAX,
             login_turn: Mutex::new(()),
+            refused_offset: Cell::new(None),
         }
     }
 
@@ -170,6 +148,27 @@ impl Session {
 
     pub(super) fn observe_offset(&self, measured: SignedDuration) {
         self.clockwork.set(self.clockwork.get().measured(measured));
+        if measured.abs() > CAMERA_CLOCK_OFF_MIN {
+            let way = if measured.is_negative() { "behind" } else { "ahead" };
+            self.observe(Quirk::ClockOff, &format!("its clock is {} s {way}", measured.abs().as_secs()));
+        }
+    }
+
+    /// Takes note of a quirk.
+    pub(super) fn observe(&self, quirk: Quirk, note: &str) {
+        let is_news = self.habits.borrow_mut().observe(quirk, self.clock.now(), note);
+        if is_news {
+            tracing::info!(camera = %self.camera, quirk = quirk.as_str(), note, "a quirk of the camera was observed");
+            self.keep();
+        }
+    }
+
+    /// The camera said who it is.
+    pub(super) fn identified(&self, identity: Identity) {
+        let is_news = self.habits.borrow_mut().identified(identity);
+        if is_news {
+            self.keep();
+        }
     }
 
     pub(super) fn now(&self) -> jiff::Timestamp {
@@ -177,11 +176,26 @@ impl Session {
     }
 
     pub(super) fn memory(&self) -> CameraMemory {
-        self.clockwork.get().memory(self.scheme.get())
+        let breaker = self.breaker.borrow().memory();
+        let habits = self.habits.borrow();
+        let mut memory = CameraMemory {
+            scheme: self.scheme.get(),
+            breaker,
+            identity: habits.identity().cloned(),
+            quirks: habits.seen().clone(),
+            ..CameraMemory::default()
+        };
+        self.clockwork.get().remember(&mut memory);
+        memory
+    }
+
+    /// Keeps what was learnt over a restart.
+    pub(super) fn keep(&self) {
+        self.book.keep(&self.memory());
     }
 
     pub(super) fn health(&self) -> Health {
-        self.breaker.borrow().health(self.clock.monotonic())
+        self.breaker.borrow_mut().health(self.clock.now())
     }
 
     async fn settle<T>(
@@ -190,14 +204,16 @@ impl Session {
         judge: &dyn Fn(&HttpAnswer) -> Result<Judged<T>, Failure>,
         progress: &Progress,
     ) -> Result<T, Failure> {
-        if errand.kind != Kind::PreAuth {
+        if errand.kind.needs_login() {
             self.budget()?;
+            self.recall_refusal()?;
         }
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await.map_err(|_| Failure::Unreachable)?;
         let mut negotiation = Negotiation::new(self.known(errand));
         let mut login_turn: Option<MutexGuard<'_, ()>> = None;
-        let mut refused_before = false;
+        let (mut refused_before, mut bare_before) = (false, false);
+        let mut manners = Manners::new(Manner::of(&self.habits.borrow()));
         loop {
             let attach = negotiation.attached();
             if attach != Attach::Nothing {
@@ -206,51 +222,139 @@ impl Session {
                     login_turn = Some(self.login_turn.lock().await);
                 }
                 self.budget()?;
+                self.book_ahead();
             }
-            let (answer, nonce) = self.fetch(errand, attach, progress).await?;
-            let date = offset::date(&answer.headers).map(|date| offset::between(date, self.clock.now()));
-            let status_401 = answer.status == StatusCode::UNAUTHORIZED;
-            if !status_401 {
-                match judge(&answer)? {
-                    Judged::NotAuthorized(_) if attach != Attach::Digest => {}
-                    // The HTTP login passed: the account lacks a right, or digest is no longer looked at.
-                    Judged::NotAuthorized(fault) => {
-                        self.forget_challenge(errand);
-                        self.scheme.set(None);
-                        return Ok(fault);
-                    }
-                    Judged::Done(done) => {
-                        self.accepted(attach, errand.kind);
-                        return Ok(done);
-                    }
+            let heard = self.hear(errand, attach, manners.now, judge, progress).await;
+            let Some(heard) = self.adapt(errand, &mut manners, heard) else { continue };
+            let heard = heard?;
+            self.settled(errand, &mut manners, &heard);
+            let refusal = match heard {
+                // The HTTP login passed: the account lacks a right, or digest is no longer looked at.
+                Heard::Judged(Judged::NotAuthorized(fault), _) if attach == Attach::Digest => {
+                    self.forget_challenge(errand);
+                    self.scheme.set(None);
+                    return Ok(fault);
                 }
-            }
+                Heard::Judged(Judged::Done(done) | Judged::NotUnderstood(done, _), _) => {
+                    self.accepted(attach, errand.kind);
+                    return Ok(done);
+                }
+                Heard::Judged(Judged::NotAuthorized(_), refusal) | Heard::Refused(refusal) => refusal,
+            };
             refused_before = true;
-            let offered = self.keep_challenge(errand, &answer, nonce.as_deref());
-            self.next(&mut negotiation, Refused { offered, status_401, date })?;
+            let bare = attach == Attach::Nothing && refusal.status_401;
+            if bare && bare_before && refusal.offered != Offered::Nothing {
+                self.observe(
+                    Quirk::ChallengeLeftOut,
+                    "a first refusal without a challenge, a second with one",
+                );
+            }
+            bare_before = bare && refusal.offered == Offered::Nothing;
+            self.next(&mut negotiation, refusal)?;
+        }
+    }
+
+    /// One request, and what its answer says.
+    async fn hear<T>(
+        &self,
+        errand: &Errand<'_>,
+        attach: Attach,
+        manner: Manner,
+        judge: &dyn Fn(&HttpAnswer) -> Result<Judged<T>, Failure>,
+        progress: &Progress,
+    ) -> Result<Heard<T>, Failure> {
+        let (answer, nonce) = self.fetch(errand, attach, manner, progress).await?;
+        let date = offset::date(&answer.headers).map(|date| offset::between(date, self.clock.now()));
+        self.notice_reboot(date);
+        let status_401 = answer.status == StatusCode::UNAUTHORIZED;
+        let judged = if status_401 { None } else { Some(judge(&answer)?) };
+        if matches!(judged, Some(Judged::Done(_) | Judged::NotUnderstood(..)))
+            || (attach == Attach::Digest && judged.is_some())
+        {
+            let offered = Offered::Nothing;
+            return Ok(Heard::of(judged, Refused { offered, status_401, date }));
+        }
+        if status_401 && errand.is_soap() && body::is_web_page(&answer.headers, &answer.body) {
+            self.observe(Quirk::WebPageForRefusal, "a login was refused with a web page");
+        }
+        let offered = self.keep_challenge(errand, &answer, nonce.as_deref());
+        Ok(Heard::of(judged, Refused { offered, status_401, date }))
+    }
+
+    /// Nothing if the errand is to be tried again in another manner. If that fails too, the first failure counts.
+    fn adapt<T>(
+        &self,
+        errand: &Errand<'_>,
+        manners: &mut Manners,
+        heard: Result<Heard<T>, Failure>,
+    ) -> Option<Result<Heard<T>, Failure>> {
+        let hitch = match &heard {
+            Err(failure) => Hitch::of(failure),
+            Ok(Heard::Judged(Judged::NotUnderstood(_, hitch), _)) => Some(*hitch),
+            Ok(_) => None,
+        };
+        let stakes =
+            Stakes { soap: errand.is_soap(), harmless: errand.idempotent, speaks12: self.speaks12.get() };
+        let other =
+            hitch.and_then(|hitch| manners.tried.other(manners.now, hitch, stakes, &self.habits.borrow()));
+        if let Some(other) = other {
+            manners.now = other;
+            if let Err(failure) = heard {
+                manners.first_failure.get_or_insert(failure);
+            }
+            return None;
+        }
+        Some(heard.map_err(|failure| manners.first_failure.take().unwrap_or(failure)))
+    }
+
+    /// The camera answered: what that says of its ways.
+    fn settled<T>(&self, errand: &Errand<'_>, manners: &mut Manners, heard: &Heard<T>) {
+        for (quirk, has, note) in manners.tried.learnt() {
+            if has {
+                self.observe(quirk, note);
+            } else if self.habits.borrow_mut().forget(quirk) {
+                self.keep();
+            }
+        }
+        // A 401 may come before anybody looks at the message.
+        let read = matches!(heard, Heard::Judged(Judged::Done(_) | Judged::NotAuthorized(_), _));
+        if read && errand.is_soap() && !manners.now.soap11 {
+            self.speaks12.set(true);
         }
     }
 
     /// Books a refusal and says how to go on, or why not.
     fn next(&self, negotiation: &mut Negotiation, refused: Refused) -> Result<(), Failure> {
-        let now = self.clock.monotonic();
-        let budget = self.breaker.borrow().budget(now).unwrap_or(0);
+        let now = self.clock.now();
+        let budget = self.breaker.borrow_mut().budget(now).unwrap_or(0);
         let turn = negotiation.refused(refused, budget);
+        let mut breaker = self.breaker.borrow_mut();
         if turn.counts {
-            let mut breaker = self.breaker.borrow_mut();
             breaker.rejected(now);
             tracing::warn!(camera = %self.camera, health = ?breaker.health(now), "the camera refused the login");
+        }
+        if turn.step == Step::Refused {
+            breaker.gave_up(now);
+        }
+        let open = breaker.budget(now).err();
+        drop(breaker);
+        if turn.counts {
+            self.keep();
         }
         match turn.step {
             Step::Send(_) => Ok(()),
             Step::Unsupported => Err(Failure::LoginUnsupported),
             Step::ClockUnknown => {
-                self.clockwork.set(Clockwork::default());
+                if let Attach::Wsse(offset) = negotiation.attached() {
+                    self.refused_offset.set(Some(offset));
+                }
+                self.clockwork.set(self.clockwork.get().forgotten());
                 self.scheme.set(Some(Scheme::Wsse));
                 Err(Failure::ClockUnknown)
             }
             Step::Refused => {
-                let open = self.breaker.borrow().budget(now).err();
+                // Until the next try it may have been set.
+                self.clockwork.set(self.clockwork.get().forgotten());
                 if open.is_some() {
                     // After the pause the camera may want another scheme: ask it anew.
                     self.scheme.set(None);
@@ -261,6 +365,42 @@ impl Session {
         }
     }
 
+    /// If the clock that was measured anew is the one that was refused, it was not the clock: nothing is sent.
+    fn recall_refusal(&self) -> Result<(), Failure> {
+        let refused = self.refused_offset.take();
+        let Some((refused, offset)) = refused.zip(self.clockwork.get().offset()) else { return Ok(()) };
+        if !near(refused, offset) {
+            return Ok(());
+        }
+        self.clockwork.set(self.clockwork.get().forgotten());
+        self.breaker.borrow_mut().gave_up(self.clock.now());
+        self.keep();
+        self.budget().map(|_| ())
+    }
+
+    /// A clock that goes far back is that of a camera that was started anew.
+    fn notice_reboot(&self, date: Option<SignedDuration>) {
+        let known = self.clockwork.get().offset().zip(date);
+        if known.is_some_and(|(known, date)| known.saturating_sub(date) > CAMERA_REBOOT_CLOCK_MIN) {
+            self.breaker.borrow_mut().rebooted(self.clock.now());
+            self.forget_boot();
+        }
+    }
+
+    /// A camera without power loses its time, and its nonces.
+    fn forget_boot(&self) {
+        self.clockwork.set(self.clockwork.get().forgotten());
+        self.challenges.borrow_mut().clear();
+    }
+
+    /// Before a login that may be refused: should the gateway be gone before the answer comes, it counts.
+    fn book_ahead(&self) {
+        let ahead = self.breaker.borrow().ahead(self.clock.now());
+        if let Some(breaker) = ahead {
+            self.book.keep(&CameraMemory { breaker, ..self.memory() });
+        }
+    }
+
     fn accepted(&self, attach: Attach, kind: Kind) {
         match attach {
             Attach::Nothing => return,
@@ -268,10 +408,24 @@ impl Session {
             Attach::Digest => self.scheme.set(Some(Scheme::Digest)),
             Attach::Wsse(offset) => {
                 self.scheme.set(Some(Scheme::Wsse));
-                self.clockwork.set(self.clockwork.get().accepted(offset));
+                let clockwork = self.clockwork.get().accepted(offset);
+                self.clockwork.set(clockwork);
+                if clockwork.is_shifted() {
+                    let minutes = clockwork.shift_minutes();
+                    let note = format!("logins go by a clock {minutes} minutes ahead of the one it states");
+                    self.observe(Quirk::LocalTimeAsUtc, &note);
+                }
             }
         }
-        self.breaker.borrow_mut().accepted();
+        let was_known = self.breaker.borrow().is_confirmed();
+        let refused = self.breaker.borrow_mut().accepted(self.clock.now());
+        if refused > 0 {
+            let note = format!("{refused} logins refused after it was started, then the same one taken");
+            self.observe(Quirk::RefusesWhileBooting, &note);
+        }
+        if !was_known {
+            self.keep();
+        }
     }
 
     /// The enrolled host.
@@ -313,7 +467,7 @@ impl Session {
     }
 
     fn budget(&self) -> Result<u32, Failure> {
-        let budget = self.breaker.borrow().budget(self.clock.monotonic());
+        let budget = self.breaker.borrow_mut().budget(self.clock.now());
         budget.map_err(|wait| Failure::LoginRefused(Retry(Some(wait))))
     }
 
@@ -321,9 +475,10 @@ impl Session {
         let (port, path) = self.place(errand);
         Known {
             scheme: self.scheme.get(),
-            confirmed: self.breaker.borrow().is_confirmed(),
+            proven: self.breaker.borrow().is_proven(),
             challenge: self.challenges.borrow().iter().any(|kept| kept.is_for(port, path)),
             offset: self.clockwork.get().offset(),
+            shifted: self.clockwork.get().is_shifted(),
             kind: errand.kind,
         }
     }
@@ -333,27 +488,40 @@ impl Session {
         &self,
         errand: &Errand<'_>,
         attach: Attach,
+        manner: Manner,
         progress: &Progress,
     ) -> Result<(HttpAnswer, Option<String>), Failure> {
-        let mut may_reuse = true;
+        let doubtful = self.habits.borrow().applies(Quirk::ClosesSilently);
+        let mut may_reuse = !manner.lenient && (errand.idempotent || !doubtful);
         loop {
-            let (request, nonce) = self.request(errand, attach)?;
+            let (request, nonce) = self.request(errand, attach, manner)?;
             let idle = if may_reuse { self.take_idle(self.place(errand).0).await } else { None };
             let reused = idle.is_some();
             let mut link = match idle {
                 Some(link) => link,
-                None => self.dial(errand, progress).await?,
+                None => self.dial(errand, manner, progress).await?,
             };
             progress.phase.set(Phase::Answer);
             let sent_before = progress.sent.replace(true);
             let broken = match link.exchange(request, errand.into, self.stall_max).await {
                 Ok(answer) => {
-                    self.put_idle(link);
+                    if let Some(note) = link.garbage() {
+                        self.observe(Quirk::GarbledStatusLine, &note);
+                    }
+                    if !manner.lenient {
+                        self.put_idle(link);
+                    }
                     return Ok((answer, nonce));
                 }
                 Err(broken) => broken,
             };
             progress.sent.set(sent_before || broken.written);
+            if reused && broken.written && !broken.answered {
+                self.observe(
+                    Quirk::ClosesSilently,
+                    "a kept connection was closed when the next request came",
+                );
+            }
             // Cameras close idle connections silently. What was not read cannot have acted; what was, may have.
             may_reuse = false;
             if !reused || broken.answered || (broken.written && !errand.idempotent) {
@@ -362,13 +530,14 @@ impl Session {
         }
     }
 
-    async fn dial(&self, errand: &Errand<'_>, progress: &Progress) -> Result<Link, Failure> {
+    async fn dial(&self, errand: &Errand<'_>, manner: Manner, progress: &Progress) -> Result<Link, Failure> {
         progress.phase.set(Phase::Connect);
-        let opened =
-            Link::open(SocketAddr::new(self.address.host, self.place(errand).0), self.tls.as_ref()).await;
+        let address = SocketAddr::new(self.address.host, self.place(errand).0);
+        let opened = Link::open(address, self.tls.as_ref(), manner.lenient).await;
         let mut breaker = self.breaker.borrow_mut();
         match opened {
-            Ok(_) => breaker.reached(self.clock.monotonic()),
+            Ok(_) if breaker.reached(self.clock.now()) => self.forget_boot(),
+            Ok(_) => {}
             Err(Failure::TlsUnsupported(_) | Failure::CertificateChanged | Failure::PinUnavailable) => {
                 breaker.distrusted();
             }
@@ -405,6 +574,7 @@ impl Session {
         &self,
         errand: &Errand<'_>,
         attach: Attach,
+        manner: Manner,
     ) -> Result<(Request<Sending>, Option<String>), Failure> {
         let (port, _) = self.place(errand);
         let target = &errand.endpoint.path_and_query;
@@ -426,11 +596,19 @@ impl Session {
                 }
             }
         }
+        if manner.lenient {
+            // Where nothing tells the end of an answer, that of the connection does.
+            request = request.header(header::CONNECTION, "close");
+        }
         let body = match &errand.post {
             None => Sending::message(Bytes::new()),
             Some(post) => {
-                request = request.header(header::CONTENT_TYPE, post.content_type.clone());
-                (post.body)(token)
+                let Written { content_type, action, body } = (post.write)(token, manner);
+                request = request.header(header::CONTENT_TYPE, content_type);
+                if let Some(action) = action {
+                    request = request.header("SOAPAction", action);
+                }
+                body
             }
         };
         let request = request.body(body).map_err(|_| Failure::BadEndpoint)?;
@@ -479,6 +657,10 @@ impl Session {
             .filter_map(|value| value.to_str().ok())
             .collect();
         let offered = Challenge::parse_all(&headers);
+        let hashes = |algorithm| offered.iter().any(|it| it.hash() == algorithm);
+        if hashes(Algorithm::Sha256) && !hashes(Algorithm::Md5) {
+            self.observe(Quirk::Sha256Only, "its challenges name SHA-256 and not MD5");
+        }
         self.forget_challenge(errand);
         let Some(challenge) = Challenge::preferred(&offered) else {
             return Offered::Nothing;

@@ -11,7 +11,12 @@ use tokio::{
 };
 
 use super::*;
-use crate::{auth::Secret, clock::SimulatedClock};
+use crate::{
+    auth::Secret,
+    camera::{errand::Post, link::Into},
+    clock::SimulatedClock,
+    hatch::Endpoint,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const DENIED: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\n\r\ndenied";
@@ -32,13 +37,29 @@ impl Entropy for Counting {
     }
 }
 
+/// What was kept, oldest first.
+#[derive(Default)]
+struct Book(Shared<Vec<CameraMemory>>);
+
+impl MemoryBook for Arc<Book> {
+    fn recall(&self) -> CameraMemory {
+        self.0.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+
+    fn keep(&self, memory: &CameraMemory) {
+        self.0.lock().unwrap().push(memory.clone());
+    }
+}
+
 /// One scripted connection: an answer per request; the empty answer closes.
 type Script = Vec<Vec<String>>;
 
 struct Peer {
     session: Session,
     clock: Arc<SimulatedClock>,
+    book: Arc<Book>,
     seen: Arc<Shared<Vec<String>>>,
+    is_soap: bool,
 }
 
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
@@ -59,6 +80,10 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
 }
 
 async fn peer(script: Script) -> Peer {
+    peer_with(script, Arc::default(), Vec::new()).await
+}
+
+async fn peer_with(script: Script, book: Arc<Book>, orders: Vec<QuirkOrder>) -> Peer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Arc::new(Shared::new(Vec::new()));
@@ -88,30 +113,40 @@ async fn peer(script: Script) -> Peer {
         login,
         Arc::clone(&clock) as Arc<dyn Clock>,
         Arc::new(Counting(0.into())),
-        CameraMemory::default(),
+        Box::new(Arc::clone(&book)),
+        orders,
     );
-    Peer { session, clock, seen }
+    Peer { session, clock, seen, book, is_soap: false }
 }
 
 impl Peer {
     /// Posts `ping`; an answer `denied` refuses the login.
     async fn post(&self, idempotent: bool) -> Result<String, CameraError> {
         let endpoint = Endpoint { port: None, path_and_query: "/onvif/ptz?x=1".into() };
-        let body = |token: Option<Token>| match token {
-            None => Sending::message(Bytes::from_static(b"ping")),
-            Some(token) => Sending::message(format!("ping {} {}", token.username, token.created).into()),
+        let write = |token: Option<Token>, manner: Manner| {
+            let token = token.map(|it| format!(" {} {}", it.username, it.created)).unwrap_or_default();
+            let soft = if manner.soft_security { " soft" } else { "" };
+            let body = Sending::message(format!("ping{token}{soft}").into());
+            let kind = if manner.soap11 { "text/xml" } else { "text/plain" };
+            let action = manner.soap11.then(|| HeaderValue::from_static("\"urn:ping\""));
+            Written { content_type: HeaderValue::from_static(kind), action, body }
         };
         let errand = Errand {
             kind: Kind::Soap,
             endpoint: &endpoint,
-            post: Some(Post { content_type: HeaderValue::from_static("text/plain"), body: &body }),
+            post: Some(Post { write: &write, is_soap: self.is_soap }),
             into: Into::Memory(64),
             time_max: None,
             idempotent,
         };
         let judge = |answer: &HttpAnswer| {
             let text = String::from_utf8(answer.body.to_vec()).unwrap();
-            Ok(if text == "denied" { Judged::NotAuthorized(text) } else { Judged::Done(text) })
+            Ok(match text.as_str() {
+                "denied" => Judged::NotAuthorized(text),
+                "what?" => Judged::NotUnderstood(text, Hitch::Security),
+                "" => return Err(Failure::Empty),
+                _ => Judged::Done(text),
+            })
         };
         self.session.run(&errand, &judge).await
     }
@@ -175,9 +210,8 @@ async fn the_breaker_opens_and_nothing_is_sent() {
         |n: &str| vec![challenge(n, "").replace("WWW", "Date: Mon, 23 Nov 2026 12:00:00 GMT\r\nWWW")];
     let script: Vec<String> = (0..12).flat_map(|n| refuse(&n.to_string())).collect();
     let peer = peer(vec![script.clone(), script]).await;
-    for _ in 0..2 {
-        assert!(matches!(failure(peer.post(false).await), (Failure::LoginRefused(_), true)));
-    }
+    assert_eq!(failure(peer.post(false).await), (Failure::ClockUnknown, true), "the head's is not it");
+    assert!(matches!(failure(peer.post(false).await), (Failure::LoginRefused(_), true)));
     assert!(matches!(peer.session.health(), Health::LoginRefused { .. }));
     let logins =
         || peer.seen().iter().filter(|it| it.contains("Authorization") || it.contains("ping admin")).count();
@@ -198,7 +232,11 @@ async fn ws_security_uses_the_measured_clock() {
     peer.session.observe_offset(SignedDuration::from_hours(-2));
     assert_eq!(peer.post(false).await.unwrap(), "ok", "it shows local time as UTC");
     assert!(peer.seen()[1].ends_with("10:00:00.000Z") && peer.seen()[2].ends_with("12:00:00.000Z"));
-    assert_eq!(peer.session.memory().clock_offset_milliseconds, Some(0));
+    let memory = peer.session.memory();
+    assert_eq!(
+        (memory.clock_offset_milliseconds, memory.clock_shift_milliseconds),
+        (Some(-7_200_000), 7_200_000)
+    );
 }
 
 #[tokio::test]
@@ -346,14 +384,15 @@ async fn a_file_that_the_camera_does_not_take_is_given_up_and_not_sent_again() {
         peer.session.stall_max = Duration::from_millis(200);
         let endpoint = Endpoint { port: None, path_and_query: "/firmware".into() };
         let file = spool(bytes);
-        let body = |_: Option<Token>| Sending::file(&file);
+        let write = |_: Option<Token>, _: Manner| Written {
+            content_type: HeaderValue::from_static("application/octet-stream"),
+            action: None,
+            body: Sending::file(&file),
+        };
         let errand = Errand {
             kind: Kind::Picture,
             endpoint: &endpoint,
-            post: Some(Post {
-                content_type: HeaderValue::from_static("application/octet-stream"),
-                body: &body,
-            }),
+            post: Some(Post { write: &write, is_soap: false }),
             into: Into::Memory(64),
             time_max: None,
             idempotent: false,
@@ -367,4 +406,89 @@ async fn a_file_that_the_camera_does_not_take_is_given_up_and_not_sent_again() {
             assert!(seen[0].ends_with(&"x".repeat(bytes)), "the whole of it");
         }
     }
+}
+
+#[tokio::test]
+async fn tries_are_booked_before_they_are_sent() {
+    let book: Arc<Book> = Arc::default();
+    for tries in 1..=3 {
+        let script = vec![vec![challenge("n1", ""), "hang".into()]];
+        let mut peer = peer_with(script, Arc::clone(&book), Vec::new()).await;
+        peer.session.exchange_time_max = Duration::from_millis(100);
+        assert_eq!(failure(peer.post(false).await).0, Failure::TimedOut(Phase::Answer));
+        assert_eq!(
+            book.recall().breaker.rejections,
+            tries,
+            "the gateway may be gone before the answer comes"
+        );
+    }
+    let peer = peer_with(vec![vec![OK.into()]], Arc::clone(&book), Vec::new()).await;
+    assert!(matches!(failure(peer.post(false).await), (Failure::LoginRefused(_), false)), "nothing is sent");
+    peer.clock.advance(crate::limits::CAMERA_BREAKER_PAUSE);
+    let after = peer_with(vec![vec![challenge("n1", ""), OK.into()]], Arc::clone(&book), Vec::new()).await;
+    after.clock.advance(crate::limits::CAMERA_BREAKER_PAUSE);
+    assert_eq!(after.post(false).await.unwrap(), "ok");
+    let kept = book.recall().breaker;
+    assert_eq!((kept.rejections, kept.proven, kept.waiting_since), (0, true, None));
+}
+
+#[tokio::test]
+async fn another_manner_is_tried_once_and_remembered() {
+    let empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let what = "HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nwhat?".to_owned();
+    let garbled = format!("POST / HTTP/1.1\0\0{OK}");
+    for (first, sent, quirk) in [
+        (empty, "\r\nContent-Type: text/xml\r\nSoapaction: \"urn:ping\"\r\n", Quirk::Soap11Only),
+        (what, "ping soft", Quirk::SecurityNotUnderstood),
+        (garbled.clone(), "\r\nConnection: close\r\n", Quirk::GarbledStatusLine),
+    ] {
+        let lenient = quirk == Quirk::GarbledStatusLine;
+        let second = if lenient {
+            vec![vec![first], vec![garbled.clone()], vec![garbled.clone()]]
+        } else {
+            vec![vec![first, OK.into(), OK.into()]]
+        };
+        let mut peer = peer(second).await;
+        peer.is_soap = true;
+        assert_eq!(peer.post(true).await.unwrap(), "ok", "{quirk}");
+        let sighting = peer.book.recall().quirks.get(&quirk).cloned();
+        assert!(sighting.is_some(), "{quirk} is kept");
+        assert_eq!(peer.post(false).await.unwrap(), "ok", "{quirk}");
+        let seen = peer.seen();
+        assert_eq!(seen.len(), 3, "the second exchange needed one request: {seen:#?}");
+        assert!(!seen[0].contains(sent) && seen[1].contains(sent) && seen[2].contains(sent), "{seen:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_is_asked_in_one_manner_only() {
+    let empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned();
+    for (idempotent, forbidden) in [(false, false), (true, true)] {
+        let order = QuirkOrder { quirk: Quirk::Soap11Only, used: false, reason: "mended".into() };
+        let orders = if forbidden { vec![order] } else { Vec::new() };
+        let mut peer = peer_with(vec![vec![empty.clone(), OK.into()]], Arc::default(), orders).await;
+        peer.is_soap = true;
+        assert_eq!(failure(peer.post(idempotent).await), (Failure::Empty, true));
+        assert_eq!(peer.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_camera_that_closes_silently_gets_commands_on_fresh_connections() {
+    // Twice the second request of a connection is not answered; what may be sent twice is.
+    let script = vec![
+        vec![OK.into(), String::new()],
+        vec![OK.into(), String::new()],
+        vec![OK.into()],
+        vec![OK.into()],
+    ];
+    let peer = peer(script).await;
+    for _ in 0..3 {
+        assert_eq!(peer.post(true).await.unwrap(), "ok");
+    }
+    let times = peer.book.recall().quirks.get(&Quirk::ClosesSilently).map(|it| it.times);
+    assert_eq!(times, Some(1), "kept when it was seen first");
+    assert!(peer.session.memory().quirks.get(&Quirk::ClosesSilently).is_some_and(|it| it.times == 2));
+    assert_eq!(peer.post(false).await.unwrap(), "ok", "on the fourth connection at once");
+    assert_eq!(peer.seen().len(), 6);
 }

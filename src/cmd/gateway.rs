@@ -27,7 +27,7 @@ use tokio::{
 
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
-    locators::{StoredLocators, StoredMemory},
+    locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
     mounts::{Shared, SharedDoor},
     pins::StoredPins,
@@ -207,6 +207,8 @@ impl Gateway {
             clock,
             entropy,
         });
+        let login_key = key(&loaded.state_dir.join("login.key"), &*house.entropy)?;
+        let memories = Arc::new(Memories::new(Arc::clone(&store), login_key));
         let certificate = CertificateState::default();
         let tls = loaded.tls.as_ref().map(|files| tls(files, &loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
@@ -222,7 +224,7 @@ impl Gateway {
             state,
             public_key_file: report.public_key_file.clone(),
         };
-        gateway.serve(&loaded, &store, tls.as_ref(), &stopped)?;
+        gateway.serve(&loaded, &memories, tls.as_ref(), &stopped)?;
         let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version });
         gateway.house.gate.note(Event::new("start", detail));
         let watchman = Watchman::start(lookout, loaded.audit_dir.clone()).map_err(StartError::Thread)?;
@@ -261,7 +263,7 @@ impl Gateway {
     fn serve(
         &mut self,
         loaded: &Loaded,
-        store: &Arc<Mutex<Store>>,
+        memories: &Arc<Memories>,
         tls: Option<&Tls>,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
@@ -270,7 +272,7 @@ impl Gateway {
         let mut shares: Vec<Share> = std::iter::repeat_with(Share::default).take(count).collect();
         let mut shared = Shared::default();
         for camera in loaded.inventory.cameras() {
-            let door = self.door(camera, store, tls, &mut shared)?;
+            let door = self.door(camera, memories, tls, &mut shared)?;
             let place = shard(camera.id.as_str(), count);
             if let Some(share) = shares.get_mut(place) {
                 share.doors.push(door);
@@ -305,7 +307,7 @@ impl Gateway {
     fn door(
         &self,
         camera: &Camera,
-        store: &Arc<Mutex<Store>>,
+        memories: &Arc<Memories>,
         tls: Option<&Tls>,
         shared: &mut Shared,
     ) -> Result<Door, StartError> {
@@ -320,7 +322,12 @@ impl Gateway {
         } else {
             Entry::Shared(shared.add(camera, tls))
         };
-        Ok(Door { entry, camera: camera.id.clone(), listen: camera.listen, store: Arc::clone(store) })
+        Ok(Door {
+            entry,
+            camera: camera.id.clone(),
+            listen: camera.listen,
+            memories: Arc::clone(memories),
+        })
     }
 }
 
@@ -329,7 +336,7 @@ struct Door {
     entry: Entry<std::net::TcpListener>,
     camera: CameraId,
     listen: std::net::SocketAddr,
-    store: Arc<Mutex<Store>>,
+    memories: Arc<Memories>,
 }
 
 /// How requests come to a virtual camera.
@@ -383,7 +390,7 @@ fn serve_share(
         }
         let mut tasks: Vec<_> = serving
             .into_iter()
-            .map(|Opened { entry, doorway, memory }| {
+            .map(|Opened { entry, doorway }| {
                 let serve = serve_entry(entry, Rc::clone(&doorway), stopped.clone());
                 let (way, guests) = streaming::guests();
                 house.front.lead(doorway.id().clone(), way);
@@ -393,9 +400,7 @@ fn serve_share(
                     // Dropped however the task ends, so that readiness knows.
                     let _open = open;
                     tokio::join!(serve, streams);
-                    if let Some(learnt) = doorway.memory() {
-                        memory.keep(learnt);
-                    }
+                    doorway.keep_memory();
                 })
             })
             .collect();
@@ -466,11 +471,10 @@ impl Drop for OpenDoor {
 struct Opened {
     entry: Entry<tokio::net::TcpListener>,
     doorway: Rc<Doorway>,
-    memory: StoredMemory,
 }
 
 fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
-    let Door { entry, camera, listen, store } = door;
+    let Door { entry, camera, listen, memories } = door;
     let failed = |address, source| StartError::Listen { camera: camera.to_string(), address, source };
     let from_std = |listener: std::net::TcpListener| {
         let address = listener.local_addr().unwrap_or(listen);
@@ -483,14 +487,13 @@ fn open(door: Door, house: &Arc<House>) -> Result<Opened, StartError> {
             Entry::Own { plain: from_std(plain)?, secure: secure.transpose()? }
         }
     };
-    let memory = StoredMemory::new(Arc::clone(&store), &camera);
-    let doorway = Doorway::new(Arc::clone(house), camera, connect(house, store));
+    let doorway = Doorway::new(Arc::clone(house), camera, connect(house, memories));
     doorway.renew();
-    Ok(Opened { entry, doorway, memory })
+    Ok(Opened { entry, doorway })
 }
 
 /// How a camera is connected to, with what is known of it from before.
-fn connect(house: &Arc<House>, store: Arc<Mutex<Store>>) -> Connect {
+fn connect(house: &Arc<House>, memories: Arc<Memories>) -> Connect {
     let house = Arc::clone(house);
     Box::new(move |Enrolled { camera, login, .. }| {
         Connection::new(
@@ -499,8 +502,8 @@ fn connect(house: &Arc<House>, store: Arc<Mutex<Store>>) -> Connect {
             Arc::clone(&house.tables),
             Arc::clone(&house.clock),
             Arc::clone(&house.entropy),
-            StoredMemory::new(Arc::clone(&store), &camera.id).recall(),
-            Box::new(StoredPins::new(&store, &house.clock, &camera.id)),
+            Box::new(memories.of(&camera.id, login)),
+            Box::new(StoredPins::new(memories.store(), &house.clock, &camera.id)),
         )
     })
 }

@@ -1,9 +1,16 @@
 //! Locators and camera memories, kept in the state database.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::{
-    camera::CameraMemory,
+    auth::Login,
+    camera::{BreakerMemory, CameraMemory, MemoryBook},
     clock::Clock,
     facade::{Locator, LocatorError, LocatorKind, LocatorSink},
     hatch::Endpoint,
@@ -93,32 +100,83 @@ fn endpoint(upstream: &str) -> Option<Endpoint> {
     Some(Endpoint { port, path_and_query: path.to_owned() })
 }
 
+/// Where the memories of all cameras are kept.
+pub(super) struct Memories {
+    store: Arc<Mutex<Store>>,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl Memories {
+    /// `key` makes the fingerprints of credentials.
+    pub(super) fn new(store: Arc<Mutex<Store>>, key: Zeroizing<[u8; 32]>) -> Self {
+        Self { store, key }
+    }
+
+    /// The database.
+    pub(super) fn store(&self) -> &Arc<Mutex<Store>> {
+        &self.store
+    }
+
+    /// What is remembered of one camera, with these credentials.
+    pub(super) fn of(&self, camera: &CameraId, login: &Login) -> StoredMemory {
+        StoredMemory::new(Arc::clone(&self.store), camera, login.version(&self.key))
+    }
+}
+
 /// What is remembered of one camera over a restart.
 pub(super) struct StoredMemory {
     store: Arc<Mutex<Store>>,
     camera: String,
+    credentials: String,
+    /// What is kept, so that nothing is written twice.
+    written: RefCell<String>,
+}
+
+/// A memory as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    /// The version of the credentials that the breaker's part is about.
+    #[serde(default)]
+    credentials: String,
+    #[serde(flatten)]
+    memory: CameraMemory,
 }
 
 /// The key it is kept under.
 const MEMORY: &str = "memory";
 
 impl StoredMemory {
-    pub(super) fn new(store: Arc<Mutex<Store>>, camera: &CameraId) -> Self {
-        Self { store, camera: camera.to_string() }
+    /// `credentials` is the fingerprint of those in use.
+    fn new(store: Arc<Mutex<Store>>, camera: &CameraId, credentials: String) -> Self {
+        Self { store, camera: camera.to_string(), credentials, written: RefCell::default() }
     }
+}
 
-    /// What was kept; nothing if it cannot be read, since it can be learnt again.
-    pub(super) fn recall(&self) -> CameraMemory {
+impl MemoryBook for StoredMemory {
+    fn recall(&self) -> CameraMemory {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let text = store.state_get(&self.camera, MEMORY).ok().flatten();
-        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let Some(row) = text.and_then(|text| serde_json::from_str::<Row>(&text).ok()) else {
+            return CameraMemory::default();
+        };
+        if row.credentials == self.credentials {
+            return row.memory;
+        }
+        CameraMemory { breaker: BreakerMemory::default(), ..row.memory }
     }
 
-    pub(super) fn keep(&self, memory: CameraMemory) {
-        let text = serde_json::to_string(&memory).unwrap_or_default();
+    fn keep(&self, memory: &CameraMemory) {
+        let row = Row { credentials: self.credentials.clone(), memory: memory.clone() };
+        let text = serde_json::to_string(&row).unwrap_or_default();
+        if *self.written.borrow() == text {
+            return;
+        }
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = store.state_put(&self.camera, MEMORY, &text) {
-            tracing::warn!(camera = self.camera, %error, "what was learnt of a camera could not be kept");
+        match store.state_put(&self.camera, MEMORY, &text) {
+            Ok(()) => drop(self.written.replace(text)),
+            Err(error) => {
+                tracing::warn!(camera = self.camera, %error, "what was learnt of a camera could not be kept");
+            }
         }
     }
 }
@@ -137,5 +195,32 @@ mod tests {
         for bad in ["", "http://192.0.2.1/x", ":99999/x", ":/x"] {
             assert_eq!(endpoint(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn refused_logins_are_remembered_for_the_credentials_they_were_made_with() {
+        let store = Arc::new(Mutex::new(Store::in_memory().unwrap()));
+        let camera = CameraId::new("gate").unwrap();
+        let book = |credentials: &str| StoredMemory::new(Arc::clone(&store), &camera, credentials.into());
+        let breaker =
+            BreakerMemory { rejections: 3, proven: true, waiting_since: Some(jiff::Timestamp::UNIX_EPOCH) };
+        let memory = CameraMemory { breaker, clock_shift_milliseconds: 7, ..CameraMemory::default() };
+        book("one").keep(&memory);
+        assert_eq!(book("one").recall(), memory);
+        let anew = CameraMemory { breaker: BreakerMemory::default(), ..memory };
+        assert_eq!(book("two").recall(), anew, "a changed password begins anew");
+        store
+            .lock()
+            .unwrap()
+            .state_put("gate", MEMORY, r#"{"scheme":"wsse","clock_offset_milliseconds":5}"#)
+            .unwrap();
+        let old = book("one").recall();
+        assert_eq!(
+            (old.scheme.is_some(), old.clock_offset_milliseconds),
+            (true, Some(5)),
+            "of an older gateway"
+        );
+        store.lock().unwrap().state_put("gate", MEMORY, "{").unwrap();
+        assert_eq!(book("one").recall(), CameraMemory::default());
     }
 }

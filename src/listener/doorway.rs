@@ -12,7 +12,7 @@ use super::{
     virtual_camera::VirtualCamera,
 };
 use crate::{
-    camera::{CameraMemory, Connection},
+    camera::Connection,
     gate::Rejected,
     ids::CameraId,
 };
@@ -51,9 +51,11 @@ impl Doorway {
         self.virtual_camera(&self.house.edition.load_full())
     }
 
-    /// What was learnt of the camera and is worth keeping over a restart.
-    pub fn memory(&self) -> Option<CameraMemory> {
-        self.behind.borrow().as_ref().map(|it| it.memory())
+    /// Keeps over a restart what was learnt of the camera.
+    pub fn keep_memory(&self) {
+        if let Some(camera) = &*self.behind.borrow() {
+            camera.keep_memory();
+        }
     }
 
     /// The virtual camera as an edition makes it; none if it has no such camera.

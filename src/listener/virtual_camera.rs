@@ -28,7 +28,7 @@ use crate::{
     alarm::Alarm,
     audit::Event,
     auth::Caller,
-    camera::{CameraError, CameraMemory, CertificateNews, Connection, Failure, Health},
+    camera::{CameraError, CertificateNews, Connection, Failure, Health},
     command::{Command, Operation, Reason},
     facade::{Facade, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time},
     gate::{Disposal, Ended, Pass},
@@ -359,9 +359,9 @@ impl VirtualCamera {
         }
     }
 
-    /// What was learnt of the camera and is worth keeping over a restart.
-    pub(super) fn memory(&self) -> CameraMemory {
-        self.connection.memory()
+    /// Keeps over a restart what was learnt of the camera.
+    pub(super) fn keep_memory(&self) {
+        self.connection.keep();
     }
 }
 
