@@ -136,6 +136,17 @@ pub fn ask(door: SocketAddr, service: &str, user: User, body: &str) -> Reply {
     post(door, service, &[], &envelope(&Token::new(user).header(), body))
 }
 
+/// The same of a gateway that may be gone before it answers.
+pub fn try_ask(door: SocketAddr, service: &str, user: User, body: &str) -> Option<Reply> {
+    let body = envelope(&Token::new(user).header(), body);
+    let bytes = request("POST", &format!("/onvif/{service}_service"), &[SOAP], body.as_bytes());
+    let mut stream = TcpStream::connect(door).ok()?;
+    stream.write_all(&bytes).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    (!answer.is_empty()).then(|| read(&answer, &stream))
+}
+
 /// Asks an operation without credentials.
 pub fn ask_anonymously(door: SocketAddr, service: &str, body: &str) -> Reply {
     post(door, service, &[], &envelope("", body))

@@ -165,6 +165,11 @@ impl House {
         self.start();
     }
 
+    /// Starts it again.
+    pub fn restart_after_stop(&mut self) {
+        self.start();
+    }
+
     /// The same with a configuration that the test changes.
     pub fn reconfigure(&mut self, edit: impl FnOnce(String) -> String) {
         self.stop();

@@ -11,6 +11,7 @@
 mod absorb;
 mod bad_input;
 mod bad_logins;
+mod breaker;
 mod camera_tls;
 mod client;
 mod commands;
@@ -45,4 +46,5 @@ mod verifier;
 mod vms;
 mod walks;
 mod watch;
+mod ways;
 mod whole_way;

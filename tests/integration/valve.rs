@@ -23,6 +23,8 @@ struct Shared {
 struct State {
     closed: bool,
     held: usize,
+    /// Answers that may pass though it is closed.
+    permits: usize,
 }
 
 impl Valve {
@@ -62,6 +64,19 @@ impl Valve {
         assert!(!waited.1.timed_out(), "the camera was never asked");
     }
 
+    /// Whether an answer is held back.
+    pub fn holds(&self) -> bool {
+        self.shared.state.lock().unwrap().held > 0
+    }
+
+    /// Lets one answer through that is held back.
+    pub fn step(&self) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.permits += 1;
+        self.shared.changed.notify_all();
+        drop(self.shared.changed.wait_while(state, |it| it.permits > 0).unwrap());
+    }
+
     /// Lets answers through again.
     pub fn release(&self) {
         self.shared.state.lock().unwrap().closed = false;
@@ -75,8 +90,10 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         state.held += 1;
         self.changed.notify_all();
-        state = self.changed.wait_while(state, |it| it.closed).unwrap();
+        state = self.changed.wait_while(state, |it| it.closed && it.permits == 0).unwrap();
         state.held -= 1;
+        state.permits = state.permits.saturating_sub(1);
+        self.changed.notify_all();
     }
 }
 
