@@ -238,6 +238,8 @@ pub const CAMERA_IDLE_TIME_MAX: Duration = Duration::from_secs(15);
 pub const CAMERA_EXCHANGES_MAX: usize = 8;
 /// Digest challenges remembered for one camera, one per port and path.
 pub const CAMERA_CHALLENGES_MAX: usize = 32;
+/// How long a digest challenge is answered again after it was used last.
+pub const CAMERA_CHALLENGE_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Answers of one camera that are kept, so that the same bytes need not be read and checked again; and replies
 /// made of them.
 pub const ANSWER_MEMO_MAX: usize = 8;

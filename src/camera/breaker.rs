@@ -148,6 +148,11 @@ impl Breaker {
         self.kept.proven
     }
 
+    /// Whether as many logins were refused as may be.
+    pub(super) fn is_open(&self) -> bool {
+        self.kept.rejections >= CAMERA_LOGIN_REJECTIONS_MAX
+    }
+
     /// A connection could not be opened.
     pub(super) fn unreachable(&mut self) {
         self.reach = Reach::Down;
@@ -178,7 +183,7 @@ impl Breaker {
 
     /// What readiness shows.
     pub(super) fn health(&mut self, now: Timestamp) -> Health {
-        let open = self.kept.rejections >= CAMERA_LOGIN_REJECTIONS_MAX;
+        let open = self.is_open();
         match (self.wait(now), self.reach) {
             (Some(wait), _) => Health::LoginRefused { wait },
             (None, _) if open => Health::LoginRefused { wait: Duration::ZERO },

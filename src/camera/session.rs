@@ -40,8 +40,9 @@ use crate::{
     ids::CameraId,
     inventory::{CameraAddress, Quirk, QuirkOrder},
     limits::{
-        CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX, CAMERA_EXCHANGES_MAX,
-        CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, CAMERA_REBOOT_CLOCK_MIN, TRANSFER_STALL_MAX,
+        CAMERA_CHALLENGE_IDLE_MAX, CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX,
+        CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, CAMERA_REBOOT_CLOCK_MIN,
+        TRANSFER_STALL_MAX,
     },
 };
 
@@ -78,6 +79,8 @@ struct Kept {
     path: String,
     challenge: Challenge,
     uses: u32,
+    /// When it was used last, in monotonic time.
+    used: Duration,
 }
 
 /// How far one errand has come, for whoever outlives it.
@@ -355,7 +358,7 @@ impl Session {
             Step::Refused => {
                 // Until the next try it may have been set.
                 self.clockwork.set(self.clockwork.get().forgotten());
-                if open.is_some() {
+                if self.breaker.borrow().is_open() {
                     // After the pause the camera may want another scheme: ask it anew.
                     self.scheme.set(None);
                     self.challenges.borrow_mut().clear();
@@ -448,22 +451,38 @@ impl Session {
         self.budget().map(|_| ())
     }
 
+    /// A login is about to be tried over another protocol.
+    pub(super) fn trying(&self) -> Result<(), Failure> {
+        self.may_try()?;
+        self.book_ahead();
+        Ok(())
+    }
+
     /// A login was refused over another protocol, with a nonce that was new.
     pub(super) fn refused(&self) {
-        let now = self.clock.monotonic();
-        let mut breaker = self.breaker.borrow_mut();
-        breaker.rejected(now);
-        tracing::warn!(camera = %self.camera, health = ?breaker.health(now), "the camera refused the login over RTSP");
+        let now = self.clock.now();
+        let health = {
+            let mut breaker = self.breaker.borrow_mut();
+            breaker.rejected(now);
+            breaker.gave_up(now);
+            breaker.health(now)
+        };
+        self.keep();
+        tracing::warn!(camera = %self.camera, ?health, "the camera refused the login over RTSP");
     }
 
     /// A login was accepted over another protocol.
     pub(super) fn passed(&self) {
-        self.breaker.borrow_mut().accepted();
+        let was_known = self.breaker.borrow().is_confirmed();
+        self.breaker.borrow_mut().accepted(self.clock.now());
+        if !was_known {
+            self.keep();
+        }
     }
 
     /// How long until a login is tried again, if it is not tried at once.
     pub(super) fn pause(&self) -> Option<Duration> {
-        self.breaker.borrow().budget(self.clock.monotonic()).err()
+        self.breaker.borrow_mut().budget(self.clock.now()).err()
     }
 
     fn budget(&self) -> Result<u32, Failure> {
@@ -473,6 +492,9 @@ impl Session {
 
     fn known(&self, errand: &Errand<'_>) -> Known {
         let (port, path) = self.place(errand);
+        // A camera that was started anew meanwhile would take an old nonce for a wrong password.
+        let oldest = self.clock.monotonic().saturating_sub(CAMERA_CHALLENGE_IDLE_MAX);
+        self.challenges.borrow_mut().retain(|kept| kept.used >= oldest);
         Known {
             scheme: self.scheme.get(),
             proven: self.breaker.borrow().is_proven(),
@@ -631,6 +653,7 @@ impl Session {
             return Ok(None);
         };
         kept.uses = kept.uses.saturating_add(1);
+        kept.used = self.clock.monotonic();
         let target = &errand.endpoint.path_and_query;
         let credentials =
             Credentials::answer(&kept.challenge, &self.login, method.as_str(), target, &cnonce, kept.uses);
@@ -675,7 +698,13 @@ impl Session {
         if challenges.len() >= CAMERA_CHALLENGES_MAX {
             challenges.pop_front();
         }
-        challenges.push_back(Kept { port, path: path.to_owned(), challenge: challenge.clone(), uses: 0 });
+        challenges.push_back(Kept {
+            port,
+            path: path.to_owned(),
+            challenge: challenge.clone(),
+            uses: 0,
+            used: self.clock.monotonic(),
+        });
         relation
     }
 

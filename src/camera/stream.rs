@@ -292,7 +292,7 @@ impl Wire {
         loop {
             let used = self.challenge.as_ref().map(|(challenge, _)| challenge.nonce.clone());
             if used.is_some() {
-                logins.may_try()?;
+                logins.trying()?;
             }
             self.send(method, uri, fields).await?;
             let answer = self.answer(hear).await?;

@@ -30,6 +30,7 @@ mod process;
 mod mounts;
 mod mutate;
 mod openmetrics;
+mod power;
 mod quirks;
 mod recordings;
 mod refusals;
