@@ -4,7 +4,12 @@
 //! The table is a second judgement, made without Cedar. It is read by a person before it is used: see
 //! `config/policies/expectations.txt` for its grammar.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use super::{Engine, PolicyError};
 use crate::{
@@ -56,6 +61,9 @@ pub struct Comparison {
     /// Operations that nobody who may use the camera is expected to be denied, as long as the document names no
     /// address: those for which the policies are never seen to refuse.
     pub never_denied: Vec<String>,
+    /// Of each operation the policies that were seen to deny it, to anybody at all. A denial because nothing permits
+    /// it is `no policy`.
+    pub denied_by: BTreeMap<String, BTreeSet<String>>,
     /// Operations.
     pub operations: usize,
     /// Decisions.
@@ -179,6 +187,11 @@ impl Expectations {
                 let tally = found.classes.entry(row.class.map_or("none", AccessClass::as_str)).or_default();
                 let [permitted, denied, wrong] = tally;
                 *(if decision.allow { permitted } else { denied }) += 1;
+                if !decision.allow {
+                    let deniers = found.denied_by.entry(name.clone()).or_default();
+                    let none = decision.policies.is_empty().then(|| NO_POLICY.to_owned());
+                    deniers.extend(decision.policies.iter().cloned().chain(none));
+                }
                 found.decisions += 1;
                 if decision.allow != expected {
                     *wrong += 1;
@@ -308,7 +321,7 @@ pub(super) fn cases() -> impl Iterator<Item = Case> {
 
 fn mismatch(name: &str, case: Case, expected: bool, policies: &[String]) -> String {
     let word = |permit| if permit { "permitted" } else { "denied" };
-    let policies = if policies.is_empty() { "no policy".to_owned() } else { policies.join(", ") };
+    let policies = if policies.is_empty() { NO_POLICY.to_owned() } else { policies.join(", ") };
     let Case { who, maker, place, held } = case;
     format!(
         "{name} by {} on {} at {} holding {}: {} by {policies}, expected {}",
@@ -343,6 +356,9 @@ pub(super) fn command(name: &str, row: &Row, camera: &Camera, held: Held) -> Com
         arguments: serde_json::Value::Null,
     }
 }
+
+/// What denies where nothing permits.
+const NO_POLICY: &str = "no policy";
 
 /// An address in the network that the walk adds, and one that is in none: of RFC 3849, where no configuration
 /// has real networks.
@@ -485,11 +501,17 @@ mod tests {
         assert!(found.mismatches.is_empty(), "{}:\n{}", found.mismatches.len(), found.mismatches.join("\n"));
         assert_eq!(found.decisions, found.operations * 5 * 3 * 2 * 4);
         assert_eq!(tables.operations().count(), 652, "port types that share an operation share its name");
-        // May only shrink: what ONVIF gives to everybody who reaches the camera.
-        let class = |name: &String| rows(&tables).get(name).and_then(|row| row.class);
-        let other: Vec<_> =
-            found.never_denied.iter().filter(|it| class(it) != Some(AccessClass::PreAuth)).collect();
-        assert!(other.is_empty(), "{other:?}");
+        // Every operation is denied to somebody, and a policy says so or none permits it.
+        let rows = rows(&tables);
+        let never: Vec<_> = rows.keys().filter(|name| !found.denied_by.contains_key(*name)).collect();
+        assert!(never.is_empty(), "without a denial: {never:?}");
+        // What ONVIF gives to everybody who reaches the camera is denied to the clients of other cameras, and to
+        // nobody else. May only shrink.
+        for name in &found.never_denied {
+            assert_eq!(rows[name].class, Some(AccessClass::PreAuth), "{name}");
+            let by: Vec<_> = found.denied_by[name].iter().collect();
+            assert!(by.contains(&&"client.cameras".to_owned()), "{name}: {by:?}");
+        }
         assert!(found.never_denied.len() <= NEVER_DENIED_MAX, "{:?}", found.never_denied);
         let [permitted, denied, _] = found
             .classes
