@@ -153,11 +153,11 @@ mod tests {
         schema::Tables,
     };
 
-    fn verdict(texts: &[(&str, String)]) -> Verdict {
+    fn verdict(texts: &[(&str, String)], observed: bool) -> Verdict {
         let vendors = Arc::new(Vendors::embedded().unwrap());
         let inventory = Inventory::new(vec![], vec![], vec![], vec![], vendors).unwrap();
         let engine = Engine::load(&Tables::embedded().unwrap(), texts, &inventory, &[]).unwrap();
-        prove(&engine).unwrap()
+        prove(&engine.observing(observed.then(|| "2026-12-31".parse().unwrap())).unwrap()).unwrap()
     }
 
     fn shipped() -> Vec<(&'static str, String)> {
@@ -166,8 +166,22 @@ mod tests {
 
     #[test]
     fn the_shipped_policies_keep_the_claim() {
-        let found = verdict(&shipped());
-        assert!(found.kinds > 1_900, "{}", found.kinds);
+        for observed in [false, true] {
+            let found = verdict(&shipped(), observed);
+            assert!(found.kinds > 1_900, "{}", found.kinds);
+            assert!(found.broken.is_empty(), "observed {observed}: {:?}", found.broken.first());
+        }
+    }
+
+    /// Also of an owner who marks every prohibition.
+    #[test]
+    fn observe_mode_keeps_the_claim_whatever_is_observable() {
+        let texts: Vec<_> = shipped();
+        let texts: Vec<_> = texts
+            .into_iter()
+            .map(|(name, text)| (name, text.replace("forbid (", "@observable forbid (")))
+            .collect();
+        let found = verdict(&texts, true);
         assert!(found.broken.is_empty(), "{:?}", found.broken.first());
     }
 
@@ -202,7 +216,7 @@ mod tests {
             ("narrow", narrow.collect()),
         ];
         for (name, texts) in sets {
-            let found = verdict(&texts);
+            let found = verdict(&texts, false);
             assert!(!found.broken.is_empty(), "{name}");
             for one in &found.broken {
                 assert!(

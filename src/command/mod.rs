@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What somebody wants done to one camera, or to the gateway itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The request it came with.
     pub request: RequestId,

@@ -1,27 +1,32 @@
 //! Decisions made before: VMSs poll, and ask the same in the same circumstances again and again.
 //!
 //! A decision depends on policies and entities, which do not change while an engine lives, and on what its
-//! [`Key`] holds: everything that Cedar is asked with. A new engine begins with an empty cache.
+//! [`Key`] holds: of what Cedar is asked with, all that the policies in question look at. A new engine begins
+//! with an empty cache.
 
 use std::{
     collections::HashMap,
+    mem,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use cedar_policy::EntityUid;
 
-use super::{circumstances::Circumstances, engine::Decision};
+use super::{circumstances::Circumstances, engine::Decision, load::Kind};
 use crate::limits::POLICY_DECISIONS_MAX;
 
-/// What a decision was made about, by whom, on what and in which circumstances.
+/// What a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    pub(super) principal: EntityUid,
+    pub(super) kind: Kind,
     pub(super) action: EntityUid,
-    pub(super) resource: EntityUid,
+    /// None if it makes no difference; likewise the resource.
+    pub(super) principal: Option<EntityUid>,
+    pub(super) resource: Option<EntityUid>,
+    /// Those that make a difference; the others are empty.
     pub(super) circumstances: Circumstances,
 }
 
@@ -33,20 +38,36 @@ impl Key {
     }
 }
 
-/// At most `POLICY_DECISIONS_MAX` decisions. Full means to begin anew.
+/// At most `POLICY_DECISIONS_MAX` decisions. Half of them are young; when that half is full it grows old, and
+/// what was old and not asked for meanwhile is forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Decisions {
-    known: Mutex<HashMap<Key, Decision>>,
+    known: Mutex<Generations>,
     /// How often one was known, and how often one was made.
     counts: (AtomicU64, AtomicU64),
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Key, Arc<Decision>>,
+    old: HashMap<Key, Arc<Decision>>,
 }
 
 impl Decisions {
     /// The decision made before, if any.
     pub(super) fn known(&self, key: &Key) -> Option<Decision> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        self.counts.0.fetch_add(u64::from(known.is_some()), Ordering::Relaxed);
-        known
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match known.young.get(key) {
+            Some(found) => Arc::clone(found),
+            None => {
+                let (key, found) = known.old.remove_entry(key)?;
+                known.keep(key, Arc::clone(&found));
+                found
+            }
+        };
+        drop(known);
+        self.counts.0.fetch_add(1, Ordering::Relaxed);
+        Some(Decision::clone(&found))
     }
 
     /// Counts a decision that was made anew.
@@ -61,15 +82,22 @@ impl Decisions {
 
     /// Takes up a decision.
     pub(super) fn keep(&self, key: Key, decision: &Decision) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= POLICY_DECISIONS_MAX {
-            known.clear();
-        }
-        known.insert(key, decision.clone());
+        let decision = Arc::new(decision.clone());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).keep(key, decision);
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.young.len() + known.old.len()
+    }
+}
+
+impl Generations {
+    fn keep(&mut self, key: Key, decision: Arc<Decision>) {
+        if self.young.len() >= POLICY_DECISIONS_MAX / 2 {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(key, decision);
     }
 }

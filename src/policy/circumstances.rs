@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use cedar_policy::{Context, RestrictedExpression};
 
-use super::{entities::Names, vocabulary::NO_LOGIN};
+use super::{entities::Names, reads::Reads, vocabulary::NO_LOGIN};
 use crate::{
     auth::Caller,
     command::{Command, Destination, DestinationKind},
@@ -26,33 +26,42 @@ pub(super) struct Circumstances {
 }
 
 impl Circumstances {
-    /// Gathers them. `traits` are those of the document and those that always hold.
-    pub(super) fn new(caller: &Caller, command: &Command, traits: Traits, inventory: &Inventory) -> Self {
+    /// Gathers those that are looked at; the others are left empty. `traits` are those of the document and those
+    /// that always hold.
+    pub(super) fn new(
+        caller: &Caller,
+        command: &Command,
+        traits: Traits,
+        inventory: &Inventory,
+        reads: Reads,
+    ) -> Self {
         let address = caller.source().map(|source| source.ip().to_canonical());
+        let at = |attribute| address.filter(|_| reads.context(attribute));
         let networks_of = |address: IpAddr| inventory.networks_of(address).into_iter().map(str::to_owned);
         let (tls, login) = match caller {
             Caller::Client { tls, method, .. } => (*tls, method.as_str()),
             Caller::Anonymous { tls, .. } => (*tls, NO_LOGIN),
             Caller::Gateway(_) => (false, NO_LOGIN),
         };
-        let hosts = |wanted: fn(&Destination) -> bool| {
-            command.destinations.iter().filter(move |it| wanted(it)).map(|it| it.host.clone()).collect()
+        let hosts = |attribute, listens: bool| {
+            let wanted = move |it: &&Destination| reads.context(attribute) && listens != is_sent_to(it);
+            command.destinations.iter().filter(wanted).map(|it| it.host.clone()).collect()
         };
-        let sent_to = command.destinations.iter().filter(|it| is_sent_to(it));
+        let sent_to = command.destinations.iter().filter(|it| reads.context("networks") && is_sent_to(it));
         let networks = sent_to.flat_map(|it| match it.address {
             Some(address) => networks_of(address).collect::<Vec<_>>(),
             // Where a host name leads is for others to say, later, in another way.
             None => vec![OTHER_NETWORK.to_owned()],
         });
         Self {
-            source: address.map(|it| it.to_string()).unwrap_or_default(),
-            source_networks: address.into_iter().flat_map(networks_of).collect(),
-            tls,
-            login,
-            traits,
-            destinations: hosts(is_sent_to),
+            source: at("source").map(|it| it.to_string()).unwrap_or_default(),
+            source_networks: at("source_networks").into_iter().flat_map(networks_of).collect(),
+            tls: tls && reads.context("tls"),
+            login: if reads.context("login") { login } else { NO_LOGIN },
+            traits: if reads.context("traits") { traits } else { Traits::NONE },
+            destinations: hosts("destinations", false),
             networks: networks.collect(),
-            listeners: hosts(|it| !is_sent_to(it)),
+            listeners: hosts("listeners", true),
         }
     }
 

@@ -4,13 +4,16 @@ use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use aws_lc_rs::digest;
 use cedar_policy::{Authorizer, Decision as Verdict, Effect, EntityUid, PolicySet, Request, Schema};
+use jiff::{Timestamp, civil::Date};
 
 use super::{
     cache::{Decisions, Key},
     circumstances::Circumstances,
     entities::{Cast, Names},
-    load::{self, Checked, Kind, Problem, Slices},
+    load::{self, Checked, Kind, Problem, Slice, Slices},
+    observe::Observe,
     operations::{self, OperationFacts},
+    reads::Reads,
     vocabulary,
 };
 use crate::{
@@ -18,7 +21,7 @@ use crate::{
     command::{Command, Operation},
     inventory::{Camera, Inventory},
     limits::COMMAND_DESTINATIONS_MAX,
-    schema::Tables,
+    schema::{Tables, Traits},
 };
 
 /// Why policies cannot be used.
@@ -33,14 +36,17 @@ pub enum PolicyError {
     /// Cameras and clients could not be put into those words.
     #[error("cameras and clients do not fit the policy schema: {0}")]
     Entities(String),
+    /// The policies of observe mode could not be made.
+    #[error("the policies cannot be put into observe mode: {0}")]
+    Observe(String),
 }
 
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// What was decided and by which policies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was decided and by which policies; the default is a denial of nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
     /// Whether the command may go on.
     pub allow: bool,
@@ -101,6 +107,7 @@ pub struct Engine {
     pub(super) policies: HashMap<Arc<str>, Checked>,
     version: String,
     decisions: Decisions,
+    pub(super) observe: Option<Observe>,
 }
 
 /// One operation as the engine has it.
@@ -111,11 +118,20 @@ struct Action {
     slices: [usize; 5],
 }
 
+/// Who wants to do what to what, in the engine's terms.
+pub(super) struct Case<'a> {
+    kind: Kind,
+    principal: &'a EntityUid,
+    action: &'a Action,
+    resource: &'a EntityUid,
+    traits: Traits,
+}
+
 /// A command made ready for Cedar.
 pub(super) struct Question<'a> {
     pub(super) request: Request,
-    pub(super) slice: &'a PolicySet,
-    pub(super) key: Key,
+    pub(super) policies: &'a PolicySet,
+    pub(super) circumstances: Circumstances,
 }
 
 /// Denied before any policy was asked.
@@ -167,24 +183,60 @@ impl Engine {
             actions,
             slices,
             decisions: Decisions::default(),
+            observe: None,
             policies: policies.into_iter().map(|one| (Arc::clone(&one.id), one)).collect(),
         })
+    }
+
+    /// The same with observe mode up to and including a day in UTC, or without. What [`Engine::decide`] says stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// The policies of observe mode could not be made.
+    pub fn observing(self, until: Option<Date>) -> Result<Self, PolicyError> {
+        let Some(until) = until else { return Ok(Self { observe: None, ..self }) };
+        let operations = self.actions.values().map(|it| &it.facts);
+        let observe = Observe::new(until, self.policies.values(), operations, &self.schema)?;
+        Ok(Self { observe: Some(observe), ..self })
+    }
+
+    /// The last day of observe mode, while it is on.
+    pub fn observed_until(&self, now: Timestamp) -> Option<Date> {
+        self.observe.as_ref().filter(|it| it.is_on(now)).map(|it| it.until)
+    }
+
+    /// Whether observe mode lets a command through that policies deny.
+    pub fn observes(
+        &self,
+        caller: &Caller,
+        command: &Command,
+        camera: Option<&Camera>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(observe) = self.observe.as_ref().filter(|it| it.is_on(now)) else { return false };
+        let Ok(case) = self.case(caller, command, camera) else { return false };
+        let Some(policies) = observe.slice(&case.action.facts.name, case.kind) else { return false };
+        let Ok(question) = self.question(&case, policies, caller, command) else { return false };
+        let (decision, sound) = self.ask(&question, caller, command);
+        decision.allow && sound
     }
 
     /// Whether the caller may do this to this camera, and which policies say so. `camera` is none for what
     /// concerns the gateway itself.
     pub fn decide(&self, caller: &Caller, command: &Command, camera: Option<&Camera>) -> Decision {
-        let decided = self.case(caller, command, camera).and_then(|(key, slice)| {
+        let decided = self.case(caller, command, camera).and_then(|case| {
+            let slice = self.slice(&case)?;
+            let key = self.key(&case, slice.reads, caller, command);
             let worth = key.is_worth_keeping();
             if worth && let Some(known) = self.decisions.known(&key) {
                 return Ok(known);
             }
-            let question = self.question(key, slice)?;
+            let question = self.question(&case, &slice.policies, caller, command)?;
             let (decision, sound) = self.ask(&question, caller, command);
             self.decisions.made();
             // What could not be evaluated is said anew each time.
             if worth && sound {
-                self.decisions.keep(question.key, &decision);
+                self.decisions.keep(key, &decision);
             }
             Ok(decision)
         });
@@ -236,13 +288,13 @@ impl Engine {
         self.names.uid(name, "").map(|uid| uid.type_name().clone())
     }
 
-    /// What is to be decided, and by which policies.
-    pub(super) fn case(
-        &self,
+    /// What is to be decided.
+    pub(super) fn case<'a>(
+        &'a self,
         caller: &Caller,
         command: &Command,
         camera: Option<&Camera>,
-    ) -> Result<(Key, &PolicySet), Denial> {
+    ) -> Result<Case<'a>, Denial> {
         let action = self.action(command)?;
         let (kind, principal) = self.principal(caller)?;
         let resource = self.resource(command, camera, action)?;
@@ -251,19 +303,43 @@ impl Engine {
             return Err(Denial(RefusalKind::OperationProhibited, note));
         }
         let traits = command.traits.union(action.facts.always);
-        let circumstances = Circumstances::new(caller, command, traits, &self.inventory);
-        let slice = action.slices.get(kind.index()).and_then(|index| self.slices.get(*index));
-        let slice = slice.ok_or_else(|| undecidable("no policies were cut for it"))?;
-        let (principal, action, resource) = (principal.clone(), action.uid.clone(), resource.clone());
-        Ok((Key { principal, action, resource, circumstances }, slice))
+        Ok(Case { kind, principal, action, resource, traits })
     }
 
-    pub(super) fn question<'a>(&self, key: Key, slice: &'a PolicySet) -> Result<Question<'a>, Denial> {
-        let context = key.circumstances.to_context(&self.names).map_err(|error| undecidable(&error))?;
-        let (principal, action, resource) = (key.principal.clone(), key.action.clone(), key.resource.clone());
-        let request = Request::new(principal, action, resource, context, Some(&self.schema))
+    /// The policies that can be about it.
+    pub(super) fn slice(&self, case: &Case<'_>) -> Result<&Slice, Denial> {
+        let index = case.action.slices.get(case.kind.index());
+        let slice = index.and_then(|index| self.slices.get(*index));
+        slice.ok_or_else(|| undecidable("no policies were cut for it"))
+    }
+
+    /// What the decision depends on, of all that Cedar is asked with.
+    fn key(&self, case: &Case<'_>, reads: Reads, caller: &Caller, command: &Command) -> Key {
+        // Denials name the gateway's reason, whatever policies look at.
+        let principal = reads.principal || case.kind == Kind::Gateway;
+        Key {
+            kind: case.kind,
+            action: case.action.uid.clone(),
+            principal: principal.then(|| case.principal.clone()),
+            resource: reads.resource.then(|| case.resource.clone()),
+            circumstances: Circumstances::new(caller, command, case.traits, &self.inventory, reads),
+        }
+    }
+
+    /// Cedar is told everything, whatever policies look at.
+    pub(super) fn question<'a>(
+        &self,
+        case: &Case<'_>,
+        policies: &'a PolicySet,
+        caller: &Caller,
+        command: &Command,
+    ) -> Result<Question<'a>, Denial> {
+        let circumstances = Circumstances::new(caller, command, case.traits, &self.inventory, Reads::ALL);
+        let context = circumstances.to_context(&self.names).map_err(|error| undecidable(&error))?;
+        let (principal, action) = (case.principal.clone(), case.action.uid.clone());
+        let request = Request::new(principal, action, case.resource.clone(), context, Some(&self.schema))
             .map_err(|error| undecidable(&error.to_string()))?;
-        Ok(Question { request, slice, key })
+        Ok(Question { request, policies, circumstances })
     }
 
     fn action(&self, command: &Command) -> Result<&Action, Denial> {
@@ -322,7 +398,8 @@ impl Engine {
 
     /// The decision, and whether every policy could be evaluated.
     fn ask(&self, question: &Question<'_>, caller: &Caller, command: &Command) -> (Decision, bool) {
-        let response = self.authorizer.is_authorized(&question.request, question.slice, &self.cast.entities);
+        let response =
+            self.authorizer.is_authorized(&question.request, question.policies, &self.cast.entities);
         // Cedar leaves out a policy that fails; if that was a forbid, the rest may well permit.
         if let Some(error) = response.diagnostics().errors().next() {
             let failed = response.diagnostics().errors().map(|error| match error {
@@ -380,7 +457,7 @@ impl Engine {
     /// The permits that would hold if nothing forbade it.
     pub(super) fn overruled(&self, question: &Question<'_>) -> Vec<String> {
         let mut permits = PolicySet::new();
-        for policy in question.slice.policies().filter(|it| it.effect() == Effect::Permit) {
+        for policy in question.policies.policies().filter(|it| it.effect() == Effect::Permit) {
             let added = permits.add(policy.clone());
             debug_assert!(added.is_ok(), "{}", policy.id());
         }

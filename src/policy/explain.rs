@@ -26,8 +26,11 @@ impl Engine {
         if let Some(note) = decision.note.as_ref().filter(|_| decision.policies.is_empty()) {
             let _ = writeln!(out, "  {note}");
         }
-        let case = self.case(caller, command, camera);
-        if let Ok(question) = case.and_then(|(key, slice)| self.question(key, slice)) {
+        let question = self.case(caller, command, camera).and_then(|case| {
+            let slice = self.slice(&case)?;
+            self.question(&case, &slice.policies, caller, command)
+        });
+        if let Ok(question) = question {
             if !decision.allow {
                 for id in self.overruled(&question) {
                     self.line(&mut out, "would be permitted", &id);
@@ -52,12 +55,12 @@ impl Engine {
 }
 
 fn went_by(out: &mut String, question: &Question<'_>) {
-    let facts = &question.key.circumstances;
+    let facts = &question.circumstances;
     let traits: Vec<&str> = facts.traits.iter().map(|it| it.as_str()).collect();
     let join = |words: Vec<&str>| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
     let texts = |set: &std::collections::BTreeSet<String>| join(set.iter().map(String::as_str).collect());
     let _ = writeln!(out, "  traits: {}", join(traits));
     let _ = writeln!(out, "  destinations: {}", texts(&facts.destinations));
     let _ = writeln!(out, "  networks of the destinations: {}", texts(&facts.networks));
-    let _ = writeln!(out, "  {} policies could be about it", question.slice.policies().count());
+    let _ = writeln!(out, "  {} policies could be about it", question.policies.policies().count());
 }

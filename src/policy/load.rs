@@ -7,7 +7,7 @@ use cedar_policy::{
     Schema, ValidationMode, Validator, ffi::DetailedError,
 };
 
-use super::operations::OperationFacts;
+use super::{operations::OperationFacts, reads::Reads};
 use crate::{auth::Role, policy::vocabulary};
 
 /// What is wrong with one policy, for the person who wrote it.
@@ -30,7 +30,7 @@ impl fmt::Display for Problem {
 }
 
 /// One policy that passed every check.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Checked {
     /// Its name: the `@id` annotation, or file and number.
     pub(super) id: Arc<str>,
@@ -148,7 +148,7 @@ const SYNTAX_REMEDY: &str = "see the shipped files in config/policies for how po
 const WORDS_REMEDY: &str = "`cordon policy schema` lists every word a policy may use";
 
 /// What kind of caller a slice is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Anonymous,
     Gateway,
@@ -187,19 +187,26 @@ impl Kind {
 /// Slices shared by every operation and kind of caller that have the same policies.
 #[derive(Debug, Default)]
 pub(super) struct Slices {
-    sets: Vec<PolicySet>,
+    all: Vec<Slice>,
     known: HashMap<Vec<usize>, usize>,
 }
 
+/// Policies that can be about the same.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub(super) policies: PolicySet,
+    pub(super) reads: Reads,
+}
+
 impl Slices {
-    /// The policies in a slice.
-    pub(super) fn get(&self, index: usize) -> Option<&PolicySet> {
-        self.sets.get(index)
+    /// One of them.
+    pub(super) fn get(&self, index: usize) -> Option<&Slice> {
+        self.all.get(index)
     }
 
     /// How many different slices there are.
     pub(super) fn len(&self) -> usize {
-        self.sets.len()
+        self.all.len()
     }
 
     /// The slices of one operation, by kind of caller: every policy but those whose head can never fit it.
@@ -227,9 +234,10 @@ impl Slices {
             let added = set.add(one.policy.clone());
             debug_assert!(added.is_ok(), "{}", one.id);
         }
-        self.sets.push(set);
-        self.known.insert(chosen, self.sets.len() - 1);
-        self.sets.len() - 1
+        let reads = Reads::of(&set);
+        self.all.push(Slice { policies: set, reads });
+        self.known.insert(chosen, self.all.len() - 1);
+        self.all.len() - 1
     }
 }
 

@@ -14,9 +14,11 @@ mod entities;
 mod expectations;
 mod explain;
 mod load;
+mod observe;
 mod operations;
 #[cfg(feature = "prove")]
 mod proof;
+mod reads;
 mod shipped;
 mod vocabulary;
 
@@ -31,6 +33,7 @@ pub use difference::{Change, Differences};
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
 pub use expectations::{Comparison, EXPECTATIONS, ExpectationError, Expectations};
 pub use load::Problem;
+pub use operations::operation;
 #[cfg(feature = "prove")]
 pub use proof::{Proof, ProofError, RequestKind};
 pub use shipped::SHIPPED;

@@ -50,23 +50,45 @@ fn merge(operations: impl Iterator<Item = OperationFacts>) -> Vec<OperationFacts
     merged
 }
 
+/// The operation of that name, with its class and the traits it always has.
+pub fn operation(tables: &Tables, name: &str) -> (Operation, AccessClass, Traits) {
+    if let Some(id) = tables.operation_by_name(name)
+        && let Some(row) = tables.operation(id)
+    {
+        let class = row.class.unwrap_or(AccessClass::NotForClients);
+        return (Operation::Onvif { id, name: name.into() }, class, row.traits);
+    }
+    let known = doors().into_iter().find(|(it, ..)| *it.name() == *name);
+    known.map_or_else(
+        || {
+            let unknown = name.strip_prefix("unknown:").unwrap_or(name);
+            (Operation::Unknown(unknown.into()), AccessClass::NotForClients, Traits::NONE)
+        },
+        |(operation, _, class, traits)| (operation, class, traits),
+    )
+}
+
 /// What comes in by RTSP, plain HTTP and administration.
 pub(super) fn other_doors() -> impl Iterator<Item = OperationFacts> {
-    use RtspMethod::{Describe, Pause, Play, Setup, Teardown};
-    let rtsp = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
-    let row = |operation: Operation, service: &str, class, traits: &[Trait]| OperationFacts {
+    doors().into_iter().map(|(operation, service, class, always)| OperationFacts {
         name: operation.name().as_ref().to_owned(),
         service: service.to_owned(),
         class: Some(class),
-        always: traits.iter().copied().collect(),
+        always,
         of_appliance: service == "admin",
-    };
-    let mut rows: Vec<OperationFacts> =
-        rtsp.map(|it| row(it, "rtsp", AccessClass::ReadMedia, &[Trait::Session])).into();
-    rows.push(row(Operation::Http(HttpTransfer::Snapshot), "http", AccessClass::ReadMedia, &[]));
+    })
+}
+
+/// Operations without rows in the catalogue: service, class, traits.
+fn doors() -> Vec<(Operation, &'static str, AccessClass, Traits)> {
+    use RtspMethod::{Describe, Pause, Play, Setup, Teardown};
+    let session = Traits::NONE.with(Trait::Session);
+    let rtsp = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
+    let mut rows: Vec<_> = rtsp.map(|it| (it, "rtsp", AccessClass::ReadMedia, session)).into();
+    rows.push((Operation::Http(HttpTransfer::Snapshot), "http", AccessClass::ReadMedia, Traits::NONE));
     for action in [AdminAction::Start, AdminAction::Stop] {
-        rows.push(row(Operation::Admin(action), "admin", AccessClass::WriteSystem, &[]));
+        rows.push((Operation::Admin(action), "admin", AccessClass::WriteSystem, Traits::NONE));
     }
-    rows.push(row(Operation::Notify, "notify", AccessClass::NotForClients, &[]));
-    rows.into_iter()
+    rows.push((Operation::Notify, "notify", AccessClass::NotForClients, Traits::NONE));
+    rows
 }

@@ -5,6 +5,9 @@
 //! then still permitted for some request, breaks the claim. The solver finds such a request or shows that there is
 //! none, for all names, addresses, sets and hierarchies that the schema allows, and not only for those configured.
 //!
+//! In observe mode the question is about its policies: they permit whatever those of the configuration permit, and
+//! what is observed (`observe`).
+//!
 //! What is judged is what policies decide. That a command's traits and destinations are those of its document is
 //! for the catalogue and its tests.
 
@@ -14,7 +17,7 @@ use cedar_policy::{
     EntityTypeName, EntityUid, ParseErrors, Policy, PolicySet, PolicySetError, RequestEnv, Schema,
 };
 
-use super::Engine;
+use super::{Engine, load::Checked};
 
 /// A set of policies with the claim, and the kinds of requests to ask about.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ impl Engine {
     /// The claim and the policies do not go together.
     pub fn proof(&self) -> Result<Proof, ProofError> {
         let mut policies = PolicySet::new();
-        for one in self.policies.values() {
+        for one in self.judged() {
             policies.add(one.policy.clone()).map_err(Box::new)?;
         }
         let claim =
@@ -88,16 +91,26 @@ impl Engine {
         Ok(Proof { schema: self.schema.clone(), policies, kinds })
     }
 
+    /// The policies that say what may pass.
+    fn judged(&self) -> Box<dyn Iterator<Item = &Checked> + '_> {
+        match &self.observe {
+            Some(observe) => Box::new(observe.policies.iter()),
+            None => Box::new(self.policies.values()),
+        }
+    }
+
     /// Operations on cameras, those together about which the same policies can speak, unless a policy looks at the
     /// operation in its conditions too.
     fn alike(&self) -> Vec<Vec<EntityUid>> {
         let looks = |policy: &Policy| {
             policy.to_json().map_or(true, |json| json.get("conditions").is_none_or(looks_at_action))
         };
-        let told_apart = self.policies.values().any(|one| looks(&one.policy));
+        let told_apart = self.judged().any(|one| looks(&one.policy));
         let mut groups: BTreeMap<(Vec<usize>, Option<EntityUid>), Vec<EntityUid>> = BTreeMap::new();
         for (action, slices) in self.camera_actions() {
-            let key = (slices.to_vec(), told_apart.then(|| action.clone()));
+            let observed = self.observe.as_ref().and_then(|it| it.slices(action.id().unescaped()));
+            let slices = [slices].into_iter().chain(observed).flatten().copied().collect();
+            let key = (slices, told_apart.then(|| action.clone()));
             groups.entry(key).or_default().push(action.clone());
         }
         groups.values_mut().for_each(|group| group.sort());

@@ -89,9 +89,10 @@ fn any_request_is_decided_as_the_model_has_it_asked_once_or_again() {
     let tables = Tables::embedded().unwrap();
     let inventory = inventory();
     let engine = Engine::load(&tables, &SHIPPED, &inventory, &clients()).unwrap();
+    let engine = engine.observing("2026-12-31".parse().ok()).unwrap();
     let rows: Vec<_> = rows(&tables).into_iter().collect();
     let cameras: Vec<_> = inventory.cameras().collect();
-    let (mut allowed, mut dangerous) = (0, 0);
+    let (mut allowed, mut dangerous, mut observed) = (0, 0, 0);
     for number in 0..count {
         let (name, row) = &rows[random.below(rows.len())];
         let role = [None, Some(Role::User), Some(Role::Operator), Some(Role::Administrator)][random.below(4)];
@@ -120,13 +121,19 @@ fn any_request_is_decided_as_the_model_has_it_asked_once_or_again() {
         let leads_out = DANGEROUS.iter().any(|one| traits.contains(*one));
         dangerous += usize::from(!trusted && leads_out);
         assert!(trusted || !leads_out || !decision.allow, "{told}: {decision:?}");
+        // Observe mode lets nothing dangerous through, on trusted cameras neither.
+        let now = "2026-12-01T00:00:00Z".parse().unwrap();
+        let lets = !decision.allow && engine.observes(&caller, &command, Some(camera), now);
+        assert!(!lets || (role.is_some() && !leads_out && command.destinations.is_empty()), "{told}");
+        observed += usize::from(lets);
         allowed += usize::from(decision.allow);
     }
     println!(
         "decisions otherwise than the model: 0 of n = {count} in {:?}, 95 % bound {:.5} %; {allowed} allowed, \
-         {dangerous} dangerous ones denied where the camera is not trusted",
+         {observed} observed, {dangerous} dangerous ones denied where the camera is not trusted",
         clock.monotonic(),
         300.0 / count as f64
     );
-    assert!(allowed * 50 > count && dangerous * 10 > count, "the walk lost its way");
+    let enough = allowed * 50 > count && dangerous * 10 > count && observed * 100 > count;
+    assert!(enough, "the walk lost its way");
 }

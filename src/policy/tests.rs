@@ -160,7 +160,7 @@ pub(super) fn clients() -> Vec<ClientRecord> {
     all
 }
 
-fn client(id: &str, role: Role) -> Caller {
+pub(super) fn client(id: &str, role: Role) -> Caller {
     Caller::Client {
         id: ClientId::new(id).unwrap(),
         role,

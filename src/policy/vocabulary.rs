@@ -47,7 +47,7 @@ pub(super) fn groups_of(operation: &OperationFacts) -> Vec<String> {
     class.into_iter().chain(traits).chain([format!("service:{}", operation.service)]).collect()
 }
 
-fn class_group(class: AccessClass) -> String {
+pub(super) fn class_group(class: AccessClass) -> String {
     format!("class:{class}")
 }
 
