@@ -15,6 +15,7 @@ mod lookout;
 mod mounts;
 mod pins;
 mod policy;
+mod policy_replay;
 #[cfg(feature = "prove")]
 mod prove;
 mod ready;
@@ -27,6 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     alarm,
+    clock::SystemClock,
     config::{self, Loaded},
     schema::Tables,
     telemetry,
@@ -119,7 +121,7 @@ fn judge(args: &policy::Arguments) -> ExitCode {
         Ok(texts) => texts,
         Err(error) => return told(Err(error)),
     };
-    told(args.run(&tables, &texts, &loaded.inventory, &loaded.clients, &mut io::stdout().lock()))
+    told(args.run(&tables, &texts, &loaded, &SystemClock::new(), &mut io::stdout().lock()))
 }
 
 fn run(args: &run::Args) -> ExitCode {

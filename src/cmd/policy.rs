@@ -1,4 +1,4 @@
-//! `cordon policy schema|check|test|diff|prove|explain`.
+//! `cordon policy schema|check|test|diff|replay|prove|explain`.
 
 use std::{
     io,
@@ -8,15 +8,20 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::gateway::{policies_in, shipped_policies};
+use super::{
+    gateway::{policies_in, shipped_policies},
+    policy_replay::Replay,
+};
 use crate::{
+    audit::SearchError,
     auth::{Caller, ClientRecord, Method},
-    command::{AdminAction, Command, Destination, DestinationKind, HttpTransfer, Operation, RtspMethod},
-    config,
+    clock::Clock,
+    command::{Command, Destination, DestinationKind},
+    config::{self, Loaded},
     ids::{CameraId, ClientId, NameError, RequestId},
     inventory::Inventory,
-    policy::{Differences, EXPECTATIONS, Engine, ExpectationError, Expectations, PolicyError},
-    schema::{AccessClass, Tables, Trait, Traits},
+    policy::{Differences, EXPECTATIONS, Engine, ExpectationError, Expectations, PolicyError, operation},
+    schema::{Tables, Trait, Traits},
 };
 
 /// What to do with the policies of a configuration.
@@ -42,6 +47,8 @@ enum Task {
     /// Prove that no request whatever lets a camera that is not trusted be given a destination, a listener or code,
     /// or name requests that do. Needs the solver cvc5 (Debian package `cvc5`), and a build with the feature `prove`.
     Prove,
+    /// Decide the recorded commands anew, by other policies, and name what would change; fails if anything would.
+    Replay(Replay),
     /// Say in words which policies decide about one command.
     Explain(Explain),
 }
@@ -109,6 +116,12 @@ pub enum PolicyCommandError {
     /// Decisions that change.
     #[error("{0} decisions change")]
     Differences(usize),
+    /// Recorded commands would be decided otherwise.
+    #[error("{0} recorded commands would be decided otherwise")]
+    Replay(u64),
+    /// The audit log.
+    #[error(transparent)]
+    Log(#[from] SearchError),
     /// A folder of policies cannot be read.
     #[error("the policies in `{path}` cannot be read: {source}")]
     Folder {
@@ -157,18 +170,20 @@ impl Arguments {
         &self,
         tables: &Tables,
         texts: &[(A, B)],
-        inventory: &Inventory,
-        clients: &[ClientRecord],
+        loaded: &Loaded,
+        clock: &dyn Clock,
         out: &mut dyn io::Write,
     ) -> Result<(), PolicyCommandError> {
-        let engine = Engine::load(tables, texts, inventory, clients)?;
+        let Loaded { inventory, clients, .. } = loaded;
+        let engine = Engine::load(tables, texts, inventory, clients)?.observing(loaded.observe_until)?;
         match &self.task {
             Task::Schema => out.write_all(engine.schema_text().as_bytes())?,
             Task::Check => check(&engine, texts.len(), out)?,
             Task::Test(test) => test.run(tables, texts, inventory, out)?,
             Task::Diff(diff) => diff.run(tables, inventory, out)?,
             Task::Prove => prove(&engine, out)?,
-            Task::Explain(explain) => explain.run(&engine, tables, inventory, clients, out)?,
+            Task::Replay(replay) => replay.run(tables, &engine, loaded, clock, out)?,
+            Task::Explain(explain) => explain.run(&engine, tables, loaded, clock, out)?,
         }
         Ok(())
     }
@@ -220,11 +235,12 @@ impl Test {
         }
         writeln!(
             out,
-            "{} decisions about {} operations, {} not as expected; {} operations are open to everybody who may use the camera",
+            "{} decisions about {} operations, {} not as expected; {} operations are open to everybody who may use the camera, {} to everybody",
             found.decisions,
             found.operations,
             found.mismatches.len(),
-            found.never_denied.len()
+            found.never_denied.len(),
+            found.operations - found.denied_by.len()
         )?;
         match found.mismatches.len() {
             0 => Ok(()),
@@ -252,7 +268,7 @@ impl Diff {
 }
 
 /// The policies of a folder, or those that come with the program.
-fn policies(path: &Path) -> Result<Vec<(String, String)>, PolicyCommandError> {
+pub(super) fn policies(path: &Path) -> Result<Vec<(String, String)>, PolicyCommandError> {
     if path == Path::new("shipped") {
         return Ok(shipped_policies());
     }
@@ -266,10 +282,11 @@ impl Explain {
         &self,
         engine: &Engine,
         tables: &Tables,
-        inventory: &Inventory,
-        clients: &[ClientRecord],
+        loaded: &Loaded,
+        clock: &dyn Clock,
         out: &mut dyn io::Write,
     ) -> Result<(), PolicyCommandError> {
+        let Loaded { inventory, clients, .. } = loaded;
         let caller = self.caller(clients)?;
         let camera = match &self.camera {
             None => None,
@@ -280,6 +297,10 @@ impl Explain {
         };
         let command = self.command(tables, camera.map(|it| it.id.clone()));
         out.write_all(engine.explain(&caller, &command, camera).as_bytes())?;
+        let denied = !engine.decide(&caller, &command, camera).allow;
+        if denied && engine.observes(&caller, &command, camera, clock.now()) {
+            writeln!(out, "  observe mode lets it through, and records it as observed")?;
+        }
         Ok(())
     }
 
@@ -317,27 +338,6 @@ impl Explain {
             arguments: serde_json::Value::Null,
         }
     }
-}
-
-/// The operation of that name, with its class and the traits it always has.
-fn operation(tables: &Tables, name: &str) -> (Operation, AccessClass, Traits) {
-    if let Some(id) = tables.operation_by_name(name)
-        && let Some(row) = tables.operation(id)
-    {
-        let class = row.class.unwrap_or(AccessClass::NotForClients);
-        return (Operation::Onvif { id, name: name.into() }, class, row.traits);
-    }
-    use RtspMethod::{Describe, Pause, Play, Setup, Teardown};
-    let media = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
-    let media = media.into_iter().chain([Operation::Http(HttpTransfer::Snapshot)]);
-    let admin = [AdminAction::Start, AdminAction::Stop].map(Operation::Admin);
-    let known = media
-        .map(|it| (it, AccessClass::ReadMedia))
-        .chain(admin.map(|it| (it, AccessClass::WriteSystem)))
-        .find(|(it, _)| *it.name() == *name);
-    let (operation, class) =
-        known.unwrap_or_else(|| (Operation::Unknown(name.into()), AccessClass::NotForClients));
-    (operation, class, Traits::NONE)
 }
 
 fn missing<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> PolicyCommandError {

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use super::recall::placed;
 use crate::{
     audit::{Decision as Recorded, Deviation, Intent, Kind, Who},
     auth::Caller,
-    command::{Command, Destination},
+    command::Command,
     ids::{CameraId, RequestId},
     inventory::Camera,
     policy::Decision,
@@ -79,7 +80,7 @@ pub(super) fn intent(
         operation: command.operation.to_string(),
         class: Some(command.class.as_str().to_owned()),
         traits: command.traits.iter().map(|it| it.as_str().to_owned()).collect(),
-        destinations: command.destinations.iter().map(destination).collect(),
+        destinations: command.destinations.iter().map(placed).collect(),
         arguments: command.arguments.clone(),
         decision: if decision.allow { Recorded::Permitted } else { Recorded::Denied },
         policies: decision.policies.clone(),
@@ -131,11 +132,6 @@ fn claimed(name: Option<&str>) -> String {
     let Some(name) = name else { return String::new() };
     let clean: String = name.chars().filter(|letter| !letter.is_control()).take(CLAIMED_CHARS_MAX).collect();
     format!("claims to be {clean:?}")
-}
-
-fn destination(destination: &Destination) -> String {
-    let port = destination.port.map_or_else(String::new, |port| format!(":{port}"));
-    format!("{} {}{port}", destination.kind.as_str(), destination.host)
 }
 
 /// Characters kept of what an unproven caller says of itself.

@@ -195,6 +195,11 @@ fn destination(text: &str, kind: DestinationKind, port: Option<u16>) -> Option<D
     })
 }
 
+/// The address in a text that is an address or a URI, as a destination has it.
+pub fn address_in(text: &str) -> Option<IpAddr> {
+    destination(text, DestinationKind::Text, None)?.address
+}
+
 fn literal(address: IpAddr, kind: DestinationKind, port: Option<u16>) -> Destination {
     let address = address.to_canonical();
     Destination { kind, host: address.to_string(), address: Some(address), port }

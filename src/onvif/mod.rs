@@ -8,5 +8,5 @@ mod destinations;
 mod request;
 
 pub use catalogue::{Catalogue, CommandError};
-pub use destinations::names_an_interface;
+pub use destinations::{address_in, names_an_interface};
 pub use request::with_movement_timeout;

@@ -1,13 +1,30 @@
 //! A gateway in a process of its own, with the configuration of a house.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
 };
 
 use crate::house::{ADMIN, CAMERA_PASSWORD, LOBBY_ONLY, OPERATOR, VIEWER};
+
+/// Runs `cordon policy` beside the configuration in a folder: whether it succeeded, and what it said.
+pub fn policy(dir: &Path, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = cordon();
+    command.current_dir(dir).arg("policy").args(arguments).args(["--config", "cordon.toml"]);
+    let output = command.output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.success(), out, err)
+}
+
+/// The program, with the secrets of a house's configuration: each is found under its own text.
+fn cordon() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
+    let passwords = [ADMIN.1, OPERATOR.1, VIEWER.1, LOBBY_ONLY.1, CAMERA_PASSWORD];
+    command.envs(passwords.map(|it| (it, it)));
+    command
+}
 
 /// Ended with SIGKILL when dropped.
 pub struct Running(Child);
@@ -17,11 +34,10 @@ impl Running {
     pub fn start(dir: &Path) -> Self {
         let ready = dir.join("ready.json");
         let _ = fs::remove_file(&ready);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
+        let mut command = cordon();
         command.arg("run").arg("--config").arg(dir.join("cordon.toml")).arg("--ready-file").arg(&ready);
-        let passwords = [ADMIN.1, OPERATOR.1, VIEWER.1, LOBBY_ONLY.1, CAMERA_PASSWORD];
-        // A secret is found under its own text.
-        command.envs(passwords.map(|it| (it, it))).stdout(Stdio::null()).stderr(Stdio::null());
+        let said = File::create(dir.join(SAID)).unwrap();
+        command.stdout(Stdio::null()).stderr(said);
         let mut running = Self(command.spawn().unwrap());
         while !ready.exists() {
             assert_eq!(running.0.try_wait().unwrap(), None, "the gateway does not start again");
@@ -48,11 +64,19 @@ impl Running {
     }
 
     /// Ends it as a service manager does.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        assert_eq!(self.end(), Some(0));
+    }
+
+    /// The same; gives the exit code. What it said last stands in the file [`SAID`].
+    pub fn end(mut self) -> Option<i32> {
         assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
-        assert!(self.0.wait().unwrap().success());
+        self.0.wait().unwrap().code()
     }
 }
+
+/// The file in the folder of the configuration that holds what a gateway says on its error output.
+pub const SAID: &str = "said.txt";
 
 impl Drop for Running {
     fn drop(&mut self) {
