@@ -169,7 +169,7 @@ alarms! {
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."
     ObserveMode "observe-mode" Warning State
-        "Policies are observed and not enforced: commands they deny go on."
+        "Some of what policies deny to clients goes on and is recorded as observed; nothing about isolation does."
         "Set mode = \"enforce\" under [policy] when the observation is over."
     ReloadRefused "reload-refused" Error State
         "The configuration or the policies changed and cannot be used; the gateway goes on with those before."

@@ -241,8 +241,8 @@ impl Item<'_> {
         }
     }
 
-    /// A syslog message (RFC 5424) of facility 13, log audit: refusals are warnings, alarms have their own severity
-    /// and are a notice when they end, the rest is informational.
+    /// A syslog message (RFC 5424) of facility 13, log audit: refusals, and what only observe mode lets through, are
+    /// warnings, alarms have their own severity and are a notice when they end, the rest is informational.
     /// `host` names the log, `now` is the time of a checkpoint, which says none itself.
     pub fn syslog(&self, host: &str, now: &str) -> Vec<u8> {
         let head = match self {
@@ -250,7 +250,9 @@ impl Item<'_> {
             Self::Checkpoint(_) => None,
         };
         let (severity, kind) = match &head {
-            Some(head) if head.decision == Some(Decision::Denied) => (4, head.kind.word()),
+            Some(head) if matches!(head.decision, Some(Decision::Denied | Decision::Observed)) => {
+                (4, head.kind.word())
+            }
             Some(head) => (self.alarm_severity(head).unwrap_or(6), head.kind.word()),
             None => (6, "checkpoint"),
         };

@@ -51,7 +51,7 @@ pub enum Field {
     Operation,
     /// The verdict on the camera's vendor.
     Verdict,
-    /// `permitted` or `denied`.
+    /// `permitted`, `denied` or `observed`.
     Decision,
     /// `intent`, `outcome` or `event`.
     Kind,

@@ -106,7 +106,7 @@ impl Log {
     /// outcome is kept. If the future is dropped meanwhile, `abandoned, not sent` is recorded.
     pub async fn intent(&self, intent: Intent) -> Result<OutcomeSlot, LogError> {
         let shared = &self.handle.shared;
-        let intent = Intent { decision: Decision::Permitted, ..intent };
+        let intent = Intent { decision: intent.decision.going_on(), ..intent };
         let request = intent.request.clone();
         let body = Record::Intent(intent).body();
         let placed = shared.push(body, Awaited::Opens(request.clone()))?;
@@ -471,7 +471,7 @@ impl Shared {
         queue.reserved += 1;
         drop(queue);
         let time = self.time();
-        let intent = Intent { decision: Decision::Permitted, ..intent };
+        let intent = Intent { decision: intent.decision.going_on(), ..intent };
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let written = journal.append(&time, &Record::Intent(intent.clone()).body());
         self.journal_bytes.store(journal.used(), Ordering::Relaxed);

@@ -52,6 +52,8 @@ pub enum Decision {
     Denied,
     /// It may go on, once this is durable.
     Permitted,
+    /// Policy denies it, and observe mode lets it go on.
+    Observed,
 }
 
 impl Decision {
@@ -60,6 +62,15 @@ impl Decision {
         match self {
             Self::Denied => "denied",
             Self::Permitted => "permitted",
+            Self::Observed => "observed",
+        }
+    }
+
+    /// What is recorded of a command that goes on.
+    pub(super) fn going_on(self) -> Self {
+        match self {
+            Self::Denied | Self::Permitted => Self::Permitted,
+            Self::Observed => Self::Observed,
         }
     }
 }
@@ -99,7 +110,7 @@ pub struct Intent {
     pub arguments: Value,
     /// What was decided.
     pub decision: Decision,
-    /// The policies that decided.
+    /// The policies that decided; of what is observed, those that denied it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
     /// The version of the policy set.

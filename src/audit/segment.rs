@@ -216,7 +216,7 @@ impl Walker {
 
     fn account(&mut self, head: &Head) {
         match (head.kind, head.decision, head.intent) {
-            (HeadKind::Intent, Some(Decision::Permitted), _) => {
+            (HeadKind::Intent, Some(Decision::Permitted | Decision::Observed), _) => {
                 self.unanswered.insert(head.seq, head.request.clone());
             }
             (HeadKind::Outcome, _, Some(intent)) => {

@@ -105,6 +105,7 @@ impl Renderer {
         let decision = match intent.decision {
             Decision::Permitted => "permitted",
             Decision::Denied => "DENIED",
+            Decision::Observed => "OBSERVED, denied",
         };
         let from = intent.source.as_deref().map(|source| format!(" from {source}")).unwrap_or_default();
         let mut text = format!("{}{from} {camera} {} {decision}", name(&intent.who), intent.operation);

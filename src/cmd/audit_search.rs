@@ -32,8 +32,8 @@ pub struct Arguments {
     /// The operation, such as tds:SetNTP or tptz:*
     #[arg(long, value_name = "NAME")]
     pub operation: Vec<String>,
-    /// What was decided: permitted or denied
-    #[arg(long, value_parser = ["permitted", "denied"])]
+    /// What was decided: permitted, denied, or observed (denied, and let through by observe mode)
+    #[arg(long, value_parser = ["permitted", "denied", "observed"])]
     pub decision: Vec<String>,
     /// The verdict on the camera's maker, such as restricted
     #[arg(long, value_name = "VERDICT")]

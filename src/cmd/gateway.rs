@@ -35,7 +35,7 @@ use super::{
 use crate::{
     admin::{Part, Readiness},
     alarm::Active,
-    audit::{self, AuditError, Event, Log},
+    audit::{self, AuditError, Event, Log, LogError},
     auth::{Authenticator, Caller, Method, NonceFingerprint},
     camera::Connection,
     clock::{Clock, Entropy, EntropyError},
@@ -93,8 +93,6 @@ pub enum StartError {
     Thread(io::Error),
     #[error("a serving thread ended before it served")]
     Lost,
-    #[error("the start cannot be recorded")]
-    Record(#[from] audit::LogError),
 }
 
 /// A gateway that serves.
@@ -225,7 +223,7 @@ impl Gateway {
             public_key_file: report.public_key_file.clone(),
         };
         gateway.serve(&loaded, &memories, tls.as_ref(), &stopped)?;
-        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version });
+        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": loaded.inventory.cameras().count(), "policies": version, "observe_until": loaded.observe_until.map(|it| it.to_string()) });
         gateway.house.gate.note(Event::new("start", detail));
         let watchman = Watchman::start(lookout, loaded.audit_dir.clone()).map_err(StartError::Thread)?;
         gateway.watchman = Some(watchman);
@@ -243,7 +241,7 @@ impl Gateway {
     }
 
     /// Stops accepting, lets what is under way finish, signs the log and closes it.
-    pub fn stop(self) -> Result<(), StartError> {
+    pub fn stop(self) -> Result<(), LogError> {
         drop(self.certificate);
         // Before doors close, which is no alarm now.
         drop(self.watchman);
@@ -255,8 +253,7 @@ impl Gateway {
             }
         }
         self.house.gate.finish();
-        self.state.log.clone().close()?;
-        Ok(())
+        self.state.log.clone().close()
     }
 
     /// Starts the serving threads; a camera lives on the one its name hashes to.
@@ -568,7 +565,8 @@ fn edition(
     authenticator: Authenticator,
     watch: &Watch,
 ) -> Result<Edition, StartError> {
-    let engine = Engine::load(tables, &policy_texts(loaded)?, &loaded.inventory, &loaded.clients)?;
+    let engine = Engine::load(tables, &policy_texts(loaded)?, &loaded.inventory, &loaded.clients)?
+        .observing(loaded.observe_until)?;
     let lacking = loaded.inventory.cameras().find(|camera| !loaded.logins.contains_key(&camera.id));
     if let Some(camera) = lacking {
         return Err(StartError::NoLogin(camera.id.to_string()));

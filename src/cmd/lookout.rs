@@ -66,6 +66,9 @@ impl Lookout {
             let off = (zone.isolation == Isolation::None).then(|| "isolation = \"none\"".to_owned());
             set(Alarm::IsolationOff, Subject::Zone(zone.id.clone()), off);
         }
+        let until = edition.rules.engine().observed_until(self.house.clock.now());
+        let observed = until.map(|until| format!("until {until} (UTC), see what is on record as observed"));
+        set(Alarm::ObserveMode, Subject::Gateway, observed);
         self.look_for_early_pruning();
         alarms.settle();
     }
@@ -138,7 +141,7 @@ impl Lookout {
         let readings = Readings {
             started: self.started,
             policy_version: engine.version().to_owned(),
-            policy_mode: "enforce",
+            policy_mode: engine.observed_until(self.house.clock.now()).map_or("enforce", |_| "observe"),
             decisions: engine.decision_counts(),
             cameras: self.doors(),
             connections: http::open_connections(),

@@ -20,6 +20,7 @@ use tokio::{
 use super::gateway::{Gateway, StartError};
 use crate::{
     admin::{Admin, Readiness},
+    audit::LogError,
     clock::{SystemClock, SystemEntropy},
     config::{AdminListen, Loaded},
     listener::http::{self, Door},
@@ -42,6 +43,11 @@ pub struct Args {
 pub enum ServeError {
     #[error("the gateway does not start")]
     Start(#[from] StartError),
+    #[error(
+        "the gateway has stopped, but the end of its audit log could not be written: outcomes that are missing will be \
+         recorded as unknown at the next start"
+    )]
+    Stop(#[from] LogError),
     #[error("the admin listener cannot be opened at {at}: {source}; choose another address under [admin]")]
     Admin { at: String, source: io::Error },
     #[error("the ready file cannot be written: {0}")]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::civil::Date;
 use toml::Spanned;
 
 use super::{AdminListen, raw, reader::Reader};
@@ -158,6 +159,46 @@ impl Reader<'_> {
             }
         }
         Some(dir)
+    }
+}
+
+impl Reader<'_> {
+    /// The last day of observe mode. Without a day there is none: it must end by itself.
+    pub(super) fn observe_until(&mut self, raw: &raw::Policy) -> Option<Date> {
+        let mode = raw.mode.as_ref().map_or("enforce", |mode| mode.get_ref().as_str());
+        match (mode, &raw.mode, &raw.observe_until) {
+            ("observe", Some(_), Some(until)) => {
+                let day: Result<Date, _> = until.get_ref().parse();
+                let Ok(day) = day else {
+                    let what = format!("`{}` is no day", until.get_ref());
+                    self.error(until.span(), &what, "write the last day of observe mode, as \"2026-12-31\"");
+                    return None;
+                };
+                let what = format!(
+                    "observe mode: until {day} (UTC) some commands that policy denies are let through and \
+                     recorded as observed"
+                );
+                self.warn(until.span(), &what, "set mode = \"enforce\" when you have seen enough");
+                Some(day)
+            }
+            ("observe", Some(mode), None) => {
+                let remedy = "add its last day, as observe_until = \"2026-12-31\"";
+                self.error(mode.span(), "observe mode must have an end", remedy);
+                None
+            }
+            ("enforce", _, Some(until)) => {
+                let remedy = "remove it, or set mode = \"observe\"";
+                self.error(until.span(), "observe_until is for observe mode", remedy);
+                None
+            }
+            ("enforce", _, None) => None,
+            (other, mode, _) => {
+                let span = mode.as_ref().map_or(0..0, toml::Spanned::span);
+                let what = format!("`{other}` is no mode of policy");
+                self.error(span, &what, "write \"enforce\" or \"observe\"");
+                None
+            }
+        }
     }
 }
 

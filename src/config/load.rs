@@ -87,7 +87,7 @@ impl Reader<'_> {
         let listener: raw::Listener = self.one(&table, "listener").unwrap_or_default();
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
         let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
-        let policy: raw::Folder = self.one(&table, "policy").unwrap_or_default();
+        let policy: raw::Policy = self.one(&table, "policy").unwrap_or_default();
         let listening = self.listening(&listener);
         let (tls, clear_passwords) = (self.pem_files(&listener), self.clear_passwords(&listener));
         let admin = self.admin(admin.listen.as_ref());
@@ -115,6 +115,7 @@ impl Reader<'_> {
         let name = self.gateway_name(gateway.name.as_ref());
         let threads = self.threads(gateway.threads.as_ref());
         let (retention, policy_dir) = (self.retention(&audit), self.policy_dir(policy.dir.as_ref()));
+        let observe_until = self.observe_until(&policy);
         (!self.is_refused()).then_some(())?;
         let (cameras, logins) = apart(cameras);
         let inventory = Inventory::new(cameras, sites, zones, networks, vendors)
@@ -125,6 +126,7 @@ impl Reader<'_> {
             audit_dir: self.path_or(audit.dir, state_dir.join("audit")),
             emergency_journal: self.path_or(audit.emergency_journal, state_dir.join("emergency.journal")),
             policy_dir,
+            observe_until,
             admin,
             state_dir,
             threads,

@@ -118,6 +118,8 @@ fn what_the_example_leaves_out_can_be_put_in() {
         "# keep_days",
         "# reserve_bytes",
         "# quirks",
+        "# mode = \"observe\"",
+        "# observe_until",
     ] {
         assert!(text.contains(line), "{line}");
         text = text.replace(line, line.trim_start_matches("# "));
@@ -133,6 +135,11 @@ fn what_the_example_leaves_out_can_be_put_in() {
     assert_eq!((loaded.threads, loaded.policy_dir), (Some(4), Some(folder.path("bare"))));
     let kept = (loaded.retention.keep.unwrap().as_secs() / 86_400, loaded.retention.reserve_bytes);
     assert_eq!(kept, (365, Some(50_000_000_000)));
+    assert_eq!(loaded.observe_until, "2026-12-31".parse().ok());
+    let told: Vec<_> = loaded.warnings.iter().map(|it| it.message.as_str()).collect();
+    let banner = "observe mode: until 2026-12-31 (UTC) some commands that policy denies are let through and recorded \
+                  as observed";
+    assert_eq!(told, [banner]);
 }
 
 #[test]
@@ -337,6 +344,34 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "\"0.0.0.0",
         "the admin interface listens on loopback only",
         "write \"127.0.0.1:port\" or the path of a unix socket",
+    ),
+    (
+        "[[network]]",
+        "[policy]\nmode = \"observe\"\n[[network]]",
+        "\"observe\"",
+        "observe mode must have an end",
+        "add its last day, as observe_until = \"2026-12-31\"",
+    ),
+    (
+        "[[network]]",
+        "[policy]\nmode = \"observe\"\nobserve_until = \"soon\"\n[[network]]",
+        "\"soon\"",
+        "`soon` is no day",
+        "write the last day of observe mode, as \"2026-12-31\"",
+    ),
+    (
+        "[[network]]",
+        "[policy]\nobserve_until = \"2026-12-31\"\n[[network]]",
+        "\"2026-12-31\"",
+        "observe_until is for observe mode",
+        "remove it, or set mode = \"observe\"",
+    ),
+    (
+        "[[network]]",
+        "[policy]\nmode = \"watch\"\n[[network]]",
+        "\"watch\"",
+        "`watch` is no mode of policy",
+        "write \"enforce\" or \"observe\"",
     ),
     (
         "[[network]]",

@@ -21,6 +21,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::civil::Date;
+
 pub use diagnostic::{Diagnostic, Severity};
 pub use load::{load, read};
 
@@ -60,6 +62,8 @@ pub struct Loaded {
     pub emergency_journal: PathBuf,
     /// Policies of the owner's; `None` means the shipped ones.
     pub policy_dir: Option<PathBuf>,
+    /// The last day of observe mode; `None` means that it is off.
+    pub observe_until: Option<Date>,
     /// Who may call.
     pub clients: Vec<ClientRecord>,
     /// Cameras and places.

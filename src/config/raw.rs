@@ -51,8 +51,10 @@ pub(super) struct Audit {
 /// `[policy]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Folder {
+pub(super) struct Policy {
     pub(super) dir: Option<Text>,
+    pub(super) mode: Option<Text>,
+    pub(super) observe_until: Option<Text>,
 }
 
 /// `[[network]]`

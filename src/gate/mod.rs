@@ -1,7 +1,8 @@
 //! Decide, record, hand out the pass.
 //!
 //! Every front door ends here. A [`Pass`] exists only for a command that policy permitted **and** whose
-//! intent is durable in the audit log; nothing else can make one, it cannot be copied, and dropping it
+//! intent is durable in the audit log, or that observe mode lets through though policy denies it, recorded as such;
+//! nothing else can make one, it cannot be copied, and dropping it
 //! records what became of it.
 //!
 //! A pass cannot be forged, since its fields are private:
@@ -25,6 +26,7 @@ mod alarms;
 mod budgets;
 mod emergency;
 mod noise;
+mod recall;
 mod record;
 mod rules;
 
@@ -37,7 +39,7 @@ use serde_json::json;
 
 use crate::{
     alarm::{Alarm, Subject},
-    audit::{Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
+    audit::{Decision as Recorded, Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
     auth::Caller,
     clock::Clock,
     command::{Command, Operation},
@@ -53,6 +55,7 @@ use noise::{LeftOut, Noise};
 pub use absorb::AbsorbRule;
 pub use alarms::{Alarms, detail};
 pub use budgets::{OverBudget, Turn};
+pub use recall::{Gap, Recalled, recall};
 pub use record::{Disposal, Ended, Rejected};
 pub use rules::Rules;
 
@@ -182,14 +185,20 @@ impl Gate {
             self.watch.metrics.decided(class, Decided::Unrecordable);
             error
         };
-        if decision.allow {
+        let observed = !decision.allow && rules.observes(&command, caller, camera, self.clock.now());
+        if observed {
+            intent.decision = Recorded::Observed;
+            tracing::warn!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "denied, let through by observe mode");
+        }
+        if decision.allow || observed {
             let spare = emergency::goes_on(&command.operation).then(|| intent.clone());
             let slot = match (self.log.intent(intent).await, spare) {
                 (Ok(slot), _) => slot,
                 (Err(error), Some(intent)) => self.emergency(&error, intent).await.map_err(unrecordable)?,
                 (Err(error), None) => return Err(unrecordable(Refusal::Unrecordable(error))),
             };
-            self.watch.metrics.decided(class, Decided::Permitted);
+            let decided = if observed { Decided::Observed } else { Decided::Permitted };
+            self.watch.metrics.decided(class, decided);
             let slot = slot.counted(Tally {
                 metrics: Arc::clone(&self.watch.metrics),
                 camera: meter.cloned(),

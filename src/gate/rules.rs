@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{AbsorbRule, noise};
 use crate::{
     auth::Caller,
@@ -65,6 +67,17 @@ impl Rules {
     pub(super) fn decide(&self, command: &Command, caller: &Caller) -> (Option<&Camera>, Decision) {
         let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
         (camera, self.engine.decide(caller, command, camera))
+    }
+
+    /// Whether observe mode lets a denied command through. What is absorbed it does not: nobody waits for it.
+    pub(super) fn observes(
+        &self,
+        command: &Command,
+        caller: &Caller,
+        camera: Option<&Camera>,
+        now: Timestamp,
+    ) -> bool {
+        self.engine.observes(caller, command, camera, now) && !self.absorbs(command, caller)
     }
 
     /// Whether a denied command is told as a success.

@@ -20,6 +20,8 @@ words!(
     Decided {
         /// It has a pass.
         Permitted "permitted"
+        /// Policy denies it, and observe mode let it through.
+        Observed "observed"
         /// No policy permits it to the caller.
         Denied "denied"
         /// A policy forbids it.

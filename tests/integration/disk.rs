@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{
     client::{self, tds_with, trt, within},
     house::{ADMIN, House, LOBBY, records_of},
-    process::Running,
+    process::{Running, SAID},
     watch::{PATIENCE, alarms},
 };
 
@@ -121,6 +121,21 @@ fn a_failing_disk_stops_new_commands_but_no_stop_and_loses_nothing() {
             return;
         }
     }
+}
+
+/// Without its folder the log can still be appended to, but not signed.
+#[test]
+fn a_gateway_that_cannot_write_the_end_of_its_log_says_so_when_it_stops() {
+    let mut house = House::open();
+    house.stop();
+    let running = Running::start(house.dir());
+    fs::remove_dir_all(house.audit_dir()).unwrap();
+    assert_eq!(running.end(), Some(1));
+    let said = fs::read_to_string(house.dir().join(SAID)).unwrap();
+    let last = said.split_once("cordon: ").map(|it| it.1).unwrap_or_default();
+    let told = "the gateway has stopped, but the end of its audit log could not be written: outcomes that are missing \
+                will be recorded as unknown at the next start\n  because: the audit log cannot be written: ";
+    assert!(last.starts_with(told), "{said}");
 }
 
 fn check(case: &Case) -> bool {

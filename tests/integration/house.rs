@@ -15,6 +15,7 @@ use std::{
 };
 
 use cordon::{
+    admin::Part,
     clock::{Clock, SystemClock, SystemEntropy},
     cmd::gateway::Gateway,
     config,
@@ -176,6 +177,11 @@ impl House {
         let path = self.dir.path().join("cordon.toml");
         fs::write(&path, edit(fs::read_to_string(&path).unwrap())).unwrap();
         self.start();
+    }
+
+    /// What readiness says of a part of the gateway.
+    pub fn part(&self, name: &str) -> Option<Part> {
+        self.gateway.as_ref().unwrap().readiness().parts().into_iter().find(|it| it.name == name)
     }
 
     /// The folder of configuration, state and log.
