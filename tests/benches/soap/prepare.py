@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prepares the benchmark: `configure DIR` writes every configuration file; `tokens FILE LOGIN PORT PATH COUNT`
-writes one login a line (a wsse:Security block, or an Authorization value)."""
+"""Prepares the benchmark: `configure DIR` writes every configuration file; `tokens FILE LOGIN PORT PATH COUNT
+THREADS` writes one login a line (a wsse:Security block, or an Authorization value), for as many threads that take turns."""
 
 import base64
 import datetime
@@ -12,6 +12,10 @@ import sys
 
 CLIENT, PASSWORD = "bench", "bench-password"
 CAMERA = "127.0.9.1"
+# So many cameras are there, at CAMERA and the addresses after it, and behind each subject as many ports from its
+# first one on: a VMS asks many cameras and none of them 256 times at once.
+CAMERAS = 8
+PROXY, MODSEC, NEW, REPEATING = 18110, 18120, 18130, 18140
 ENVELOPE = (
     '<?xml version="1.0" encoding="UTF-8"?><env:Envelope xmlns:env="http://www.w3.org/2003/05/soap-envelope"'
     ' xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:trt="http://www.onvif.org/ver10/media/wsdl"'
@@ -53,16 +57,26 @@ def answers(port):
         "GetDeviceInformation": "<tds:GetDeviceInformationResponse><tds:Manufacturer>AXIS</tds:Manufacturer>"
         "<tds:Model>stand-in</tds:Model><tds:FirmwareVersion>1.0</tds:FirmwareVersion><tds:SerialNumber>1</tds:SerialNumber>"
         "<tds:HardwareId>1</tds:HardwareId></tds:GetDeviceInformationResponse>",
+        # For ModSecurity, whose rules refuse this answer.
+        "GetHostname": "<tds:GetHostnameResponse><tds:HostnameInformation><tt:FromDHCP>false</tt:FromDHCP>"
+        "<tt:Name>192.0.2.7</tt:Name></tds:HostnameInformation></tds:GetHostnameResponse>",
         "Stop": '<tptz:StopResponse xmlns:tptz="http://www.onvif.org/ver20/ptz/wsdl"/>',
         "GetProfiles": "<trt:GetProfilesResponse>" + profiles.replace("stream 1", "stream @", 1)
         + "</trt:GetProfilesResponse>",
     }
 
 
-def camera(port, varying):
+def host(number):
+    """The address of a camera."""
+    before, _, last = CAMERA.rpartition(".")
+    return f"{before}.{int(last) + number}"
+
+
+def camera(port, varying, hosts):
     """An nginx server that answers by the action in the content type. A word of its configuration has at most
     4,096 bytes, so that long answers are put together from several."""
-    server = [f"server {{ listen {CAMERA}:{port}; default_type application/soap+xml;"]
+    listen = " ".join(f"listen {it}:{port};" for it in hosts)
+    server = [f"server {{ {listen} default_type application/soap+xml;"]
     for operation, body in answers(port).items():
         text = ENVELOPE.format(body)
         before, sign, after = text.partition("@")
@@ -81,24 +95,25 @@ def camera(port, varying):
     return "\n".join(server)
 
 
-def nginx(work, name, http, modules=""):
+def nginx(work, name, http, modules="", connections=4096):
     folders = "".join(
         f"{kind}_temp_path {work}/{name}-{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     text = (
         f"{modules}worker_processes 1;\npid {work}/{name}.pid;\nerror_log {work}/{name}-error.log warn;\n"
-        f"events {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\nkeepalive_requests 100000000;\n{folders}{http}\n}}\n"
+        f"worker_rlimit_nofile {2 * connections};\nevents {{ worker_connections {connections}; }}\nhttp {{\naccess_log off;\nkeepalive_requests 100000000;\n{folders}{http}\n}}\n"
     )
     with open(f"{work}/{name}.conf", "w", encoding="utf-8") as out:
         out.write(text)
 
 
 def proxy(listen, extra=""):
-    return (
-        f"upstream camera {{ server {CAMERA}:18085; keepalive 256; keepalive_requests 100000000; }}\n"
-        f"server {{ listen 127.0.0.1:{listen}; {extra}\nlocation / {{ proxy_pass http://camera; proxy_http_version 1.1;"
-        ' proxy_set_header Connection ""; } }'
+    return "\n".join(
+        f"upstream camera{it} {{ server {host(it)}:18085; keepalive 256; keepalive_requests 100000000; }}\n"
+        f"server {{ listen 127.0.0.1:{listen + it}; {extra}\nlocation / {{ proxy_pass http://camera{it};"
+        ' proxy_http_version 1.1; proxy_set_header Connection ""; } }'
+        for it in range(CAMERAS)
     )
 
 
@@ -115,8 +130,9 @@ SecAuditLogParts ABFHZ
 SecAuditLog {work}/modsecurity-audit.json
 SecRule REQUEST_HEADERS:Content-Type "@contains xml" "id:1,phase:1,pass,nolog,t:lowercase,ctl:requestBodyProcessor=XML"
 SecRule REQBODY_ERROR "!@eq 0" "id:2,phase:2,deny,status:400"
-SecRule XML:/* "@rx (?:SetNTP|CreateUsers|SystemReboot)" "id:3,phase:2,deny,status:403"
-SecRule RESPONSE_BODY "@rx (?:192\\\\.0\\\\.2|198\\\\.51\\\\.100)\\\\." "id:4,phase:4,deny,status:502"
+SecRule REQUEST_BODY "@rx <(?:[a-z0-9]+:)?(?:SetNTP|CreateUsers|SystemReboot)" "id:3,phase:2,deny,status:403"
+SecRule XML:/* "@rx 198[.]51[.]100[.]" "id:4,phase:2,deny,status:403"
+SecRule RESPONSE_BODY "@rx (?:192[.]0[.]2|198[.]51[.]100)[.]" "id:5,phase:4,deny,status:502"
 """
 
 CORDON = """[gateway]
@@ -157,18 +173,21 @@ def configure(work):
     # The action stands last in the content type, between quotation marks.
     choices = " ".join(f"~/{operation}.?$ {operation};" for operation in answers(0))
     choice = f"map $http_content_type $answer {{ default unknown; {choices} }}\n"
-    nginx(work, "camera", choice + camera(18080, True) + "\n" + camera(18085, False))
-    nginx(work, "proxy", proxy(18081))
+    hosts = [host(number) for number in range(CAMERAS)]
+    nginx(work, "camera", choice + camera(18080, True, hosts) + "\n" + camera(18085, False, hosts))
+    nginx(work, "proxy", proxy(PROXY))
     with open(f"{work}/modsecurity-rules.conf", "w", encoding="utf-8") as out:
         out.write(MODSECURITY.replace("{work}", work))
     modules = "".join(
         f"load_module /usr/lib/nginx/modules/{name}.so;\n" for name in ("ndk_http_module", "ngx_http_modsecurity_module")
     )
     rules = f"modsecurity on; modsecurity_rules_file {work}/modsecurity-rules.conf;"
-    nginx(work, "modsecurity", proxy(18082, rules), modules)
-    cameras = [("new", 18080, 18083), ("repeating", 18085, 18084)]
+    nginx(work, "modsecurity", proxy(MODSEC, rules), modules)
+    cameras = [("new", 18080, NEW), ("repeating", 18085, REPEATING)]
     text = CORDON.format(client=CLIENT, work=work) + "".join(
-        CORDON_CAMERA.format(name=name, host=CAMERA, port=port, listen=listen) for name, port, listen in cameras
+        CORDON_CAMERA.format(name=f"{name}-{it}", host=host(it), port=port, listen=listen + it)
+        for name, port, listen in cameras
+        for it in range(CAMERAS)
     )
     with open(f"{work}/cordon.toml", "w", encoding="utf-8") as out:
         out.write(text)
@@ -192,18 +211,26 @@ def wsse(count):
         )
 
 
-def digest(port, path, count):
+def challenge(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("POST", path, "", {"Content-Type": "application/soap+xml"})
     challenges = connection.getresponse().headers.get_all("WWW-Authenticate")
-    challenge = next(it for it in challenges if "SHA-256" in it)
-    realm, nonce = (re.search(f'{key}="([^"]*)"', challenge)[1] for key in ("realm", "nonce"))
-    opaque = re.search('opaque="([^"]*)"', challenge)
-    opaque = f', opaque="{opaque[1]}"' if opaque else ""
+    offered = next(it for it in challenges if "SHA-256" in it)
+    realm, nonce = (re.search(f'{key}="([^"]*)"', offered)[1] for key in ("realm", "nonce"))
+    opaque = re.search('opaque="([^"]*)"', offered)
+    return realm, nonce, f', opaque="{opaque[1]}"' if opaque else ""
+
+
+def digest(port, path, count, threads):
     def hashed(text):
         return hashlib.sha256(text.encode()).hexdigest()
-    user, target = hashed(f"{CLIENT}:{realm}:{PASSWORD}"), hashed(f"POST:{path}")
-    for number in range(1, count + 1):
+    # The count of a nonce must grow, so that each thread has one of its own.
+    offers = [challenge(port, path) for _ in range(threads)]
+    target = hashed(f"POST:{path}")
+    users = {realm: hashed(f"{CLIENT}:{realm}:{PASSWORD}") for realm, _, _ in offers}
+    for index in range(count):
+        realm, nonce, opaque = offers[index % threads]
+        user, number = users[realm], index // threads + 1
         response = hashed(f"{user}:{nonce}:{number:08x}:bench:auth:{target}")
         yield (
             f'Digest username="{CLIENT}", realm="{realm}", nonce="{nonce}", uri="{path}", algorithm=SHA-256, qop=auth,'
@@ -211,8 +238,8 @@ def digest(port, path, count):
         )
 
 
-def tokens(file, login, port, path, count):
-    lines = {"none": lambda: [""], "wsse": lambda: wsse(count), "digest": lambda: digest(port, path, count)}[login]()
+def tokens(file, login, port, path, count, threads):
+    lines = {"none": lambda: [""], "wsse": lambda: wsse(count), "digest": lambda: digest(port, path, count, threads)}[login]()
     with open(file, "w", encoding="utf-8") as out:
         out.writelines(line + "\n" for line in lines)
 
@@ -221,4 +248,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "configure":
         configure(sys.argv[2])
     else:
-        tokens(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6]))
+        tokens(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6]), int(sys.argv[7]))
