@@ -156,6 +156,7 @@ impl MemoryBook for StoredMemory {
     fn recall(&self) -> CameraMemory {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let text = store.state_get(&self.camera, MEMORY).ok().flatten();
+        self.written.replace(text.clone().unwrap_or_default());
         let Some(row) = text.and_then(|text| serde_json::from_str::<Row>(&text).ok()) else {
             return CameraMemory::default();
         };

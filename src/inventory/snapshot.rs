@@ -1,6 +1,10 @@
 //! The whole inventory at one moment.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use super::{Camera, Network, OTHER_NETWORK, Site, Vendors, Zone};
 use crate::ids::{CameraId, SiteId, ZoneId};
@@ -36,6 +40,8 @@ pub struct Inventory {
     zones: BTreeMap<ZoneId, Zone>,
     networks: Vec<Network>,
     vendors: Arc<Vendors>,
+    /// The ports of each host at which an enrolled camera or the gateway answers.
+    taken: Arc<HashMap<IpAddr, BTreeSet<u16>>>,
 }
 
 impl Inventory {
@@ -63,7 +69,18 @@ impl Inventory {
                 return Err(dangling("site", &camera.site));
             }
         }
-        Ok(Self { cameras, sites, zones, networks, vendors })
+        let taken = Arc::new(taken(cameras.values()));
+        Ok(Self { cameras, sites, zones, networks, vendors, taken })
+    }
+
+    /// Whether an enrolled camera or the gateway answers at a port of a host.
+    pub fn answers_at(&self, host: IpAddr, port: u16) -> bool {
+        let host = host.to_canonical();
+        // A door at every address is one of this machine's own addresses, and of cameras only loopback ones are.
+        let anywhere = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let anywhere = anywhere.into_iter().filter(|_| host.is_loopback());
+        let mut hosts = anywhere.chain([host]).filter_map(|it| self.taken.get(&it));
+        hosts.any(|ports| ports.contains(&port))
     }
 
     /// Every camera, by name.
@@ -119,6 +136,14 @@ impl Inventory {
     pub fn vendors(&self) -> &Arc<Vendors> {
         &self.vendors
     }
+}
+
+fn taken<'a>(cameras: impl Iterator<Item = &'a Camera>) -> HashMap<IpAddr, BTreeSet<u16>> {
+    let mut taken: HashMap<IpAddr, BTreeSet<u16>> = HashMap::new();
+    for at in cameras.flat_map(|camera| camera.doors().chain([camera.address.socket()])) {
+        taken.entry(at.ip().to_canonical()).or_default().insert(at.port());
+    }
+    taken
 }
 
 fn keyed<K: Ord + ToString, T>(

@@ -5,8 +5,8 @@ use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    rc::Rc,
+    net::IpAddr,
+    rc::{Rc, Weak},
     sync::Arc,
     time::Duration,
 };
@@ -63,8 +63,6 @@ pub struct VirtualCamera {
     pub(super) transfers: Arc<Semaphore>,
     /// Places at the camera for callers who have not logged in.
     guests: Rc<Semaphore>,
-    /// Ports of the camera's host at which something else answers: another enrolled camera, or the gateway.
-    foreign_ports: Vec<u16>,
     /// The services any rule lets through, as found out so far.
     pub(super) offered: RefCell<BTreeMap<String, bool>>,
     introduction: Rc<Introduction>,
@@ -126,7 +124,6 @@ impl VirtualCamera {
                 || Rc::new(Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX)),
                 |it| Rc::clone(&it.guests),
             ),
-            foreign_ports: foreign_ports(edition.rules.inventory(), camera),
             offered: RefCell::default(),
             introduction: same.map_or_else(Rc::default, |it| Rc::clone(&it.introduction)),
             health: reached.map_or_else(|| Rc::new(Cell::new(Health::Unknown)), |it| Rc::clone(&it.health)),
@@ -262,7 +259,7 @@ impl VirtualCamera {
 
     /// Whether something else answers at a port of the camera's host.
     pub(super) fn is_foreign(&self, port: u16) -> bool {
-        self.foreign_ports.contains(&port)
+        is_foreign(self.edition.rules.inventory(), &self.camera, port)
     }
 
     /// A place at the camera for a caller who has not logged in; others need none.
@@ -367,19 +364,8 @@ impl VirtualCamera {
 
 /// Where several cameras share a host (port mapping), or the gateway is on it, a camera that names such a port
 /// would have its commands and its login carried to somebody else.
-fn foreign_ports(inventory: &Inventory, camera: &Camera) -> Vec<u16> {
-    let host = camera.address.host.to_canonical();
-    let others = inventory.cameras().filter(|other| other.id != camera.id);
-    let cameras = others.filter(|other| other.address.host.to_canonical() == host);
-    let listens =
-        |at: &SocketAddr| at.ip().to_canonical() == host || (at.ip().is_unspecified() && host.is_loopback());
-    let doors = inventory.cameras().flat_map(Camera::doors).filter(listens);
-    let mut ports: Vec<u16> =
-        cameras.map(|other| other.address.port).chain(doors.map(|at| at.port())).collect();
-    ports.retain(|port| *port != camera.address.port);
-    ports.sort_unstable();
-    ports.dedup();
-    ports
+fn is_foreign(inventory: &Inventory, camera: &Camera, port: u16) -> bool {
+    port != camera.address.port && inventory.answers_at(camera.address.host, port)
 }
 
 /// How an exchange of the gateway's own ended.
@@ -409,7 +395,7 @@ mod tests {
         let vendors = Arc::new(Vendors::embedded().unwrap());
         let (zone, site) = (ZoneId::new("yard").unwrap(), SiteId::new("depot").unwrap());
         let camera = |(id, address, listen): &(&str, &str, &str)| {
-            let at: SocketAddr = address.parse().unwrap();
+            let at: std::net::SocketAddr = address.parse().unwrap();
             Camera {
                 id: CameraId::new(id).unwrap(),
                 address: CameraAddress { host: at.ip(), port: at.port() },
@@ -446,7 +432,10 @@ mod tests {
             [("mapped-a", vec![8002]), ("mapped-b", vec![8001]), ("alone", vec![]), ("local", vec![9004])]
         {
             let camera = enrolled.camera(&CameraId::new(id).unwrap()).unwrap();
-            assert_eq!(foreign_ports(&enrolled, camera), foreign, "{id}");
+            let ports = [80, 7000, 8001, 8002, 9001, 9002, 9003, 9004];
+            let found: Vec<u16> =
+                ports.into_iter().filter(|port| is_foreign(&enrolled, camera, *port)).collect();
+            assert_eq!(found, foreign, "{id}");
         }
     }
 }
