@@ -230,8 +230,8 @@ pub const CAMERA_NAMES_MAX: usize = 16;
 pub const ADDRESS_UNFOLDINGS_MAX: usize = 3;
 /// Least characters of base64 that hold an address: `1.1.1.1`, without padding.
 pub const ADDRESS_BASE64_CHARS_MIN: usize = 10;
-/// Idle connections kept open to one camera.
-pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = 4;
+/// Idle connections kept open to one camera: all of a burst, so that the next need not dial.
+pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = CAMERA_EXCHANGES_MAX;
 /// How long an idle connection to a camera is kept. Many cameras close theirs after 30 seconds or more, silently.
 pub const CAMERA_IDLE_TIME_MAX: Duration = Duration::from_secs(15);
 /// Exchanges with one camera at the same time; more wait their turn within their own deadline.
@@ -246,6 +246,8 @@ pub const ANSWER_MEMO_MAX: usize = 8;
 /// Bytes of these answers together, as sent and as read; and as much again for the replies, their requests and
 /// their documents. What a reply is written as comes on top, a few times its text.
 pub const ANSWER_MEMO_BYTES_MAX: usize = 64 * 1024;
+/// How long these answers are kept while nobody asks the camera anything.
+pub const ANSWER_MEMO_TIME_MAX: Duration = Duration::from_secs(60);
 /// Rejected logins of one credential version before the breaker opens.
 pub const CAMERA_LOGIN_REJECTIONS_MAX: u32 = 3;
 /// How long an open breaker waits before one try.

@@ -1,6 +1,10 @@
 //! Asks go in, replies come out: the one door of this room.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -40,6 +44,8 @@ pub struct Connection {
     session: Session,
     tables: Arc<Tables>,
     memo: RefCell<AnswerMemo>,
+    /// When something was asked last, in monotonic time.
+    asked: Cell<Duration>,
 }
 
 impl Connection {
@@ -65,7 +71,7 @@ impl Connection {
         if let Some(known) = &camera.certificates {
             session = session.over_tls(CameraTls::new(known.clone(), pins));
         }
-        Self { camera: camera.id.clone(), session, tables, memo: RefCell::default() }
+        Self { camera: camera.id.clone(), session, tables, memo: RefCell::default(), asked: Cell::default() }
     }
 
     /// Asks the camera, logging in as it wants it, within `CAMERA_EXCHANGE_TIME_MAX`.
@@ -76,6 +82,7 @@ impl Connection {
         if *ask.camera() != self.camera {
             return Err(misdirected());
         }
+        self.asked.set(self.session.monotonic());
         match ask.kind() {
             AskKind::Soap { operation, document, endpoint } => {
                 self.soap(*operation, document, endpoint, ask.idempotent()).await
@@ -124,6 +131,21 @@ impl Connection {
         if let Some(it) = understood.deviations.iter().find(undeclared) {
             self.session.observe(Quirk::UndeclaredPrefixes, &it.name);
         }
+    }
+
+    /// Closes connections that were idle for too long.
+    pub fn close_idle(&self) {
+        self.session.close_idle();
+    }
+
+    /// How long nobody has asked anything.
+    pub fn rested(&self) -> Duration {
+        self.session.monotonic().saturating_sub(self.asked.get())
+    }
+
+    /// Forgets what the camera answered.
+    pub fn forget_answers(&self) {
+        self.memo.borrow_mut().clear();
     }
 
     /// What is worth keeping over a restart.

@@ -178,6 +178,10 @@ impl Session {
         self.clock.now()
     }
 
+    pub(super) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     pub(super) fn memory(&self) -> CameraMemory {
         let breaker = self.breaker.borrow().memory();
         let habits = self.habits.borrow();
@@ -568,12 +572,17 @@ impl Session {
         opened
     }
 
-    async fn take_idle(&self, port: u16) -> Option<Link> {
+    /// Closes connections that were idle for too long.
+    pub(super) fn close_idle(&self) {
         let oldest = self.clock.monotonic().saturating_sub(CAMERA_IDLE_TIME_MAX);
+        self.idle.borrow_mut().retain(|link| link.used >= oldest);
+    }
+
+    async fn take_idle(&self, port: u16) -> Option<Link> {
+        self.close_idle();
         loop {
             let mut link = {
                 let mut idle = self.idle.borrow_mut();
-                idle.retain(|link| link.used >= oldest);
                 let at = idle.iter().rposition(|link| link.port == port)?;
                 idle.remove(at)
             };

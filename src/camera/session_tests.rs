@@ -301,6 +301,17 @@ async fn broken_answers_are_named() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let peer = peer(vec![vec![OK.into(), OK.into()]]).await;
+    peer.post(true).await.unwrap();
+    for (waited, left) in [(CAMERA_IDLE_TIME_MAX, 1), (Duration::from_millis(1), 0)] {
+        peer.clock.advance(waited);
+        peer.session.close_idle();
+        assert_eq!(peer.session.idle.borrow().len(), left, "{waited:?} later");
+    }
+}
+
+#[tokio::test]
 async fn a_camera_that_hangs_is_given_up() {
     let mut peer = peer(vec![vec!["hang".into()]]).await;
     peer.session.exchange_time_max = Duration::from_millis(100);

@@ -14,7 +14,7 @@ use std::{
 use serde_json::json;
 use tokio::{
     sync::{Mutex, Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -46,6 +46,7 @@ use crate::{
 /// One virtual camera as one configuration makes it. Lives on one thread. What lies behind an `Rc` or `Arc` may
 /// be shared with the one of the configuration before.
 pub struct VirtualCamera {
+    me: Weak<Self>,
     pub(super) house: Arc<House>,
     pub(super) edition: Arc<Edition>,
     pub(super) camera: Arc<Camera>,
@@ -71,6 +72,8 @@ pub struct VirtualCamera {
     pub(super) meter: Arc<CameraMeter>,
     /// The alarm about it that was raised last and is not over.
     pub(super) alarm: Rc<Cell<Option<Alarm>>>,
+    /// Whether somebody sees to it that the camera rests when nobody asks any more.
+    resting: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -103,7 +106,9 @@ impl VirtualCamera {
         let reached = before.filter(|_| was.is_some_and(|was| enrolled.is_reached_like(&was)));
         let same = before.filter(|_| was.is_some_and(|was| enrolled == was));
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Rc::new(Self {
+        Rc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            resting: Cell::default(),
             house: Arc::clone(house),
             edition: Arc::clone(edition),
             facade: same
@@ -292,6 +297,7 @@ impl VirtualCamera {
 
     /// Asks, and publishes how the camera does if that has changed.
     async fn dial(&self, ask: &Ask) -> Result<Reply, CameraError> {
+        self.rest_later();
         let began = self.house.clock.monotonic();
         let reply = self.connection.ask(ask).await;
         let took = self.house.clock.monotonic().saturating_sub(began);
@@ -305,6 +311,31 @@ impl VirtualCamera {
             healths.insert(self.camera.id.clone(), health);
         }
         reply
+    }
+
+    /// Sees to it that idle connections are closed, and answers forgotten, once nobody asks any more.
+    fn rest_later(&self) {
+        if self.resting.replace(true) {
+            return;
+        }
+        // The connection may live on under another configuration.
+        let (me, connection) = (Weak::clone(&self.me), Rc::downgrade(&self.connection));
+        tokio::task::spawn_local(async move {
+            loop {
+                sleep(limits::CAMERA_IDLE_TIME_MAX).await;
+                let Some(connection) = connection.upgrade() else { return };
+                connection.close_idle();
+                if connection.rested() < limits::ANSWER_MEMO_TIME_MAX {
+                    continue;
+                }
+                connection.forget_answers();
+                if let Some(camera) = me.upgrade() {
+                    camera.replies.borrow_mut().clear();
+                    camera.resting.set(false);
+                }
+                return;
+            }
+        });
     }
 
     /// Puts on record that the camera's certificate was pinned or refused.
