@@ -348,6 +348,10 @@ fn replace(text: &str) -> Cow<'_, str> {
 /// White space collapsed as XSD Part 2 §4.3.6 has it.
 pub(super) fn collapse(text: &str) -> Cow<'_, str> {
     const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+    // Nearly no text has any.
+    if !text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+        return Cow::Borrowed(text);
+    }
     let trimmed = text.trim_matches(SPACE);
     if trimmed.contains(['\t', '\r', '\n']) || trimmed.contains("  ") {
         let words = trimmed.split(SPACE).filter(|word| !word.is_empty());

@@ -368,14 +368,14 @@ impl<'x> XmlReader<'x> {
     fn text(&mut self, chunk: &str, text: &mut Option<Cow<'x, str>>, from: u64) -> Result<(), XmlError> {
         let chunk = borrowed(self.source, chunk, from);
         if self.stage != Stage::Inside {
-            let blank = chunk.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-            return if blank {
+            return if chunk.bytes().all(is_space) {
                 Ok(())
             } else {
                 Err(XmlError::Malformed(from, "text outside the root element"))
             };
         }
-        if chunk.contains("]]>") {
+        // Nearly no text has the first byte, and looking for three costs more than most texts.
+        if chunk.as_bytes().contains(&b']') && chunk.contains("]]>") {
             return Err(XmlError::Malformed(from, "`]]>` in text"));
         }
         self.push(text, newlines(chunk))
@@ -411,7 +411,7 @@ impl<'x> XmlReader<'x> {
         if self.depth > XML_DEPTH_MAX {
             return Err(self.too_much(XML_DEPTH_MAX, "levels of elements"));
         }
-        let length = inside.find([' ', '\t', '\r', '\n']).unwrap_or(inside.len());
+        let length = inside.bytes().position(is_space).unwrap_or(inside.len());
         let (name, rest) = inside.split_at_checked(length).unwrap_or((inside, ""));
         let mut raw = mem::take(&mut self.raw_attributes);
         raw.clear();
@@ -463,8 +463,9 @@ impl<'x> XmlReader<'x> {
         if name.len() > XML_NAME_BYTES_MAX {
             return Err(self.too_much(XML_NAME_BYTES_MAX, "bytes of a name"));
         }
-        let (prefix, local) = match name.split_once(':') {
-            Some((prefix, local)) if is_ncname(prefix) => (prefix, local),
+        let colon = name.bytes().position(|byte| byte == b':').and_then(|at| name.split_at_checked(at));
+        let (prefix, local) = match colon.map(|(prefix, rest)| (prefix, rest.strip_prefix(':'))) {
+            Some((prefix, Some(local))) if is_ncname(prefix) => (prefix, local),
             Some(_) => return Err(self.malformed("a name")),
             None => ("", name),
         };
@@ -584,6 +585,9 @@ fn declared_prefix(name: &str) -> Option<&str> {
 fn split_attributes<'x>(mut rest: &'x str, into: &mut Vec<(&'x str, &'x str)>) -> Option<()> {
     const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
     loop {
+        if rest.is_empty() {
+            return Some(());
+        }
         let trimmed = rest.trim_start_matches(SPACE);
         if trimmed.is_empty() {
             return Some(());
@@ -662,15 +666,26 @@ fn reference(name: &str) -> Option<char> {
 
 /// Line ends as XML 1.0 §2.11 wants them.
 fn newlines(text: &str) -> Cow<'_, str> {
-    if text.contains('\r') {
+    if text.as_bytes().contains(&b'\r') {
         Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
     } else {
         Cow::Borrowed(text)
     }
 }
 
+/// White space of markup (XML 1.0 §2.3).
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
 /// Whether the text is an NCName (Namespaces in XML §3).
 pub fn is_ncname(text: &str) -> bool {
+    // Nearly every name is of the letters that need no table.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let begins = |first: &u8| first.is_ascii_alphabetic() || *first == b'_';
+    if text.bytes().all(plain) {
+        return text.as_bytes().first().is_some_and(begins);
+    }
     let mut characters = text.chars();
     characters.next().is_some_and(is_name_start) && characters.all(is_name_character)
 }

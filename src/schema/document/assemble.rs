@@ -1,6 +1,8 @@
 //! Puts a document together element by element, and judges each when it is closed: order, occurrence,
 //! alternatives, what is missing.
 
+use std::fmt::Display;
+
 use super::{Document, Kind, NO_TEXT, Refusal, Spaces, Span, Token};
 use crate::{
     limits::{PATH_BYTES_MAX, REQUEST_LIST_ITEMS_MAX, XML_DEPTH_MAX, XML_NODES_MAX},
@@ -95,7 +97,8 @@ impl<'t> Assembler<'t> {
     }
 
     /// The path of the innermost open element, and of something in it.
-    pub(super) fn path(&self, last: &str) -> String {
+    pub(super) fn path(&self, last: impl Display) -> String {
+        let last = last.to_string();
         let mut path = String::new();
         for open in &self.open {
             path.push_str(self.tokens.get(open.token).map_or("", |token| token.local.of(&self.text)));
@@ -105,12 +108,12 @@ impl<'t> Assembler<'t> {
             // A remark on the element itself.
             path.pop();
         }
-        path.push_str(last);
+        path.push_str(&last);
         let whole = path.trim_end_matches('/');
         whole.chars().take(PATH_BYTES_MAX / 4).collect()
     }
 
-    pub(super) fn deviate(&mut self, kind: DeviationKind, last: &str) {
+    pub(super) fn deviate(&mut self, kind: DeviationKind, last: impl Display) {
         let name = self.path(last);
         self.deviations.add(kind, name);
     }

@@ -123,6 +123,17 @@ impl Document {
         self.tokens.iter().filter_map(|token| self.value(token))
     }
 
+    /// The namespaces that the tables do not have; all others are written as the tables name them.
+    pub fn own_namespaces(&self) -> impl Iterator<Item = &str> {
+        self.spaces.extra.iter().map(|uri| &**uri)
+    }
+
+    /// The local names of topics; all others are the tables'.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        let topics = self.tokens.iter().filter(|token| matches!(token.kind, Kind::Topic(..)));
+        topics.map(|token| token.local.of(&self.text))
+    }
+
     /// Bytes of memory it takes, roughly.
     pub fn bytes(&self) -> usize {
         size_of_val(self.tokens.as_slice()) + self.text.len()

@@ -1,6 +1,6 @@
 //! Reads a document from XML, strictly or tolerantly.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use super::{
     Document, Kind, Refusal,
@@ -171,15 +171,14 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
         let Some(Node { content: Content::Simple(id), occurs, .. }) = self.tables().node(node) else {
             return Ok(());
         };
-        let last = format_args!("@{local}").to_string();
-        match self.value(*id, &attribute.value, &last) {
+        match self.value(*id, &attribute.value, format_args!("@{local}")) {
             Ok(text) => self.assembler.attribute(node, &text),
             Err(refusal) if !self.assembler.is_tolerant() => Err(refusal),
             Err(Refusal::Value(path, ValueError::Address(what))) if occurs.min > 0 => {
                 Err(Refusal::Value(path, ValueError::Address(what)))
             }
             Err(_) => {
-                self.assembler.deviate(DeviationKind::Drop, &last);
+                self.assembler.deviate(DeviationKind::Drop, format_args!("@{local}"));
                 Ok(())
             }
         }
@@ -203,7 +202,12 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
     }
 
     /// Judges a text by its type and gives it back as the document holds it.
-    fn value<'v>(&mut self, id: TypeId, text: &'v str, last: &str) -> Result<Cow<'v, str>, Refusal> {
+    fn value<'v>(
+        &mut self,
+        id: TypeId,
+        text: &'v str,
+        last: fmt::Arguments<'_>,
+    ) -> Result<Cow<'v, str>, Refusal> {
         let tables = self.tables();
         let checked = simple::check(tables, id, text, self.assembler.judgement)
             .map_err(|error| Refusal::Value(self.assembler.path(last), error))?;
@@ -212,7 +216,7 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
             self.assembler.deviate(DeviationKind::Repair, last);
         }
         if unlisted {
-            self.assembler.deviate(DeviationKind::Incomplete, &format!("{last} (value)"));
+            self.assembler.deviate(DeviationKind::Incomplete, format_args!("{last} (value)"));
         }
         if text.contains(':') && simple::holds_qname(tables, id) {
             let written = self.assembler.spaces.qnames(tables, self.xml, &text);
@@ -221,7 +225,7 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
         Ok(text)
     }
 
-    fn prefix_refusal(&self, error: PrefixError, last: &str) -> Refusal {
+    fn prefix_refusal(&self, error: PrefixError, last: impl fmt::Display) -> Refusal {
         match error {
             PrefixError::Undeclared => Refusal::Prefix(self.assembler.path(last)),
             PrefixError::TooMany => Refusal::Limit(
@@ -249,7 +253,7 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
         if self.assembler.is_nil() {
             return self.assembler.close().map(|_| ());
         }
-        match self.value(id, &text, "") {
+        match self.value(id, &text, format_args!("")) {
             Ok(text) => {
                 self.assembler.set_text(&text);
                 self.assembler.close().map(|_| ())

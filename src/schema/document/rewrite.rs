@@ -153,26 +153,36 @@ fn close_ended(open: &mut Vec<(usize, usize)>, at: usize, kept: &mut [Token]) {
 struct Change<'a> {
     document: &'a Document,
     tables: &'a Tables,
+    /// Empty until something leaves.
     leaving: Vec<bool>,
-    /// The element around each token.
+    /// The element around each token; empty until something leaves.
     around: Vec<usize>,
 }
 
 impl<'a> Change<'a> {
     fn new(document: &'a Document, tables: &'a Tables) -> Self {
-        let mut around = Vec::with_capacity(document.tokens.len());
+        Self { document, tables, leaving: Vec::new(), around: Vec::new() }
+    }
+
+    /// Finds out which element each token stands in.
+    fn survey(&mut self) {
+        let document = self.document;
+        self.leaving = vec![false; document.tokens.len()];
+        self.around.reserve(document.tokens.len());
         let mut open: Vec<(usize, usize)> = Vec::new();
         for (index, token) in document.tokens.iter().enumerate() {
             while open.last().is_some_and(|(_, end)| *end <= index) {
                 open.pop();
             }
-            around.push(open.last().map_or(usize::MAX, |(place, _)| *place));
+            self.around.push(open.last().map_or(usize::MAX, |(place, _)| *place));
             open.push((index, index + (token.size as usize).max(1)));
         }
-        Self { document, tables, leaving: vec![false; document.tokens.len()], around }
     }
 
     fn leave_out(&mut self, index: usize) -> Result<(), RewriteError> {
+        if self.leaving.is_empty() {
+            self.survey();
+        }
         let mut at = index;
         while let Some(token) = self.document.tokens.get(at) {
             if self.is_inside_gone(at) {

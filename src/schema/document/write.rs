@@ -79,7 +79,9 @@ impl Writer<'_> {
         let document = self.document;
         let Some(token) = document.token(index) else { return };
         self.out.push('<');
+        let name = self.out.len();
         self.name(token);
+        let name = name..self.out.len();
         let end = index + token.size as usize;
         let mut next = index + 1;
         while let Some(attribute) = document.token(next).filter(|it| next < end && it.kind == Kind::Attribute)
@@ -107,7 +109,7 @@ impl Writer<'_> {
             next += (inside.size as usize).max(1);
         }
         self.out.push_str("</");
-        self.name(token);
+        self.out.extend_from_within(name);
         self.out.push('>');
     }
 
