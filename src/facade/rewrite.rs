@@ -1,6 +1,6 @@
 //! The rewriting of answers: every address a camera names becomes one of the gateway's own, or goes.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use super::{
     asked::{Asked, Entrance},
@@ -14,7 +14,7 @@ use crate::{
     limits::{LOCATOR_FIELD_BYTES_MAX, STREAM_URI_BYTES_MAX},
     onvif::names_an_interface,
     schema::{
-        AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, OperationId,
+        AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, NodeKind, OperationId,
         RewriteError, Tables, Value,
         address::{Uri, parse_ip_literal},
     },
@@ -64,8 +64,7 @@ impl Facade {
             .filter(|it| matches!(&*it.service, DEVICE | "media2"))
             .map(|it| format!("{}:{}", it.prefix, it.name));
         let information = row.is_some_and(|it| &*it.name == "GetDeviceInformation");
-        let mut ports = HashSet::new();
-        multicast_ports(self, answer.root(), &mut ports);
+        let ports = multicast_ports(&self.shared.tables, answer);
         let mut refusal = None;
         let rewritten = answer.rewrite(&self.shared.tables, &mut |value| {
             if information && let Some(shown) = self.shown_information(value) {
@@ -395,16 +394,24 @@ const MEDIA2_PROTOCOLS: [&str; 6] =
     ["RtspUnicast", "RtspMulticast", "RTSP", "RtspsUnicast", "RtspsMulticast", "RtspOverHttp"];
 
 /// `Port` beside a multicast group is shown as zero: a port without a group leads nowhere.
-fn multicast_ports(facade: &Facade, element: Element<'_>, ports: &mut HashSet<NodeId>) {
-    let is_group = |it: Element<'_>| {
-        let node = facade.shared.tables.node(it.node());
-        node.is_some_and(|node| node.effect == AddressEffect::Multicast)
-    };
-    let grouped = element.child("Address").is_some_and(|it| it.children().any(is_group));
-    if grouped && let Some(port) = element.child("Port") {
-        ports.insert(port.node());
+fn multicast_ports(tables: &Tables, answer: &Document) -> Vec<NodeId> {
+    let mut ports = Vec::new();
+    let groups = answer
+        .values()
+        .filter_map(|value| tables.node(value.node))
+        .filter(|node| node.effect == AddressEffect::Multicast && node.kind == NodeKind::Element);
+    for address in groups.filter_map(|group| group.parent) {
+        let Some(node) = tables.node(address).filter(|it| tables.local(it.name) == "Address") else {
+            continue;
+        };
+        let beside = node.parent.into_iter().flat_map(|around| tables.children(around));
+        for (port, _) in beside.filter(|(_, it)| tables.local(it.name) == "Port") {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
     }
-    element.children().for_each(|child| multicast_ports(facade, child, ports));
+    ports
 }
 
 /// Whether the element stands directly in an entry of the list of services. The capabilities of a service,
