@@ -297,6 +297,10 @@ pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 pub const AUDIT_EMERGENCY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a command waits for the audit log's disk, and as long again for the emergency journal's.
 pub const AUDIT_WAIT_TIME_MAX: Duration = Duration::from_millis(900);
+/// How long outcomes wait for a record that somebody waits for, to become durable with it.
+pub const AUDIT_OUTCOME_WAIT_MAX: Duration = Duration::from_millis(200);
+/// How long records of commands are held back at most, on a slow disk, so that more of them share one sync.
+pub const AUDIT_GATHER_TIME_MAX: Duration = Duration::from_millis(5);
 /// Pause between two tries to go on with a log that could not be written.
 pub const AUDIT_HEAL_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the whole log is verified while the gateway serves.

@@ -4,7 +4,7 @@
 //! SHA-256 over the `S` of the line before (32 zeros before the first) and this line up to `,"sum":"`.
 //! The leaf of the tree is the whole line without its LF.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::io::Write as _;
 
 use super::tree::{CompactRange, Hash, leaf_hash, sha256};
 
@@ -106,10 +106,8 @@ pub enum Break {
 
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 const SUM_FIELD: &str = ",\"sum\":\"";

@@ -21,7 +21,7 @@ use std::{
 use super::{
     chain::Chain,
     files::{LOG_MODE, sync_parent},
-    record::{Head, Intent, Outcome, Record},
+    record::{Ended, Head, Intent, Outcome, Record},
 };
 use crate::limits::{AUDIT_EMERGENCY_BYTES_MAX, AUDIT_LINE_BYTES_MAX};
 
@@ -179,6 +179,11 @@ impl Journaled {
     /// The intent as the log has it.
     pub(super) fn record(&self) -> Record {
         marked(&self.intent, &self.time)
+    }
+
+    /// Its outcome, as the body of a line.
+    pub(super) fn ended(&self, intent: u64, outcome: Outcome) -> String {
+        Record::Outcome(Ended { intent, request: self.intent.request.clone(), outcome }).body()
     }
 }
 

@@ -1,8 +1,10 @@
 //! The open log: a bounded queue in front of one writing thread.
 //!
 //! Whoever asks for a line waits for the batch his line is in; the writer takes everything that is queued,
-//! writes it with one write and one sync, and wakes that batch. While it syncs, the next batch gathers, so
-//! that no timer is needed.
+//! writes it with one write and one sync, and wakes that batch. While it syncs, the next batch gathers. Outcomes,
+//! which nobody waits for, start no sync that an intent would have to wait for: they go with the next one, or
+//! after `AUDIT_OUTCOME_WAIT_MAX`. Only where a sync takes long is the next one held back for a small part of that
+//! time: whoever was just answered asks again, and all of them share it.
 
 use std::{
     mem,
@@ -25,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    limits::{AUDIT_HEAL_INTERVAL, AUDIT_WAIT_TIME_MAX},
+    limits::{AUDIT_GATHER_TIME_MAX, AUDIT_HEAL_INTERVAL, AUDIT_OUTCOME_WAIT_MAX, AUDIT_WAIT_TIME_MAX},
     telemetry::{Metrics, Tally},
 };
 
@@ -268,7 +270,7 @@ impl OutcomeSlot {
                 let mut stage = journaled.stage();
                 if let Stage::Carried(seq) = *stage {
                     drop(stage);
-                    self.shared.push_outcome(seq, ended(journaled, seq, outcome), None);
+                    self.shared.push_outcome(seq, journaled.ended(seq, outcome), None);
                 } else {
                     *stage = Stage::Ended(Box::new(outcome));
                 }
@@ -357,6 +359,8 @@ struct Queue {
     next_seq: u64,
     /// The writer sleeps and must be woken.
     idle: bool,
+    /// Somebody waits for what is queued.
+    pressing: bool,
     stopping: bool,
     failure: Option<LogError>,
     /// Nobody writes any more.
@@ -374,12 +378,18 @@ impl Queue {
             journaled: Vec::new(),
             next_seq,
             idle: false,
+            pressing: false,
             stopping: false,
             failure: None,
             ended: false,
             lost: 0,
             checkpoint,
         }
+    }
+
+    /// Whether the writer has something to do at once.
+    fn presses(&self) -> bool {
+        self.pressing || self.stopping || !self.journaled.is_empty()
     }
 }
 
@@ -432,8 +442,10 @@ impl Shared {
     fn add(&self, mut queue: MutexGuard<'_, Queue>, entry: Entry) -> u64 {
         let seq = queue.next_seq;
         queue.next_seq += 1;
+        let presses = !matches!(entry.mark, Awaited::Closes(_));
+        queue.pressing |= presses;
         queue.entries.push(entry);
-        let wake = mem::take(&mut queue.idle);
+        let wake = presses && mem::take(&mut queue.idle);
         drop(queue);
         if wake {
             self.work.notify_one();
@@ -512,7 +524,7 @@ impl Shared {
                     queue.reserved = queue.reserved.saturating_sub(1);
                 }
                 Stage::Ended(outcome) => {
-                    self.push_outcome(*seq, ended(journaled, *seq, *outcome), None);
+                    self.push_outcome(*seq, journaled.ended(*seq, *outcome), None);
                 }
                 Stage::Waiting | Stage::Carried(_) => {}
             }
@@ -623,23 +635,19 @@ pub(super) fn time_text(time: jiff::Timestamp) -> String {
     format!("{time:.6}")
 }
 
-/// The outcome of a journaled command, as the body of a line.
-fn ended(journaled: &Journaled, intent: u64, outcome: Outcome) -> String {
-    Record::Outcome(Ended { intent, request: journaled.intent.request.clone(), outcome }).body()
-}
-
 fn serve(mut writer: Writer, shared: &Shared, pace: Pace) -> Result<(), LogError> {
     let interval = pace.checkpoint_interval;
     let mut keeper = Keeper::new(&writer.dir, pace.retention, Arc::clone(&pace.metrics));
     let mut signed_at = shared.clock.monotonic();
+    let mut took = Duration::ZERO;
     loop {
-        let mut taken = take(shared, &writer, signed_at.saturating_add(interval));
+        let mut taken = take(shared, &writer, signed_at.saturating_add(interval), took);
         let stopping = taken.stopping;
         let mut written = Ok(());
         if !taken.entries.is_empty() {
             let began = shared.clock.monotonic();
             written = writer.commit(&taken.entries).map_err(|error| failed("writing lines", &error));
-            let took = shared.clock.monotonic().saturating_sub(began);
+            took = shared.clock.monotonic().saturating_sub(began);
             let bytes = if written.is_ok() { writer.buffer.len() as u64 } else { 0 };
             shared.metrics.committed(bytes, took);
         }
@@ -730,19 +738,27 @@ struct Carried {
     with_outcome: bool,
 }
 
-/// Waits for something to write, at most until a checkpoint is due, and takes all of it.
-fn take(shared: &Shared, writer: &Writer, due: Duration) -> Taken {
+/// Waits for something to write, at most until a checkpoint or outcomes are due, and takes all of it. `took` is
+/// how long the last batch took.
+fn take(shared: &Shared, writer: &Writer, due: Duration, took: Duration) -> Taken {
     let mut queue = shared.queue();
-    if queue.entries.is_empty() && queue.journaled.is_empty() && !queue.stopping {
+    if !queue.presses() {
+        let outcomes = queue.reserved > 0 || !queue.entries.is_empty();
+        let signing = writer.unsigned().then(|| due.saturating_sub(shared.clock.monotonic()));
+        let wait = signing.into_iter().chain(outcomes.then_some(AUDIT_OUTCOME_WAIT_MAX)).min();
         queue.idle = true;
-        queue = if writer.unsigned() {
-            let wait = due.saturating_sub(shared.clock.monotonic());
-            shared.work.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
-        } else {
-            shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner)
+        queue = match wait {
+            Some(wait) => shared.work.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0,
+            None => shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
         };
         queue.idle = false;
     }
+    let gather = (took / GATHER_PART).min(AUDIT_GATHER_TIME_MAX);
+    if queue.pressing && gather >= GATHER_TIME_MIN {
+        let waited = shared.work.wait_timeout_while(queue, gather, |queue| !queue.stopping);
+        queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+    queue.pressing = false;
     let stopping = queue.stopping;
     if stopping {
         // Nothing may be queued behind what is taken now, for nobody would write it.
@@ -763,7 +779,7 @@ fn carry(queue: &mut Queue, time: &str) -> Vec<Carried> {
     for journaled in mem::take(&mut queue.journaled) {
         let seq = add(journaled.record().body(), Awaited::Opens(journaled.intent.request.clone()));
         let outcome = match &*journaled.stage() {
-            Stage::Ended(outcome) => Some(ended(&journaled, seq, (**outcome).clone())),
+            Stage::Ended(outcome) => Some(journaled.ended(seq, (**outcome).clone())),
             Stage::Waiting | Stage::Carried(_) => None,
         };
         let with_outcome = outcome.is_some();
@@ -775,6 +791,10 @@ fn carry(queue: &mut Queue, time: &str) -> Vec<Carried> {
     carried
 }
 
+/// The part of a sync's time for which the next is held back.
+const GATHER_PART: u32 = 6;
+/// Less is not worth a pause.
+const GATHER_TIME_MIN: Duration = Duration::from_millis(1);
 /// Commands beyond the queue's bound that the emergency journal may hold open: stops are not refused because
 /// other commands wait.
 const EMERGENCY_RECORDS: usize = 256;

@@ -3,7 +3,10 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -29,9 +32,15 @@ enum Mood {
 #[derive(Clone)]
 struct Moody {
     state: Arc<(Mutex<Mood>, Condvar)>,
+    /// How often lines or checkpoints were made durable.
+    syncs: Arc<AtomicUsize>,
 }
 
 impl Moody {
+    fn new() -> Self {
+        Self { state: Arc::new((Mutex::new(Mood::Well), Condvar::new())), syncs: Arc::default() }
+    }
+
     fn set(&self, mood: Mood) {
         *self.state.0.lock().unwrap() = mood;
         self.state.1.notify_all();
@@ -52,6 +61,7 @@ impl Appending for MoodyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.1.syncs.fetch_add(1, Ordering::Relaxed);
         self.1.check()?;
         self.0.sync()
     }
@@ -90,7 +100,7 @@ impl Stage {
 
     fn with_journal(journal: Option<PathBuf>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Moody { state: Arc::new((Mutex::new(Mood::Well), Condvar::new())) };
+        let disk = Moody::new();
         let mut options = Options { ..options(dir.path()) };
         options.emergency_journal = journal.unwrap_or(options.emergency_journal);
         let (log, _) = Log::open_on(Box::new(disk.clone()), &options, clock(), &Counting).unwrap();
@@ -218,6 +228,26 @@ fn without_log_and_journal_nothing_goes_on() {
     stage.mend();
     stage.log.close().unwrap();
     assert!(of(&lines(stage.dir.path()), "e1").is_empty());
+}
+
+#[test]
+fn outcomes_become_durable_with_the_next_command_or_alone_after_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Moody::new();
+    let options = Options::new(dir.path(), "test.example/audit");
+    let (log, _) = Log::open_on(Box::new(disk.clone()), &options, clock(), &Counting).unwrap();
+    let before = disk.syncs.load(Ordering::Relaxed);
+    for number in 0..20 {
+        run(log.intent(intent(&number.to_string()))).unwrap().finish(answered());
+    }
+    let syncs = disk.syncs.load(Ordering::Relaxed) - before;
+    // One for each intent; some more only if this machine slept between two commands.
+    assert!((20..30).contains(&syncs), "{syncs} syncs for 20 intents and 20 outcomes");
+    while log.health().durable < 41 {
+        std::thread::yield_now();
+    }
+    assert_eq!(of(&lines(dir.path()), "19").len(), 2, "nobody asked for anything after the last outcome");
+    log.close().unwrap();
 }
 
 #[test]
