@@ -160,6 +160,29 @@ pub const HOST_LABEL_BYTES_MAX: usize = 63;
 /// Bytes of one secret read from a file or the environment.
 pub const SECRET_BYTES_MAX: usize = 1_024;
 
+/// Makers in the vendor table.
+pub const VENDORS_MAX: usize = 4_096;
+/// Items of one list of a vendor's entry, and mistakes told of one set of vendor files.
+pub const VENDOR_LIST_ITEMS_MAX: usize = 256;
+/// Files of an owner's folder of vendors.
+pub const VENDOR_FILES_MAX: usize = 64;
+/// MAC prefixes of all vendors; the IEEE has given some 50,000 to everybody.
+pub const MAC_PREFIXES_MAX: usize = 100_000;
+/// Bytes of one file of an IEEE registry; the largest has 6 MB.
+pub const MAC_REGISTRY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Signals of one camera that its maker is judged by; a camera that shows more is one of an unknown maker.
+pub const EVIDENCE_SIGNALS_MAX: usize = 256;
+/// Bytes of one signal.
+pub const EVIDENCE_VALUE_BYTES_MAX: usize = 512;
+/// Bytes of all signals of one camera.
+pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024;
+/// Findings, and reasons, of one verdict: the weightiest.
+pub const VERDICT_FINDINGS_MAX: usize = 32;
+/// Contradictions of one verdict.
+pub const VERDICT_CONTRADICTIONS_MAX: usize = 8;
+/// Characters of a camera's text in a verdict.
+pub const VERDICT_VALUE_CHARS_MAX: usize = 96;
+
 /// Header bytes of one HTTP message.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The body of an answer that is not what was asked for, where that would be a file.

@@ -17,7 +17,9 @@ use super::{
 use crate::{
     auth::Login,
     ids::{CameraId, SiteId, ZoneId},
-    inventory::{Camera, CameraAddress, Isolation, MacPolicy, VendorClass, VendorVerdict, Vendors, Zone},
+    inventory::{
+        Camera, CameraAddress, Evidence, Isolation, MacPolicy, VendorClass, VendorVerdict, Vendors, Zone,
+    },
 };
 
 /// What cameras are put into.
@@ -95,8 +97,13 @@ impl Reader<'_> {
     }
 
     fn vendor(&mut self, raw: &raw::Camera, around: &Surroundings<'_>) -> VendorVerdict {
-        let verdict = around.vendors.verdict(raw.vendor.get_ref());
-        if verdict.class == VendorClass::Unknown {
+        let decision = raw.vendor_decision.as_ref();
+        if let Some((decision, lack)) = decision.and_then(|it| Some((it, it.get_ref().lack()?))) {
+            self.error(decision.span(), lack, "fill in `by` and `because` of vendor_decision");
+        }
+        let (declared, decision) = (raw.vendor.get_ref(), decision.map(|it| it.get_ref()));
+        let verdict = around.vendors.judge(Some(declared), &Evidence::default(), decision).verdict;
+        if verdict.class == VendorClass::Unknown && decision.is_none() {
             let what = format!("maker `{}` is not in the vendor table: treated as restricted", verdict.name);
             self.warn(raw.vendor.span(), &what, "correct the name, if it is misspelt");
         }

@@ -18,41 +18,38 @@ use super::{
     raw,
     reader::Reader,
     source::{HEADS, Source},
+    vendors::Shipped,
 };
 use crate::{
     auth::Login,
     ids::CameraId,
-    inventory::{Camera, Inventory, VendorError, Vendors},
+    inventory::{Camera, Inventory, Vendors},
     limits::CONFIG_FILE_BYTES_MAX,
 };
 
 /// Loads a configuration, or says everything that is wrong with it. `env` reads the environment.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Diagnostic>> {
-    load_with(path, env, Vendors::embedded())
+    load_with(path, env, &Vendors::embedded)
 }
 
 fn load_with(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-    vendors: Result<Vendors, VendorError>,
+    shipped: Shipped<'_>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let base = path.parent().unwrap_or(Path::new("."));
     let mut reader = Reader { path, base, env, source: Source::plain(""), found: Vec::new() };
-    match (read(path), vendors) {
-        (Ok(text), Ok(vendors)) => match reader.whole(&text, Arc::new(vendors)) {
+    match read(path) {
+        Ok(text) => match reader.whole(&text, shipped) {
             Some(loaded) if !reader.is_refused() => return Ok(Loaded { warnings: reader.found, ..loaded }),
             Some(_) | None => {}
         },
-        (Err(error), _) => {
+        Err(error) => {
             reader.error(
                 0..0,
                 &format!("cannot read the configuration: {error}"),
                 "check path and permissions",
             );
-        }
-        (_, Err(error)) => {
-            let what = format!("the vendor table of the program cannot be used: {error}");
-            reader.error(0..0, &what, "report it: this program is broken, the configuration is not");
         }
     }
     Err(reader.found)
@@ -70,7 +67,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 }
 
 impl Reader<'_> {
-    fn whole(&mut self, text: &str, vendors: Arc<Vendors>) -> Option<Loaded> {
+    fn whole(&mut self, text: &str, shipped: Shipped<'_>) -> Option<Loaded> {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             self.source = Source::broken(text);
@@ -88,9 +85,9 @@ impl Reader<'_> {
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
         let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
         let policy: raw::Policy = self.one(&table, "policy").unwrap_or_default();
-        let listening = self.listening(&listener);
+        let (vendors, vendors_dir) = self.vendors(&table, shipped)?;
+        let (listening, admin) = (self.listening(&listener), self.admin(admin.listen.as_ref()));
         let (tls, clear_passwords) = (self.pem_files(&listener), self.clear_passwords(&listener));
-        let admin = self.admin(admin.listen.as_ref());
 
         self.declared(&table, "network");
         let networks = self.many(&table, "network", |reader, _, raw| reader.network(raw));
@@ -112,8 +109,8 @@ impl Reader<'_> {
         let (clients, absorb) = self.clients(&table, &camera_names, listening.secure);
 
         let state_dir = self.path_or(gateway.state_dir, self.base.join("state"));
-        let name = self.gateway_name(gateway.name.as_ref());
-        let threads = self.threads(gateway.threads.as_ref());
+        let (name, threads) =
+            (self.gateway_name(gateway.name.as_ref()), self.threads(gateway.threads.as_ref()));
         let (retention, policy_dir) = (self.retention(&audit), self.policy_dir(policy.dir.as_ref()));
         let observe_until = self.observe_until(&policy);
         (!self.is_refused()).then_some(())?;
@@ -127,6 +124,7 @@ impl Reader<'_> {
             emergency_journal: self.path_or(audit.emergency_journal, state_dir.join("emergency.journal")),
             policy_dir,
             observe_until,
+            vendors_dir,
             admin,
             state_dir,
             threads,

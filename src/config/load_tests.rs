@@ -286,7 +286,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "[vault]\n[admin]",
         "vault",
         "there is no section `vault`",
-        "use one of gateway, listener, admin, audit, policy, network, client, site, zone, camera, absorb",
+        "use one of gateway, listener, admin, audit, policy, vendors, network, client, site, zone, camera, absorb",
     ),
     (
         "name = \"Cordon\"",
@@ -680,9 +680,10 @@ fn a_file_that_is_not_there_is_told_with_its_name() {
 fn a_broken_vendor_table_ends_the_start() {
     let folder = Folder::new();
     fs::write(folder.path("cordon.toml"), EXAMPLE).unwrap();
-    let found = load_with(&folder.path("cordon.toml"), &|_| None, Vendors::from_texts(&[("v.toml", "x")]));
+    let found =
+        load_with(&folder.path("cordon.toml"), &|_| None, &|| Vendors::from_texts(&[("v.toml", "x")]));
     let message = found.unwrap_err()[0].message.clone();
-    assert!(message.starts_with("the vendor table of the program cannot be used: v.toml"), "{message}");
+    assert!(message.starts_with("the vendor table of the program cannot be used: v.toml:1"), "{message}");
 }
 
 #[test]
@@ -880,5 +881,74 @@ fn what_is_wrong_about_quirks_is_told() {
     ] {
         let (text, place) = changed("mac = \"virtual\"", &format!("quirks = {list}"), at);
         assert_eq!(Folder::new().errors(&text), [format!("{place}: {message} ({remedy})")], "{list}");
+    }
+}
+
+#[test]
+fn an_owners_vendors_stand_alone_or_over_the_shipped_ones() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("vendors")).unwrap();
+    let entry = |class: &str| {
+        let no = "{ is = 'no', confidence = 'inferred', source = [] }";
+        format!(
+            "[[vendor]]\nid = 'axis'\nname = 'Axis'\nseat = {{ is = ['SE'], confidence = 'confirmed', source = [] }}\n\
+             uk_order = {{ is = 'uncertain', confidence = 'inferred', source = [] }}\nus_889 = {no}\nus_fcc = {no}\n{class}"
+        )
+    };
+    let decided = "class = { is = 'restricted', because = 'house rule', by = 'A. Owner', on = 2026-11-25 }\n";
+    fs::write(folder.path("vendors/mine.toml"), entry(decided)).unwrap();
+    let classes = |section: &str| {
+        let loaded =
+            folder.load(&EXAMPLE.replacen("[[network]]", &format!("{section}\n[[network]]"), 1)).unwrap();
+        loaded.inventory.cameras().map(|it| it.vendor.class.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(""), ["restricted", "trusted"]);
+    assert_eq!(classes("[vendors]\ndir = 'vendors'\nshipped = true"), ["restricted", "restricted"]);
+    assert_eq!(classes("[vendors]\ndir = 'vendors'"), ["unknown", "restricted"]);
+
+    fs::write(folder.path("vendors/mine.toml"), entry("colour = 'red'\n")).unwrap();
+    let with = |section: &str| {
+        folder.errors(&EXAMPLE.replacen("[[network]]", &format!("{section}\n[[network]]"), 1))
+    };
+    let wrong = with("[vendors]\ndir = 'vendors'");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].contains("DIR/vendors/mine.toml:8:1: unknown field `colour`"), "{wrong:?}");
+    assert!(
+        with("[vendors]\ndir = 'bare'")[0]
+            .contains("cannot read the vendors in DIR/bare: there is no .toml file")
+    );
+    assert!(
+        with("[vendors]\nshipped = true")[0]
+            .contains("there is no folder of vendors beside the shipped table")
+    );
+}
+
+#[test]
+fn a_decision_about_a_camera_needs_a_name_and_a_reason() {
+    let folder = Folder::new();
+    let with = |decision: &str| {
+        EXAMPLE.replacen(
+            "vendor = \"Hikvision\"",
+            &format!("vendor = \"Hikvision\"\nvendor_decision = {decision}"),
+            1,
+        )
+    };
+    let good = "{ is = \"review\", because = \"opened\", by = \"A. Engineer\", on = 2026-11-25 }";
+    let loaded = folder.load(&with(good)).unwrap();
+    let vendor = &loaded.inventory.cameras().next().unwrap().vendor;
+    assert_eq!((vendor.name.as_str(), vendor.class.as_str()), ("hikvision", "review"));
+    assert_eq!(vendor.reasons[0], "review, decided by A. Engineer on 2026-11-25: opened");
+    for (decision, message) in [
+        (good.replace("A. Engineer", ""), "a decision needs the name of whoever decided"),
+        (good.replace("opened", " "), "a decision needs a reason"),
+        (
+            good.replace("2026-11-25", "2026-11-25T10:00:00Z"),
+            "write a date such as 2026-11-25, without quotes and time",
+        ),
+        (good.replace("\"review\"", "\"fine\""), "unknown variant `fine`"),
+        (good.replace(", by = \"A. Engineer\"", ""), "missing field `by`"),
+    ] {
+        let errors = folder.errors(&with(&decision));
+        assert!(errors[0].contains(message), "{decision}: {errors:?}");
     }
 }

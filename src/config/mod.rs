@@ -13,6 +13,7 @@ mod reader;
 mod secret;
 mod secure;
 mod source;
+mod vendors;
 
 use std::{
     collections::BTreeMap,
@@ -64,6 +65,8 @@ pub struct Loaded {
     pub policy_dir: Option<PathBuf>,
     /// The last day of observe mode; `None` means that it is off.
     pub observe_until: Option<Date>,
+    /// The owner's folder of vendors; `None` means the shipped ones alone.
+    pub vendors_dir: Option<PathBuf>,
     /// Who may call.
     pub clients: Vec<ClientRecord>,
     /// Cameras and places.

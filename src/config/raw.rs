@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::inventory::Decision;
+
 /// Text with its place in the file.
 pub(super) type Text = Spanned<String>;
 
@@ -57,6 +59,14 @@ pub(super) struct Policy {
     pub(super) observe_until: Option<Text>,
 }
 
+/// `[vendors]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Vendors {
+    pub(super) dir: Option<Text>,
+    pub(super) shipped: Option<Spanned<bool>>,
+}
+
 /// `[[network]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +118,7 @@ pub(super) struct Camera {
     pub(super) zone: Text,
     pub(super) site: Text,
     pub(super) vendor: Text,
+    pub(super) vendor_decision: Option<Spanned<Decision>>,
     pub(super) username: Text,
     pub(super) password: Spanned<toml::Value>,
     pub(super) listen_address: Option<Text>,

@@ -8,16 +8,18 @@ use toml::{
 };
 
 /// The sections a configuration may have.
-pub(super) const HEADS: [&str; 11] = [
-    "gateway", "listener", "admin", "audit", "policy", "network", "client", "site", "zone", "camera",
-    "absorb",
+pub(super) const HEADS: [&str; 12] = [
+    "gateway", "listener", "admin", "audit", "policy", "vendors", "network", "client", "site", "zone",
+    "camera", "absorb",
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 39] = [
+const SHOWN: [&str; 45] = [
     "address",
     "advertise",
+    "because",
     "bind",
+    "by",
     "cameras",
     "certificate_sha256",
     "clear_passwords",
@@ -26,6 +28,7 @@ const SHOWN: [&str; 39] = [
     "dir",
     "first_camera_port",
     "first_tls_port",
+    "is",
     "isolation",
     "key_sha256",
     "listen",
@@ -37,6 +40,7 @@ const SHOWN: [&str; 39] = [
     "model",
     "name",
     "networks",
+    "on",
     "operations",
     "path_port",
     "path_tls_port",
@@ -44,6 +48,7 @@ const SHOWN: [&str; 39] = [
     "role",
     "rtsp_port",
     "sensitive",
+    "shipped",
     "site",
     "state_dir",
     "threads",
@@ -53,6 +58,7 @@ const SHOWN: [&str; 39] = [
     "tls_port",
     "username",
     "vendor",
+    "vendor_decision",
     "zone",
 ];
 

@@ -1,13 +1,28 @@
-//! Cameras, sites, zones and vendors.
+//! Cameras, sites, zones and vendors; and what a camera shows of its maker.
 
 mod camera;
+mod class;
+mod evidence;
+mod fingerprint;
+mod folded;
+mod macs;
 mod place;
 mod quirks;
+mod registry;
 mod snapshot;
+mod vendor;
 mod vendors;
+mod verdict;
 
 pub use camera::{Camera, CameraAddress, MacPolicy, SecureDoor};
+pub use class::{Decision, VendorClass, VendorVerdict};
+pub use evidence::{Evidence, Signal, SignalKind};
+pub use fingerprint::Fingerprint;
+pub use macs::{MacPrefix, MacTable};
 pub use place::{Isolation, Network, OTHER_NETWORK, Site, Zone};
 pub use quirks::{Effect, KnownQuirk, KnownQuirks, Quirk, QuirkError, QuirkOrder};
+pub use registry::{Block, RegistryError, mac_file, registry};
 pub use snapshot::{Inventory, InventoryError};
-pub use vendors::{Vendor, VendorClass, VendorError, VendorVerdict, Vendors};
+pub use vendor::{Claim, Confidence, Lines, Listing, MacUse, OrderScope, Parent, Producer, Vendor};
+pub use vendors::{VendorError, Vendors};
+pub use verdict::{Finding, Judgement, Standing, Weight};

@@ -14,7 +14,7 @@ mod facts;
 mod load;
 mod names;
 mod overlay;
-mod pattern;
+pub(crate) mod pattern;
 mod print;
 mod reach;
 mod simple;

@@ -25,6 +25,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     Matcher { characters: &characters, steps: 0 }.alternatives(&parsed, 0, &mut |at| at == characters.len())
 }
 
+/// Whether a pattern is one that [`matches`] can read.
+pub fn is_readable(pattern: &str) -> bool {
+    parse(pattern).is_some()
+}
+
 type Alternatives = Vec<Vec<Piece>>;
 
 struct Piece {

@@ -1,0 +1,250 @@
+//! What a camera shows of its maker: a bounded set of signals.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::limits::{EVIDENCE_BYTES_MAX, EVIDENCE_SIGNALS_MAX, EVIDENCE_VALUE_BYTES_MAX};
+
+/// Where a signal shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalKind {
+    /// ONVIF GetDeviceInformation: who the camera says made it.
+    Manufacturer,
+    /// The same: its model.
+    Model,
+    /// The same: its firmware's version.
+    Firmware,
+    /// The same: its serial number.
+    Serial,
+    /// The same: its hardware.
+    Hardware,
+    /// The UUID it is known by in discovery.
+    Endpoint,
+    /// The scope `name/…`, which its owner may change.
+    ScopeName,
+    /// The scope `hardware/…`.
+    ScopeHardware,
+    /// Any other scope; the place it hangs at is free text of its owner's.
+    Scope,
+    /// Its MAC address, as the zone's neighbour table has it.
+    Mac,
+    /// The field `Server` of its HTTP answers.
+    HttpServer,
+    /// The realm of its HTTP challenges.
+    HttpRealm,
+    /// The field `Server` of its RTSP answers.
+    RtspServer,
+    /// The realm of its RTSP challenges.
+    RtspRealm,
+    /// A line of its session descriptions.
+    Sdp,
+    /// The subject of its certificate.
+    TlsSubject,
+    /// Who issued that.
+    TlsIssuer,
+    /// A namespace its SOAP answers declare.
+    Namespace,
+    /// A prefix they declare one by.
+    Prefix,
+}
+
+impl SignalKind {
+    /// The word of the vendor files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manufacturer => "manufacturer",
+            Self::Model => "model",
+            Self::Firmware => "firmware",
+            Self::Serial => "serial",
+            Self::Hardware => "hardware",
+            Self::Endpoint => "endpoint",
+            Self::ScopeName => "scope-name",
+            Self::ScopeHardware => "scope-hardware",
+            Self::Scope => "scope",
+            Self::Mac => "mac",
+            Self::HttpServer => "http-server",
+            Self::HttpRealm => "http-realm",
+            Self::RtspServer => "rtsp-server",
+            Self::RtspRealm => "rtsp-realm",
+            Self::Sdp => "sdp",
+            Self::TlsSubject => "tls-subject",
+            Self::TlsIssuer => "tls-issuer",
+            Self::Namespace => "namespace",
+            Self::Prefix => "prefix",
+        }
+    }
+
+    /// Whether it is what the camera says of itself when it is asked who it is: a label, which costs nothing to
+    /// change.
+    pub fn is_label(self) -> bool {
+        match self {
+            Self::Manufacturer
+            | Self::Model
+            | Self::Firmware
+            | Self::Serial
+            | Self::Hardware
+            | Self::Endpoint
+            | Self::ScopeName
+            | Self::ScopeHardware
+            | Self::Scope => true,
+            Self::Mac
+            | Self::HttpServer
+            | Self::HttpRealm
+            | Self::RtspServer
+            | Self::RtspRealm
+            | Self::Sdp
+            | Self::TlsSubject
+            | Self::TlsIssuer
+            | Self::Namespace
+            | Self::Prefix => false,
+        }
+    }
+}
+
+impl fmt::Display for SignalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing a camera shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signal {
+    /// Where.
+    pub kind: SignalKind,
+    /// What, as the camera wrote it, without white space around it.
+    pub value: String,
+}
+
+/// What one camera shows of its maker. A camera that shows more than is kept is not judged by what happened to
+/// come first: see [`Evidence::left_out`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    signals: Vec<Signal>,
+    bytes: usize,
+    left_out: bool,
+}
+
+impl Evidence {
+    /// Adds what a camera shows. What is there already is not added again. An empty manufacturer tells
+    /// something, an empty anything else nothing.
+    pub fn add(&mut self, kind: SignalKind, value: &str) {
+        let value = value.trim();
+        if value.is_empty() && kind != SignalKind::Manufacturer {
+            return;
+        }
+        let fits = value.get(..EVIDENCE_VALUE_BYTES_MAX.min(value.len()));
+        // A limit within a letter: the letter goes.
+        let cut = fits.unwrap_or_else(|| {
+            let end = (0..EVIDENCE_VALUE_BYTES_MAX).rev().find(|at| value.is_char_boundary(*at));
+            value.get(..end.unwrap_or(0)).unwrap_or_default()
+        });
+        self.left_out |= cut.len() < value.len();
+        if self.signals.iter().any(|it| it.kind == kind && it.value == cut) {
+            return;
+        }
+        if self.signals.len() == EVIDENCE_SIGNALS_MAX || self.bytes + cut.len() > EVIDENCE_BYTES_MAX {
+            self.left_out = true;
+            return;
+        }
+        self.bytes += cut.len();
+        self.signals.push(Signal { kind, value: cut.to_owned() });
+    }
+
+    /// Adds a scope, as GetScopes and discovery give it.
+    pub fn add_scope(&mut self, scope: &str) {
+        let scope = decoded(scope.trim());
+        let own = scope.strip_prefix("onvif://www.onvif.org/").unwrap_or_default();
+        match own.split_once('/') {
+            Some(("name", name)) => self.add(SignalKind::ScopeName, name),
+            Some(("hardware", hardware)) => self.add(SignalKind::ScopeHardware, hardware),
+            Some(_) | None => self.add(SignalKind::Scope, &scope),
+        }
+    }
+
+    /// Adds a session description's lines that may tell a maker: not those about codecs and tracks.
+    pub fn add_session_description(&mut self, text: &str) {
+        let told = |line: &&str| {
+            ["s=", "i=", "o=", "e=", "u=", "m=application", "a="].iter().any(|it| line.starts_with(it))
+                && !["a=fmtp", "a=rtpmap", "a=control", "a=range"].iter().any(|it| line.starts_with(it))
+        };
+        for line in text.lines().map(str::trim).filter(told) {
+            self.add(SignalKind::Sdp, line);
+        }
+    }
+
+    /// What it shows.
+    pub fn signals(&self) -> &[Signal] {
+        &self.signals
+    }
+
+    /// Whether the camera showed more than is kept.
+    pub fn left_out(&self) -> bool {
+        self.left_out
+    }
+}
+
+/// A text without percent-encoding; what is no encoding stays.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let pair = bytes.get(at + 1..at + 3).and_then(|it| std::str::from_utf8(it).ok());
+        match pair.filter(|_| *byte == b'%').and_then(|it| u8::from_str_radix(it, 16).ok()) {
+            Some(plain) => {
+                out.push(plain);
+                at += 3;
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_is_left_out_and_said_so() {
+        let mut evidence = Evidence::default();
+        evidence.add(SignalKind::Model, &"x".repeat(EVIDENCE_VALUE_BYTES_MAX));
+        assert!(!evidence.left_out());
+        evidence.add(SignalKind::Model, &("é".repeat(EVIDENCE_VALUE_BYTES_MAX / 2) + "Hikvision"));
+        assert!(evidence.left_out());
+        let mut evidence = Evidence::default();
+        (0..EVIDENCE_SIGNALS_MAX).for_each(|number| evidence.add(SignalKind::Scope, &number.to_string()));
+        evidence.add(SignalKind::Scope, "0");
+        assert_eq!((evidence.signals().len(), evidence.left_out()), (EVIDENCE_SIGNALS_MAX, false));
+        evidence.add(SignalKind::Scope, "more");
+        assert_eq!((evidence.signals().len(), evidence.left_out()), (EVIDENCE_SIGNALS_MAX, true));
+        let mut evidence = Evidence::default();
+        for number in 0..=EVIDENCE_BYTES_MAX / EVIDENCE_VALUE_BYTES_MAX {
+            evidence.add(SignalKind::Scope, &format!("{number:0EVIDENCE_VALUE_BYTES_MAX$}"));
+        }
+        assert!(evidence.left_out());
+    }
+
+    #[test]
+    fn scopes_are_taken_apart_and_decoded() {
+        let mut evidence = Evidence::default();
+        for scope in
+            ["onvif://www.onvif.org/name/AXIS%20M1034-W", "onvif://www.onvif.org/hardware/M%zz1", "http:123"]
+        {
+            evidence.add_scope(scope);
+        }
+        let got: Vec<_> = evidence.signals().iter().map(|it| (it.kind, it.value.as_str())).collect();
+        let wanted = [
+            (SignalKind::ScopeName, "AXIS M1034-W"),
+            (SignalKind::ScopeHardware, "M%zz1"),
+            (SignalKind::Scope, "http:123"),
+        ];
+        assert_eq!(got, wanted);
+    }
+}
