@@ -21,6 +21,7 @@ mod prove;
 mod ready;
 mod run;
 pub mod schema;
+mod vendors;
 
 use std::{error::Error, io, path::Path, process::ExitCode};
 
@@ -63,6 +64,8 @@ enum Command {
     Pins(pins::Args),
     /// Print the catalogue of alarms: what each means and what to do.
     Alarms,
+    /// Show the makers that are known and what is held against them, or renew their MAC prefixes.
+    Vendors(vendors::Args),
     /// Make the interface tables anew from the official files.
     #[command(subcommand)]
     Schema(Schema),
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
             print!("{}", alarm::markdown());
             ExitCode::SUCCESS
         }
+        Command::Vendors(args) => makers(&args),
         Command::Schema(Schema::Distil(args)) => {
             told(schema::run(&args).map(|files| println!("{files} files written")))
         }
@@ -109,6 +113,19 @@ fn load(path: &Path) -> Option<Loaded> {
             None
         }
     }
+}
+
+fn makers(args: &vendors::Args) -> ExitCode {
+    let table = match &args.config {
+        Some(config) => match load(config) {
+            Some(loaded) => {
+                Ok(vendors::Table { vendors: loaded.inventory.vendors().clone(), dir: loaded.vendors_dir })
+            }
+            None => return ExitCode::FAILURE,
+        },
+        None => vendors::Table::shipped(),
+    };
+    told(table.and_then(|table| vendors::run(args, &table, &mut io::stdout().lock())))
 }
 
 fn judge(args: &policy::Arguments) -> ExitCode {
