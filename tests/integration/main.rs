@@ -45,6 +45,7 @@ mod streams;
 mod tls;
 mod uploads;
 mod valve;
+mod vendors;
 mod verifier;
 mod vms;
 mod walks;
