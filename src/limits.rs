@@ -384,6 +384,8 @@ pub const SIM_SUPPORT_FILE_BYTES: usize = 32 * 1024 * 1024;
 pub const SIM_UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest wait of a simulated camera's PullMessages.
 pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a simulated camera that trickles waits between two bytes.
+pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);

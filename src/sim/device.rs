@@ -8,15 +8,17 @@ use std::{
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::{
+    envelope::Style,
     message::{Element, Request, escaped},
-    script::{Item, Part, Script, Section, Source, Step},
+    script::{Item, Script, Source, Step},
 };
 use crate::limits::{SIM_ITEMS_MAX, SIM_PULL_TIME_MAX};
 
 /// What a camera holds.
 #[derive(Debug)]
 pub struct Device {
-    script: Script,
+    pub(super) script: Script,
+    style: Style,
     variables: BTreeMap<String, String>,
     collections: BTreeMap<String, Vec<Item>>,
     /// The camera's clock minus the true time.
@@ -49,7 +51,7 @@ pub struct Refused {
 }
 
 /// Namespaces of the operations a camera can be asked for, with the prefix scripts write.
-pub(super) const SERVICES: [(&str, &str); 8] = [
+pub(super) const SERVICES: [(&str, &str); 12] = [
     ("http://www.onvif.org/ver10/device/wsdl", "tds"),
     ("http://www.onvif.org/ver10/media/wsdl", "trt"),
     ("http://www.onvif.org/ver20/media/wsdl", "tr2"),
@@ -58,10 +60,16 @@ pub(super) const SERVICES: [(&str, &str); 8] = [
     ("http://docs.oasis-open.org/wsn/b-2", "wsnt"),
     ("http://www.onvif.org/ver20/imaging/wsdl", "timg"),
     ("http://www.onvif.org/ver10/deviceIO/wsdl", "tmd"),
+    ("http://www.onvif.org/ver20/analytics/wsdl", "tan"),
+    ("http://www.onvif.org/ver10/recording/wsdl", "trc"),
+    ("http://www.onvif.org/ver10/search/wsdl", "tse"),
+    ("http://www.onvif.org/ver10/replay/wsdl", "trp"),
 ];
+/// What lives for a minute unless it is used.
+const FLEETING: [&str; 2] = ["subscriptions", "searches"];
 
 /// Operations that need no login (ONVIF Core §5.9.4.3), as far as simulated cameras know them.
-const PRE_AUTH: [&str; 7] = [
+const PRE_AUTH: [&str; 8] = [
     "tds:GetSystemDateAndTime",
     "tds:GetServices",
     "tds:GetCapabilities",
@@ -69,6 +77,7 @@ const PRE_AUTH: [&str; 7] = [
     "tds:GetHostname",
     "tds:GetWsdlUrl",
     "tds:GetEndpointReference",
+    "tmd:GetRelayOutputOptions",
 ];
 
 impl Refused {
@@ -108,11 +117,15 @@ pub fn is_pre_auth(operation: &str) -> bool {
 }
 
 impl Device {
-    /// A camera fresh from its script, with these variables set over the script's.
+    /// A camera fresh from its script, with variables of its own where the script does not set them.
     pub fn new(script: Script, own: Vec<(&str, String)>, skew: SignedDuration) -> Self {
-        let (mut variables, collections) = (script.variables.clone(), script.collections.clone());
-        variables.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Self { script, variables, collections, skew, stated: SignedDuration::ZERO, made: 0 }
+        let collections = script.collections.clone();
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let given: BTreeMap<String, String> = own.chain(script.variables.clone()).collect();
+        let variables: BTreeMap<String, String> =
+            given.keys().map(|name| (name.clone(), filled_in(&given, name))).collect();
+        let style = Style::new(&variables);
+        Self { script, style, variables, collections, skew, stated: SignedDuration::ZERO, made: 0 }
     }
 
     /// The camera's clock, given the true time.
@@ -133,13 +146,12 @@ impl Device {
     /// Sets a variable of its script.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
+        self.style = Style::new(&self.variables);
     }
 
-    /// A variable, with what stands in it filled in.
-    pub fn variable(&self, name: &str) -> String {
-        let text = self.variables.get(name).cloned().unwrap_or_default();
-        let known = self.variables.iter().filter(|(inner, _)| *inner != name);
-        known.fold(text, |text, (inner, value)| text.replace(&format!("%{inner}%"), value))
+    /// A variable; empty if there is none.
+    pub fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).map_or("", String::as_str)
     }
 
     /// The operations this camera answers, sorted.
@@ -152,12 +164,12 @@ impl Device {
         let operation = operation_name(&request.body);
         match self.perform(&operation, request, path, now) {
             Ok(answer) => answer,
-            Err(refused) => self.refuse(&refused),
+            Err(refused) => self.refuse(&refused, &self.style.echo(request.header("Security"))),
         }
     }
 
-    /// A fault.
-    pub fn refuse(&self, refused: &Refused) -> Answer {
+    /// A fault, below these header blocks.
+    pub fn refuse(&self, refused: &Refused, header: &str) -> Answer {
         let codes = refused.subcodes.iter().rev().fold(String::new(), |inner, code| {
             format!("<{{env}}:Subcode><{{env}}:Value>{code}</{{env}}:Value>{inner}</{{env}}:Subcode>")
         });
@@ -167,8 +179,23 @@ impl Device {
             "<{{env}}:Fault><{{env}}:Code><{{env}}:Value>{{env}}:{code}</{{env}}:Value>{codes}</{{env}}:Code>\
              <{{env}}:Reason><{{env}}:Text xml:lang=\"en\">{reason}</{{env}}:Text></{{env}}:Reason></{{env}}:Fault>"
         );
-        let body = body.replace("{env}", &self.variable("env"));
-        Answer { status, envelope: self.envelope("", &body), wait: Duration::ZERO }
+        let body = body.replace("{env}", &self.style.env);
+        Answer { status, envelope: self.style.envelope(header, &body), wait: Duration::ZERO }
+    }
+
+    /// What an operation that the camera lacks is answered with.
+    fn unsupported(&self, name: &str, header: &str) -> Answer {
+        match self.variable("unsupported") {
+            "empty" => {
+                Answer { status: 500, envelope: self.style.envelope(header, ""), wait: Duration::ZERO }
+            }
+            "method" => {
+                let reason =
+                    format!("Method '{name}' not implemented: method name or namespace not recognized");
+                self.refuse(&Refused::new(true, &[], &reason), header)
+            }
+            _ => self.refuse(&Refused::not_supported(), header),
+        }
     }
 
     /// The fault for a header block that is not understood and has to be (SOAP 1.2 part 1 §5.4.8).
@@ -184,14 +211,7 @@ impl Device {
 
     /// An envelope in the dialect's style.
     pub fn envelope(&self, header: &str, body: &str) -> String {
-        let env = self.variable("env");
-        let header =
-            if header.is_empty() { String::new() } else { format!("<{env}:Header>{header}</{env}:Header>") };
-        let namespaces = self.variable("namespaces");
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{env}:Envelope {namespaces}>{header}\
-             <{env}:Body>{body}</{env}:Body></{env}:Envelope>"
-        )
+        self.style.envelope(header, body)
     }
 
     fn perform(
@@ -201,30 +221,34 @@ impl Device {
         path: &str,
         now: Timestamp,
     ) -> Result<Answer, Refused> {
-        let section: Section = self.script.operation(name).cloned().ok_or_else(Refused::not_supported)?;
+        let echo = self.style.echo(request.header("Security"));
+        let Some(section) = self.script.operation(name).cloned() else {
+            return Ok(self.unsupported(name, &echo));
+        };
         self.tell_time(now);
-        self.collections.entry("subscriptions".to_owned()).or_default().retain(|item| {
-            item.get("until")
-                .and_then(|until| until.parse::<Timestamp>().ok())
-                .is_none_or(|until| until > now)
-        });
+        for fleeting in FLEETING {
+            self.list_mut(fleeting).retain(|item| {
+                item.get("until")
+                    .and_then(|until| until.parse::<Timestamp>().ok())
+                    .is_none_or(|until| until > now)
+            });
+        }
         let mut scene = Scene {
             request,
+            body: &request.body,
             path,
             now,
             picked: HashMap::new(),
             last: None,
             wait: Duration::ZERO,
-            header: String::new(),
+            header: echo,
         };
-        for step in &section.steps {
-            self.take(step, &mut scene)?;
-        }
+        self.take_all(&section.steps, &mut scene)?;
         let mut content = String::new();
         let item = scene.last.as_ref().and_then(|list| scene.picked.get(list));
         self.render(&section.parts, item, &scene.picked, &mut content);
         let body = format!("<{name}Response>{content}</{name}Response>");
-        Ok(Answer { status: 200, envelope: self.envelope(&scene.header, &body), wait: scene.wait })
+        Ok(Answer { status: 200, envelope: self.style.envelope(&scene.header, &body), wait: scene.wait })
     }
 
     /// Sets the variables that say what time the camera thinks it is.
@@ -247,8 +271,12 @@ impl Device {
         self.variables.extend(parts.map(|(name, value)| (name.to_owned(), value)));
     }
 
+    fn take_all(&mut self, steps: &[Step], scene: &mut Scene<'_>) -> Result<(), Refused> {
+        steps.iter().try_for_each(|step| self.take(step, scene))
+    }
+
     fn take(&mut self, step: &Step, scene: &mut Scene<'_>) -> Result<(), Refused> {
-        let body = &scene.request.body;
+        let body = scene.body;
         match step {
             Step::Pick { collection, path, optional, reason } => {
                 let Some(token) = body.value(path) else {
@@ -265,6 +293,26 @@ impl Device {
                 let changes = values(fields, body);
                 self.change(collection, scene, |item| item.extend(changes));
             }
+            Step::Add { collection, field, path } => {
+                let number = |text: Option<&str>| text.and_then(|it| it.parse::<f32>().ok()).unwrap_or(0.0);
+                let more = number(body.value(path));
+                self.change(collection, scene, |item| {
+                    let sum = (number(item.get(field).map(String::as_str)) + more).clamp(-1.0, 1.0);
+                    item.insert(field.clone(), sum.to_string());
+                });
+            }
+            Step::Orphan { collection, owner } => {
+                let gone = scene.picked.get(owner).and_then(|item| item.get("token")).cloned();
+                self.list_mut(collection).retain(|item| item.get(owner) != gone.as_ref());
+            }
+            Step::Each { path, steps } => {
+                let whole = body;
+                for element in whole.all(path) {
+                    scene.body = element;
+                    self.take_all(steps, scene)?;
+                }
+                scene.body = whole;
+            }
             Step::Drop { collection } => {
                 let picked = scene.picked.get(collection).cloned().unwrap_or_default();
                 if picked.get("fixed").is_some_and(|fixed| fixed == "true") {
@@ -272,9 +320,12 @@ impl Device {
                 }
                 self.list_mut(collection).retain(|item| item.get("token") != picked.get("token"));
             }
-            Step::Set { variable, path } => {
-                let value = body.value(path).ok_or_else(|| missing(path))?.to_owned();
-                self.variables.insert(variable.clone(), value);
+            Step::Set { variable, source, optional } => {
+                if let Some(value) = value(source, body) {
+                    self.variables.insert(variable.clone(), value);
+                } else if let (Source::Path(path), false) = (source, optional) {
+                    return Err(missing(path));
+                }
             }
             Step::Replace { collection, path } => {
                 self.list_mut(collection).clear();
@@ -291,7 +342,7 @@ impl Device {
             Step::Clock => self.set_clock(scene)?,
             Step::Subscription => self.subscription(scene)?,
             Step::Pull => self.pull(scene),
-            Step::Action(uri) => scene.header = addressing(uri, scene.request),
+            Step::Action(uri) => scene.header += &addressing(uri, scene.request),
         }
         Ok(())
     }
@@ -302,8 +353,8 @@ impl Device {
         fields: &[(String, Source)],
         scene: &mut Scene<'_>,
     ) -> Result<(), Refused> {
-        let mut item: Item = values(fields, &scene.request.body).into_iter().collect();
-        if list == "subscriptions" {
+        let mut item: Item = values(fields, scene.body).into_iter().collect();
+        if FLEETING.contains(&list) {
             let until = scene.now.saturating_add(SignedDuration::from_secs(60)).unwrap_or(scene.now);
             item.insert("until".to_owned(), until.to_string());
         }
@@ -416,57 +467,20 @@ impl Device {
         }
     }
 
-    fn list(&self, name: &str) -> &[Item] {
+    pub(super) fn list(&self, name: &str) -> &[Item] {
         self.collections.get(name).map_or(&[], Vec::as_slice)
     }
 
     fn list_mut(&mut self, name: &str) -> &mut Vec<Item> {
         self.collections.entry(name.to_owned()).or_default()
     }
-
-    fn render(&self, parts: &[Part], item: Option<&Item>, picked: &HashMap<String, Item>, out: &mut String) {
-        let field = |name: &str| item.and_then(|item| item.get(name)).filter(|value| !value.is_empty());
-        for part in parts {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Variable(name) => out.push_str(&escaped(&self.variable(name))),
-                Part::Field(name) => out.push_str(&escaped(field(name).map_or("", String::as_str))),
-                Part::Include(name) => self.render(self.script.fragment(name), item, picked, out),
-                Part::Given { field: name, parts } => {
-                    if field(name).is_some() {
-                        self.render(parts, item, picked, out);
-                    }
-                }
-                Part::Linked { collection, fragment } => {
-                    let token = field(collection);
-                    let linked = self
-                        .list(collection)
-                        .iter()
-                        .find(|other| token.is_some() && other.get("token") == token);
-                    if linked.is_some() {
-                        self.render(self.script.fragment(fragment), linked, picked, out);
-                    }
-                }
-                Part::Each { collection, having, fragment } => {
-                    let only = picked.get(collection).map(std::slice::from_ref);
-                    let has =
-                        |item: &&Item| match having.as_deref().map(|name| (name, name.strip_prefix('!'))) {
-                            None => true,
-                            Some((_, Some(name))) => !filled(item, name),
-                            Some((name, None)) => filled(item, name),
-                        };
-                    for other in only.unwrap_or(self.list(collection)).iter().filter(has) {
-                        self.render(self.script.fragment(fragment), Some(other), picked, out);
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// One request while it is performed.
 struct Scene<'a> {
     request: &'a Request,
+    /// The part of the request that steps read: its body, or within an `each` one of its elements.
+    body: &'a Element,
     path: &'a str,
     now: Timestamp,
     picked: HashMap<String, Item>,
@@ -492,8 +506,14 @@ fn kept(element: &Element) -> Item {
     item
 }
 
-fn filled(item: &Item, field: &str) -> bool {
-    item.get(field).is_some_and(|value| !value.is_empty())
+/// A variable, with the variables that stand in it filled in.
+fn filled_in(variables: &BTreeMap<String, String>, name: &str) -> String {
+    let text = variables.get(name).cloned().unwrap_or_default();
+    let known = variables.iter().filter(|(inner, _)| *inner != name);
+    if !text.contains('%') {
+        return text;
+    }
+    known.fold(text, |text, (inner, value)| text.replace(&format!("%{inner}%"), value))
 }
 
 fn missing(path: &str) -> Refused {
@@ -501,11 +521,16 @@ fn missing(path: &str) -> Refused {
 }
 
 fn values(fields: &[(String, Source)], body: &Element) -> Vec<(String, String)> {
-    let value = |source: &Source| match source {
+    fields.iter().filter_map(|(name, source)| Some((name.clone(), value(source, body)?))).collect()
+}
+
+fn value(source: &Source, body: &Element) -> Option<String> {
+    match source {
         Source::Literal(text) => Some(text.clone()),
         Source::Path(path) => body.value(path).map(str::to_owned),
-    };
-    fields.iter().filter_map(|(name, source)| Some((name.clone(), value(source)?))).collect()
+        Source::Given(path, text) => body.value(path).map(|_| text.clone()),
+        Source::Xml(path) => body.find(path).map(Element::content),
+    }
 }
 
 fn addressing(action: &str, request: &Request) -> String {

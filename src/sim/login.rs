@@ -19,12 +19,30 @@ use crate::{clock::Entropy, limits::SIM_NONCES_MAX};
 pub struct LoginRules {
     /// Digest algorithms it challenges with, in its order of preference. None: UsernameToken only.
     pub digest: Vec<Algorithm>,
+    /// Whether a challenge with MD5 says so.
+    pub names_md5: bool,
+    /// The opaque value of a challenge, which must come back.
+    pub opaque: Option<&'static str>,
     /// How far `wsu:Created` may lie from the camera's clock, either way. None: no UsernameToken at all.
     pub username_token: Option<Duration>,
     /// Whether a wrong UsernameToken spoils even operations that need none.
     pub token_spoils_pre_auth: bool,
     /// How long a digest nonce lives.
     pub nonce_life: Duration,
+}
+
+impl LoginRules {
+    /// No way to log in, for a dialect to add its own.
+    pub fn strict() -> Self {
+        Self {
+            digest: Vec::new(),
+            names_md5: true,
+            opaque: None,
+            username_token: None,
+            token_spoils_pre_auth: false,
+            nonce_life: Duration::from_secs(300),
+        }
+    }
 }
 
 /// A hash of HTTP digest.
@@ -108,12 +126,14 @@ impl Login {
         self.challenges.push_back(Challenge { nonce: nonce.clone(), issued: now, count: 0 });
         let one = |algorithm: &Algorithm| {
             let name = match algorithm {
-                Algorithm::Md5 => "MD5",
-                Algorithm::Sha256 => "SHA-256",
+                Algorithm::Md5 if !self.rules.names_md5 => "",
+                Algorithm::Md5 => ", algorithm=MD5",
+                Algorithm::Sha256 => ", algorithm=SHA-256",
             };
             let stale = if stale { ", stale=true" } else { "" };
+            let opaque = self.rules.opaque.map_or(String::new(), |it| format!(", opaque=\"{it}\""));
             let realm = &self.realm;
-            format!("Digest realm=\"{realm}\", qop=\"auth\", algorithm={name}, nonce=\"{nonce}\"{stale}")
+            format!("Digest realm=\"{realm}\", qop=\"auth\"{name}, nonce=\"{nonce}\"{opaque}{stale}")
         };
         self.rules.digest.iter().map(one).collect()
     }
@@ -158,7 +178,8 @@ impl Login {
         };
         let named = field("username") == Some(&self.username) && field("realm") == Some(&self.realm);
         let (method, target) = sent;
-        if !named || field("uri") != Some(target) || !self.rules.digest.contains(&algorithm) {
+        let echoed = self.rules.opaque.is_none_or(|opaque| field("opaque") == Some(opaque));
+        if !named || !echoed || field("uri") != Some(target) || !self.rules.digest.contains(&algorithm) {
             return Err(false);
         }
         let nonce = field("nonce").ok_or(false)?;
@@ -249,8 +270,8 @@ mod tests {
         let rules = LoginRules {
             digest: vec![Algorithm::Sha256, Algorithm::Md5],
             username_token: Some(Duration::from_secs(5)),
-            token_spoils_pre_auth: false,
             nonce_life: Duration::from_secs(60),
+            ..LoginRules::strict()
         };
         Login::new(rules, realm.into(), username.into(), Zeroizing::new(password.into()))
     }

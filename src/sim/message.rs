@@ -42,9 +42,24 @@ pub struct Request {
 pub struct NoRequest;
 
 impl Element {
-    /// The first element at a path like `Configuration/Resolution`.
+    /// The first element at a path like `Configuration/Resolution`; `.` is the element itself.
     pub fn find(&self, path: &str) -> Option<&Element> {
-        path.split('/').try_fold(self, |at, local| at.children.iter().find(|child| child.local == local))
+        let mut steps = path.split('/').filter(|step| *step != ".");
+        steps.try_fold(self, |at, local| at.children.iter().find(|child| child.local == local))
+    }
+
+    /// Its children as XML.
+    pub fn content(&self) -> String {
+        self.children.iter().map(Element::xml).collect()
+    }
+
+    /// Itself as XML. Every element says its namespace, so that no prefix is needed.
+    pub fn xml(&self) -> String {
+        let Self { namespace, local, .. } = self;
+        let attribute = |(name, value): &(String, String)| format!(" {name}=\"{}\"", escaped(value));
+        let attributes: String = self.attributes.iter().map(attribute).collect();
+        let (text, content) = (escaped(&self.text), self.content());
+        format!("<{local} xmlns=\"{}\"{attributes}>{text}{content}</{local}>", escaped(namespace))
     }
 
     /// The text at a path; its last step may be an attribute: `Configuration/@token`.
@@ -151,6 +166,9 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|_| NoRequest)?;
+        if attribute.key.as_namespace_binding().is_some() {
+            continue;
+        }
         let name = attribute.key.local_name().as_ref().to_owned();
         let value = attribute.normalized_value(XmlVersion::Explicit1_0).map_err(|_| NoRequest)?;
         attributes.push((name, value.into_owned()));

@@ -7,16 +7,20 @@
 mod clip;
 mod device;
 mod dialect;
+mod envelope;
+mod fault;
 mod login;
 mod message;
 mod oddity;
+mod render;
 mod script;
 mod server;
 mod stream;
 
 pub use device::{is_pre_auth, operation_name};
 pub use dialect::Dialect;
+pub use fault::{Fault, Said};
 pub use login::{Algorithm, LoginRules, Scheme};
 pub use oddity::Oddity;
 pub use script::ScriptError;
-pub use server::{Camera, Fault, Options, Received, RunningCamera, StartError};
+pub use server::{Camera, Options, Received, RunningCamera, StartError};

@@ -8,6 +8,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::fault::Wire;
+
 /// What a camera does otherwise than its interface says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oddity {
@@ -100,6 +102,12 @@ impl<S> Garbled<S> {
 
     pub(super) fn no_head(stream: S) -> Self {
         Self { stream, before: b"\0\0\0", head: Some(0) }
+    }
+}
+
+impl<S: Wire> Wire for Garbled<S> {
+    fn reset(&self) {
+        self.stream.reset();
     }
 }
 

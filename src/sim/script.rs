@@ -1,11 +1,15 @@
 //! The text that says what a simulated camera answers: sections of XML with a few steps in front of them.
 //!
 //! A line begins a section by its first word: `==` an operation, `--` a fragment, `::` a variable, `**` an item
-//! of a collection; a line that begins with `#` is a comment. Under `==`, lines that begin with `!` are steps,
-//! the rest is the content of the answer. In XML, `{name}` is a variable, `{.field}` a field of the item at
-//! hand, `{>name}` a fragment, `{*list>name}` a fragment for each item (`{*list:field>name}`: each that has the
-//! field, `{*list:!field>name}`: each that has not), `{&list>name}` a fragment for the item of `list` that the field `list` names, and `{?field}..{/}`
-//! stands only if the item has the field. Later files replace sections of earlier ones by name.
+//! of a collection, `??` an operation whose answer is not as declared, on purpose, and in what; a line that begins with `#` is a comment. Under `==`, lines that begin with `!` are steps,
+//! the rest is the content of the answer. Later files replace sections of earlier ones by name.
+//!
+//! In XML, `{name}` is a variable; `{.field}` a field of the item at hand, `{.field|text}` the same, or this text if
+//! there is none; `{=field}` a field that holds XML; `{>name}` a fragment; `{*list>name}` a fragment for each item
+//! (`{*list:field>name}`: each that has the field, `{*list:!field>name}`: each that has not, `{*list@owners>name}`:
+//! each whose field `owners` names the item at hand); `{#list}` how many items there are; `{&list>name}` a fragment
+//! for the item of `list` that the field `list` names; `{?field}..{/}` stands only if the item has the field, and
+//! `{?!field}..{/}` only if it has not.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,6 +25,8 @@ pub struct Script {
     pub variables: BTreeMap<String, String>,
     /// Initial items by collection.
     pub collections: BTreeMap<String, Vec<Item>>,
+    /// Operations whose answers are, on purpose, not as their interface declares them, and in what.
+    pub oddities: BTreeMap<String, String>,
 }
 
 /// One operation: what it does, and the content of its answer.
@@ -38,9 +44,11 @@ pub struct Section {
 pub enum Part {
     Text(String),
     Variable(String),
-    Field(String),
+    Field { field: String, default: String },
+    Kept(String),
+    Count(String),
     Include(String),
-    Each { collection: String, having: Option<String>, fragment: String },
+    Each { collection: String, having: Option<String>, owner: Option<String>, fragment: String },
     Linked { collection: String, fragment: String },
     Given { field: String, parts: Vec<Part> },
 }
@@ -52,6 +60,10 @@ pub enum Source {
     Path(String),
     /// This text.
     Literal(String),
+    /// This text, if there is anything at a path of the request.
+    Given(String, String),
+    /// The content of the element at a path of the request, as XML.
+    Xml(String),
 }
 
 /// What an operation does to the camera's state.
@@ -61,14 +73,21 @@ pub enum Step {
     /// `pick LIST PATH REASON`: takes the item whose token stands at the path; `PATH?` if it stands there.
     /// Without such an item the answer is a fault with that reason.
     Pick { collection: String, path: String, optional: bool, reason: String },
-    /// `make LIST FIELD=PATH FIELD:LITERAL …`: adds an item and picks it. Without a token it gets one.
+    /// `make LIST FIELD=PATH FIELD:LITERAL FIELD=PATH?LITERAL FIELD<PATH …`: adds an item and picks it. Without a
+    /// token it gets one. The third kind is the literal if something is at the path, the fourth keeps XML.
     Make { collection: String, fields: Vec<(String, Source)> },
     /// `write LIST FIELD=PATH …`: changes the picked item where the request has the value.
     Write { collection: String, fields: Vec<(String, Source)> },
+    /// `add LIST FIELD PATH`: adds the number at the path to that of the picked item, between -1 and 1.
+    Add { collection: String, field: String, path: String },
     /// `drop LIST`: removes the picked item.
     Drop { collection: String },
-    /// `set VARIABLE PATH`.
-    Set { variable: String, path: String },
+    /// `orphan LIST OWNERS`: removes the items whose field `OWNERS` names the picked item of that list.
+    Orphan { collection: String, owner: String },
+    /// `each PATH`: the steps after it are done for each element at the path, in place of the request.
+    Each { path: String, steps: Vec<Step> },
+    /// `set VARIABLE PATH`, `set VARIABLE PATH?` if it may be left out, or `set VARIABLE :LITERAL`.
+    Set { variable: String, source: Source, optional: bool },
     /// `replace LIST PATH`: one item for each text at the path, and no other.
     Replace { collection: String, path: String },
     /// `append LIST PATH`: one more item for each text at the path.
@@ -130,7 +149,7 @@ impl Script {
         let mut replaced: Vec<&str> = Vec::new();
         for line in file.lines() {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-            if matches!(word, "==" | "--" | "::" | "**") {
+            if matches!(word, "==" | "--" | "::" | "**" | "??") {
                 self.close(open.take(), std::mem::take(&mut steps), &std::mem::take(&mut text))?;
             }
             match word {
@@ -149,6 +168,10 @@ impl Script {
                     }
                     self.collections.entry(collection.to_owned()).or_default().push(item(fields));
                 }
+                "??" => {
+                    let (name, what) = rest.split_once(' ').unwrap_or((rest, ""));
+                    self.oddities.insert(name.to_owned(), what.to_owned());
+                }
                 "!" => steps.push(step(line, rest)?),
                 _ if line.starts_with('#') => {}
                 _ => text.push_str(line.trim()),
@@ -162,6 +185,7 @@ impl Script {
         let mut rest = text;
         let parts = parts(&mut rest, false)?;
         if operation {
+            let steps = nested(steps);
             self.operations.insert(name.to_owned(), Section { steps, parts });
         } else {
             self.fragments.insert(name.to_owned(), parts);
@@ -177,13 +201,27 @@ fn item(fields: &str) -> Item {
 
 fn fields(words: &[&str]) -> Vec<(String, Source)> {
     let field = |word: &&str| {
-        let at = word.find(['=', ':'])?;
-        let (name, value) = word.split_at_checked(at)?;
-        let literal = value.strip_prefix(':').map(|text| Source::Literal(text.to_owned()));
-        let source = literal.unwrap_or_else(|| Source::Path(value.trim_start_matches('=').to_owned()));
+        let (name, value) = word.split_at_checked(word.find(['=', ':', '<'])?)?;
+        let (mark, value) = value.split_at_checked(1)?;
+        let source = match (mark, value.split_once('?')) {
+            (":", _) => Source::Literal(value.to_owned()),
+            ("<", _) => Source::Xml(value.to_owned()),
+            (_, Some((path, text))) => Source::Given(path.to_owned(), text.to_owned()),
+            (_, None) => Source::Path(value.to_owned()),
+        };
         Some((name.to_owned(), source))
     };
     words.iter().filter_map(field).collect()
+}
+
+/// What stands after an `each` belongs to it.
+fn nested(mut steps: Vec<Step>) -> Vec<Step> {
+    let Some(at) = steps.iter().position(|step| matches!(step, Step::Each { .. })) else { return steps };
+    let after = nested(steps.split_off(at.saturating_add(1)));
+    if let Some(Step::Each { steps, .. }) = steps.last_mut() {
+        *steps = after;
+    }
+    steps
 }
 
 fn step(line: &str, rest: &str) -> Result<Step, ScriptError> {
@@ -198,8 +236,17 @@ fn step(line: &str, rest: &str) -> Result<Step, ScriptError> {
         },
         ["make", collection, rest @ ..] => Step::Make { collection: own(collection), fields: fields(rest) },
         ["write", collection, rest @ ..] => Step::Write { collection: own(collection), fields: fields(rest) },
+        ["add", collection, field, path] => {
+            Step::Add { collection: own(collection), field: own(field), path: own(path) }
+        }
         ["drop", collection] => Step::Drop { collection: own(collection) },
-        ["set", variable, path] => Step::Set { variable: own(variable), path: own(path) },
+        ["orphan", collection, owner] => Step::Orphan { collection: own(collection), owner: own(owner) },
+        ["each", path] => Step::Each { path: own(path), steps: Vec::new() },
+        ["set", variable, value] => {
+            let literal = value.strip_prefix(':').map(|text| Source::Literal(own(text)));
+            let source = literal.unwrap_or_else(|| Source::Path(own(value.trim_end_matches('?'))));
+            Step::Set { variable: own(variable), source, optional: value.ends_with('?') }
+        }
         ["replace", collection, path] => Step::Replace { collection: own(collection), path: own(path) },
         ["append", collection, path] => Step::Append { collection: own(collection), path: own(path) },
         ["remove", collection, path] => Step::Remove { collection: own(collection), path: own(path) },
@@ -235,7 +282,12 @@ fn parts(rest: &mut &str, inside: bool) -> Result<Vec<Part>, ScriptError> {
             return if inside { Ok(found) } else { Err(wrong("`{/}` without `{?field}`")) };
         }
         found.push(match tag.split_at_checked(1) {
-            Some((".", field)) => Part::Field(field.to_owned()),
+            Some((".", field)) => {
+                let (field, default) = field.split_once('|').unwrap_or((field, ""));
+                Part::Field { field: field.to_owned(), default: default.to_owned() }
+            }
+            Some(("=", field)) => Part::Kept(field.to_owned()),
+            Some(("#", list)) => Part::Count(list.to_owned()),
             Some((">", name)) => Part::Include(name.to_owned()),
             Some(("?", field)) => Part::Given { field: field.to_owned(), parts: parts(rest, true)? },
             Some(("&", link)) => {
@@ -244,10 +296,12 @@ fn parts(rest: &mut &str, inside: bool) -> Result<Vec<Part>, ScriptError> {
             }
             Some(("*", link)) => {
                 let (list, fragment) = link.split_once('>').ok_or_else(|| wrong("no fragment"))?;
-                let (collection, having) = list.split_once(':').map_or((list, None), |(c, h)| (c, Some(h)));
+                let (list, having) = list.split_once(':').map_or((list, None), |(l, h)| (l, Some(h)));
+                let (list, owner) = list.split_once('@').map_or((list, None), |(l, o)| (l, Some(o)));
                 Part::Each {
-                    collection: collection.to_owned(),
+                    collection: list.to_owned(),
                     having: having.map(str::to_owned),
+                    owner: owner.map(str::to_owned),
                     fragment: fragment.to_owned(),
                 }
             }
@@ -273,8 +327,12 @@ mod tests {
             reason: "NoSuch".into(),
         };
         assert_eq!(section.steps, [optional]);
-        let each =
-            Part::Each { collection: "list".into(), having: Some("name".into()), fragment: "f".into() };
+        let each = Part::Each {
+            collection: "list".into(),
+            having: Some("name".into()),
+            owner: None,
+            fragment: "f".into(),
+        };
         assert_eq!(section.parts.first(), Some(&each));
         assert_eq!(script.collections["list"].len(), 1);
         assert_eq!(script.collections["list"][0]["token"], "3");

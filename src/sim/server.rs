@@ -22,7 +22,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::{SignedDuration, Timestamp};
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinHandle,
@@ -33,6 +32,7 @@ use zeroize::Zeroizing;
 use super::{
     device::{Answer, Device, Refused, is_pre_auth, operation_name},
     dialect::Dialect,
+    fault::{self, Fault, Faults, Wire},
     login::{Algorithm, Login, Scheme, Verdict},
     message::Request,
     oddity::{self, Garbled, Oddity},
@@ -88,27 +88,6 @@ pub enum StartError {
     Listen { address: SocketAddr, source: std::io::Error },
 }
 
-/// How a camera may misbehave. The operation is received and remembered all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Takes the request and never answers.
-    Hang,
-    /// Takes the request and resets the connection.
-    Reset,
-    /// Answers 200 with a web page.
-    Html,
-    /// Answers every operation as if it were `tds:GetHostname`.
-    WrongOperation,
-    /// Takes no password for right.
-    BadPassword,
-    /// Sends its answer's head one byte a second.
-    SlowHead,
-    /// Answers 200 with nothing.
-    EmptyBody,
-    /// Answers more bytes than any answer may have.
-    Oversize,
-}
-
 /// One request a camera received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
@@ -147,15 +126,17 @@ pub struct RunningCamera {
 
 pub(super) struct Shared {
     options: Options,
-    server: &'static str,
+    server: Option<&'static str>,
     state: Mutex<State>,
+    /// Told when a fault changes.
+    behaves: watch::Sender<()>,
 }
 
 struct State {
     device: Device,
     login: Login,
     log: VecDeque<Received>,
-    fault: Option<Fault>,
+    faults: Faults,
     oddities: Vec<Oddity>,
     /// The digest it offers when it is not odd about it.
     digest: Vec<Algorithm>,
@@ -187,21 +168,21 @@ impl Camera {
         let streams = TcpListener::bind((address.ip(), 0)).await.map_err(listen)?;
         let stream_port = streams.local_addr().map_err(listen)?.port();
         let device = Device::new(script, identity(&options, address, stream_port), options.clock_skew);
-        let realm = device.variable("realm");
+        let realm = device.variable("realm").to_owned();
         let digest = dialect.login.digest.clone();
         let login = Login::new(dialect.login, realm, options.username.clone(), options.password.clone());
         let state = State {
             device,
             login,
             log: VecDeque::new(),
-            fault: None,
+            faults: Faults::default(),
             oddities: Vec::new(),
             digest,
             challenge_left_out: false,
             tls: None,
         };
         let state = Mutex::new(state);
-        let shared = Arc::new(Shared { options, server: dialect.server, state });
+        let shared = Arc::new(Shared { options, server: dialect.server, state, behaves: watch::Sender::new(()) });
         let (stop, stopped) = watch::channel(false);
         let streaming = tokio::spawn(stream::accept(streams, Arc::clone(&shared), stopped.clone()));
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
@@ -219,9 +200,11 @@ fn identity(options: &Options, address: SocketAddr, stream_port: u16) -> Vec<(&'
         ("authority", address.to_string()),
         ("rtsp.port", stream_port.to_string()),
         ("lan.address", options.lan_address.to_string()),
+        ("lan.address.bare", options.lan_address.to_string().replace('.', "")),
         ("lan.gateway", Ipv4Addr::new(a, b, c, 1).to_string()),
         ("serial", format!("{:08}", options.serial)),
         ("mac.tail", format!("{high:02x}:{middle:02x}:{low:02x}")),
+        ("mac.tail.dashed", format!("{high:02x}-{middle:02x}-{low:02x}")),
         ("mac.tail.bare", format!("{high:02X}{middle:02X}{low:02X}")),
         ("username", options.username.clone()),
     ]
@@ -248,9 +231,21 @@ impl RunningCamera {
         self.shared.state().log.clear();
     }
 
-    /// Makes it misbehave, or behave again.
+    /// Makes it misbehave in all it does, or behave again but for faults of single operations.
     pub fn set_fault(&self, fault: Option<Fault>) {
-        self.shared.state().fault = fault;
+        self.shared.state().faults.of_all = fault;
+        self.shared.behaves.send_replace(());
+    }
+
+    /// Makes it misbehave in one operation (`tds:GetHostname`), or treat that as all others again.
+    pub fn set_fault_of(&self, operation: &str, fault: Option<Fault>) {
+        let mut state = self.shared.state();
+        match fault {
+            Some(fault) => _ = state.faults.of_one.insert(operation.to_owned(), fault),
+            None => _ = state.faults.of_one.remove(operation),
+        }
+        drop(state);
+        self.shared.behaves.send_replace(());
     }
 
     /// Makes it odd in these ways, and in no others.
@@ -306,6 +301,16 @@ impl Drop for RunningCamera {
 }
 
 impl Shared {
+    /// Waits until the fault of an operation is no [`Fault::Hold`].
+    async fn released(&self, operation: Option<&str>) {
+        let mut told = self.behaves.subscribe();
+        while self.state().faults.of(operation) == Some(&Fault::Hold) {
+            if told.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -317,7 +322,7 @@ impl Shared {
 
     /// A variable of its script.
     pub(super) fn variable(&self, name: &str) -> String {
-        self.state().device.variable(name)
+        self.state().device.variable(name).to_owned()
     }
 
     /// Random bytes.
@@ -332,7 +337,7 @@ impl Shared {
         let credentials = request.fields.get(rtsp::Field::Authorization);
         let asked = (request.method.as_str(), request.uri.as_str());
         let verdict = state.login.check(credentials, asked, None, clock.monotonic(), time);
-        match (state.fault, verdict) {
+        match (state.faults.of_all.as_ref(), verdict) {
             (Some(Fault::BadPassword), Verdict::User(_)) => Verdict::WrongDigest { stale: false },
             (_, verdict) => verdict,
         }
@@ -402,19 +407,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Rece
     }
 }
 
-async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    let (fault, tls, remains, no_head) = {
+async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let (tls, remains, no_head) = {
         let state = shared.state();
-        let (remains, no_head) = (state.is(Oddity::RemainsBeforeAnswer), state.is(Oddity::NoHead));
-        (state.fault, state.tls.clone(), remains, no_head)
+        (state.tls.clone(), state.is(Oddity::RemainsBeforeAnswer), state.is(Oddity::NoHead))
     };
-    if fault == Some(Fault::SlowHead) {
-        return trickle(&mut stream).await;
-    }
-    if fault == Some(Fault::Reset) {
-        // With this a close is a reset. That the socket may be gone already is no failure.
-        let _ = stream.set_zero_linger();
-    }
     match tls {
         None if remains => answer_on(Garbled::remains(stream), peer, shared).await,
         None if no_head => answer_on(Garbled::no_head(stream), peer, shared).await,
@@ -429,49 +426,49 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Answers the requests of one connection.
-async fn answer_on(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-) {
+async fn answer_on(stream: impl Wire + 'static, peer: SocketAddr, shared: Arc<Shared>) {
+    let misbehaviour: Arc<Mutex<Option<Misbehaviour>>> = Arc::default();
+    let told = Arc::clone(&misbehaviour);
     let requests = AtomicUsize::new(0);
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
+        let (shared, told) = (Arc::clone(&shared), Arc::clone(&told));
         let is_first = requests.fetch_add(1, Ordering::Relaxed) == 0;
         async move {
             if !is_first && shared.state().is(Oddity::ClosesSilently) {
-                return Err(ToldToReset);
+                return Err(Misbehaves);
             }
-            receive(request, peer, &shared).await
+            receive(request, peer, &shared).await.map_err(|misbehaviour| {
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(misbehaviour);
+                Misbehaves
+            })
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .header_read_timeout(HTTP_HEAD_TIME_MAX)
         .serve_connection(TokioIo::new(stream), service);
     // A client may go at any moment.
-    let _ = connection.await;
-}
-
-/// One byte a second, whatever was asked.
-async fn trickle(stream: &mut TcpStream) {
-    let mut heard = [0; 1024];
-    if stream.read(&mut heard).await.is_err() {
-        return;
-    }
-    for byte in b"HTTP/1.1 200 OK\r\nServer: slow\r\n".iter().cycle() {
-        if stream.write_all(&[*byte]).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    let _ = (&mut connection).await;
+    let mut stream = connection.into_parts().io.into_inner();
+    let misbehaviour = misbehaviour.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(Misbehaviour { fault, head, body }) = misbehaviour {
+        // So may who has had enough of it.
+        let _ = fault::end(&mut stream, &fault, &head, &body).await;
     }
 }
 
-/// The request reset the connection.
+/// A fault to be ended with, and the right answer.
+struct Misbehaviour {
+    fault: Fault,
+    head: String,
+    body: Bytes,
+}
+
+/// The request takes the connection from the HTTP server.
 #[derive(Debug, thiserror::Error)]
-#[error("told to reset")]
-struct ToldToReset;
+#[error("told to misbehave")]
+struct Misbehaves;
 
 type Reply = Response<Full<Bytes>>;
 
@@ -479,7 +476,7 @@ async fn receive(
     request: HttpRequest<Incoming>,
     peer: SocketAddr,
     shared: &Shared,
-) -> Result<Reply, ToldToReset> {
+) -> Result<Reply, Misbehaviour> {
     let (head, body) = request.into_parts();
     let is_file = head.uri.path() == UPLOAD_PATH;
     let bytes_max = if is_file { SIM_UPLOAD_BYTES_MAX } else { SOAP_REQUEST_BYTES_MAX };
@@ -502,40 +499,60 @@ async fn receive(
         status: 0,
     };
     let credentials = head.headers.get(AUTHORIZATION).map(text);
-    let (reply, wait, fault) = {
+    let (mut reply, wait, fault) = {
         let mut state = shared.state();
-        let outcome = answer(&mut state, shared, &head.method, &body, credentials.as_deref(), &mut received);
-        let (reply, wait, fault) = match misbehaved(state.fault, &state.device) {
-            Some(reply) => (reply, Duration::ZERO, state.fault),
-            None => (outcome.0, outcome.1, state.fault),
+        let right = answer(&mut state, shared, &head.method, &body, credentials.as_deref(), &mut received);
+        let fault = state.faults.of(received.operation.as_deref()).cloned();
+        let (reply, wait) = match fault.as_ref().and_then(|fault| misbehaved(fault, &right.0, &state.device))
+        {
+            Some(reply) => (reply, Duration::ZERO),
+            None => right,
         };
         let hangs_up = state.is(Oddity::HangsUpUnlessSoap11) && oddity::is_soap12(&body);
         let fault = if hangs_up { Some(Fault::Reset) } else { fault };
-        if !matches!(fault, Some(Fault::Hang | Fault::Reset)) {
+        if fault.as_ref().is_none_or(Fault::answers) {
             received.status = reply.status().as_u16();
         }
+        let date = state.date(shared.options.clock.now());
+        let operation = received.operation.clone();
         state.remember(received);
-        (reply, wait, fault)
+        (dated(reply, date), wait, fault.map(|fault| (fault, operation)))
     };
-    match fault {
-        Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Reset) => Err(ToldToReset),
-        _ => {
-            tokio::time::sleep(wait).await;
-            let mut reply = reply;
-            reply.headers_mut().insert(SERVER, HeaderValue::from_static(shared.server));
-            if let Some(date) = shared.state().date(shared.options.clock.now()) {
-                reply.headers_mut().insert(DATE, date);
-            }
-            Ok(reply)
-        }
+    if let Some(server) = shared.server {
+        reply.headers_mut().insert(SERVER, HeaderValue::from_static(server));
     }
+    match fault {
+        Some((fault, _)) if !fault.answers() => return Err(misbehaviour(fault, reply).await),
+        Some((Fault::Hold, operation)) => shared.released(operation.as_deref()).await,
+        Some((Fault::Slow(time), _)) => tokio::time::sleep(time).await,
+        _ => {}
+    }
+    tokio::time::sleep(wait).await;
+    Ok(reply)
+}
+
+/// With the time that the camera thinks it is, if it says it.
+fn dated(mut reply: Reply, date: Option<HeaderValue>) -> Reply {
+    if let Some(date) = date {
+        reply.headers_mut().insert(DATE, date);
+    }
+    reply
+}
+
+async fn misbehaviour(fault: Fault, right: Reply) -> Misbehaviour {
+    let (parts, body) = right.into_parts();
+    let mut head = format!("HTTP/1.1 {}\r\n", parts.status);
+    for (name, value) in &parts.headers {
+        head += &format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    Misbehaviour { fault, head, body }
 }
 
 /// What stands in for the right answer while the camera misbehaves.
-fn misbehaved(fault: Option<Fault>, device: &Device) -> Option<Reply> {
+fn misbehaved(fault: &Fault, right: &Reply, device: &Device) -> Option<Reply> {
     let soap = "application/soap+xml; charset=utf-8";
-    match fault? {
+    match fault {
         Fault::Html => {
             Some(plain(200, "text/html", "<!DOCTYPE html><html><body><h1>Login</h1></body></html>"))
         }
@@ -546,7 +563,22 @@ fn misbehaved(fault: Option<Fault>, device: &Device) -> Option<Reply> {
         }
         Fault::EmptyBody => Some(plain(200, soap, "")),
         Fault::Oversize => Some(plain(200, soap, " ".repeat(SOAP_ANSWER_BYTES_MAX.saturating_add(1)))),
-        Fault::Hang | Fault::Reset | Fault::BadPassword | Fault::SlowHead => None,
+        Fault::Status(status) => {
+            let mut reply = right.clone();
+            *reply.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Some(reply)
+        }
+        Fault::Hang
+        | Fault::Hold
+        | Fault::Slow(_)
+        | Fault::Trickle
+        | Fault::Flood
+        | Fault::Huge
+        | Fault::Reset
+        | Fault::Garbage
+        | Fault::Length(_)
+        | Fault::BadPassword
+        | Fault::Say(_) => None,
     }
 }
 
@@ -570,7 +602,7 @@ fn answer(
     let time = state.device.time(now);
     let sent = (method.as_str(), received.target.as_str());
     let mut verdict = state.login.check(credentials, sent, request.as_ref(), clock.monotonic(), time);
-    if state.fault == Some(Fault::BadPassword) && verdict != Verdict::Nobody {
+    if state.faults.of(operation.as_deref()) == Some(&Fault::BadPassword) && verdict != Verdict::Nobody {
         verdict = match verdict {
             Verdict::User(Scheme::UsernameToken) | Verdict::WrongToken => Verdict::WrongToken,
             _ => Verdict::WrongDigest { stale: false },
@@ -596,12 +628,12 @@ fn answer(
             let Answer { status, envelope, wait } = state.device.answer(&request, target, now);
             (enveloped(state, body, status, envelope), wait)
         }
-        (&Method::POST, None) => at_once(soap(&state.device.refuse(&Refused::not_well_formed()))),
+        (&Method::POST, None) => at_once(soap(&state.device.refuse(&Refused::not_well_formed(), ""))),
         (&Method::GET, _) if path == state.device.variable("snapshot.path") => {
             at_once(plain(200, "image/jpeg", PICTURE))
         }
         (&Method::GET, _) if path == "/logs/system.log" => {
-            at_once(plain(200, "text/plain", state.device.variable("log.text")))
+            at_once(plain(200, "text/plain", state.device.variable("log.text").to_owned()))
         }
         (&Method::GET, _) if path == "/support.bin" => {
             at_once(plain(200, "application/octet-stream", support()))
@@ -656,7 +688,7 @@ fn support() -> Vec<u8> {
 /// 401 with challenges (ONVIF Core §5.9.1), or 400 with a fault if the token was wrong or nothing but a token
 /// would do.
 fn unauthorized(state: &mut State, shared: &Shared, verdict: Verdict) -> Reply {
-    let fault = state.device.refuse(&Refused::not_authorized());
+    let fault = state.device.refuse(&Refused::not_authorized(), "");
     let stale = verdict == Verdict::WrongDigest { stale: true };
     let now = shared.options.clock.monotonic();
     let challenges = state.login.challenge(now, shared.options.entropy.as_ref(), stale);

@@ -6,11 +6,12 @@ use std::io::ErrorKind;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use digest_auth::{AuthContext, HttpMethod};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::{
     clock::{SimulatedClock, SystemEntropy},
-    sim::Algorithm,
+    sim::{Algorithm, Said},
 };
 
 const PATH: &str = "/onvif/device_service";
@@ -187,7 +188,7 @@ async fn a_fault_is_answered_and_the_request_remembered() {
         (Fault::EmptyBody, "content-length: 0"),
         (Fault::WrongOperation, "GetHostnameResponse>"),
     ] {
-        camera.set_fault(Some(fault));
+        camera.set_fault(Some(fault.clone()));
         let answer = post(&camera, "GetWsdlUrl").await;
         assert!(answer.contains(part), "{fault:?}: {answer}");
     }
@@ -250,4 +251,97 @@ async fn a_camera_that_resets_takes_the_request_first() {
     let log = camera.log();
     let seen: Vec<_> = log.iter().map(|it| (it.operation.as_deref(), it.status)).collect();
     assert_eq!(seen, [(Some("tds:GetWsdlUrl"), 0)]);
+}
+
+/// All that a client hears of one request, and whether the connection ended by itself.
+async fn heard(camera: &RunningCamera, operation: &str) -> Vec<u8> {
+    let mut stream = send(camera, &format!("POST {PATH}"), None, &envelope("", operation)).await;
+    let mut bytes = vec![0; 100_000];
+    let mut length = 0;
+    while let Ok(count @ 1..) = stream.read(&mut bytes[length..]).await {
+        length += count;
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+#[tokio::test]
+async fn a_fault_of_one_operation_is_a_fault_of_no_other() {
+    let camera = camera(Dialect::dahua()).await;
+    camera.set_fault_of("tds:GetWsdlUrl", Some(Fault::Status(503)));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let unavailable = text(heard(&camera, "GetWsdlUrl").await);
+    assert!(
+        unavailable.starts_with("HTTP/1.1 503 ") && unavailable.contains("GetWsdlUrlResponse"),
+        "{unavailable}"
+    );
+    assert!(text(heard(&camera, "GetHostname").await).starts_with("HTTP/1.1 200 "));
+    camera.set_fault_of("tds:GetWsdlUrl", None);
+    assert!(text(heard(&camera, "GetWsdlUrl").await).starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn faults_of_the_wire_are_sent_as_they_are_called() {
+    let camera = camera(Dialect::bosch()).await;
+    let right = heard(&camera, "GetWsdlUrl").await;
+    let right = String::from_utf8_lossy(&right).into_owned();
+    let (head, body) = right.split_once("\r\n\r\n").unwrap();
+    let promised = |text: &str| -> usize {
+        let (_, after) = text
+            .to_lowercase()
+            .split_once("content-length: ")
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
+        after.lines().next().unwrap().parse().unwrap()
+    };
+    assert_eq!(promised(head), body.len());
+    for (fault, length) in [(Fault::Length(10), body.len() + 10), (Fault::Length(-10), body.len() - 10)] {
+        camera.set_fault(Some(fault.clone()));
+        let wrong = heard(&camera, "GetWsdlUrl").await;
+        let wrong = String::from_utf8_lossy(&wrong).into_owned();
+        let (head, sent) = wrong.split_once("\r\n\r\n").unwrap();
+        assert_eq!((promised(head), sent), (length, body), "{fault:?}");
+    }
+    let said = Said { bytes: b"MOO".as_slice().into(), times: 2, stays: false };
+    for (fault, begins) in [(Fault::Garbage, &b"\0\x01\x02\x03"[..]), (Fault::Say(said), &b"MOOMOO"[..])] {
+        camera.set_fault(Some(fault.clone()));
+        assert!(heard(&camera, "GetWsdlUrl").await.starts_with(begins), "{fault:?}");
+    }
+    // What does not end is read until nobody wants more of it.
+    for (fault, repeats) in [(Fault::Flood, "GetWsdlUrlResponse>"), (Fault::Huge, "      ")] {
+        camera.set_fault(Some(fault.clone()));
+        let endless = heard(&camera, "GetWsdlUrl").await;
+        assert_eq!(endless.len(), 100_000, "{fault:?}");
+        assert!(String::from_utf8_lossy(&endless).matches(repeats).count() > 20, "{fault:?}");
+    }
+    let log = camera.log();
+    assert!(log.iter().all(|it| it.operation.as_deref() == Some("tds:GetWsdlUrl")), "{log:?}");
+    assert_eq!(
+        log.iter().filter(|it| it.status == 0).count(),
+        6,
+        "those that got no answer of its HTTP server"
+    );
+}
+
+#[tokio::test]
+async fn what_is_held_back_comes_when_it_is_let_go() {
+    let camera = camera(Dialect::axis()).await;
+    camera.set_fault_of("tds:GetWsdlUrl", Some(Fault::Hold));
+    let mut held = send(&camera, &format!("POST {PATH}"), None, &envelope("", "GetWsdlUrl")).await;
+    while camera.log().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(post(&camera, "GetHostname").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(held.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    camera.set_fault_of("tds:GetWsdlUrl", None);
+    let mut answer = Vec::new();
+    held.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
+
+#[test]
+fn faults_are_called_by_name() {
+    assert_eq!("hang".parse(), Ok(Fault::Hang));
+    let error = "quirk".parse::<Fault>().unwrap_err();
+    assert!(error.starts_with("`quirk` is no fault; there are hang, slow, trickle,"), "{error}");
 }
