@@ -6,6 +6,7 @@ use std::{
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    str::FromStr,
     sync::{Arc, mpsc},
 };
 
@@ -18,7 +19,8 @@ use super::{files, ready::Description, run as serving};
 use crate::{
     clock::{Entropy, EntropyError, SystemClock, SystemEntropy},
     config::{self, Diagnostic, Loaded},
-    sim::{self, Dialect, RunningCamera},
+    inventory::VendorClass,
+    sim::{self, Dialect, Fault, RunningCamera},
 };
 
 /// Options of `cordon demo`.
@@ -30,6 +32,32 @@ pub(super) struct Args {
     /// Where to write, once every listener accepts, what is served where (JSON, with the clients' passwords).
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Makes a camera misbehave, in all it does or in one operation: `car-park=hang`,
+    /// `lobby=flood@trt:GetProfiles`. Repeatable.
+    #[arg(long, value_name = "CAMERA=FAULT[@OPERATION]")]
+    fault: Vec<Misbehaviour>,
+}
+
+/// What a camera of the demo is to do wrong.
+#[derive(Debug, Clone)]
+struct Misbehaviour {
+    camera: &'static str,
+    fault: Fault,
+    operation: Option<String>,
+}
+
+impl FromStr for Misbehaviour {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (camera, rest) = text.split_once('=').ok_or("it must be CAMERA=FAULT")?;
+        let (fault, operation) = rest.split_once('@').map_or((rest, None), |(fault, one)| (fault, Some(one)));
+        let part = PARTS.iter().find(|part| part.name == camera).ok_or_else(|| {
+            let names = PARTS.map(|part| part.name).join(", ");
+            format!("the demo has no camera `{camera}`; there are {names}")
+        })?;
+        Ok(Self { camera: part.name, fault: fault.parse()?, operation: operation.map(str::to_owned) })
+    }
 }
 
 /// Why the demo does not run.
@@ -66,7 +94,7 @@ struct Part {
     skew_seconds: i64,
 }
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "car-park",
         vendor: "Hikvision",
@@ -77,6 +105,15 @@ const PARTS: [Part; 2] = [
         skew_seconds: 37,
     },
     Part {
+        name: "gate",
+        vendor: "Dahua",
+        zone: "restricted",
+        dialect: Dialect::dahua,
+        address: Ipv4Addr::new(127, 0, 1, 13),
+        lan: Ipv4Addr::new(192, 0, 2, 65),
+        skew_seconds: 0,
+    },
+    Part {
         name: "lobby",
         vendor: "Axis",
         zone: "trusted",
@@ -84,6 +121,15 @@ const PARTS: [Part; 2] = [
         address: Ipv4Addr::new(127, 0, 2, 12),
         lan: Ipv4Addr::new(198, 51, 100, 90),
         skew_seconds: -7_261,
+    },
+    Part {
+        name: "hall",
+        vendor: "Bosch",
+        zone: "restricted",
+        dialect: Dialect::bosch,
+        address: Ipv4Addr::new(127, 0, 1, 14),
+        lan: Ipv4Addr::new(192, 0, 2, 68),
+        skew_seconds: 4,
     },
 ];
 
@@ -102,7 +148,7 @@ pub(super) fn run(args: &Args) -> Result<(), DemoError> {
     let dir = folder(args.dir.as_deref(), &entropy)?;
     let passwords: Vec<_> = CLIENTS.iter().map(|_| password(&entropy)).collect::<Result<_, _>>()?;
     let logins: Vec<_> = PARTS.iter().map(|_| password(&entropy)).collect::<Result<_, _>>()?;
-    let cameras = Cameras::start(&logins)?;
+    let cameras = Cameras::start(&logins, &args.fault)?;
     let config = dir.join("cordon.toml");
     let ports = free_ports(PARTS.len() + 2)?;
     write_files(&dir, &config, &passwords, &logins, &cameras.addresses, &ports)
@@ -168,8 +214,8 @@ struct Cameras {
 }
 
 impl Cameras {
-    fn start(logins: &[Zeroizing<String>]) -> Result<Self, DemoError> {
-        let logins = logins.to_vec();
+    fn start(logins: &[Zeroizing<String>], faults: &[Misbehaviour]) -> Result<Self, DemoError> {
+        let (logins, faults) = (logins.to_vec(), faults.to_vec());
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
         let thread = std::thread::Builder::new().name("cameras".into()).spawn(move || {
@@ -177,7 +223,7 @@ impl Cameras {
                 return;
             };
             runtime.block_on(async {
-                let cameras = start_all(&logins).await;
+                let cameras = start_all(&logins, &faults).await;
                 let addresses = cameras.as_ref().map(|it| it.iter().map(RunningCamera::address).collect());
                 let serving = addresses.is_ok();
                 let told = ready.send(addresses.map_err(|_| ()));
@@ -206,7 +252,10 @@ impl Drop for Cameras {
     }
 }
 
-async fn start_all(logins: &[Zeroizing<String>]) -> Result<Vec<RunningCamera>, sim::StartError> {
+async fn start_all(
+    logins: &[Zeroizing<String>],
+    faults: &[Misbehaviour],
+) -> Result<Vec<RunningCamera>, sim::StartError> {
     let mut running = Vec::new();
     for (number, (part, login)) in (1..).zip(PARTS.iter().zip(logins)) {
         let options = sim::Options {
@@ -219,7 +268,14 @@ async fn start_all(logins: &[Zeroizing<String>]) -> Result<Vec<RunningCamera>, s
             serial: number,
             lan_address: part.lan,
         };
-        running.push(sim::Camera::start((part.dialect)(), options).await?);
+        let camera = sim::Camera::start((part.dialect)(), options).await?;
+        for Misbehaviour { fault, operation, .. } in faults.iter().filter(|it| it.camera == part.name) {
+            match operation {
+                Some(operation) => camera.set_fault_of(operation, Some(fault.clone())),
+                None => camera.set_fault(Some(fault.clone())),
+            }
+        }
+        running.push(camera);
     }
     Ok(running)
 }
@@ -308,11 +364,15 @@ prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
 
 /// What a newcomer sees.
 fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: Option<&Path>) -> String {
-    let mut text = String::from("\nCordon demo: two simulated cameras behind a gateway.\n\n");
+    let mut text = format!("\nCordon demo: {} simulated cameras behind a gateway.\n\n", PARTS.len());
     let _ =
         writeln!(text, "  {:<12} {:<10} {:<11} point an ONVIF client at", "camera", "vendor", "restricted");
     for camera in loaded.inventory.cameras() {
-        let restricted = if camera.vendor.class.is_restricted() { "yes" } else { "no" };
+        let restricted = match camera.vendor.class {
+            VendorClass::Trusted => "no",
+            VendorClass::Review => "in review",
+            VendorClass::OemRestricted | VendorClass::Restricted | VendorClass::Unknown => "yes",
+        };
         let vendor = &camera.vendor.name;
         let at = format!("http://{}{}/onvif/device_service", camera.advertise, camera.mount);
         let _ = writeln!(text, "  {:<12} {vendor:<10} {restricted:<11} {at}", camera.id.as_str());
@@ -327,9 +387,9 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
         std::env::current_exe().map_or_else(|_| "cordon".to_owned(), |path| path.display().to_string());
     let _ = write!(
         text,
-        "\nTry:\n  1. add either camera in a VMS or any ONVIF client, with a name and password from above;\n  \
-         2. as vms-admin, set the NTP server of each camera: `lobby` takes one in 203.0.113.0/24,\n     \
-         `car-park` is refused, since its vendor is restricted;\n  \
+        "\nTry:\n  1. add a camera in a VMS or any ONVIF client, with a name and password from above;\n  \
+         2. as vms-admin, set the NTP server of each camera: `lobby` takes one in 203.0.113.0/24, the others\n     \
+         are refused, since their makers are restricted or under review;\n  \
          3. see who did what:      {cordon} audit tail {shown}/audit\n  \
          4. check that nobody changed the record:\n                            {cordon} audit verify {shown}/audit\n  \
          5. ask why:               {cordon} policy explain --config {shown}/cordon.toml \\\n                              \
