@@ -319,12 +319,7 @@ impl Gateway {
         } else {
             Entry::Shared(shared.add(camera, tls))
         };
-        Ok(Door {
-            entry,
-            camera: camera.id.clone(),
-            listen: camera.listen,
-            memories: Arc::clone(memories),
-        })
+        Ok(Door { entry, camera: camera.id.clone(), listen: camera.listen, memories: Arc::clone(memories) })
     }
 }
 

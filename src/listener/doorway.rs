@@ -11,11 +11,7 @@ use super::{
     transfer::takes_file,
     virtual_camera::VirtualCamera,
 };
-use crate::{
-    camera::Connection,
-    gate::Rejected,
-    ids::CameraId,
-};
+use crate::{camera::Connection, gate::Rejected, ids::CameraId};
 
 /// Makes the connection to a camera.
 pub type Connect = Box<dyn Fn(Enrolled<'_>) -> Connection>;

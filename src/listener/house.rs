@@ -97,9 +97,8 @@ impl Enrolled<'_> {
     /// Whether the camera is reached as before: at the same address, in the same way, with the same login and the
     /// same word of its owner about its quirks.
     pub fn is_reached_like(&self, before: &Enrolled<'_>) -> bool {
-        let reached = |it: &Enrolled<'_>| {
-            (it.camera.address, it.camera.certificates.clone(), it.camera.quirks.clone())
-        };
+        let reached =
+            |it: &Enrolled<'_>| (it.camera.address, it.camera.certificates.clone(), it.camera.quirks.clone());
         reached(self) == reached(before) && self.login == before.login
     }
 }

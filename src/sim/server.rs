@@ -182,7 +182,8 @@ impl Camera {
             tls: None,
         };
         let state = Mutex::new(state);
-        let shared = Arc::new(Shared { options, server: dialect.server, state, behaves: watch::Sender::new(()) });
+        let shared =
+            Arc::new(Shared { options, server: dialect.server, state, behaves: watch::Sender::new(()) });
         let (stop, stopped) = watch::channel(false);
         let streaming = tokio::spawn(stream::accept(streams, Arc::clone(&shared), stopped.clone()));
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));

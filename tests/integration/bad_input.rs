@@ -2,11 +2,7 @@
 //! process of its own. Both sides are hostile: clients here, a camera below.
 #![allow(clippy::print_stdout, reason = "the table is shown with --nocapture")]
 
-use std::{
-    io::Read,
-    net::{Ipv4Addr, SocketAddr},
-    thread,
-};
+use std::{io::Read, net::SocketAddr, thread};
 
 use cordon::{
     clock::{Clock, SystemClock},
@@ -15,6 +11,7 @@ use cordon::{
         XML_ATTRIBUTES_MAX, XML_DEPTH_MAX, XML_NAME_BYTES_MAX, XML_NAMESPACE_BYTES_MAX,
         XML_NAMESPACES_IN_SCOPE_MAX,
     },
+    sim::{Fault, Said},
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -23,7 +20,6 @@ use crate::{
     bad_logins,
     client::{self, Reply, SOAP, Token, envelope, tds, tds_with},
     house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, VIEWER, records_of},
-    liar::{self, LIED_ABOUT, Liar, Lie},
     process::Running,
     refusals,
 };
@@ -446,11 +442,24 @@ fn slow(bench: &Bench) -> Vec<String> {
     rows.collect()
 }
 
-/// What a camera says instead of an answer, and what the record says of it; nothing where it is taken.
-type Told = (&'static str, Lie, &'static str);
+/// The operation that is answered with a lie.
+const LIED_ABOUT: &str = "tds:GetDeviceInformation";
 
-fn once(bytes: Vec<u8>) -> Lie {
-    Lie { bytes, times: 1, stays: false }
+/// What a camera says instead of an answer, and what the record says of it; nothing where it is taken.
+type Told = (&'static str, Said, &'static str);
+
+fn once(bytes: Vec<u8>) -> Said {
+    Said { bytes: bytes.into(), times: 1, stays: false }
+}
+
+/// An HTTP answer with its true length.
+fn spoken(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status}\r\n{SOAP}\r\n");
+    for header in headers {
+        head += &format!("{header}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 /// An answer with some bytes for the model.
@@ -465,8 +474,8 @@ fn device(model: &[u8]) -> Vec<u8> {
     [before.as_bytes(), model, after.as_bytes()].concat()
 }
 
-fn answered(body: &[u8]) -> Lie {
-    once(liar::answer("200 OK", &[], body))
+fn answered(body: &[u8]) -> Said {
+    once(spoken("200 OK", &[], body))
 }
 
 /// HTTP that is none, or another.
@@ -480,12 +489,12 @@ fn framing_lies(core: SocketAddr) -> Vec<Told> {
     let huge = "x".repeat(SOAP_ANSWER_BYTES_MAX + 1);
     let list = device(&"<t:Item>http://10.1.1.1/</t:Item>".repeat(10 * 1024 * 1024 / 34).into_bytes());
     let core = format!("Location: http://{core}/onvif/device_service");
-    let endless = |bytes: &[u8]| Lie { bytes: bytes.to_vec(), times: 0, stays: true };
-    let again = liar::answer("200 OK", &[], &device(b"the second"));
+    let endless = |bytes: &[u8]| Said { bytes: bytes.into(), times: 0, stays: true };
+    let again = spoken("200 OK", &[], &device(b"the second"));
     vec![
         (
             "an answer that was not asked for, behind the one that was",
-            Lie { stays: true, ..once([liar::answer("200 OK", &[], &good), again].concat()) },
+            Said { stays: true, ..once([spoken("200 OK", &[], &good), again].concat()) },
             "",
         ),
         ("a body shorter than its length", raw(&long, &good), "cut the connection"),
@@ -502,29 +511,29 @@ fn framing_lies(core: SocketAddr) -> Vec<Told> {
         ),
         (
             "a redirect to elsewhere",
-            once(liar::answer("302 Found", &["Location: http://203.0.113.66/onvif/device_service"], b"")),
+            once(spoken("302 Found", &["Location: http://203.0.113.66/onvif/device_service"], b"")),
             "redirected",
         ),
-        ("a redirect into the core network", once(liar::answer("302 Found", &[&core], b"")), "redirected"),
+        ("a redirect into the core network", once(spoken("302 Found", &[&core], b"")), "redirected"),
         (
             "a redirect into the core network, with an answer",
-            once(liar::answer("307 Temporary Redirect", &[&core], &good)),
+            once(spoken("307 Temporary Redirect", &[&core], &good)),
             "redirected",
         ),
         ("a list of 10 MB", answered(&list), "larger than"),
         (
             "status 200, a page of a login",
-            once(liar::answer("200 OK", &[], b"<html><body>login</body></html>")),
+            once(spoken("200 OK", &[], b"<html><body>login</body></html>")),
             "not SOAP",
         ),
-        ("status 503 without a word", once(liar::answer("503 Busy", &[], b"")), "HTTP status 503"),
+        ("status 503 without a word", once(spoken("503 Busy", &[], b"")), "HTTP status 503"),
         ("status 600", once(b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n".to_vec()), "HTTP status 600"),
-        ("a length and no body", once(liar::answer("200 OK", &[], b"")), "is empty"),
-        ("a body beyond the bound", once(liar::answer("200 OK", &[], huge.as_bytes())), "larger than"),
-        ("10 MB of an endless body", Lie { times: 640, ..raw("", &vec![b'x'; 16 * 1024]) }, "larger than"),
+        ("a length and no body", once(spoken("200 OK", &[], b"")), "is empty"),
+        ("a body beyond the bound", once(spoken("200 OK", &[], huge.as_bytes())), "larger than"),
+        ("10 MB of an endless body", Said { times: 640, ..raw("", &vec![b'x'; 16 * 1024]) }, "larger than"),
         ("header fields without end", endless(b"X-A: b\r\n"), "not valid HTTP"),
         ("interim answers without end", endless(b"HTTP/1.1 100 Continue\r\n\r\n"), "did not answer in time"),
-        ("gzip", once(liar::answer("200 OK", &["Content-Encoding: gzip"], b"\x1f\x8b\x08\0\0")), "not SOAP"),
+        ("gzip", once(spoken("200 OK", &["Content-Encoding: gzip"], b"\x1f\x8b\x08\0\0")), "not SOAP"),
     ]
 }
 
@@ -545,11 +554,7 @@ fn content_lies() -> Vec<Told> {
         ("two documents", with("", &good), "not XML"),
         ("invalid UTF-8", bytes(b"P32\xff45"), "not XML"),
         ("NUL", bytes(b"P32\x0045"), "not XML"),
-        (
-            "depth",
-            once(liar::answer("200 OK", &[], &device(deep.as_bytes()))),
-            "leaves its interface definition",
-        ),
+        ("depth", once(spoken("200 OK", &[], &device(deep.as_bytes()))), "leaves its interface definition"),
         (
             "a list of 80,000 elements nobody declared",
             answered(&device("<t:Item/>".repeat(80_000).as_bytes())),
@@ -564,7 +569,7 @@ fn content_lies() -> Vec<Told> {
         ),
         (
             "the answer to something else",
-            once(liar::answer(
+            once(spoken(
                 "200 OK",
                 &[],
                 envelope("", "<t:GetHostnameResponse xmlns:t=\"http://www.onvif.org/ver10/device/wsdl\"/>")
@@ -579,18 +584,17 @@ fn content_lies() -> Vec<Told> {
 fn a_camera_that_lies_is_refused_by_name_and_costs_its_neighbour_nothing() {
     let mut house = House::open();
     house.stop();
-    let liar = Liar::before(Ipv4Addr::new(127, 0, 2, 12), house.camera(LOBBY).address());
-    house.enrol(LOBBY, liar.address());
     let bench = Bench::new(house);
     head("bad input of a camera");
     let lies = [framing_lies(bench.house.door(CAR_PARK)), content_lies()].concat();
     let mut wrong = Vec::new();
     for (name, lie, note) in &lies {
-        liar.tell(Some(lie.clone()));
+        bench.house.camera(LOBBY).set_fault_of(LIED_ABOUT, Some(Fault::Say(lie.clone())));
         let before = bench.running.reset_memory();
-        let reply = client::ask(bench.house.door(LOBBY), "device", VIEWER, &tds(LIED_ABOUT));
+        let reply = client::ask(bench.house.door(LOBBY), "device", VIEWER, &tds("GetDeviceInformation"));
         let memory = bench.running.peak_memory().saturating_sub(before);
-        let neighbour = client::ask(bench.house.door(CAR_PARK), "device", VIEWER, &tds(LIED_ABOUT));
+        let neighbour =
+            client::ask(bench.house.door(CAR_PARK), "device", VIEWER, &tds("GetDeviceInformation"));
         assert_eq!(neighbour.status, 200, "{name}");
         let text = format!("{:?} {}", reply.headers, reply.text());
         for needle in CAMERA_SIDE {
@@ -609,8 +613,8 @@ fn a_camera_that_lies_is_refused_by_name_and_costs_its_neighbour_nothing() {
             wrong.push(format!("{name}: {seen:?} {outcome} {text}"));
         }
     }
-    liar.tell(None);
-    let after = client::ask(bench.house.door(LOBBY), "device", VIEWER, &tds(LIED_ABOUT));
+    bench.house.camera(LOBBY).set_fault_of(LIED_ABOUT, None);
+    let after = client::ask(bench.house.door(LOBBY), "device", VIEWER, &tds("GetDeviceInformation"));
     assert_eq!(after.status, 200, "it is believed again once it tells the truth: {}", after.text());
     println!("{} cases", lies.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

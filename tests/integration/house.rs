@@ -45,17 +45,17 @@ pub const LOBBY_ONLY: (&str, &str) = ("vms-lobby", "lobby-password-5");
 pub const CAMERA_USER: &str = "gateway-service";
 pub const CAMERA_PASSWORD: &str = "camera-password-4";
 
-struct Plan {
-    name: &'static str,
+pub struct Plan {
+    pub name: &'static str,
     vendor: &'static str,
-    zone: &'static str,
+    pub zone: &'static str,
     dialect: fn() -> Dialect,
     address: Ipv4Addr,
     lan: Ipv4Addr,
     skew_seconds: i64,
 }
 
-const PLANS: [Plan; 2] = [
+pub const PLANS: [Plan; 2] = [
     Plan {
         name: "car-park",
         vendor: "Hikvision",
@@ -73,6 +73,46 @@ const PLANS: [Plan; 2] = [
         address: Ipv4Addr::new(127, 0, 2, 12),
         lan: Ipv4Addr::new(198, 51, 100, 90),
         skew_seconds: -7_261,
+    },
+];
+
+/// Cameras of the other dialects, for the tests that are about all of them.
+pub const OTHERS: [Plan; 4] = [
+    Plan {
+        name: "gate",
+        vendor: "Dahua",
+        zone: "restricted",
+        dialect: Dialect::dahua,
+        address: Ipv4Addr::new(127, 0, 1, 13),
+        lan: Ipv4Addr::new(192, 0, 2, 65),
+        skew_seconds: 0,
+    },
+    Plan {
+        name: "hall",
+        vendor: "Bosch",
+        zone: "restricted",
+        dialect: Dialect::bosch,
+        address: Ipv4Addr::new(127, 0, 1, 14),
+        lan: Ipv4Addr::new(192, 0, 2, 68),
+        skew_seconds: 4,
+    },
+    Plan {
+        name: "fence",
+        vendor: "Uniview",
+        zone: "restricted",
+        dialect: Dialect::uniview,
+        address: Ipv4Addr::new(127, 0, 1, 15),
+        lan: Ipv4Addr::new(192, 0, 2, 66),
+        skew_seconds: -400,
+    },
+    Plan {
+        name: "shed",
+        vendor: "Reolink",
+        zone: "restricted",
+        dialect: Dialect::reolink,
+        address: Ipv4Addr::new(127, 0, 1, 16),
+        lan: Ipv4Addr::new(192, 0, 2, 67),
+        skew_seconds: 90,
     },
 ];
 
@@ -102,42 +142,47 @@ pub struct House {
     gateway: Option<Gateway>,
     cameras: Cameras,
     doors: Vec<SocketAddr>,
+    plans: &'static [Plan],
     pub valves: Vec<Valve>,
 }
 
 impl House {
     /// A gateway and its cameras by the machine's clock.
     pub fn open() -> Self {
-        Self::build(Arc::new(SystemClock::new()), false)
+        Self::open_at(Arc::new(SystemClock::new()))
     }
 
     /// By a clock of the test's.
     pub fn open_at(clock: Arc<dyn Clock>) -> Self {
-        Self::build(clock, false)
+        Self::build(clock, &PLANS, false)
     }
 
-    /// With a valve before each camera, which can hold its answers back.
+    /// With a valve before each camera, which lets its answers through one by one.
     pub fn with_valves() -> Self {
-        Self::build(Arc::new(SystemClock::new()), true)
+        Self::build(Arc::new(SystemClock::new()), &PLANS, true)
     }
 
-    fn build(clock: Arc<dyn Clock>, valves: bool) -> Self {
+    /// With other cameras than all tests have.
+    pub fn with(plans: &'static [Plan]) -> Self {
+        Self::build(Arc::new(SystemClock::new()), plans, false)
+    }
+
+    fn build(clock: Arc<dyn Clock>, plans: &'static [Plan], valves: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cameras = Cameras::start(&clock);
+        let cameras = Cameras::start(&clock, plans);
+        let addresses = || cameras.running.iter().map(RunningCamera::address);
         let valves: Vec<_> = if valves {
-            let behind =
-                |(camera, plan): (&RunningCamera, &Plan)| Valve::open(plan.address, camera.address());
-            cameras.running.iter().zip(&PLANS).map(behind).collect()
+            plans.iter().zip(addresses()).map(|(plan, camera)| Valve::open(plan.address, camera)).collect()
         } else {
             Vec::new()
         };
         let enrolled: Vec<_> = match valves.as_slice() {
-            [] => cameras.running.iter().map(RunningCamera::address).collect(),
+            [] => addresses().collect(),
             valves => valves.iter().map(Valve::address).collect(),
         };
-        let doors = free_doors();
-        fs::write(dir.path().join("cordon.toml"), configuration(&enrolled, &doors)).unwrap();
-        let mut house = Self { dir, clock, gateway: None, cameras, doors, valves };
+        let doors = free_doors(plans.len());
+        fs::write(dir.path().join("cordon.toml"), configuration(plans, &enrolled, &doors)).unwrap();
+        let mut house = Self { dir, clock, gateway: None, cameras, doors, plans, valves };
         house.start();
         house
     }
@@ -149,15 +194,6 @@ impl House {
     /// Stops the gateway; log and state stay where they are.
     pub fn stop(&mut self) {
         self.gateway.take().unwrap().stop().unwrap();
-    }
-
-    /// Writes another address of a camera into the configuration, for the next start.
-    pub fn enrol(&self, camera: usize, address: SocketAddr) {
-        let path = self.dir.path().join("cordon.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        let enrolled = format!("address = \"{}\"", self.cameras.running[camera].address());
-        assert!(text.contains(&enrolled), "{text}");
-        fs::write(&path, text.replace(&enrolled, &format!("address = \"{address}\""))).unwrap();
     }
 
     /// Stops the gateway and starts it again with the same configuration, state and log.
@@ -196,12 +232,12 @@ impl House {
 
     /// Where the gateway tells how it is, when it runs as a process of its own.
     pub fn admin(&self) -> SocketAddr {
-        self.doors[PLANS.len()]
+        self.doors[self.plans.len()]
     }
 
     /// Where streams are had.
     pub fn streams(&self) -> SocketAddr {
-        self.doors[PLANS.len() + 1]
+        self.doors[self.plans.len() + 1]
     }
 
     /// The camera behind it.
@@ -221,14 +257,14 @@ impl House {
         self.camera(camera).log().iter().map(named).collect()
     }
 
-    /// Lets the gateway introduce itself and log in to both cameras, then forgets what they heard of that.
+    /// Lets the gateway introduce itself and log in to all cameras, then forgets what they heard of that.
     pub fn acquaint(&self) {
         self.acquaint_at(&SystemClock::new().now().to_string());
     }
 
     /// The same by another clock than the machine's.
     pub fn acquaint_at(&self, created: &str) {
-        for camera in [CAR_PARK, LOBBY] {
+        for camera in 0..self.plans.len() {
             for (service, body) in
                 [("device", client::tds("GetDeviceInformation")), ("media", client::trt("GetProfiles"))]
             {
@@ -269,13 +305,13 @@ impl House {
 
     /// The same, at whichever of a camera's doors the reply came out.
     pub fn record_at(&self, camera: usize, reply: &Reply) -> Recorded {
-        Recorded::find(&self.records(), PLANS[camera].name, reply.source)
+        Recorded::find(&self.records(), self.plans[camera].name, reply.source)
             .unwrap_or_else(|| panic!("nothing on record: {}", reply.text()))
     }
 
     /// How the command of a connection ended, as soon as that is on record.
     pub fn outcome(&self, camera: usize, source: SocketAddr) -> Value {
-        let name = PLANS[camera].name;
+        let name = self.plans[camera].name;
         let outcome = |records: &[Value]| Recorded::find(records, name, source).and_then(|it| it.outcome);
         let records = self.wait_for(|records| outcome(records).is_some());
         outcome(&records).unwrap()
@@ -358,21 +394,21 @@ struct Cameras {
 }
 
 impl Cameras {
-    fn start(clock: &Arc<dyn Clock>) -> Self {
+    fn start(clock: &Arc<dyn Clock>, plans: &'static [Plan]) -> Self {
         let clock = Arc::clone(clock);
         let (ready, started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                for (serial, plan) in (1..).zip(&PLANS) {
+                for (serial, plan) in (1..).zip(plans) {
                     ready.send(camera(plan, serial, &clock).await).unwrap();
                 }
                 // Whichever way the other end goes, the cameras are done.
                 let _ = stopped.await;
             });
         });
-        let running = PLANS.iter().map(|_| started.recv().unwrap()).collect();
+        let running = plans.iter().map(|_| started.recv().unwrap()).collect();
         Self { running, stop: Some(stop), thread: Some(thread) }
     }
 }
@@ -402,11 +438,12 @@ async fn camera(plan: &Plan, serial: u32, clock: &Arc<dyn Clock>) -> RunningCame
     sim::Camera::start((plan.dialect)(), options).await.unwrap()
 }
 
-/// A free port for each virtual camera, the admin listener and streams, at an address no other house of this process has.
-fn free_doors() -> Vec<SocketAddr> {
+/// A free port for each virtual camera, the admin listener and streams, at an address no other house of this process
+/// has.
+fn free_doors(cameras: usize) -> Vec<SocketAddr> {
     static HOUSES: AtomicU8 = AtomicU8::new(1);
     let address = Ipv4Addr::new(127, 0, 3, HOUSES.fetch_add(1, Ordering::Relaxed));
-    let held: Vec<_> = (0..PLANS.len() + 2).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
+    let held: Vec<_> = (0..cameras + 2).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
     held.iter().map(|it| it.local_addr().unwrap()).collect()
 }
 
@@ -450,8 +487,8 @@ sensitive = false
     )
 }
 
-fn configuration(cameras: &[SocketAddr], doors: &[SocketAddr]) -> String {
-    let mut text = heads("house", doors[PLANS.len()], doors[PLANS.len() + 1]);
+fn configuration(plans: &[Plan], cameras: &[SocketAddr], doors: &[SocketAddr]) -> String {
+    let mut text = heads("house", doors[plans.len()], doors[plans.len() + 1]);
     text.push_str(
         r#"
 [[zone]]
@@ -471,6 +508,9 @@ prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
         (VIEWER, "User", ""),
         (LOBBY_ONLY, "Operator", "cameras = [\"lobby\"]\n"),
     ];
+    // Who is configured for a camera that is not there is a mistake of the configuration.
+    let known = |only: &str| only.is_empty() || plans.iter().any(|plan| only.contains(plan.name));
+    let clients = clients.into_iter().filter(|(_, _, only)| known(only));
     for ((name, password), role, cameras) in clients {
         let _ = write!(
             text,
@@ -478,7 +518,7 @@ prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
              networks = [\"127.0.0.0/29\"]\n{cameras}"
         );
     }
-    for ((plan, address), door) in PLANS.iter().zip(cameras).zip(doors) {
+    for ((plan, address), door) in plans.iter().zip(cameras).zip(doors) {
         let Plan { name, vendor, zone, .. } = plan;
         let _ = write!(
             text,

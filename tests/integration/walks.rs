@@ -92,7 +92,7 @@ fn ready_file(house: &House) -> Value {
 }
 
 /// Whether ONVIF's default lets a role use an operation (Core §5.9.4.3).
-fn role_may(tables: &Tables, role: &str, operation: &str) -> bool {
+pub fn role_may(tables: &Tables, role: &str, operation: &str) -> bool {
     let id = tables.operation_by_name(operation).unwrap_or_else(|| panic!("no operation {operation}"));
     let class = tables.operation(id).unwrap().class.unwrap();
     match role {
