@@ -211,6 +211,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// One request to the admin listener.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// One answer of the admin listener to a subcommand: a line for each of many thousand cameras.
+pub const ADMIN_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a subcommand waits for it.
+pub const ADMIN_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Connections of all virtual cameras together; the admin listener counts its own.
 pub const CONNECTIONS_MAX: usize = 8_192;
 /// Connections of one virtual camera's listener.
@@ -288,6 +292,8 @@ pub const CAMERA_CLOCK_OFF_MIN: jiff::SignedDuration = jiff::SignedDuration::fro
 pub const CAMERA_REBOOT_CLOCK_MIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Bytes before an answer that are passed over, of a camera that is known to send such.
 pub const CAMERA_GARBAGE_BYTES_MAX: usize = 2_048;
+/// Different deviations of one camera's answers that are shown, the latest.
+pub const DEVIATIONS_LATELY_MAX: usize = 16;
 /// Sightings after which a quirk holds that a camera without it can look like having once.
 pub const QUIRK_DOUBTFUL_SIGHTINGS_MIN: u64 = 2;
 /// Characters of the note of a quirk, and of the reason an owner gives for one.

@@ -1,10 +1,14 @@
-//! The administrative listener: health, readiness, alarms and metrics, on loopback or a unix socket.
+//! The administrative listener: health, readiness, alarms, metrics and cameras, on loopback or a unix socket.
+
+mod cameras;
 
 use std::{rc::Rc, sync::Arc};
 
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde_json::json;
+
+pub use cameras::{CameraRow, CameraView, Fleet, QuirkView};
 
 use crate::{
     alarm::Active,
@@ -35,15 +39,23 @@ pub struct Part {
 }
 
 /// Answers `GET /health` (the process lives), `GET /ready` (it serves; status 503 if not, with reasons), `GET /alarms`
-/// (what is the matter) and `GET /metrics` (OpenMetrics).
+/// (what is the matter), `GET /metrics` (OpenMetrics), `GET /cameras` and `GET /cameras/NAME`.
 pub struct Admin {
     readiness: Arc<dyn Readiness>,
+    fleet: Arc<dyn Fleet>,
 }
 
 impl Admin {
-    /// Answers from what the parts say.
-    pub fn new(readiness: Arc<dyn Readiness>) -> Self {
-        Self { readiness }
+    /// Answers from what the parts and the cameras say.
+    pub fn new(readiness: Arc<dyn Readiness>, fleet: Arc<dyn Fleet>) -> Self {
+        Self { readiness, fleet }
+    }
+
+    fn camera(&self, name: &str) -> Reply {
+        match self.fleet.show(name) {
+            Some(view) => as_json(&json!(view)),
+            None => Reply::plain(StatusCode::NOT_FOUND, "no camera of that name is configured\n"),
+        }
     }
 
     fn ready(&self) -> Reply {
@@ -78,13 +90,18 @@ impl Service for Admin {
             (&Method::GET, "/metrics") => {
                 Reply::content(telemetry::CONTENT_TYPE, Bytes::from(self.readiness.metrics()))
             }
-            (_, "/health" | "/ready" | "/alarms" | "/metrics") => {
+            (&Method::GET, "/cameras") => as_json(&json!(self.fleet.list())),
+            (&Method::GET, path) if path.starts_with(CAMERA) => self.camera(path.trim_start_matches(CAMERA)),
+            (_, "/health" | "/ready" | "/alarms" | "/metrics" | "/cameras") => {
                 Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
             }
-            _ => Reply::plain(StatusCode::NOT_FOUND, "try /health, /ready, /alarms or /metrics\n"),
+            _ => Reply::plain(StatusCode::NOT_FOUND, "try /health, /ready, /alarms, /metrics or /cameras\n"),
         }
     }
 }
+
+/// What the path of one camera begins with.
+const CAMERA: &str = "/cameras/";
 
 fn as_json(value: &serde_json::Value) -> Reply {
     Reply::content("application/json", Bytes::from(format!("{value}\n")))

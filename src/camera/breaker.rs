@@ -217,6 +217,11 @@ impl Breaker {
 }
 
 impl BreakerMemory {
+    /// Until when nothing is sent, as far as that began.
+    pub fn waiting_until(self) -> Option<Timestamp> {
+        self.waiting_since.map(|since| since.saturating_add(self.pause()).unwrap_or(since))
+    }
+
     fn after_rejection(self, now: Timestamp) -> Self {
         let rejections = self.rejections.saturating_add(1).min(CAMERA_LOGIN_REJECTIONS_MAX);
         let open = rejections >= CAMERA_LOGIN_REJECTIONS_MAX;

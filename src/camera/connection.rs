@@ -153,6 +153,16 @@ impl Connection {
         self.session.memory()
     }
 
+    /// How many milliseconds the camera said its clock is ahead of ours, when it was asked last.
+    pub fn clock_offset_milliseconds(&self) -> Option<i64> {
+        self.session.clock_offset_milliseconds()
+    }
+
+    /// What is worth keeping, if it has changed since this was asked last.
+    pub fn news(&self) -> Option<CameraMemory> {
+        self.session.news()
+    }
+
     /// Keeps it.
     pub fn keep(&self) {
         self.session.keep();

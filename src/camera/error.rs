@@ -20,6 +20,9 @@ pub enum Failure {
     /// No connection: refused, or no way to the host.
     #[error("the camera cannot be reached")]
     Unreachable,
+    /// Its host is there and refuses the connection.
+    #[error("the camera cannot be reached: nothing listens at its port")]
+    NotListening,
     /// The camera took too long.
     #[error("the camera did not {0} in time")]
     TimedOut(Phase),

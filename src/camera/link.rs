@@ -201,7 +201,10 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
     let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
         .await
         .map_err(|_| Failure::TimedOut(Phase::Connect))?
-        .map_err(|_| Failure::Unreachable)?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => Failure::NotListening,
+            _ => Failure::Unreachable,
+        })?;
     // Best effort: without it an exchange is slower, not wrong.
     let _ = stream.set_nodelay(true);
     Ok(stream)

@@ -107,12 +107,20 @@ impl Clockwork {
         }
     }
 
+    /// How many milliseconds the camera said its clock is ahead of ours, when it was asked last.
+    pub(super) fn stated_milliseconds(self) -> Option<i64> {
+        self.last.and_then(milliseconds)
+    }
+
     /// Writes down what is known.
     pub(super) fn remember(self, memory: &mut CameraMemory) {
-        let milliseconds = |it: SignedDuration| i64::try_from(it.as_millis()).ok();
-        memory.clock_offset_milliseconds = self.last.and_then(milliseconds);
+        memory.clock_offset_milliseconds = self.stated_milliseconds();
         memory.clock_shift_milliseconds = milliseconds(self.shift).unwrap_or_default();
     }
+}
+
+fn milliseconds(span: SignedDuration) -> Option<i64> {
+    i64::try_from(span.as_millis()).ok()
 }
 
 #[cfg(test)]

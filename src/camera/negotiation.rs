@@ -17,6 +17,15 @@ pub enum Scheme {
     Wsse,
 }
 
+impl std::fmt::Display for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Digest => "HTTP digest",
+            Self::Wsse => "WS-Security UsernameToken",
+        })
+    }
+}
+
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attach {

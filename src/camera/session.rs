@@ -69,6 +69,8 @@ pub(super) struct Session {
     stall_max: Duration,
     /// Held by whoever tries a login that is not known to be good, so that tries go one by one.
     login_turn: Mutex<()>,
+    /// Something was learnt that nobody has asked for yet.
+    changed: Cell<bool>,
     /// The offset of a token that was refused before the clock was measured anew.
     refused_offset: Cell<Option<SignedDuration>>,
 }
@@ -119,6 +121,7 @@ impl Session {
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
             stall_max: TRANSFER_STALL_MAX,
             login_turn: Mutex::new(()),
+            changed: Cell::new(false),
             refused_offset: Cell::new(None),
         }
     }
@@ -150,6 +153,7 @@ impl Session {
     }
 
     pub(super) fn observe_offset(&self, measured: SignedDuration) {
+        self.changed.set(true);
         self.clockwork.set(self.clockwork.get().measured(measured));
         if measured.abs() > CAMERA_CLOCK_OFF_MIN {
             let way = if measured.is_negative() { "behind" } else { "ahead" };
@@ -160,6 +164,7 @@ impl Session {
     /// Takes note of a quirk.
     pub(super) fn observe(&self, quirk: Quirk, note: &str) {
         let is_news = self.habits.borrow_mut().observe(quirk, self.clock.now(), note);
+        self.changed.set(true);
         if is_news {
             tracing::info!(camera = %self.camera, quirk = quirk.as_str(), note, "a quirk of the camera was observed");
             self.keep();
@@ -196,8 +201,18 @@ impl Session {
         memory
     }
 
+    pub(super) fn clock_offset_milliseconds(&self) -> Option<i64> {
+        self.clockwork.get().stated_milliseconds()
+    }
+
+    /// What was learnt, if that has changed since this was asked last.
+    pub(super) fn news(&self) -> Option<CameraMemory> {
+        self.changed.take().then(|| self.memory())
+    }
+
     /// Keeps what was learnt over a restart.
     pub(super) fn keep(&self) {
+        self.changed.set(true);
         self.book.keep(&self.memory());
     }
 

@@ -322,7 +322,7 @@ async fn a_camera_that_hangs_is_given_up() {
 async fn nobody_there_is_unreachable_and_nothing_was_sent() {
     let peer = peer(Vec::new()).await;
     tokio::task::yield_now().await;
-    assert_eq!(failure(peer.post(true).await), (Failure::Unreachable, false));
+    assert_eq!(failure(peer.post(true).await), (Failure::NotListening, false));
     assert_eq!(peer.session.health(), Health::Unreachable);
 }
 

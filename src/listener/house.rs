@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::streaming::Front;
+use super::{diagnosis::Standings, streaming::Front};
 use crate::{
     auth::{Authenticator, Caller, Login},
     camera::Health,
@@ -38,6 +38,8 @@ pub struct House {
     pub doors: std::sync::atomic::AtomicUsize,
     /// How each camera does, for readiness; a camera nobody asked for anything is absent.
     pub healths: std::sync::Mutex<BTreeMap<CameraId, Health>>,
+    /// How each camera stands, for whoever asks why it does not work.
+    pub standings: Standings,
     /// Where files for cameras are taken to, before they are sent.
     pub spool: PathBuf,
     /// Places for such files.

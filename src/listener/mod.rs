@@ -1,6 +1,7 @@
 //! Sockets on the core side and the pipeline of one request.
 
 mod action;
+pub mod diagnosis;
 mod doorway;
 mod house;
 pub mod http;

@@ -292,6 +292,11 @@ impl VirtualCamera {
             Kind::Unknown => Err(Trouble::NoEndpoint),
         };
         self.count_deviations(outcome.as_ref());
+        match &outcome {
+            Ok(Answer::Document { by: "the gateway", .. }) => {}
+            Ok(_) => self.stands(None),
+            Err(trouble) => self.stands(Some(trouble)),
+        }
         let (reply, ended) = self.reply(outcome, &headers, picture);
         pass.finish(ended);
         reply

@@ -118,6 +118,7 @@ impl Trouble {
         matches!(
             error.failure,
             Failure::Unreachable
+                | Failure::NotListening
                 | Failure::TimedOut(_)
                 | Failure::TlsUnsupported(_)
                 | Failure::CertificateChanged

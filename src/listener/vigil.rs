@@ -112,7 +112,7 @@ impl VirtualCamera {
         let watch = self.house.gate.watch();
         watch.metrics.exchanged(&self.meter, took);
         self.meter.is(counted(health));
-        self.meter.clock_offset(self.connection.memory().clock_offset_milliseconds);
+        self.meter.clock_offset(self.connection.clock_offset_milliseconds());
         let found = match (health, error.map(|error| &error.failure)) {
             (Health::LoginRefused { .. }, _) => Some((Alarm::CameraLoginRefused, health.to_string())),
             (Health::Distrusted, Some(failure)) => Some((Alarm::CameraDistrusted, failure.to_string())),

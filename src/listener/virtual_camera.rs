@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    diagnosis::{Standing, lock},
     doorway::Connect,
     house::{Edition, Enrolled, House},
     memo::ReplyMemo,
@@ -74,6 +75,14 @@ pub struct VirtualCamera {
     pub(super) alarm: Rc<Cell<Option<Alarm>>>,
     /// Whether somebody sees to it that the camera rests when nobody asks any more.
     resting: Cell<bool>,
+    standing: Arc<std::sync::Mutex<Standing>>,
+}
+
+impl Drop for VirtualCamera {
+    fn drop(&mut self) {
+        let mut standing = lock(&self.standing);
+        standing.doors = standing.doors.saturating_sub(1);
+    }
 }
 
 #[derive(Default)]
@@ -106,7 +115,7 @@ impl VirtualCamera {
         let reached = before.filter(|_| was.is_some_and(|was| enrolled.is_reached_like(&was)));
         let same = before.filter(|_| was.is_some_and(|was| enrolled == was));
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Rc::new_cyclic(|me| Self {
+        let made = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             resting: Cell::default(),
             house: Arc::clone(house),
@@ -135,8 +144,15 @@ impl VirtualCamera {
             meter: house.gate.watch().metrics.camera(&camera.id),
             // Even if it is reached otherwise now: the next answer shows whether that is over.
             alarm: before.map_or_else(Rc::default, |it| Rc::clone(&it.alarm)),
+            standing: house.standings.of(&camera.id),
             camera: Arc::new(camera.clone()),
-        })
+        });
+        let memory = made.connection.memory();
+        let mut standing = lock(&made.standing);
+        standing.doors = standing.doors.saturating_add(1);
+        standing.memory = memory;
+        drop(standing);
+        made
     }
 
     /// Whether this edition made it.
@@ -160,6 +176,8 @@ impl VirtualCamera {
         // A question that is given up is on record as sent and unanswered.
         let asked = timeout(limits::CAMERA_INTRODUCTION_TIME_MAX, self.ask_who_it_is()).await;
         let outcome = asked.unwrap_or(Err(Trouble::NotIntroduced));
+        let services = self.facade.heard().services.iter().map(|it| it.service.to_string()).collect();
+        lock(&self.standing).services = services;
         introduced.set(match outcome {
             Ok(()) => Introduced::Done,
             Err(_) => Introduced::Failed(self.house.clock.monotonic()),
@@ -229,6 +247,7 @@ impl VirtualCamera {
             let (document, deviations) = self.verified(operation, &reply)?;
             Ok((document.into_owned(), deviations))
         });
+        self.stands(outcome.as_ref().err());
         // What the camera says of itself is what answers are rewritten by.
         self.replies.borrow_mut().clear();
         pass.finish(ended(&outcome));
@@ -310,6 +329,9 @@ impl VirtualCamera {
             let mut healths = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             healths.insert(self.camera.id.clone(), health);
         }
+        if let Some(memory) = self.connection.news() {
+            lock(&self.standing).memory = memory;
+        }
         reply
     }
 
@@ -336,6 +358,11 @@ impl VirtualCamera {
                 return;
             }
         });
+    }
+
+    /// Writes down how a command to the camera ended.
+    pub(super) fn stands(&self, trouble: Option<&Trouble>) {
+        lock(&self.standing).ended(self.house.clock.now(), trouble);
     }
 
     /// Puts on record that the camera's certificate was pinned or refused.
@@ -369,6 +396,9 @@ impl VirtualCamera {
                 crate::schema::DeviationKind::Drop,
                 format!("{name}: an address of the camera's network"),
             );
+        }
+        if !deviations.is_empty() {
+            lock(&self.standing).deviated(self.house.clock.now(), &deviations);
         }
         Ok((verified.document, deviations))
     }
