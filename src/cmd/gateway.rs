@@ -27,13 +27,14 @@ use tokio::{
 
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
+    fleet::HouseFleet,
     locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
     mounts::{Shared, SharedDoor},
     pins::StoredPins,
 };
 use crate::{
-    admin::{Part, Readiness},
+    admin::{Fleet, Part, Readiness},
     alarm::Active,
     audit::{self, AuditError, Event, Log, LogError},
     auth::{Authenticator, Caller, Method, NonceFingerprint},
@@ -43,10 +44,12 @@ use crate::{
     facade::{FacadeKey, FacadeShared},
     gate::{Alarms, Gate, Rules, Watch},
     ids::{CameraId, ClientId},
-    inventory::Camera,
+    inventory::{Camera, KnownQuirks, QuirkError},
     limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
     listener::{
-        Connect, Doorway, Edition, Enrolled, House, http,
+        Connect, Doorway, Edition, Enrolled, House,
+        diagnosis::Standings,
+        http,
         mount::{self, Visit},
         pem::{PemError, PemFiles},
         streaming,
@@ -71,6 +74,8 @@ pub enum StartError {
     Audit(#[from] AuditError),
     #[error("the state database cannot be opened")]
     Store(#[from] StoreError),
+    #[error("the table of quirks of the program cannot be used")]
+    Quirks(#[from] QuirkError),
     #[error("the policies cannot be used")]
     Policy(#[from] PolicyError),
     #[error("{0}")]
@@ -103,6 +108,7 @@ pub struct Gateway {
     watchman: Option<Watchman>,
     house: Arc<House>,
     state: Arc<State>,
+    fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
 }
 
@@ -198,6 +204,7 @@ impl Gateway {
             front: streaming::Front::default(),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
+            standings: Standings::default(),
             doors: AtomicUsize::new(0),
             spool: loaded.state_dir.clone(),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
@@ -218,6 +225,11 @@ impl Gateway {
             threads: Vec::new(),
             certificate: certificate_watch,
             watchman: None,
+            fleet: Arc::new(HouseFleet::new(
+                Arc::clone(&house),
+                Arc::clone(&store),
+                KnownQuirks::embedded()?,
+            )),
             house,
             state,
             public_key_file: report.public_key_file.clone(),
@@ -233,6 +245,11 @@ impl Gateway {
     /// The file with the key that verifies the log.
     pub fn public_key_file(&self) -> &Path {
         &self.public_key_file
+    }
+
+    /// What is known of the cameras.
+    pub fn fleet(&self) -> Arc<dyn Fleet> {
+        Arc::clone(&self.fleet) as Arc<dyn Fleet>
     }
 
     /// What readiness says.

@@ -123,6 +123,17 @@ impl Memories {
     }
 }
 
+/// What is remembered of one camera, whatever its credentials.
+pub(super) fn stored_memory(store: &Mutex<Store>, camera: &CameraId) -> CameraMemory {
+    read_row(store, camera.as_str()).map(|row| row.memory).unwrap_or_default()
+}
+
+fn read_row(store: &Mutex<Store>, camera: &str) -> Option<Row> {
+    let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = store.state_get(camera, MEMORY).ok().flatten()?;
+    serde_json::from_str(&text).ok()
+}
+
 /// What is remembered of one camera over a restart.
 pub(super) struct StoredMemory {
     store: Arc<Mutex<Store>>,
@@ -154,12 +165,8 @@ impl StoredMemory {
 
 impl MemoryBook for StoredMemory {
     fn recall(&self) -> CameraMemory {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = store.state_get(&self.camera, MEMORY).ok().flatten();
-        self.written.replace(text.clone().unwrap_or_default());
-        let Some(row) = text.and_then(|text| serde_json::from_str::<Row>(&text).ok()) else {
-            return CameraMemory::default();
-        };
+        let Some(row) = read_row(&self.store, &self.camera) else { return CameraMemory::default() };
+        self.written.replace(serde_json::to_string(&row).unwrap_or_default());
         if row.credentials == self.credentials {
             return row.memory;
         }

@@ -1,14 +1,17 @@
 //! Subcommands, wiring, signals, exit codes.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what commands say is what they are for")]
 
+mod admin_client;
 mod audit;
 mod audit_export;
 mod audit_hold;
 mod audit_search;
+mod camera;
 mod certificates;
 mod check;
 mod demo;
 mod files;
+mod fleet;
 pub mod gateway;
 mod locators;
 mod lookout;
@@ -60,6 +63,9 @@ enum Command {
     Audit(audit::Args),
     /// Check policies, or explain what they decide.
     Policy(policy::Arguments),
+    /// Show the cameras and how they stand, or say why one does not work.
+    #[command(subcommand)]
+    Camera(camera::Args),
     /// Show the certificates that cameras are known by, or forget one.
     Pins(pins::Args),
     /// Print the catalogue of alarms: what each means and what to do.
@@ -87,6 +93,14 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Policy(args) => judge(&args),
+        Command::Camera(args) => match load(args.config()) {
+            Some(loaded) => match args.run(&loaded, &mut io::stdout().lock()) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => told(Err(error)),
+            },
+            None => ExitCode::FAILURE,
+        },
         Command::Pins(args) => match load(&args.config) {
             Some(loaded) => told(pins::run(&args, &loaded, &mut io::stdout().lock())),
             None => ExitCode::FAILURE,

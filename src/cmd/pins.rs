@@ -47,6 +47,12 @@ impl PinBook for StoredPins {
     }
 }
 
+/// The fingerprint of the key a camera is known by, if it is pinned.
+pub(super) fn pinned(store: &Mutex<Store>, camera: &CameraId) -> Result<Option<String>, StoreError> {
+    let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(store.pin_get(camera.as_str())?.map(|row| row.key))
+}
+
 fn broken(error: StoreError) -> PinError {
     PinError(error.to_string())
 }

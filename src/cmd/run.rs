@@ -19,7 +19,7 @@ use tokio::{
 
 use super::gateway::{Gateway, StartError};
 use crate::{
-    admin::{Admin, Readiness},
+    admin::{Admin, Fleet, Readiness},
     audit::LogError,
     clock::{SystemClock, SystemEntropy},
     config::{AdminListen, Loaded},
@@ -68,7 +68,7 @@ pub(super) fn serve(
     let local = LocalSet::new();
     let outcome = local.block_on(&runtime, async {
         let (stop, stopped) = watch::channel(false);
-        let (url, admin) = open_admin(&admin, gateway.readiness(), stopped).await?;
+        let (url, admin) = open_admin(&admin, gateway.readiness(), gateway.fleet(), stopped).await?;
         let admin = tokio::task::spawn_local(admin);
         // Watched before anybody is told that the gateway is ready, so that no signal is lost.
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
@@ -94,9 +94,10 @@ type Serving = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 async fn open_admin(
     listen: &AdminListen,
     readiness: Arc<dyn Readiness>,
+    fleet: Arc<dyn Fleet>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(String, Serving), ServeError> {
-    let service = Rc::new(Admin::new(readiness));
+    let service = Rc::new(Admin::new(readiness, fleet));
     match listen {
         AdminListen::Tcp(address) => {
             let failed = |source| ServeError::Admin { at: address.to_string(), source };

@@ -18,8 +18,13 @@ use serde_json::Value;
 use crate::{
     client::{self, tds_with, trt, within},
     house::{ADMIN, House, LOBBY, records_of},
+<<<<<<< ours
     process::{Running, SAID},
     watch::{PATIENCE, alarms},
+=======
+    process::Running,
+    watch::{alarms, wait_until},
+>>>>>>> theirs
 };
 
 /// An ext4 in a file, mounted where the log is.
@@ -188,11 +193,8 @@ fn check(case: &Case) -> bool {
     let journal = String::from_utf8(journal).unwrap();
     assert_eq!(journal.trim_end_matches('\0').matches("\"operation\":\"tptz:Stop\"").count(), 1, "{name}");
 
-    // Looked for every second.
-    while !alarms(house.admin()).contains(&"audit-unwritable audit log".to_owned()) {
-        assert!(clock.monotonic() < PATIENCE, "{name}: no alarm");
-        std::thread::yield_now();
-    }
+    let alarm = "audit-unwritable audit log".to_owned();
+    wait_until(&format!("{name}: {alarm}"), || alarms(house.admin()).contains(&alarm));
     disk.mend();
     while readiness(house.admin()).0 != 200 {
         std::thread::yield_now();

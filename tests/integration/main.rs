@@ -12,6 +12,7 @@ mod absorb;
 mod bad_input;
 mod bad_logins;
 mod breaker;
+mod camera_command;
 mod camera_tls;
 mod client;
 mod commands;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long something is waited for before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 fn get(admin: SocketAddr, path: &str) -> Reply {
     client::send(admin, &client::request("GET", path, &[], b""))
@@ -42,7 +42,7 @@ pub fn alarms(admin: SocketAddr) -> Vec<String> {
     alarms["active"].as_array().unwrap().iter().map(of).collect()
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let clock = SystemClock::new();
     while !condition() {
         assert!(clock.monotonic() < PATIENCE, "never: {what}");

@@ -1,0 +1,234 @@
+//! `cordon camera list|show|why`: asks the running gateway, or the state database where none runs.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use serde::de::DeserializeOwned;
+
+use super::{admin_client, locators::stored_memory};
+use crate::{
+    admin::{CameraRow, CameraView, QuirkView},
+    clock::{Clock, SystemClock},
+    config::Loaded,
+    ids::CameraId,
+    inventory::{KnownQuirks, QuirkError},
+    listener::diagnosis::{Diagnosis, Layer, Standing, breaker},
+    store::{Store, StoreError},
+};
+
+/// Subcommands of `cordon camera`.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Args {
+    /// Every camera in a line: maker, site, zone, where it is served, which layer fails.
+    List {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// All that is known of one camera: who it is, its clock, its login, its quirks and where they are known from.
+    Show {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name.
+        camera: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Why a camera does not work: which layer fails, in one sentence, and what to do.
+    Why {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name.
+        camera: String,
+    },
+}
+
+/// Why `cordon camera` failed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub(super) enum CameraError {
+    #[error("camera `{0}` is not in the configuration; `cordon camera list` shows those that are")]
+    NotEnrolled(String),
+    #[error("the gateway that runs has another configuration: it does not know camera `{0}`")]
+    OtherConfiguration(String),
+    #[error("what answers at the admin listener is no gateway of this version: {0}")]
+    NotUnderstood(String),
+    #[error("the state database cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the table of quirks of the program cannot be used")]
+    Quirks(#[from] QuirkError),
+    #[error("cannot be printed: {0}")]
+    Print(#[from] io::Error),
+}
+
+impl Args {
+    pub(super) fn config(&self) -> &Path {
+        match self {
+            Self::List { config } | Self::Show { config, .. } | Self::Why { config, .. } => config,
+        }
+    }
+
+    /// Runs it. Whether all is well, for the exit code.
+    pub(super) fn run(&self, loaded: &Loaded, out: &mut dyn Write) -> Result<bool, CameraError> {
+        match self {
+            Self::List { .. } => {
+                let (source, rows) = rows(loaded)?;
+                list(&source, &rows, out)?;
+                Ok(true)
+            }
+            Self::Show { camera, json, .. } => {
+                let view = view(loaded, camera)?;
+                if *json {
+                    writeln!(out, "{:#}", serde_json::json!(view))?;
+                } else {
+                    show(&view, out)?;
+                }
+                Ok(true)
+            }
+            Self::Why { camera, .. } => {
+                let (why, source) = match view(loaded, camera) {
+                    Ok(view) => (view.why, view.source),
+                    Err(CameraError::NotEnrolled(name)) => {
+                        let what = format!("camera `{name}` is not in the configuration");
+                        (Layer::Enrolment.because(what), "the configuration".to_owned())
+                    }
+                    Err(other) => return Err(other),
+                };
+                writeln!(out, "{}: {}", why.layer.as_str(), why.sentence)?;
+                writeln!(out, "  to do: {}", why.remedy)?;
+                writeln!(out, "  by {source}")?;
+                Ok(why.layer == Layer::Fine)
+            }
+        }
+    }
+}
+
+fn rows(loaded: &Loaded) -> Result<(String, Vec<CameraRow>), CameraError> {
+    if let Ok((200, body)) = admin_client::get(&loaded.admin, "/cameras") {
+        return Ok((RUNNING.to_owned(), read(&body)?));
+    }
+    let row = |camera| CameraRow::of(camera, Layer::Gateway.as_str());
+    Ok((STORED.to_owned(), loaded.inventory.cameras().map(row).collect()))
+}
+
+fn view(loaded: &Loaded, name: &str) -> Result<CameraView, CameraError> {
+    let not_enrolled = || CameraError::NotEnrolled(name.to_owned());
+    let id = CameraId::new(name).map_err(|_| not_enrolled())?;
+    let camera = loaded.inventory.camera(&id).ok_or_else(not_enrolled)?;
+    match admin_client::get(&loaded.admin, &format!("/cameras/{id}")) {
+        Ok((200, body)) => return read(&body),
+        Ok(_) => return Err(CameraError::OtherConfiguration(name.to_owned())),
+        Err(_) => {}
+    }
+    let path = loaded.state_dir.join("state.sqlite");
+    let (mut standing, mut pin) = (Standing::default(), None);
+    if path.is_file() {
+        let store = Arc::new(Mutex::new(Store::open(&path)?));
+        standing.memory = stored_memory(&store, &id);
+        pin = super::pins::pinned(&store, &id)?;
+    }
+    let why = stopped(&standing);
+    Ok(CameraView::of(STORED, camera, why, standing, pin, &KnownQuirks::embedded()?))
+}
+
+/// Nothing works without the gateway; what was in the way before stands in its state.
+fn stopped(standing: &Standing) -> Diagnosis {
+    let before = breaker(standing.memory.breaker, SystemClock::new().now());
+    let before = before.map_or_else(String::new, |it| format!("; before, {}", it.sentence));
+    Layer::Gateway.because(format!("no gateway answers at the admin listener of this configuration{before}"))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CameraError> {
+    serde_json::from_slice(body).map_err(|error| CameraError::NotUnderstood(error.to_string()))
+}
+
+const RUNNING: &str = "the running gateway";
+const STORED: &str = "the state database, since no gateway answers";
+
+fn list(source: &str, rows: &[CameraRow], out: &mut dyn Write) -> io::Result<()> {
+    let heads = ["CAMERA", "VENDOR", "CLASS", "SITE", "ZONE", "STATE", "SERVED"];
+    let cells = |row: &CameraRow| {
+        [&row.name, &row.vendor, &row.class, &row.site, &row.zone, &row.state, &row.served].map(String::clone)
+    };
+    let lines: Vec<[String; 7]> =
+        std::iter::once(heads.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
+    let mut widths = [0; 7];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for line in &lines {
+        let padded: Vec<String> =
+            line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        writeln!(out, "{}", padded.join("  ").trim_end())?;
+    }
+    writeln!(out, "{} cameras, by {source}", rows.len())
+}
+
+fn show(view: &CameraView, out: &mut dyn Write) -> io::Result<()> {
+    let row = &view.row;
+    writeln!(out, "camera {} (by {})", row.name, view.source)?;
+    writeln!(out, "  state     {}: {}", view.why.layer.as_str(), view.why.sentence)?;
+    writeln!(out, "  to do     {}", view.why.remedy)?;
+    writeln!(out, "  vendor    {}, {} ({})", row.vendor, row.class, view.reasons.join("; "))?;
+    writeln!(out, "  place     site {}, zone {}", row.site, row.zone)?;
+    writeln!(out, "  dialled   {}", view.address)?;
+    writeln!(out, "  served    {}", row.served)?;
+    let unknown = || "not known yet".to_owned();
+    let identity = view.identity.as_ref().map_or_else(unknown, |it| {
+        let (maker, model, firmware) = (&it.manufacturer, &it.model, &it.firmware);
+        format!("{maker} {model}, firmware {firmware}, serial {}, hardware {}", it.serial, it.hardware)
+    });
+    writeln!(out, "  says      {identity}")?;
+    let scheme = view.scheme.map_or_else(unknown, |it| it.to_string());
+    writeln!(out, "  login     {scheme}; refused {} times since it was taken", view.rejections)?;
+    if let Some(until) = view.waiting_until {
+        writeln!(out, "            nothing is sent until {until:.0}")?;
+    }
+    let clock = view.clock_offset_milliseconds.map_or_else(unknown, |it| {
+        let shift = match view.clock_shift_milliseconds / 60_000 {
+            0 => String::new(),
+            minutes => format!("; logins go by a clock {minutes} min ahead of that"),
+        };
+        format!("{} s ahead when asked last{shift}", it / 1_000)
+    });
+    writeln!(out, "  clock     {clock}")?;
+    if let Some(pin) = &view.pin {
+        writeln!(out, "  pin       key {pin}")?;
+    }
+    if !view.services.is_empty() {
+        writeln!(out, "  services  {}", view.services.join(", "))?;
+    }
+    if let Some(answered) = view.answered {
+        writeln!(out, "  answered  {answered:.0}")?;
+    }
+    quirks(&view.quirks, out)?;
+    for it in &view.deviations {
+        writeln!(out, "  deviation {} {}: {} times, last {:.0}", it.kind, it.name, it.times, it.last)?;
+    }
+    Ok(())
+}
+
+fn quirks(quirks: &[QuirkView], out: &mut dyn Write) -> io::Result<()> {
+    for it in quirks {
+        writeln!(out, "  quirk     {} ({}): {}", it.id, it.origin, it.note)?;
+        if let Some((first, last)) = it.first.zip(it.last) {
+            let firmware = it.firmware.as_deref().unwrap_or("not known");
+            writeln!(
+                out,
+                "            {} times from {first:.0} to {last:.0}, firmware {firmware}",
+                it.times
+            )?;
+        }
+        writeln!(out, "            therefore: {}", it.gateway)?;
+        writeln!(out, "            known from: {}", it.knowledge)?;
+    }
+    Ok(())
+}

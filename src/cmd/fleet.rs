@@ -1,0 +1,77 @@
+//! The cameras of the running gateway, for its admin listener.
+
+use std::sync::{Arc, Mutex};
+
+use super::pins;
+use crate::{
+    admin::{CameraRow, CameraView, Fleet},
+    command::{Command, Operation},
+    ids::{CameraId, RequestId},
+    inventory::{Camera, KnownQuirks},
+    listener::{
+        House,
+        diagnosis::{Diagnosis, Surroundings, diagnose},
+    },
+    schema::AccessClass,
+    store::Store,
+};
+
+/// Reads what the cameras' threads wrote down.
+pub(super) struct HouseFleet {
+    house: Arc<House>,
+    store: Arc<Mutex<Store>>,
+    known: KnownQuirks,
+}
+
+impl HouseFleet {
+    pub(super) fn new(house: Arc<House>, store: Arc<Mutex<Store>>, known: KnownQuirks) -> Self {
+        Self { house, store, known }
+    }
+
+    fn why(&self, camera: &Camera, any_client: bool) -> Diagnosis {
+        let log_failure = self.house.gate.log().health().failure;
+        let around =
+            Surroundings { log_failure: log_failure.as_deref(), any_client, now: self.house.clock.now() };
+        diagnose(&self.house.standings.read(&camera.id), around)
+    }
+
+    /// Whether policy permits any client anything that is not open to all.
+    fn any_client(&self, camera: &Camera) -> bool {
+        let House { tables, catalogue, .. } = &*self.house;
+        let edition = self.house.edition.load();
+        let mut rows = tables.operations();
+        rows.any(|(id, row)| {
+            let Some(class) = row.class.filter(|class| *class != AccessClass::PreAuth) else { return false };
+            let command = Command {
+                request: RequestId::from_bits(0),
+                camera: Some(camera.id.clone()),
+                operation: Operation::Onvif { id, name: catalogue.name(id) },
+                class,
+                traits: row.traits,
+                destinations: Vec::new(),
+                arguments: serde_json::Value::Null,
+            };
+            edition.callers.iter().any(|caller| edition.rules.would_permit(&command, caller))
+        })
+    }
+}
+
+impl Fleet for HouseFleet {
+    fn list(&self) -> Vec<CameraRow> {
+        // Policy is asked about one camera at a time only, when it is shown.
+        let row = |camera| CameraRow::of(camera, self.why(camera, true).layer.as_str());
+        self.house.edition.load().rules.inventory().cameras().map(row).collect()
+    }
+
+    fn show(&self, name: &str) -> Option<CameraView> {
+        let edition = self.house.edition.load_full();
+        let camera = edition.rules.inventory().camera(&CameraId::new(name).ok()?)?;
+        let why = self.why(camera, self.any_client(camera));
+        let standing = self.house.standings.read(&camera.id);
+        let pin = pins::pinned(&self.store, &camera.id).unwrap_or_else(|error| {
+            tracing::warn!(camera = %camera.id, %error, "the pin could not be read");
+            None
+        });
+        Some(CameraView::of("the running gateway", camera, why, standing, pin, &self.known))
+    }
+}
