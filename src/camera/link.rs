@@ -197,7 +197,7 @@ impl Link {
     }
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
+pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
     let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
         .await
         .map_err(|_| Failure::TimedOut(Phase::Connect))?

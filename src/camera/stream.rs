@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     error::{CameraError, Failure, Phase, Retry},
+    link::dial,
     session::Session as Logins,
 };
 use crate::{
@@ -69,12 +70,7 @@ impl CameraStream {
     async fn describe(address: SocketAddr, endpoint: &Endpoint, logins: &Logins) -> Result<Self, Failure> {
         logins.may_try()?;
         let entropy = logins.entropy();
-        let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
-            .await
-            .map_err(|_| Failure::TimedOut(Phase::Connect))?
-            .map_err(|_| Failure::Unreachable)?;
-        // Best effort: without it messages are slower, not wrong.
-        let _ = stream.set_nodelay(true);
+        let stream = dial(address).await?;
         let mut random = [0; 4];
         entropy.fill(&mut random).map_err(|_| Failure::NoEntropy)?;
         let mut wire = Wire {

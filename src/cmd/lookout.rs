@@ -36,13 +36,15 @@ pub(super) struct Lookout {
 struct Last {
     /// Lines that were signed, and since when it is that many.
     signed: (u64, Duration),
+    unsigned: Unsigned,
     /// Segments that were deleted early.
     pruned_early: u64,
 }
 
 impl Lookout {
     pub(super) fn new(log: Log, certificate: CertificateState, house: Arc<House>) -> Self {
-        let last = Last { signed: (log.health().signed, house.clock.monotonic()), pruned_early: 0 };
+        let signed = (log.health().signed, house.clock.monotonic());
+        let last = Last { signed, ..Last::default() };
         Self { log, certificate, started: house.clock.now(), house, last: Arc::new(Mutex::new(last)) }
     }
 
@@ -76,16 +78,14 @@ impl Lookout {
     fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 5] {
         let mostly = |used: usize, of: usize| used * 4 > of * 3;
         let Health { queued, awaited, journaled, journal_bytes, durable, signed, .. } = *health;
-        let waited = self.checkpoint_age(health);
-        let overdue = signed < durable && waited > 2 * AUDIT_CHECKPOINT_INTERVAL;
+        let waited = self.last().unsigned.look(signed, durable, self.house.clock.monotonic());
+        let overdue = waited > 2 * AUDIT_CHECKPOINT_INTERVAL;
         let places = queued + awaited;
         [
             (Alarm::AuditUnwritable, health.failure.clone()),
             (
                 Alarm::CheckpointOverdue,
-                overdue.then(|| {
-                    format!("{} lines wait, the last was {} s ago", durable - signed, waited.as_secs())
-                }),
+                overdue.then(|| format!("{} lines wait, since {} s", durable - signed, waited.as_secs())),
             ),
             (
                 Alarm::AuditQueueFilling,
@@ -173,6 +173,28 @@ impl Lookout {
     }
 }
 
+/// Since when lines wait for the checkpoint after some number of signed ones. A log that was idle for long has an old
+/// checkpoint, and its next line still gets one at once.
+#[derive(Debug, Default)]
+struct Unsigned(Option<(u64, Duration)>);
+
+impl Unsigned {
+    /// How long lines wait as far as was looked, now that so many are signed and durable.
+    fn look(&mut self, signed: u64, durable: u64, now: Duration) -> Duration {
+        if signed >= durable {
+            self.0 = None;
+            return Duration::ZERO;
+        }
+        match self.0 {
+            Some((known, since)) if known == signed => now.saturating_sub(since),
+            Some(_) | None => {
+                self.0 = Some((signed, now));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
 /// Looks every `ALARM_LOOK_INTERVAL`, and through the whole log every `AUDIT_REVIEW_INTERVAL`, until it is dropped.
 pub(super) struct Watchman {
     stop: Option<mpsc::Sender<()>>,
@@ -249,6 +271,24 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+
+    #[test]
+    fn lines_wait_from_when_they_are_there_and_not_from_the_last_checkpoint() {
+        let second = Duration::from_secs;
+        let mut unsigned = Unsigned::default();
+        for (signed, durable, now, waited) in [
+            (7, 7, 1, 0),
+            // After an hour of silence.
+            (7, 8, 3_600, 0),
+            (7, 9, 3_601, 1),
+            (9, 10, 3_602, 0),
+            (9, 10, 3_723, 121),
+            (10, 10, 3_724, 0),
+            (10, 11, 3_725, 0),
+        ] {
+            assert_eq!(unsigned.look(signed, durable, second(now)), second(waited), "at {now}");
+        }
+    }
 
     #[test]
     fn only_damage_that_lasts_is_told() {

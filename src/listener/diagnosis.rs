@@ -262,7 +262,9 @@ impl Layer {
             Self::NotAsked => "let a client ask it something, then look again",
             Self::Network => "check its power, its cable, and the enrolled address and zone",
             Self::Port => "check the enrolled port, and that ONVIF is switched on in the camera",
-            Self::Tls => "renew the camera's firmware or certificate, or set tls = false for its zone's sake",
+            Self::Tls => {
+                "renew the camera's firmware or certificate; tls = false reaches it in clear, inside its zone"
+            }
             Self::Pin => {
                 "find out why its certificate changed; if it was exchanged or reset, run `cordon pins --forget`"
             }
@@ -328,6 +330,8 @@ fn of_failure(failure: &Failure) -> Option<Layer> {
         | Failure::Malformed(_)
         | Failure::Redirected
         | Failure::BadStatus(_)
+        | Failure::NotRtsp(_)
+        | Failure::BadRtspStatus(_)
         | Failure::NotPicture => Layer::Onvif,
         Failure::Unwanted | Failure::Misdirected | Failure::BadEndpoint | Failure::NoEntropy => return None,
     })

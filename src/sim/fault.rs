@@ -149,7 +149,8 @@ impl Wire for TlsStream<TcpStream> {
 pub(super) async fn end(stream: &mut impl Wire, fault: &Fault, head: &str, body: &[u8]) -> io::Result<()> {
     let right = || [head.as_bytes(), length(body.len()).as_bytes(), body].concat();
     match fault {
-        Fault::Hang => std::future::pending().await,
+        // Until the other side goes: a connection that nobody waits at must not keep its place.
+        Fault::Hang => _ = tokio::io::copy(stream, &mut tokio::io::sink()).await?,
         Fault::Reset => {
             stream.reset();
             return Ok(());

@@ -118,6 +118,7 @@ class Walk:
             ("VideoEncoder", "VideoEncoderConfiguration"),
             ("AudioSourceConfiguration", "AudioSourceConfiguration"),
             ("AudioEncoder", "AudioEncoderConfiguration"),
+            ("VideoAnalytics", "VideoAnalyticsConfiguration"),
             ("Metadata", "MetadataConfiguration"),
             ("OSD", "VideoSourceConfiguration"),
         ]:

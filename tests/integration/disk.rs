@@ -18,13 +18,8 @@ use serde_json::Value;
 use crate::{
     client::{self, tds_with, trt, within},
     house::{ADMIN, House, LOBBY, records_of},
-<<<<<<< ours
     process::{Running, SAID},
-    watch::{PATIENCE, alarms},
-=======
-    process::Running,
     watch::{alarms, wait_until},
->>>>>>> theirs
 };
 
 /// An ext4 in a file, mounted where the log is.

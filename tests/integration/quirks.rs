@@ -206,7 +206,10 @@ const QUIRKS: &[Quirk] = &[
                </tds:Namespace><tds:XAddr>http://192.168.1.100:8100/onvif/Media</tds:XAddr><tds:Capabilities/>\
                <tds:Version><tt:Major>2</tt:Major><tt:Minor>4</tt:Minor></tds:Version></tds:Service>\
                </tds:GetServicesResponse>",
-        expected: Answer(&["/onvif/media_service</tds:XAddr><tds:Version>"], &[]),
+        expected: Answer(
+            &["/onvif/media_service</tds:XAddr><tds:Version>"],
+            &["incomplete: Service/Capabilities/*"],
+        ),
     },
     Quirk {
         name: "two prefixes for one namespace, and one declared anew",
