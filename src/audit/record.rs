@@ -16,7 +16,7 @@ use crate::{
 pub struct Who {
     /// What kind of caller it is.
     pub kind: Kind,
-    /// The client's name; for the gateway its reason; empty for anonymous.
+    /// The client's name; for the gateway its reason; for its machine how it asks; empty for anonymous.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The client's role (ONVIF user level).
@@ -41,6 +41,8 @@ pub enum Kind {
     Client,
     /// The gateway on its own account.
     Gateway,
+    /// Whoever has the gateway's machine in hand.
+    Local,
 }
 
 /// Whether a command may go on.

@@ -154,6 +154,7 @@ fn name(who: &Who) -> String {
     match (who.kind, &who.role) {
         (Kind::Anonymous, _) => "anonymous".to_owned(),
         (Kind::Gateway, _) => format!("gateway({})", who.name),
+        (Kind::Local, _) => format!("local({})", who.name),
         (Kind::Client, Some(role)) => format!("{}({role})", who.name),
         (Kind::Client, None) => who.name.clone(),
     }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{KnownCertificate, Secret};
 use crate::{
-    command::Reason,
+    command::{Prompt, Reason},
     ids::{CameraId, ClientId},
 };
 
@@ -61,7 +61,7 @@ impl CameraScope {
 }
 
 /// A client system, person or script, as configured. Its user name is its id.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClientRecord {
     /// Its name, and the user name it logs in with.
     pub id: ClientId,
@@ -137,14 +137,21 @@ pub enum Caller {
     },
     /// The gateway on its own account.
     Gateway(Reason),
+    /// Whoever has the gateway's machine in hand.
+    Local {
+        /// How it asks.
+        by: Prompt,
+        /// The user (POSIX) it runs as, where that is known.
+        uid: Option<u32>,
+    },
 }
 
 impl Caller {
-    /// Where the call came from; the gateway's own calls come from nowhere.
+    /// Where the call came from; calls of the gateway and its machine come from nowhere.
     pub fn source(&self) -> Option<SocketAddr> {
         match self {
             Self::Client { source, .. } | Self::Anonymous { source, .. } => Some(*source),
-            Self::Gateway(_) => None,
+            Self::Gateway(_) | Self::Local { .. } => None,
         }
     }
 
@@ -152,7 +159,7 @@ impl Caller {
     pub fn tls(&self) -> bool {
         match self {
             Self::Client { tls, .. } | Self::Anonymous { tls, .. } => *tls,
-            Self::Gateway(_) => false,
+            Self::Gateway(_) | Self::Local { .. } => false,
         }
     }
 
@@ -160,7 +167,7 @@ impl Caller {
     pub fn client(&self) -> Option<&ClientId> {
         match self {
             Self::Client { id, .. } => Some(id),
-            Self::Anonymous { .. } | Self::Gateway(_) => None,
+            Self::Anonymous { .. } | Self::Gateway(_) | Self::Local { .. } => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{
-    gateway::{policies_in, shipped_policies},
+    configuration::{policies_in, shipped_policies},
     policy_replay::Replay,
 };
 use crate::{

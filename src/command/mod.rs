@@ -74,6 +74,56 @@ pub enum AdminAction {
     Start,
     /// The gateway stops.
     Stop,
+    /// The gateway takes up what its files say now.
+    Reload,
+    /// A configuration that was taken up on trial is kept.
+    Keep,
+    /// The gateway goes back to the configuration before the one on trial.
+    RollBack,
+}
+
+impl AdminAction {
+    /// All actions.
+    pub const ALL: [Self; 5] = [Self::Start, Self::Stop, Self::Reload, Self::Keep, Self::RollBack];
+
+    /// The name used in policies and records.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Start => "admin:Start",
+            Self::Stop => "admin:Stop",
+            Self::Reload => "admin:Reload",
+            Self::Keep => "admin:Keep",
+            Self::RollBack => "admin:RollBack",
+        }
+    }
+}
+
+/// What on the gateway's own machine asks for a change to the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Prompt {
+    /// A command on the control socket.
+    Control,
+    /// A signal.
+    Signal,
+    /// A file of the configuration that has changed.
+    Files,
+    /// A trial that nobody ended in time.
+    Trial,
+}
+
+impl Prompt {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Control, Self::Signal, Self::Files, Self::Trial];
+
+    /// The word used in policies and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Signal => "signal",
+            Self::Files => "files",
+            Self::Trial => "trial",
+        }
+    }
 }
 
 /// Why the gateway itself asks a camera for something.
@@ -117,8 +167,7 @@ impl Operation {
             Self::Rtsp(RtspMethod::Pause) => "rtsp:PAUSE".into(),
             Self::Rtsp(RtspMethod::Teardown) => "rtsp:TEARDOWN".into(),
             Self::Http(HttpTransfer::Snapshot) => "http:Snapshot".into(),
-            Self::Admin(AdminAction::Start) => "admin:Start".into(),
-            Self::Admin(AdminAction::Stop) => "admin:Stop".into(),
+            Self::Admin(action) => action.name().into(),
             Self::Notify => "notify:Notify".into(),
         }
     }

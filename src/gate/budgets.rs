@@ -65,7 +65,9 @@ impl Budgets {
                 let source = Holder::Source(source.ip().to_canonical());
                 (source, COMMANDS_ANONYMOUS_PER_SOURCE_MAX, OverBudget::Anonymous)
             }
-            Caller::Gateway(_) => return Ok(Turn { budgets: self.clone(), holder: None }),
+            Caller::Gateway(_) | Caller::Local { .. } => {
+                return Ok(Turn { budgets: self.clone(), holder: None });
+            }
         };
         let mut under_way = self.under_way();
         let anonymous = usize::from(full == OverBudget::Anonymous);

@@ -124,6 +124,10 @@ fn who(caller: &Caller) -> Who {
         Caller::Gateway(reason) => {
             Who { kind: Kind::Gateway, name: reason.as_str().to_owned(), ..Who::default() }
         }
+        Caller::Local { by, uid } => {
+            let uid = uid.map_or_else(String::new, |uid| format!(", uid {uid}"));
+            Who { kind: Kind::Local, name: format!("{}{uid}", by.as_str()), ..Who::default() }
+        }
     }
 }
 

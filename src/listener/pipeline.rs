@@ -710,7 +710,7 @@ impl<'a> Who<'a> {
 fn asker(caller: &Caller) -> Option<Asker<'_>> {
     match caller {
         Caller::Client { id, role, .. } => Some(Asker { name: id.as_str(), level: role.as_str() }),
-        Caller::Anonymous { .. } | Caller::Gateway(_) => None,
+        Caller::Anonymous { .. } | Caller::Gateway(_) | Caller::Local { .. } => None,
     }
 }
 

@@ -290,7 +290,7 @@ impl VirtualCamera {
     pub(super) fn guest_place(&self, caller: &Caller) -> Result<Option<SemaphorePermit<'_>>, Trouble> {
         match caller {
             Caller::Anonymous { .. } => self.guests.try_acquire().map(Some).map_err(|_| Trouble::Busy),
-            Caller::Client { .. } | Caller::Gateway(_) => Ok(None),
+            Caller::Client { .. } | Caller::Gateway(_) | Caller::Local { .. } => Ok(None),
         }
     }
 

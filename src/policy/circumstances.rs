@@ -41,7 +41,7 @@ impl Circumstances {
         let (tls, login) = match caller {
             Caller::Client { tls, method, .. } => (*tls, method.as_str()),
             Caller::Anonymous { tls, .. } => (*tls, NO_LOGIN),
-            Caller::Gateway(_) => (false, NO_LOGIN),
+            Caller::Gateway(_) | Caller::Local { .. } => (false, NO_LOGIN),
         };
         let hosts = |attribute, listens: bool| {
             let wanted = move |it: &&Destination| reads.context(attribute) && listens != is_sent_to(it);

@@ -115,7 +115,7 @@ pub struct Engine {
 struct Action {
     uid: EntityUid,
     facts: OperationFacts,
-    slices: [usize; 5],
+    slices: [usize; Kind::ALL.len()],
 }
 
 /// Who wants to do what to what, in the engine's terms.
@@ -278,8 +278,8 @@ impl Engine {
 
     /// The actions that are about cameras, each with its slices.
     #[cfg(feature = "prove")]
-    pub(super) fn camera_actions(&self) -> impl Iterator<Item = (&EntityUid, &[usize; 5])> {
-        self.actions.values().filter(|it| !it.facts.of_appliance).map(|it| (&it.uid, &it.slices))
+    pub(super) fn camera_actions(&self) -> impl Iterator<Item = (&EntityUid, &[usize])> {
+        self.actions.values().filter(|it| !it.facts.of_appliance).map(|it| (&it.uid, it.slices.as_slice()))
     }
 
     /// A type of the schema.
@@ -368,6 +368,7 @@ impl Engine {
             Caller::Client { id, role, .. } => (Kind::Client(*role), self.cast.clients.get(id)),
             Caller::Anonymous { .. } => (Kind::Anonymous, Some(&self.cast.anonymous)),
             Caller::Gateway(reason) => (Kind::Gateway, self.cast.gateway.get(reason)),
+            Caller::Local { by, .. } => (Kind::Local, self.cast.local.get(by)),
         };
         let unknown =
             || Denial(RefusalKind::NotAuthorized, "the client is not in this configuration".to_owned());
@@ -476,6 +477,7 @@ pub(super) fn who(caller: &Caller) -> String {
         Caller::Client { role, .. } => format!("the role {role}"),
         Caller::Anonymous { .. } => "callers who have not logged in".to_owned(),
         Caller::Gateway(reason) => format!("the gateway ({})", reason.as_str()),
+        Caller::Local { by, .. } => format!("the gateway's machine ({})", by.as_str()),
     }
 }
 

@@ -6,7 +6,7 @@ use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Restri
 
 use crate::{
     auth::{CameraScope, ClientRecord},
-    command::Reason,
+    command::{Prompt, Reason},
     ids::{CameraId, ClientId},
     inventory::{Camera, Inventory},
 };
@@ -37,13 +37,14 @@ impl Names {
     }
 }
 
-const TYPES: [&str; 15] = [
+const TYPES: [&str; 16] = [
     "Action",
     "Anonymous",
     "Appliance",
     "Camera",
     "Client",
     "Gateway",
+    "Local",
     "Login",
     "Network",
     "Quarantine",
@@ -64,6 +65,7 @@ pub(super) struct Cast {
     pub(super) anonymous: EntityUid,
     pub(super) appliance: EntityUid,
     pub(super) gateway: HashMap<Reason, EntityUid>,
+    pub(super) local: HashMap<Prompt, EntityUid>,
 }
 
 impl Cast {
@@ -92,8 +94,20 @@ impl Cast {
             .into_iter()
             .map(|reason| Ok((reason, names.need("Gateway", reason.as_str())?)))
             .collect::<Result<_, String>>()?;
+        let local = Prompt::ALL
+            .into_iter()
+            .map(|prompt| Ok((prompt, names.need("Local", prompt.as_str())?)))
+            .collect::<Result<_, String>>()?;
         let entities = Entities::from_entities(all, Some(schema)).map_err(|error| error.to_string())?;
-        Ok(Self { entities, clients: client_uids, cameras: camera_uids, anonymous, appliance, gateway })
+        Ok(Self {
+            entities,
+            clients: client_uids,
+            cameras: camera_uids,
+            anonymous,
+            appliance,
+            gateway,
+            local,
+        })
     }
 }
 

@@ -152,13 +152,15 @@ const WORDS_REMEDY: &str = "`cordon policy schema` lists every word a policy may
 pub(super) enum Kind {
     Anonymous,
     Gateway,
+    Local,
     Client(Role),
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Anonymous,
         Self::Gateway,
+        Self::Local,
         Self::Client(Role::User),
         Self::Client(Role::Operator),
         Self::Client(Role::Administrator),
@@ -169,9 +171,10 @@ impl Kind {
         match self {
             Self::Anonymous => 0,
             Self::Gateway => 1,
-            Self::Client(Role::User) => 2,
-            Self::Client(Role::Operator) => 3,
-            Self::Client(Role::Administrator) => 4,
+            Self::Local => 2,
+            Self::Client(Role::User) => 3,
+            Self::Client(Role::Operator) => 4,
+            Self::Client(Role::Administrator) => 5,
         }
     }
 
@@ -179,6 +182,7 @@ impl Kind {
         match self {
             Self::Anonymous => "Anonymous",
             Self::Gateway => "Gateway",
+            Self::Local => "Local",
             Self::Client(_) => "Client",
         }
     }
@@ -210,7 +214,11 @@ impl Slices {
     }
 
     /// The slices of one operation, by kind of caller: every policy but those whose head can never fit it.
-    pub(super) fn cut(&mut self, operation: &OperationFacts, policies: &[Checked]) -> [usize; 5] {
+    pub(super) fn cut(
+        &mut self,
+        operation: &OperationFacts,
+        policies: &[Checked],
+    ) -> [usize; Kind::ALL.len()] {
         let mut names = vocabulary::groups_of(operation);
         names.push(operation.name.clone());
         Kind::ALL.map(|kind| {

@@ -86,7 +86,7 @@ fn doors() -> Vec<(Operation, &'static str, AccessClass, Traits)> {
     let rtsp = [Describe, Setup, Play, Pause, Teardown].map(Operation::Rtsp);
     let mut rows: Vec<_> = rtsp.map(|it| (it, "rtsp", AccessClass::ReadMedia, session)).into();
     rows.push((Operation::Http(HttpTransfer::Snapshot), "http", AccessClass::ReadMedia, Traits::NONE));
-    for action in [AdminAction::Start, AdminAction::Stop] {
+    for action in AdminAction::ALL {
         rows.push((Operation::Admin(action), "admin", AccessClass::WriteSystem, Traits::NONE));
     }
     rows.push((Operation::Notify, "notify", AccessClass::NotForClients, Traits::NONE));

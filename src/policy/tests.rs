@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Decision, Engine, PolicyError, RefusalKind, SHIPPED, operations, operations::OperationFacts};
 use crate::{
     auth::{Caller, CameraScope, ClientRecord, Method, Role},
-    command::{AdminAction, Command, Destination, DestinationKind, Operation, Reason, RtspMethod},
+    command::{AdminAction, Command, Destination, DestinationKind, Operation, Prompt, Reason, RtspMethod},
     ids::{CameraId, ClientId, RequestId, SiteId, ZoneId},
     inventory::{Camera, CameraAddress, Inventory, Isolation, MacPolicy, Network, Site, Vendors, Zone},
     schema::{AccessClass, OperationId, Trait, Traits},
@@ -380,6 +380,31 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
     let gateway = Caller::Gateway(Reason::Identity);
     assert_eq!(house.engine.decide(&gateway, &start, None).policies, ["gateway.own-life"]);
     assert!(!house.engine.decide(&as_role(Role::Administrator), &start, None).allow);
+}
+
+#[test]
+fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
+    let house = House::new();
+    let admin = |action| of(Operation::Admin(action), WriteSystem);
+    for by in Prompt::ALL {
+        let caller = Caller::Local { by, uid: None };
+        for (action, policy) in [
+            (AdminAction::Reload, Some("gateway.reload")),
+            (AdminAction::Keep, Some("gateway.trial")),
+            (AdminAction::RollBack, Some("gateway.trial")),
+            (AdminAction::Start, None),
+        ] {
+            let decision = house.engine.decide(&caller, &admin(action), None);
+            assert_eq!(decision.policies.first().map(String::as_str), policy, "{by:?} {action:?}");
+            assert_eq!(decision.allow, policy.is_some(), "{by:?} {action:?}");
+        }
+        assert!(!house.decide(&caller, "trusted", onvif("trt:GetProfiles")).allow, "{by:?}");
+    }
+    for caller in [as_role(Role::Administrator), anonymous(), Caller::Gateway(Reason::Identity)] {
+        for action in [AdminAction::Reload, AdminAction::Keep, AdminAction::RollBack] {
+            assert!(!house.engine.decide(&caller, &admin(action), None).allow, "{caller:?} {action:?}");
+        }
+    }
 }
 
 /// Even where a policy permits everything.

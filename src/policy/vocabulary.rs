@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use super::operations::OperationFacts;
 use crate::{
     auth::{Method, Role},
-    command::Reason,
+    command::{Prompt, Reason},
     inventory::{Network, OTHER_NETWORK, VendorClass},
     schema::{AccessClass, Trait},
 };
@@ -26,6 +26,7 @@ pub(super) fn schema_text(operations: &[OperationFacts], networks: &[Network]) -
     let methods = Method::ALL.map(Method::as_str);
     enumerate(&mut out, "Login", [NO_LOGIN].into_iter().chain(methods));
     enumerate(&mut out, "Gateway", Reason::ALL.map(Reason::as_str));
+    enumerate(&mut out, "Local", Prompt::ALL.map(Prompt::as_str));
     let networks: BTreeSet<&str> =
         networks.iter().map(|it| it.name.as_str()).chain([OTHER_NETWORK]).collect();
     enumerate(&mut out, "Network", networks);
@@ -73,10 +74,11 @@ fn groups(out: &mut String, operations: &[OperationFacts]) {
 
 fn action(out: &mut String, operation: &OperationFacts) {
     let groups: Vec<String> = groups_of(operation).iter().map(|it| quote(it)).collect();
-    let resource = if operation.of_appliance { "Appliance" } else { "Camera" };
+    // Whoever has the machine in hand has business with the gateway, and none with cameras.
+    let (resource, local) = if operation.of_appliance { ("Appliance", ", Local") } else { ("Camera", "") };
     let _ = writeln!(
         out,
-        "action {} in [{}] appliesTo {{ principal: [Client, Anonymous, Gateway], resource: [{resource}], \
+        "action {} in [{}] appliesTo {{ principal: [Client, Anonymous, Gateway{local}], resource: [{resource}], \
          context: Circumstances }};",
         quote(&operation.name),
         groups.join(", "),
@@ -103,8 +105,8 @@ fn quote(text: &str) -> String {
 const HEAD: &str = "\
 // The words Cordon's policies may use, written from the operation catalogue and the configuration.
 //
-// A policy decides over `principal` (Client, Anonymous, or Gateway for what the gateway asks on its own
-// account), `action` (an operation), `resource` (Camera, or Appliance for the gateway itself) and `context`.
+// A policy decides over `principal` (Client, Anonymous, Gateway for what the gateway asks on its own account, or
+// Local for what its own machine asks of it), `action` (an operation), `resource` (Camera, or Appliance for the gateway itself) and `context`.
 
 // What is known about one command besides who, what and which camera.
 type Circumstances = {
