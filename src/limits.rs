@@ -207,6 +207,30 @@ pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
 pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(20);
 /// Pause after a connection could not be accepted for want of file descriptors or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Orders waiting for one serving thread; whoever gives one waits for the reply.
+pub const SERVING_ORDERS_MAX: usize = 1;
+/// Names of one kind that the record of a reload tells; the others are counted.
+pub const RELOAD_NAMES_MAX: usize = 32;
+/// Decisions made to find out what clients lose by a reload.
+pub const RELOAD_DECISIONS_MAX: usize = 200_000;
+/// How often the files of the configuration are looked at, and whether a trial is over.
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause after the way back from a trial was barred.
+pub const ROLL_BACK_PAUSE: Duration = Duration::from_secs(60);
+/// Requests for a reload that wait for their turn.
+pub const RELOAD_REQUESTS_MAX: usize = 8;
+/// The longest trial of a configuration.
+pub const RELOAD_TRIAL_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// One request on the control socket.
+pub const CONTROL_REQUEST_BYTES_MAX: usize = 4 * 1024;
+/// Time for a peer on the control socket to send its request, and to take the reply.
+pub const CONTROL_PEER_TIME_MAX: Duration = Duration::from_secs(5);
+/// One answer on the control socket.
+pub const CONTROL_ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Operations shown of those that a client loses at a camera by a reload; the others are counted.
+pub const RELOAD_OPERATIONS_SHOWN_MAX: usize = 16;
+/// Time that `cordon reload` waits for the gateway.
+pub const CONTROL_REPLY_TIME_MAX: Duration = Duration::from_secs(120);
 /// Time that requests under way have to end when the gateway stops; longer than one exchange with a camera.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(25);
 /// One request to the admin listener.

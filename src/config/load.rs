@@ -128,6 +128,7 @@ impl Reader<'_> {
             admin,
             state_dir,
             threads,
+            watch: gateway.watch.unwrap_or(true),
             bind: listening.bind,
             tls,
             clear_passwords,

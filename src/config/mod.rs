@@ -6,6 +6,7 @@ mod clients;
 mod diagnostic;
 mod heads;
 mod load;
+mod outline;
 mod places;
 mod quirks;
 mod raw;
@@ -26,6 +27,7 @@ use jiff::civil::Date;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use load::{load, read};
+pub use outline::{Outline, Spot, at};
 
 use crate::{
     audit::Retention,
@@ -45,6 +47,8 @@ pub struct Loaded {
     pub state_dir: PathBuf,
     /// Serving threads; `None` means one per core.
     pub threads: Option<usize>,
+    /// Whether the gateway reloads of itself when its files change.
+    pub watch: bool,
     /// The address every virtual camera listens on.
     pub bind: IpAddr,
     /// The gateway's certificate and key towards clients, if it serves TLS.

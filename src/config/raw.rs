@@ -15,6 +15,7 @@ pub(super) struct Gateway {
     pub(super) name: Option<Text>,
     pub(super) state_dir: Option<Text>,
     pub(super) threads: Option<Spanned<usize>>,
+    pub(super) watch: Option<bool>,
 }
 
 /// `[listener]`

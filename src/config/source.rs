@@ -14,7 +14,7 @@ pub(super) const HEADS: [&str; 12] = [
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 45] = [
+const SHOWN: [&str; 46] = [
     "address",
     "advertise",
     "because",
@@ -59,6 +59,7 @@ const SHOWN: [&str; 45] = [
     "username",
     "vendor",
     "vendor_decision",
+    "watch",
     "zone",
 ];
 

@@ -14,6 +14,7 @@ mod entities;
 mod expectations;
 mod explain;
 mod load;
+mod losses;
 mod observe;
 mod operations;
 #[cfg(feature = "prove")]
@@ -33,6 +34,7 @@ pub use difference::{Change, Differences};
 pub use engine::{Decision, Engine, PolicyError, RefusalKind, Summary};
 pub use expectations::{Comparison, EXPECTATIONS, ExpectationError, Expectations};
 pub use load::Problem;
+pub use losses::{Loss, Losses, Side};
 pub use operations::operation;
 #[cfg(feature = "prove")]
 pub use proof::{Proof, ProofError, RequestKind};
