@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::json;
 
+use super::settling::Settling;
 use crate::{
     admin::Part,
     alarm::Alarm,
@@ -125,9 +126,7 @@ pub(super) struct Looker {
     house: Arc<House>,
     state: CertificateState,
     /// What is in use, or was refused.
-    settled: Look,
-    /// What was found last.
-    last: Look,
+    settling: Settling<Look>,
 }
 
 /// What one look at the files finds: the same again, or something else.
@@ -153,27 +152,22 @@ impl Looker {
             identity: Arc::clone(&identity),
             house: Arc::clone(house),
             state,
-            settled: look.clone(),
-            last: look,
+            settling: Settling::new(look),
         };
         looker.serves(&chain);
         Ok((looker, identity))
     }
 
-    /// One look. Files are taken up once two looks find the same, so that nobody is alarmed by a certificate
-    /// whose key is still being written.
+    /// One look. Nobody is alarmed by a certificate whose key is still being written.
     fn look(&mut self) {
         let texts = self.files.read();
         let found = match &texts {
             Ok(texts) => Look::Files(texts.fingerprint()),
             Err(error) => Look::Unreadable(error.to_string()),
         };
-        let stands_still = found == self.last;
-        self.last = found.clone();
-        if !stands_still || found == self.settled {
+        if !self.settling.settles(found) {
             return;
         }
-        self.settled = found;
         match texts.and_then(|texts| self.files.understand(&texts)) {
             Ok(chain) => {
                 self.identity.replace(&chain);
