@@ -6,12 +6,8 @@ use std::{
     process::ExitCode,
 };
 
-use super::gateway;
-use crate::{
-    config::{self, Diagnostic, Loaded},
-    policy::{Engine, PolicyError, Summary},
-    schema::Tables,
-};
+use super::configuration::Configuration;
+use crate::{config::Loaded, policy::Summary, schema::Tables};
 
 /// Options of `cordon check`.
 #[derive(Debug, clap::Args)]
@@ -38,15 +34,6 @@ fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<bool> {
-    let loaded = match config::load(&args.config, env) {
-        Ok(loaded) => loaded,
-        Err(diagnostics) => {
-            for diagnostic in &diagnostics {
-                writeln!(err, "{}\n", diagnostic.render())?;
-            }
-            return Ok(false);
-        }
-    };
     let tables = match Tables::embedded() {
         Ok(tables) => tables,
         Err(error) => {
@@ -54,37 +41,18 @@ fn check(
             return Ok(false);
         }
     };
-    let texts = match gateway::policy_texts(&loaded) {
-        Ok(texts) => texts,
-        Err(error) => {
-            writeln!(err, "error: {error}")?;
-            return Ok(false);
-        }
-    };
-    match Engine::load(&tables, &texts, &loaded.inventory, &loaded.clients) {
-        Ok(engine) => {
-            tell(&loaded, &engine.summary(), out)?;
+    let found = Configuration::read(&args.config, env)
+        .and_then(|configuration| Ok((configuration.engine(&tables)?.summary(), configuration)));
+    match found {
+        Ok((policies, configuration)) => {
+            tell(&configuration.loaded, &policies, out)?;
             Ok(true)
         }
-        Err(error) => {
-            accuse(&error, &texts, err)?;
+        Err(wrong) => {
+            writeln!(err, "{wrong}\n")?;
             Ok(false)
         }
     }
-}
-
-/// Policy errors look like those of the configuration.
-fn accuse(error: &PolicyError, texts: &[(String, String)], err: &mut dyn Write) -> io::Result<()> {
-    let PolicyError::Policies(problems) = error else {
-        return writeln!(err, "error: the policies cannot be used: {error}");
-    };
-    for problem in problems {
-        let text = texts.iter().find(|(name, _)| *name == problem.file).map_or("", |(_, text)| text);
-        let (what, remedy) = (problem.what.clone(), problem.remedy.clone());
-        let diagnostic = Diagnostic::on_line(problem.file.clone().into(), text, problem.line, what, remedy);
-        writeln!(err, "{}\n", diagnostic.render())?;
-    }
-    Ok(())
 }
 
 fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<()> {

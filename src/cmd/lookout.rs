@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::certificates::CertificateState;
+use super::{certificates::CertificateState, serving::Plan};
 use crate::{
     alarm::{Alarm, Subject},
     audit::{self, Health, Log, VerifyError},
@@ -124,10 +124,10 @@ impl Lookout {
         }
     }
 
-    /// Virtual cameras that are configured, and those that accept connections.
+    /// Listeners of virtual cameras that there should be, and those that accept connections.
     pub(super) fn doors(&self) -> (usize, usize) {
         (
-            self.house.edition.load().rules.inventory().cameras().count(),
+            Plan::listeners(self.house.edition.load().rules.inventory()),
             self.house.doors.load(Ordering::Relaxed),
         )
     }

@@ -331,6 +331,8 @@ async fn serve_at<A: Accept, S: Service + 'static>(
             drop(place);
         });
     }
+    // Whoever comes now is not to wait for those who are here.
+    drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(pace.drain_max, drained).await.is_err() {
         tracing::warn!(left = connections.len(), "requests under way took too long and were cut off");

@@ -3,7 +3,7 @@
 //! The cameras live on threads of their own, wherever their listener is: what comes in for one of them is
 //! carried there, and its reply back.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use ::http::{Method, StatusCode};
 use tokio::{
@@ -29,20 +29,35 @@ pub fn way() -> (mpsc::Sender<Visit>, mpsc::Receiver<Visit>) {
 }
 
 /// The cameras behind one listener, by the first segment of the path: `/gate`.
-pub struct Mounts(pub HashMap<Arc<str>, mpsc::Sender<Visit>>);
+#[derive(Default)]
+pub struct Mounts(RefCell<HashMap<Arc<str>, mpsc::Sender<Visit>>>);
+
+impl Mounts {
+    /// Leads to these and no others from now on.
+    pub fn lead(&self, cameras: HashMap<Arc<str>, mpsc::Sender<Visit>>) {
+        self.0.replace(cameras);
+    }
+
+    /// The path of a camera, and the way to it.
+    fn way(&self, target: &str) -> Option<(Arc<str>, mpsc::Sender<Visit>)> {
+        let cameras = self.0.borrow();
+        let (mount, camera) = cameras.get_key_value(first_segment(target))?;
+        Some((Arc::clone(mount), camera.clone()))
+    }
+}
 
 impl Service for Mounts {
     fn takes_file(&self, method: &Method, path: &str) -> bool {
         let mount = first_segment(path);
-        path.strip_prefix(mount).is_some_and(|rest| self.0.contains_key(mount) && takes_file(method, rest))
+        path.strip_prefix(mount)
+            .is_some_and(|rest| self.0.borrow().contains_key(mount) && takes_file(method, rest))
     }
 
     async fn answer(self: Rc<Self>, request: Request) -> Reply {
-        let found = self.0.get_key_value(first_segment(&request.target));
-        let Some((mount, camera)) = found else {
+        let Some((mount, camera)) = self.way(&request.target) else {
             return Reply::plain(StatusCode::NOT_FOUND, "there is no camera at this path\n");
         };
-        let request = Request { mount: Arc::clone(mount), ..request };
+        let request = Request { mount, ..request };
         let (reply, answered) = oneshot::channel();
         if camera.try_send(Visit { request, reply }).is_err() {
             return busy();
@@ -145,7 +160,7 @@ mod tests {
             spawn_local(receive(Rc::new(Named(name, Cell::default())), far));
             mounts.insert(Arc::from(mount), near);
         }
-        Rc::new(Mounts(mounts))
+        Rc::new(Mounts(RefCell::new(mounts)))
     }
 
     async fn ask(mounts: &Rc<Mounts>, target: &str) -> (u16, String) {
@@ -200,9 +215,9 @@ mod tests {
             let (near, far) = way();
             let camera = Rc::new(Named("gate", Cell::default()));
             let receiving = spawn_local(receive(Rc::clone(&camera), far));
-            let mounts = Rc::new(Mounts(HashMap::from([(Arc::from("/gate"), near)])));
+            let mounts = Rc::new(Mounts(RefCell::new(HashMap::from([(Arc::from("/gate"), near)]))));
             let (reply, answered) = oneshot::channel();
-            mounts.0["/gate"].try_send(Visit { request: request("/gate/x"), reply }).unwrap();
+            mounts.0.borrow()["/gate"].try_send(Visit { request: request("/gate/x"), reply }).unwrap();
             drop(mounts);
             receiving.await.unwrap();
             assert!(answered.await.is_ok() && camera.1.get() == 1);

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -86,7 +87,11 @@ impl ResolvesServerCert for Identity {
 
 /// Makes connections into TLS connections.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls {
+    identity: Arc<Identity>,
+    /// As handshakes take it that begin now.
+    config: Arc<ArcSwap<ServerConfig>>,
+}
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,15 +102,15 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// Shows the gateway's certificate, and asks for the peer's where `asks` says so.
     pub fn new(identity: &Arc<Identity>, asks: bool) -> Result<Self, Error> {
-        let provider = provider();
-        let verifier: Arc<dyn ClientCertVerifier> =
-            if asks { Arc::new(AnyCertificate(Arc::clone(&provider))) } else { Arc::new(NoClientAuth) };
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::clone(identity) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        let config = Arc::new(ArcSwap::from_pointee(config(identity, asks)?));
+        Ok(Self { identity: Arc::clone(identity), config })
+    }
+
+    /// From now on asks for the peer's certificate, or no longer does; connections that are open stay as they
+    /// are.
+    pub fn ask(&self, asks: bool) -> Result<(), Error> {
+        self.config.store(Arc::new(config(&self.identity, asks)?));
+        Ok(())
     }
 
     /// The handshake, within a time.
@@ -114,12 +119,25 @@ impl Tls {
         stream: S,
         time_max: Duration,
     ) -> io::Result<(TlsStream<S>, Channel)> {
-        let stream = timeout(time_max, self.0.accept(stream)).await??;
+        let acceptor = TlsAcceptor::from(self.config.load_full());
+        let stream = timeout(time_max, acceptor.accept(stream)).await??;
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(|chain| chain.first());
         let certificate = shown.map(|it| Certificate::read(it).map(Arc::new)).transpose();
         Ok((stream, Channel::Tls(certificate.map_err(io::Error::other)?)))
     }
+}
+
+fn config(identity: &Arc<Identity>, asks: bool) -> Result<ServerConfig, Error> {
+    let provider = provider();
+    let verifier: Arc<dyn ClientCertVerifier> =
+        if asks { Arc::new(AnyCertificate(Arc::clone(&provider))) } else { Arc::new(NoClientAuth) };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(identity) as Arc<dyn ResolvesServerCert>);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// The one provider of this program: rustls would else look for one that nobody installed.

@@ -47,8 +47,8 @@ pub struct Vigil<S> {
 
 impl<S> Vigil<S> {
     /// Over a service of this house.
-    pub fn over(service: S, house: Arc<House>) -> Rc<Self> {
-        Rc::new(Self { service: Rc::new(service), house })
+    pub fn over(service: Rc<S>, house: Arc<House>) -> Rc<Self> {
+        Rc::new(Self { service, house })
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Readings {
     pub policy_mode: &'static str,
     /// Decisions that were remembered, and those that were made anew.
     pub decisions: (u64, u64),
-    /// Virtual cameras configured, and those that accept connections.
+    /// Listeners of virtual cameras that there should be, and those that accept connections.
     pub cameras: (usize, usize),
     /// Open connections, of virtual cameras and of the admin listener.
     pub connections: (usize, usize),
@@ -106,7 +106,7 @@ impl Exposition {
         page.info("cordon_policy", "The policies in force", &policy)?;
         let started = now.started.as_second();
         page.gauge("process_start_time_seconds", "When the gateway started, since 1970", started)?;
-        let mut family = page.gauges("cordon_virtual_cameras", "Virtual cameras by state")?;
+        let mut family = page.gauges("cordon_virtual_cameras", "Listeners of virtual cameras by state")?;
         let (all, open) = now.cameras;
         gauge_of(&mut family, &[("state", "configured")], all)?;
         gauge_of(&mut family, &[("state", "open")], open)?;

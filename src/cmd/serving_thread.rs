@@ -1,0 +1,305 @@
+//! One serving thread: the listeners and cameras that live on it, and the orders that change them.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    os::fd::AsFd,
+    rc::Rc,
+    sync::{Arc, Mutex, atomic::Ordering},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    sync::{mpsc, oneshot, watch},
+    task::{JoinSet, LocalSet},
+};
+
+use super::{gateway::StartError, locators::StoredMemory, pins::StoredPins};
+use crate::{
+    camera::Connection,
+    ids::CameraId,
+    listener::{
+        Connect, Doorway, Enrolled, House, Vigil,
+        http::{self, Accept},
+        mount::{self, Mounts, Visit},
+        tls::Tls,
+    },
+    store::Store,
+};
+
+/// What a serving thread is told. It replies once it is done.
+pub(super) enum Order {
+    /// Gives another thread a handle of a listener, at which it goes on accepting until it is closed.
+    Lend { at: SocketAddr, reply: oneshot::Sender<io::Result<std::net::TcpListener>> },
+    /// Makes listeners ready, without accepting.
+    Prepare { doors: Vec<NewDoor>, reply: oneshot::Sender<Result<(), StartError>> },
+    /// Closes what was made ready.
+    GiveUp { reply: oneshot::Sender<()> },
+    /// Accepts no more at these; what is under way there goes on.
+    Close { doors: Vec<SocketAddr>, reply: oneshot::Sender<()> },
+    /// Serves what was made ready, and by the edition in force.
+    TakeUp {
+        cameras: Vec<NewCamera>,
+        gone: Vec<CameraId>,
+        paths: Vec<(SocketAddr, HashMap<Arc<str>, mpsc::Sender<Visit>>)>,
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A listener before its thread has it.
+pub(super) struct NewDoor {
+    pub(super) at: SocketAddr,
+    pub(super) listener: std::net::TcpListener,
+    pub(super) tls: Option<Tls>,
+    /// Whose it is; several cameras' if absent.
+    pub(super) camera: Option<CameraId>,
+}
+
+/// A camera before its thread has it, or one that is reached by path from now on.
+pub(super) struct NewCamera {
+    pub(super) id: CameraId,
+    /// Where its requests come from, if not from listeners of its own.
+    pub(super) visits: Option<mpsc::Receiver<Visit>>,
+}
+
+/// Serves until the orders end, then lets what is under way end.
+pub(super) fn serve(
+    runtime: &Runtime,
+    house: Arc<House>,
+    store: Arc<Mutex<Store>>,
+    mut orders: mpsc::Receiver<Order>,
+) {
+    let local = LocalSet::new();
+    local.block_on(runtime, async {
+        let mut here = Here {
+            house,
+            store,
+            doorways: HashMap::new(),
+            doors: HashMap::new(),
+            ready: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => here.carry_out(order).await,
+                    None => break,
+                },
+                Some(ended) = here.tasks.join_next() => told(ended),
+            }
+        }
+        here.end().await;
+    });
+}
+
+/// What lives on this thread.
+struct Here {
+    house: Arc<House>,
+    store: Arc<Mutex<Store>>,
+    doorways: HashMap<CameraId, Rc<Doorway>>,
+    doors: HashMap<SocketAddr, OpenDoor>,
+    ready: Vec<ReadyDoor>,
+    /// Whoever accepts connections or takes visits.
+    tasks: JoinSet<()>,
+}
+
+/// A listener that is ready, but at which nobody accepts yet.
+struct ReadyDoor {
+    at: SocketAddr,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    camera: Option<CameraId>,
+}
+
+/// A listener at which connections are accepted.
+struct OpenDoor {
+    listener: Rc<TcpListener>,
+    stop: watch::Sender<bool>,
+    /// Ends when nobody accepts any more.
+    closed: oneshot::Receiver<Infallible>,
+    /// Where it leads, if to several cameras.
+    paths: Option<Rc<Mounts>>,
+}
+
+impl Here {
+    async fn carry_out(&mut self, order: Order) {
+        // Whoever gave the order may have gone.
+        match order {
+            Order::Lend { at, reply } => {
+                let _ = reply.send(self.lend(at));
+            }
+            Order::Prepare { doors, reply } => {
+                let _ = reply.send(self.prepare(doors));
+            }
+            Order::GiveUp { reply } => {
+                self.ready.clear();
+                let _ = reply.send(());
+            }
+            Order::Close { doors, reply } => {
+                for at in doors {
+                    if let Some(door) = self.doors.remove(&at) {
+                        door.close().await;
+                    }
+                }
+                let _ = reply.send(());
+            }
+            Order::TakeUp { cameras, gone, paths, reply } => {
+                for id in gone {
+                    self.keep(&id);
+                    self.doorways.remove(&id);
+                }
+                for camera in cameras {
+                    self.welcome(camera);
+                }
+                for doorway in self.doorways.values() {
+                    doorway.renew();
+                    // There may be many, and requests do not wait for all of them.
+                    tokio::task::yield_now().await;
+                }
+                for door in std::mem::take(&mut self.ready) {
+                    self.open(door);
+                }
+                for (at, ways) in paths {
+                    if let Some(mounts) = self.doors.get(&at).and_then(|door| door.paths.as_ref()) {
+                        mounts.lead(ways);
+                    }
+                }
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn lend(&self, at: SocketAddr) -> io::Result<std::net::TcpListener> {
+        let door = self.doors.get(&at).ok_or(io::ErrorKind::NotFound)?;
+        Ok(door.listener.as_fd().try_clone_to_owned()?.into())
+    }
+
+    fn prepare(&mut self, doors: Vec<NewDoor>) -> Result<(), StartError> {
+        for NewDoor { at, listener, tls, camera } in doors {
+            let listener = TcpListener::from_std(listener).map_err(|source| StartError::Listen {
+                camera: camera.as_ref().map_or_else(String::new, CameraId::to_string),
+                address: at,
+                source,
+            })?;
+            self.ready.push(ReadyDoor { at, listener, tls, camera });
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, camera: NewCamera) {
+        let NewCamera { id, visits } = camera;
+        let (house, store) = (&self.house, &self.store);
+        let doorway = self.doorways.entry(id.clone());
+        let doorway = doorway.or_insert_with(|| Doorway::new(Arc::clone(house), id, connect(house, store)));
+        if let Some(visits) = visits {
+            self.tasks.spawn_local(mount::receive(Rc::clone(doorway), visits));
+        }
+    }
+
+    fn open(&mut self, door: ReadyDoor) {
+        let ReadyDoor { at, listener, tls, camera } = door;
+        let listener = Rc::new(listener);
+        let (stop, stopped) = watch::channel(false);
+        let (open, closed) = oneshot::channel();
+        let accepting = Accepting::new(&listener, &self.house, open);
+        let paths = match camera {
+            Some(id) => {
+                let Some(doorway) = self.doorways.get(&id).map(Rc::clone) else { return };
+                let door = tls.map_or(http::Door::Camera, http::Door::SecureCamera);
+                self.tasks.spawn_local(http::serve(accepting, doorway, door, stopped));
+                None
+            }
+            None => {
+                let mounts = Rc::new(Mounts::default());
+                let door = http::Door::SharedCameras(tls);
+                let vigil = Vigil::over(Rc::clone(&mounts), Arc::clone(&self.house));
+                self.tasks.spawn_local(http::serve(accepting, vigil, door, stopped));
+                Some(mounts)
+            }
+        };
+        self.doors.insert(at, OpenDoor { listener, stop, closed, paths });
+    }
+
+    /// Keeps what was learnt of a camera.
+    fn keep(&self, id: &CameraId) {
+        if let Some(learnt) = self.doorways.get(id).and_then(|doorway| doorway.memory()) {
+            StoredMemory::new(Arc::clone(&self.store), id).keep(learnt);
+        }
+    }
+
+    async fn end(mut self) {
+        for (_, door) in self.doors.drain() {
+            door.close().await;
+        }
+        while let Some(ended) = self.tasks.join_next().await {
+            told(ended);
+        }
+        for id in self.doorways.keys() {
+            self.keep(id);
+        }
+    }
+}
+
+impl OpenDoor {
+    /// Returns once nobody accepts any more.
+    async fn close(self) {
+        let Self { listener, stop, closed, paths } = self;
+        stop.send_replace(true);
+        drop((listener, paths));
+        // Nothing is ever sent: the other end goes with whoever accepts.
+        let _ = closed.await;
+    }
+}
+
+fn told(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a listener ended");
+    }
+}
+
+/// How a camera is connected to, with what is known of it from before.
+fn connect(house: &Arc<House>, store: &Arc<Mutex<Store>>) -> Connect {
+    let (house, store) = (Arc::clone(house), Arc::clone(store));
+    Box::new(move |Enrolled { camera, login, .. }| {
+        Connection::new(
+            camera,
+            login.clone(),
+            Arc::clone(&house.tables),
+            Arc::clone(&house.clock),
+            Arc::clone(&house.entropy),
+            StoredMemory::new(Arc::clone(&store), &camera.id).recall(),
+            Box::new(StoredPins::new(&store, &house.clock, &camera.id)),
+        )
+    })
+}
+
+/// A listener while connections are accepted at it. It is counted, so that readiness knows however it ends.
+struct Accepting {
+    listener: Rc<TcpListener>,
+    house: Arc<House>,
+    _open: oneshot::Sender<Infallible>,
+}
+
+impl Accepting {
+    fn new(listener: &Rc<TcpListener>, house: &Arc<House>, open: oneshot::Sender<Infallible>) -> Self {
+        house.doors.fetch_add(1, Ordering::Relaxed);
+        Self { listener: Rc::clone(listener), house: Arc::clone(house), _open: open }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.house.doors.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Accept for Accepting {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Accept::accept(&*self.listener).await
+    }
+}
