@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{files, ready::Description, run as serving};
+use super::{files, ready::Description, reload::Source, run as serving};
 use crate::{
     clock::{Entropy, EntropyError, SystemClock, SystemEntropy},
     config::{self, Diagnostic, Loaded},
@@ -155,8 +155,9 @@ pub(super) fn run(args: &Args) -> Result<(), DemoError> {
         .map_err(|source| DemoError::Folder { path: dir.clone(), source })?;
     let loaded = config::load(&config, &|_| None).map_err(refused)?;
     let screen = screen(&loaded, &passwords, &dir, args.ready_file.as_deref());
+    let source = Source::of(&config);
     let description = Description::of(&loaded, config).with_passwords(passwords.iter().map(|it| it.as_str()));
-    serving::serve(loaded, |gateway, admin| {
+    serving::serve(loaded, source, |gateway, admin| {
         if let Some(file) = &args.ready_file {
             description.write(file, gateway, admin)?;
         }

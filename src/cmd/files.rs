@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -33,6 +33,16 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(beside, path)
 }
 
+/// Removes the socket that an earlier run left behind, and nothing but a socket.
+pub(super) fn remove_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other("something is there that is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +52,18 @@ mod tests {
         for (path, folder) in [("ready.json", "."), ("./a/ready.json", "./a"), ("/ready.json", "/")] {
             assert_eq!(folder_of(Path::new(path)), Path::new(folder), "{path}");
         }
+    }
+
+    #[test]
+    fn only_a_socket_makes_way_for_the_admin_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, file) = (folder.path().join("admin.sock"), folder.path().join("cordon.toml"));
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        fs::write(&file, "kept").unwrap();
+        remove_socket(&socket).unwrap();
+        assert!(!socket.exists());
+        remove_socket(&socket).unwrap();
+        assert_eq!(remove_socket(&file).unwrap_err().to_string(), "something is there that is no socket");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
     }
 }

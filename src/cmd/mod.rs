@@ -9,26 +9,32 @@ mod audit_search;
 mod camera;
 mod certificates;
 mod check;
+mod configuration;
 mod demo;
 mod files;
 mod fleet;
 pub mod gateway;
 mod locators;
 mod lookout;
-mod mounts;
 mod pins;
 mod policy;
 mod policy_replay;
 #[cfg(feature = "prove")]
 mod prove;
 mod ready;
+pub mod reload;
 mod run;
 pub mod schema;
+mod serving;
+mod serving_thread;
+mod settling;
 mod vendors;
 
 use std::{error::Error, io, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use configuration::Configuration;
 
 use crate::{
     alarm,
@@ -57,6 +63,8 @@ enum Command {
     Demo(demo::Args),
     /// Serve the cameras of a configuration.
     Run(run::Args),
+    /// Have the gateway that runs take up what its files say now, on trial if you like.
+    Reload(reload::Args),
     /// Say whether a configuration can be served, or everything that is wrong with it.
     Check(check::Args),
     /// Verify, show, search, prove from or export the audit log.
@@ -90,6 +98,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Demo(args) => told(demo::run(&args)),
         Command::Run(args) => run(&args),
+        Command::Reload(args) => told(reload::run(&args, &mut io::stdout().lock())),
         Command::Check(args) => check::run(&args),
         Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Policy(args) => judge(&args),
@@ -148,11 +157,11 @@ fn judge(args: &policy::Arguments) -> ExitCode {
         Ok(tables) => tables,
         Err(error) => return told(Err(error)),
     };
-    let texts = match gateway::policy_texts(&loaded) {
-        Ok(texts) => texts,
-        Err(error) => return told(Err(error)),
+    let Configuration { loaded, policies } = match Configuration::with_policies(loaded) {
+        Ok(configuration) => configuration,
+        Err(wrong) => return told(Err(wrong)),
     };
-    told(args.run(&tables, &texts, &loaded, &SystemClock::new(), &mut io::stdout().lock()))
+    told(args.run(&tables, &policies, &loaded, &SystemClock::new(), &mut io::stdout().lock()))
 }
 
 fn run(args: &run::Args) -> ExitCode {
@@ -161,7 +170,8 @@ fn run(args: &run::Args) -> ExitCode {
         tracing::warn!("{}: {}", warning.message, warning.remedy);
     }
     let description = ready::Description::of(&loaded, args.config.clone());
-    told(run::serve(loaded, |gateway, admin| match &args.ready_file {
+    let source = reload::Source::of(&args.config);
+    told(run::serve(loaded, source, |gateway, admin| match &args.ready_file {
         Some(file) => description.write(file, gateway, admin),
         None => Ok(()),
     }))

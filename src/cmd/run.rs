@@ -4,8 +4,8 @@ use std::{
     fs::{self, Permissions},
     io,
     net::SocketAddr,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
 };
@@ -17,11 +17,17 @@ use tokio::{
     task::LocalSet,
 };
 
-use super::gateway::{Gateway, StartError};
+use super::{
+    files::remove_socket,
+    gateway::{Gateway, StartError},
+    reload::{Control, Reloader, Requests, Source, Thread},
+};
 use crate::{
     admin::{Admin, Fleet, Readiness},
     audit::LogError,
+    auth::Caller,
     clock::{SystemClock, SystemEntropy},
+    command::Prompt,
     config::{AdminListen, Loaded},
     listener::http::{self, Door},
 };
@@ -54,38 +60,65 @@ pub enum ServeError {
     Ready(io::Error),
     #[error("signals cannot be watched: {0}")]
     Signals(io::Error),
+    #[error("the thread that reloads cannot be started: {0}")]
+    Reload(io::Error),
 }
 
-/// Serves a configuration until SIGINT or SIGTERM; `on_ready` runs once every listener accepts.
+/// Serves what a source says until SIGINT or SIGTERM, and by SIGHUP what it says then; `on_ready` runs once every
+/// listener accepts.
 pub(super) fn serve(
     loaded: Loaded,
+    source: Source,
     on_ready: impl FnOnce(&Gateway, &str) -> io::Result<()>,
 ) -> Result<(), ServeError> {
-    let admin = loaded.admin.clone();
+    let (admin, state_dir) = (loaded.admin.clone(), loaded.state_dir.clone());
     let gateway = Gateway::start(loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy))?;
+    let reloader = Reloader::new(&gateway, source).and_then(Thread::start).map_err(ServeError::Reload)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Signals)?;
     let local = LocalSet::new();
     let outcome = local.block_on(&runtime, async {
         let (stop, stopped) = watch::channel(false);
-        let (url, admin) = open_admin(&admin, gateway.readiness(), gateway.fleet(), stopped).await?;
+        let (url, admin) = open_admin(&admin, gateway.readiness(), gateway.fleet(), stopped.clone()).await?;
         let admin = tokio::task::spawn_local(admin);
         // Watched before anybody is told that the gateway is ready, so that no signal is lost.
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
+        let control = tokio::task::spawn_local(control(state_dir, reloader.requests(), stopped));
         on_ready(&gateway, &url).map_err(ServeError::Ready)?;
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => break tracing::info!("SIGINT: stopping"),
+                _ = hangup.recv() => {
+                    tracing::info!("SIGHUP: reloading");
+                    reloader.requests().reload(Caller::Local { by: Prompt::Signal, uid: None });
+                }
+            }
         }
         stop.send_replace(true);
-        if let Err(error) = admin.await {
-            tracing::error!(%error, "the admin listener ended");
+        for (task, name) in [(admin, "admin listener"), (control, "control socket")] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the {name} ended");
+            }
         }
         Ok(())
     });
+    drop(local);
+    drop(reloader);
     gateway.stop()?;
     outcome
+}
+
+/// Serves the control socket. Without it the gateway serves on: a signal makes it reload too.
+async fn control(state_dir: PathBuf, requests: Requests, stop: watch::Receiver<bool>) {
+    match Control::open(&state_dir) {
+        Ok(control) => control.serve(requests, stop).await,
+        Err(error) => {
+            tracing::error!(%error, "THE CONTROL SOCKET CANNOT BE OPENED in {}: `cordon reload` will not work", state_dir.display());
+        }
+    }
 }
 
 type Serving = std::pin::Pin<Box<dyn Future<Output = ()>>>;
@@ -114,33 +147,5 @@ async fn open_admin(
             let serving = http::serve(listener, service, Door::Admin, stopped);
             Ok((format!("unix:{}", path.display()), Box::pin(serving)))
         }
-    }
-}
-
-/// Removes the socket that an earlier run left behind, and nothing but a socket.
-fn remove_socket(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
-        Ok(_) => Err(io::Error::other("something is there that is no socket")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_socket_makes_way_for_the_admin_socket() {
-        let folder = tempfile::tempdir().unwrap();
-        let (socket, file) = (folder.path().join("admin.sock"), folder.path().join("cordon.toml"));
-        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        fs::write(&file, "kept").unwrap();
-        remove_socket(&socket).unwrap();
-        assert!(!socket.exists());
-        remove_socket(&socket).unwrap();
-        assert_eq!(remove_socket(&file).unwrap_err().to_string(), "something is there that is no socket");
-        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
     }
 }
