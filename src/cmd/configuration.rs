@@ -48,7 +48,7 @@ impl Configuration {
     pub(super) fn engine(&self, tables: &Tables) -> Result<Engine, Wrong> {
         let Self { loaded, policies } = self;
         let engine = Engine::load(tables, policies, &loaded.inventory, &loaded.clients);
-        engine.map_err(|error| self.accuse(&error))
+        engine.and_then(|engine| engine.observing(loaded.observe_until)).map_err(|error| self.accuse(&error))
     }
 
     /// What requests are handled by, with the engine of this configuration.

@@ -16,24 +16,28 @@ use tokio::sync::Semaphore;
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     configuration::{Configuration, Wrong},
-    locators::StoredLocators,
+    fleet::HouseFleet,
+    locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
     serving::{Plan, Serving},
 };
 use crate::{
-    admin::{Part, Readiness},
+    admin::{Fleet, Part, Readiness},
     alarm::Active,
-    audit::{self, AuditError, Event, Log},
+    audit::{self, AuditError, Event, Log, LogError},
     auth::{Authenticator, NonceFingerprint},
     clock::{Clock, Entropy, EntropyError},
     config::Loaded,
     facade::{FacadeKey, FacadeShared},
     gate::{Alarms, Gate, Watch},
     ids::ClientId,
+    inventory::{KnownQuirks, QuirkError},
     limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
     listener::{
         Edition, House,
+        diagnosis::Standings,
         pem::{PemError, PemFiles},
+        streaming,
         tls::Tls,
     },
     onvif::Catalogue,
@@ -54,6 +58,8 @@ pub enum StartError {
     Audit(#[from] AuditError),
     #[error("the state database cannot be opened")]
     Store(#[from] StoreError),
+    #[error("the table of quirks of the program cannot be used")]
+    Quirks(#[from] QuirkError),
     #[error(transparent)]
     Wrong(#[from] Wrong),
     #[error("{0}")]
@@ -62,6 +68,10 @@ pub enum StartError {
         "camera `{camera}` cannot be served at {address}: {source}; choose another listen_port or stop what holds it"
     )]
     Listen { camera: String, address: std::net::SocketAddr, source: io::Error },
+    #[error(
+        "streams cannot be served at {address}: {source}; choose another rtsp_port or stop what holds it"
+    )]
+    Streams { address: std::net::SocketAddr, source: io::Error },
     #[error("camera `{0}` has no login in the configuration")]
     NoLogin(String),
     #[error("TLS towards clients cannot be served: {0}")]
@@ -72,8 +82,6 @@ pub enum StartError {
     Thread(io::Error),
     #[error("a serving thread has ended; restart the gateway, its log says why")]
     Lost,
-    #[error("the start cannot be recorded")]
-    Record(#[from] audit::LogError),
 }
 
 /// A gateway that serves.
@@ -82,6 +90,7 @@ pub struct Gateway {
     certificate: Option<CertificateWatch>,
     watchman: Watchman,
     state: Arc<State>,
+    fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
 }
 
@@ -185,6 +194,8 @@ impl Gateway {
             facades: FacadeShared::new(Arc::clone(&tables), facade_key),
             gate: Gate::new(log.clone(), Arc::clone(&clock), watch),
             edition: ArcSwap::from_pointee(edition),
+            front: streaming::Front::default(),
+            standings: Standings::default(),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
             doors: AtomicUsize::new(0),
@@ -197,10 +208,13 @@ impl Gateway {
         let certificate = CertificateState::default();
         let tls = loaded.tls.as_ref().map(|files| tls(files, loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
-        let running = Arc::new(Running::start(house, tls, &store, configuration)?);
+        let login_key = key(&loaded.state_dir.join("login.key"), &*house.entropy)?;
+        let memories = Arc::new(Memories::new(Arc::clone(&store), login_key));
+        let observe_until = loaded.observe_until.map(|it| it.to_string());
+        let running = Arc::new(Running::start(house, tls, &memories, configuration)?);
         let house = Arc::clone(&running.house);
         let cameras = running.configuration().loaded.inventory.cameras().count();
-        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": cameras, "policies": version });
+        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": cameras, "policies": version, "observe_until": observe_until });
         house.gate.note(Event::new("start", detail));
         let lookout = Lookout::new(log.clone(), certificate.clone(), Arc::clone(&house));
         let audit_dir = running.configuration().loaded.audit_dir.clone();
@@ -208,6 +222,7 @@ impl Gateway {
             running,
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
+            fleet: Arc::new(HouseFleet::new(Arc::clone(&house), store, KnownQuirks::embedded()?)),
             state: Arc::new(State { log, lookout, certificate, house }),
             public_key_file: report.public_key_file,
         })
@@ -223,13 +238,18 @@ impl Gateway {
         Arc::clone(&self.state) as Arc<dyn Readiness>
     }
 
+    /// How each camera stands.
+    pub fn fleet(&self) -> Arc<dyn Fleet> {
+        Arc::clone(&self.fleet) as Arc<dyn Fleet>
+    }
+
     /// What serves, for who changes it.
     pub(super) fn running(&self) -> Arc<Running> {
         Arc::clone(&self.running)
     }
 
     /// Stops accepting, lets what is under way finish, signs the log and closes it.
-    pub fn stop(self) -> Result<(), StartError> {
+    pub fn stop(self) -> Result<(), LogError> {
         drop(self.certificate);
         // Before doors close, which is no alarm now.
         drop(self.watchman);
@@ -237,8 +257,7 @@ impl Gateway {
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();
         gate.finish();
-        self.state.log.clone().close()?;
-        Ok(())
+        self.state.log.clone().close()
     }
 }
 
@@ -247,7 +266,7 @@ impl Running {
     fn start(
         house: Arc<House>,
         tls: Option<Tls>,
-        store: &Arc<Mutex<Store>>,
+        memories: &Arc<Memories>,
         configuration: Configuration,
     ) -> Result<Self, StartError> {
         if let Some(camera) = configuration.without_login() {
@@ -256,14 +275,13 @@ impl Running {
         let loaded = &configuration.loaded;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let count = loaded.threads.unwrap_or(cores).max(1);
-        let mut serving = Serving::start(&house, store, tls.clone(), count)?;
+        let mut serving = Serving::start(&house, memories, tls.clone(), count)?;
         let outcome = serving.prepare(Plan::of(&loaded.inventory));
-        match outcome.and_then(|prepared| serving.take_up(prepared)) {
-            Ok(()) => {}
-            Err(error) => {
-                serving.stop();
-                return Err(error);
-            }
+        let address = std::net::SocketAddr::new(loaded.bind, loaded.rtsp_port);
+        let outcome = outcome.and_then(|prepared| serving.take_up(prepared));
+        if let Err(error) = outcome.and_then(|()| serving.stream(address)) {
+            serving.stop();
+            return Err(error);
         }
         let (serving, configuration) = (Mutex::new(Some(serving)), Mutex::new(Arc::new(configuration)));
         Ok(Self { house, tls, serving, configuration })

@@ -196,6 +196,7 @@ fn request_of(caller: &Caller, camera: Option<&Camera>) -> String {
         Caller::Client { id, role, .. } => format!("{id} ({role})"),
         Caller::Anonymous { .. } => "anonymous".to_owned(),
         Caller::Gateway(reason) => format!("the gateway ({})", reason.as_str()),
+        Caller::Local { .. } => "somebody at the gateway's machine".to_owned(),
     };
     let on = camera.map(|it| format!(" on {} ({}, {})", it.id, it.vendor.name, it.vendor.class));
     format!("by {who}{}", on.unwrap_or_default())

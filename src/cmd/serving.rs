@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex},
+    sync::Arc,
     thread::JoinHandle,
 };
 
@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     gateway::StartError,
-    serving_thread::{NewCamera, NewDoor, Order, serve},
+    locators::Memories,
+    serving_thread::{NewCamera, NewDoor, Order, Paths, serve},
 };
 use crate::{
     ids::CameraId,
@@ -27,7 +28,6 @@ use crate::{
         mount::{Visit, way},
         tls::Tls,
     },
-    store::Store,
 };
 
 /// What is listened on and where that leads, of one configuration.
@@ -128,14 +128,14 @@ impl Serving {
     /// Starts `count` threads, which serve nothing yet.
     pub(super) fn start(
         house: &Arc<House>,
-        store: &Arc<Mutex<Store>>,
+        memories: &Arc<Memories>,
         tls: Option<Tls>,
         count: usize,
     ) -> Result<Self, StartError> {
         let mut threads = Vec::with_capacity(count);
         for number in 0..count {
             let (orders, received) = mpsc::channel(SERVING_ORDERS_MAX);
-            let (house, store) = (Arc::clone(house), Arc::clone(store));
+            let (house, memories) = (Arc::clone(house), Arc::clone(memories));
             // Made here, so that a failure is told before anything serves.
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -143,11 +143,18 @@ impl Serving {
                 .map_err(StartError::Thread)?;
             let handle = std::thread::Builder::new()
                 .name(format!("serve-{number}"))
-                .spawn(move || serve(&runtime, house, store, received))
+                .spawn(move || serve(&runtime, house, memories, received))
                 .map_err(StartError::Thread)?;
             threads.push(Thread { orders, handle });
         }
         Ok(Self { house: Arc::clone(house), tls, threads, plan: Plan::default(), ways: HashMap::new() })
+    }
+
+    /// Serves streams of every camera at a listener.
+    pub(super) fn stream(&self, address: SocketAddr) -> Result<(), StartError> {
+        let failed = |source| StartError::Streams { address, source };
+        let listener = bind(address).map_err(failed)?;
+        self.ask(0, |reply| Order::Streams { listener, reply })?.map_err(failed)
     }
 
     /// Makes ready what a plan needs beside what is open. Nothing that serves changes.
@@ -300,7 +307,7 @@ impl Serving {
 struct Changes {
     cameras: Vec<NewCamera>,
     gone: Vec<CameraId>,
-    paths: Vec<(SocketAddr, HashMap<Arc<str>, mpsc::Sender<Visit>>)>,
+    paths: Vec<(SocketAddr, Paths)>,
 }
 
 fn bind(at: SocketAddr) -> std::io::Result<TcpListener> {

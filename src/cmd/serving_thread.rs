@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     os::fd::AsFd,
     rc::Rc,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
     task::{JoinSet, LocalSet},
 };
 
-use super::{gateway::StartError, locators::StoredMemory, pins::StoredPins};
+use super::{gateway::StartError, locators::Memories, pins::StoredPins};
 use crate::{
     camera::Connection,
     ids::CameraId,
@@ -25,9 +25,9 @@ use crate::{
         Connect, Doorway, Enrolled, House, Vigil,
         http::{self, Accept},
         mount::{self, Mounts, Visit},
+        streaming,
         tls::Tls,
     },
-    store::Store,
 };
 
 /// What a serving thread is told. It replies once it is done.
@@ -36,6 +36,8 @@ pub(super) enum Order {
     Lend { at: SocketAddr, reply: oneshot::Sender<io::Result<std::net::TcpListener>> },
     /// Makes listeners ready, without accepting.
     Prepare { doors: Vec<NewDoor>, reply: oneshot::Sender<Result<(), StartError>> },
+    /// Serves streams of every camera at a listener.
+    Streams { listener: std::net::TcpListener, reply: oneshot::Sender<io::Result<()>> },
     /// Closes what was made ready.
     GiveUp { reply: oneshot::Sender<()> },
     /// Accepts no more at these; what is under way there goes on.
@@ -44,10 +46,13 @@ pub(super) enum Order {
     TakeUp {
         cameras: Vec<NewCamera>,
         gone: Vec<CameraId>,
-        paths: Vec<(SocketAddr, HashMap<Arc<str>, mpsc::Sender<Visit>>)>,
+        paths: Vec<(SocketAddr, Paths)>,
         reply: oneshot::Sender<()>,
     },
 }
+
+/// The way to each camera behind a shared listener, by its path.
+pub(super) type Paths = HashMap<Arc<str>, mpsc::Sender<Visit>>;
 
 /// A listener before its thread has it.
 pub(super) struct NewDoor {
@@ -69,14 +74,16 @@ pub(super) struct NewCamera {
 pub(super) fn serve(
     runtime: &Runtime,
     house: Arc<House>,
-    store: Arc<Mutex<Store>>,
+    memories: Arc<Memories>,
     mut orders: mpsc::Receiver<Order>,
 ) {
     let local = LocalSet::new();
     local.block_on(runtime, async {
         let mut here = Here {
             house,
-            store,
+            memories,
+            streams: Vec::new(),
+            viewers: HashMap::new(),
             doorways: HashMap::new(),
             doors: HashMap::new(),
             ready: Vec::new(),
@@ -98,7 +105,10 @@ pub(super) fn serve(
 /// What lives on this thread.
 struct Here {
     house: Arc<House>,
-    store: Arc<Mutex<Store>>,
+    memories: Arc<Memories>,
+    /// Told to stop by their end: the listeners for streams, and who serves the viewers of a camera.
+    streams: Vec<watch::Sender<bool>>,
+    viewers: HashMap<CameraId, watch::Sender<bool>>,
     doorways: HashMap<CameraId, Rc<Doorway>>,
     doors: HashMap<SocketAddr, OpenDoor>,
     ready: Vec<ReadyDoor>,
@@ -134,6 +144,9 @@ impl Here {
             Order::Prepare { doors, reply } => {
                 let _ = reply.send(self.prepare(doors));
             }
+            Order::Streams { listener, reply } => {
+                let _ = reply.send(self.stream(listener));
+            }
             Order::GiveUp { reply } => {
                 self.ready.clear();
                 let _ = reply.send(());
@@ -149,6 +162,7 @@ impl Here {
             Order::TakeUp { cameras, gone, paths, reply } => {
                 for id in gone {
                     self.keep(&id);
+                    self.viewers.remove(&id);
                     self.doorways.remove(&id);
                 }
                 for camera in cameras {
@@ -189,11 +203,26 @@ impl Here {
         Ok(())
     }
 
+    fn stream(&mut self, listener: std::net::TcpListener) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
+        let (stop, stopped) = watch::channel(false);
+        self.tasks.spawn_local(streaming::serve(listener, Arc::clone(&self.house), stopped));
+        self.streams.push(stop);
+        Ok(())
+    }
+
     fn welcome(&mut self, camera: NewCamera) {
         let NewCamera { id, visits } = camera;
-        let (house, store) = (&self.house, &self.store);
-        let doorway = self.doorways.entry(id.clone());
-        let doorway = doorway.or_insert_with(|| Doorway::new(Arc::clone(house), id, connect(house, store)));
+        let (house, memories) = (&self.house, &self.memories);
+        let doorway = self.doorways.entry(id.clone()).or_insert_with(|| {
+            let doorway = Doorway::new(Arc::clone(house), id.clone(), connect(house, memories));
+            let (way, guests) = streaming::guests();
+            house.front.lead(id.clone(), way);
+            let (stop, stopped) = watch::channel(false);
+            self.tasks.spawn_local(streaming::receive_guests(Rc::clone(&doorway), guests, stopped));
+            self.viewers.insert(id, stop);
+            doorway
+        });
         if let Some(visits) = visits {
             self.tasks.spawn_local(mount::receive(Rc::clone(doorway), visits));
         }
@@ -225,12 +254,14 @@ impl Here {
 
     /// Keeps what was learnt of a camera.
     fn keep(&self, id: &CameraId) {
-        if let Some(learnt) = self.doorways.get(id).and_then(|doorway| doorway.memory()) {
-            StoredMemory::new(Arc::clone(&self.store), id).keep(learnt);
+        if let Some(doorway) = self.doorways.get(id) {
+            doorway.keep_memory();
         }
     }
 
     async fn end(mut self) {
+        self.streams.clear();
+        self.viewers.clear();
         for (_, door) in self.doors.drain() {
             door.close().await;
         }
@@ -261,8 +292,8 @@ fn told(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// How a camera is connected to, with what is known of it from before.
-fn connect(house: &Arc<House>, store: &Arc<Mutex<Store>>) -> Connect {
-    let (house, store) = (Arc::clone(house), Arc::clone(store));
+fn connect(house: &Arc<House>, memories: &Arc<Memories>) -> Connect {
+    let (house, memories) = (Arc::clone(house), Arc::clone(memories));
     Box::new(move |Enrolled { camera, login, .. }| {
         Connection::new(
             camera,
@@ -270,8 +301,8 @@ fn connect(house: &Arc<House>, store: &Arc<Mutex<Store>>) -> Connect {
             Arc::clone(&house.tables),
             Arc::clone(&house.clock),
             Arc::clone(&house.entropy),
-            StoredMemory::new(Arc::clone(&store), &camera.id).recall(),
-            Box::new(StoredPins::new(&store, &house.clock, &camera.id)),
+            Box::new(memories.of(&camera.id, login)),
+            Box::new(StoredPins::new(memories.store(), &house.clock, &camera.id)),
         )
     })
 }

@@ -89,6 +89,8 @@ fn caller(who: &Who, source: Option<&str>) -> Option<Caller> {
             method: Method::ALL.into_iter().find(|it| Some(it.as_str()) == who.method.as_deref())?,
             tls: who.tls,
         },
+        // What somebody did at the machine itself was for no camera.
+        Kind::Local => return None,
         Kind::Gateway => Caller::Gateway(Reason::ALL.into_iter().find(|it| it.as_str() == who.name)?),
     })
 }

@@ -62,7 +62,7 @@ pub(super) struct Observe {
 #[derive(Debug)]
 struct Cut {
     observable: bool,
-    slices: [usize; 5],
+    slices: [usize; Kind::ALL.len()],
 }
 
 impl Observe {
@@ -102,8 +102,8 @@ impl Observe {
 
     /// Which policies can be about an operation, to compare with others.
     #[cfg(feature = "prove")]
-    pub(super) fn slices(&self, operation: &str) -> Option<&[usize; 5]> {
-        self.cuts.get(operation).map(|cut| &cut.slices)
+    pub(super) fn slices(&self, operation: &str) -> Option<&[usize]> {
+        self.cuts.get(operation).map(|cut| cut.slices.as_slice())
     }
 }
 

@@ -17,7 +17,10 @@ use std::{
 use cordon::{
     admin::Part,
     clock::{Clock, SystemClock, SystemEntropy},
-    cmd::gateway::Gateway,
+    cmd::{
+        gateway::Gateway,
+        reload::{Reloader, Source},
+    },
     config,
     sim::{self, Dialect, Received, RunningCamera},
 };
@@ -196,6 +199,14 @@ impl House {
         self.gateway.take().unwrap().stop().unwrap();
     }
 
+    /// Writes another address of a camera into the configuration, for the next start.
+    pub fn enrol(&self, camera: usize, address: SocketAddr) {
+        let text = self.configuration();
+        let enrolled = format!("address = \"{}\"", self.cameras.running[camera].address());
+        assert!(text.contains(&enrolled), "{text}");
+        self.write(&text.replace(&enrolled, &format!("address = \"{address}\"")));
+    }
+
     /// Stops the gateway and starts it again with the same configuration, state and log.
     pub fn restart(&mut self) {
         self.stop();
@@ -218,6 +229,23 @@ impl House {
     /// What readiness says of a part of the gateway.
     pub fn part(&self, name: &str) -> Option<Part> {
         self.gateway.as_ref().unwrap().readiness().parts().into_iter().find(|it| it.name == name)
+    }
+
+    /// The configuration as it stands in its file.
+    pub fn configuration(&self) -> String {
+        fs::read_to_string(self.dir.path().join("cordon.toml")).unwrap()
+    }
+
+    /// Writes the configuration, for the next reload or start.
+    pub fn write(&self, text: &str) {
+        fs::write(self.dir.path().join("cordon.toml"), text).unwrap();
+    }
+
+    /// What reloads this gateway, in place of the thread that the program has for it.
+    pub fn reloader(&self) -> Reloader {
+        let env = Box::new(|name: &str| Some(name.to_owned()));
+        let source = Source { path: self.dir.path().join("cordon.toml"), env };
+        Reloader::new(self.gateway.as_ref().unwrap(), source).unwrap()
     }
 
     /// The folder of configuration, state and log.

@@ -38,6 +38,7 @@ mod power;
 mod quirks;
 mod recordings;
 mod refusals;
+mod reload;
 mod replay;
 mod round_trip;
 mod soap11;

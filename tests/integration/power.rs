@@ -129,9 +129,12 @@ impl Street {
     }
 }
 
-fn configuration(street: &Street, door: SocketAddr, admin: SocketAddr) -> String {
-    let mut text = heads("street", door.ip(), admin)
-        .replace("rtsp_port = 8554", &format!("rtsp_port = 8554\npath_port = {}", door.port()));
+fn configuration(street: &Street, door: SocketAddr, [admin, streams]: [SocketAddr; 2]) -> String {
+    let mut text = heads("street", admin, streams).replacen(
+        "[listener]\n",
+        &format!("[listener]\npath_port = {}\n", door.port()),
+        1,
+    );
     text.push_str("\n[[zone]]\nname = \"street\"\nisolation = \"none\"\nprefixes = [\"127.0.6.0/24\"]\n");
     let _ = write!(
         text,
@@ -170,11 +173,11 @@ fn after_a_power_cut_all_cameras_come_back_by_themselves() {
     let clock = Arc::new(SimulatedClock::new(wall.now()));
     let mut street = Street::open(count, &clock);
     let dir = tempfile::tempdir().unwrap();
-    let held: Vec<_> = (0..2).map(|_| TcpListener::bind((Ipv4Addr::new(127, 0, 7, 1), 0)).unwrap()).collect();
-    let [door, admin] = [&held[0], &held[1]].map(|it| it.local_addr().unwrap());
+    let held: Vec<_> = (0..3).map(|_| TcpListener::bind((Ipv4Addr::new(127, 0, 7, 1), 0)).unwrap()).collect();
+    let [door, admin, streams] = [&held[0], &held[1], &held[2]].map(|it| it.local_addr().unwrap());
     drop(held);
     let path = dir.path().join("cordon.toml");
-    fs::write(&path, configuration(&street, door, admin)).unwrap();
+    fs::write(&path, configuration(&street, door, [admin, streams])).unwrap();
     let gateway = start(&path, &(Arc::clone(&clock) as Arc<dyn Clock>));
     for number in 0..count {
         assert!(answers(door, number, clock.now()), "camera {number} before the power cut");

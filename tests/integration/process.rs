@@ -63,6 +63,12 @@ impl Running {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let kill = ["-s", name, &self.0.id().to_string()];
+        assert!(Command::new("kill").args(kill).status().unwrap().success());
+    }
+
     /// Ends it as a service manager does.
     pub fn stop(self) {
         assert_eq!(self.end(), Some(0));

@@ -178,11 +178,12 @@ fn camera(was: &Camera, is: &Camera) -> Vec<&'static str> {
 
 /// What cannot change while the gateway runs: section, keys, and whether it does.
 pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'static [&'static str])> {
-    let settings: [(&str, &[&str], bool); 9] = [
+    let settings: [(&str, &[&str], bool); 10] = [
         ("gateway", &["name"], old.name != new.name),
         ("gateway", &["state_dir"], old.state_dir != new.state_dir),
         ("gateway", &["threads"], old.threads != new.threads),
         ("listener", &["bind"], old.bind != new.bind),
+        ("listener", &["rtsp_port"], old.rtsp_port != new.rtsp_port),
         ("listener", &["tls_certificate", "tls_key"], old.tls != new.tls),
         ("admin", &["listen"], old.admin != new.admin),
         ("audit", &["dir"], old.audit_dir != new.audit_dir),

@@ -150,13 +150,13 @@ impl Reloader {
         match &self.trial {
             Some(trial) if self.running.house.clock.monotonic() >= trial.ends => self.roll_back(),
             Some(_) => {}
-            None if self.running.configuration().loaded.watch => {
-                if self.watch.has_changed(&self.source) {
+            None => {
+                let watched = self.running.configuration().loaded.watch;
+                if watched && self.watch.has_changed(&self.source) {
                     // Told where it happens.
                     let _ = self.reload(&Caller::Local { by: Prompt::Files, uid: None }, None);
                 }
             }
-            None => {}
         }
     }
 

@@ -496,9 +496,9 @@ impl<'t> Assembler<'t> {
             }
             let local = self.tables.local(attribute.name);
             if !self.is_tolerant() {
-                return Err(Refusal::MissingAttribute(self.path(&format!("@{local}"))));
+                return Err(Refusal::MissingAttribute(self.path(format!("@{local}"))));
             }
-            self.deviate(DeviationKind::Incomplete, &format!("@{local}"));
+            self.deviate(DeviationKind::Incomplete, format!("@{local}"));
         }
         Ok(())
     }

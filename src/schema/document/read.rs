@@ -163,10 +163,10 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
                     return Ok(());
                 }
             },
-            None => return Err(Refusal::UnknownAttribute(self.assembler.path(&format!("@{local}")))),
+            None => return Err(Refusal::UnknownAttribute(self.assembler.path(format!("@{local}")))),
         };
         if repaired {
-            self.assembler.deviate(DeviationKind::Repair, &format!("@{local} (namespace)"));
+            self.assembler.deviate(DeviationKind::Repair, format!("@{local} (namespace)"));
         }
         let Some(Node { content: Content::Simple(id), occurs, .. }) = self.tables().node(node) else {
             return Ok(());
@@ -334,7 +334,7 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
 
     fn known(&mut self, place: Place, local: &str) -> Result<(), Refusal> {
         if place.repaired {
-            self.assembler.deviate(DeviationKind::Repair, &format!("{local} (namespace)"));
+            self.assembler.deviate(DeviationKind::Repair, format!("{local} (namespace)"));
         }
         self.assembler.open(place)?;
         self.element()
@@ -403,7 +403,7 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
                 _ if matches!(uri, XSI | WSU | XML) => {}
                 _ if self.assembler.is_tolerant() => self.assembler.leave_out(&format!("@{}", name.local)),
                 _ => {
-                    outcome = Err(Refusal::UnknownAttribute(self.assembler.path(&format!("@{}", name.local))))
+                    outcome = Err(Refusal::UnknownAttribute(self.assembler.path(format!("@{}", name.local))))
                 }
             }
         }
