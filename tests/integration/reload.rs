@@ -30,7 +30,7 @@ use crate::{
 const BY: Caller = Caller::Local { by: Prompt::Control, uid: Some(0) };
 
 /// Who asks this way is not told who would lose what.
-const SIGNAL: Caller = Caller::Local { by: Prompt::Signal, uid: None };
+pub const SIGNAL: Caller = Caller::Local { by: Prompt::Signal, uid: None };
 
 /// A connection that stays open.
 struct Open(TcpStream);
@@ -75,7 +75,7 @@ impl Open {
 }
 
 /// A folder of policies: those that are shipped, and one more file.
-fn policies(house: &House, name: &str, more: &str) {
+pub fn policies(house: &House, name: &str, more: &str) {
     let dir = house.dir().join(name);
     fs::create_dir_all(&dir).unwrap();
     for (file, text) in cordon::policy::SHIPPED {
@@ -85,13 +85,13 @@ fn policies(house: &House, name: &str, more: &str) {
 }
 
 /// A policy that forbids one operation to one role.
-fn forbid(role: &str, operation: &str) -> String {
+pub fn forbid(role: &str, operation: &str) -> String {
     format!(
         "@id(\"more.{role}\") forbid(principal in Role::\"{role}\", action == Action::\"{operation}\", resource is Camera);\n"
     )
 }
 
-fn with_policies(text: &str, dir: &str) -> String {
+pub fn with_policies(text: &str, dir: &str) -> String {
     format!("{text}\n[policy]\ndir = \"{dir}\"\n")
 }
 
@@ -264,6 +264,8 @@ fn what_cannot_be_taken_up_changes_nothing_and_is_told_with_file_line_and_remedy
         assert_eq!(refused.len(), number + 1, "{what}");
         assert!(refused[number]["detail"]["reason"].as_str().unwrap().contains(told), "{what}: {refused:?}");
         assert!(events(&records, "reload").is_empty(), "{what}");
+        let alarm = house.part("alarm reload-refused").unwrap_or_else(|| panic!("{what}: no alarm"));
+        assert!(alarm.note.contains("cordon check") && alarm.ready, "{what}: {alarm:?}");
     }
     house.write(&text);
     assert_eq!(reloader.reload(&BY, None).unwrap().changes, Vec::<String>::new());

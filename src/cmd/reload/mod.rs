@@ -27,6 +27,7 @@ use super::{
     gateway::{Gateway, Running, StartError},
 };
 use crate::{
+    alarm::{Alarm, Subject},
     audit::Event,
     auth::Caller,
     command::{AdminAction, Command, Operation, Prompt},
@@ -36,6 +37,7 @@ use crate::{
     limits::ROLL_BACK_PAUSE,
     listener::Edition,
     schema::{AccessClass, Traits},
+    telemetry::Reloaded,
 };
 
 pub use self::files::{Environment, Source};
@@ -118,6 +120,10 @@ impl Reloader {
             self.watch.settle(&self.source);
         }
         let outcome = self.try_reload(by, trial);
+        let told = outcome.as_ref().map(|_| ()).map_err(ToString::to_string);
+        let watch = self.running.house.gate.watch();
+        watch.metrics.reloaded(if told.is_ok() { Reloaded::Taken } else { Reloaded::Refused });
+        watch.alarms.set(Alarm::ReloadRefused, Subject::Gateway, told.as_ref().err().map(String::as_str));
         if let Err(error) = &outcome {
             tracing::error!(reason = %error, by = asker(by), "THE CONFIGURATION WAS NOT TAKEN UP: the one before stays in force");
             let detail = json!({ "by": asker(by), "reason": error.to_string() });
@@ -204,6 +210,7 @@ impl Reloader {
         match outcome {
             // What the files say was given up: only what is written from now on is looked at.
             Ok(()) => {
+                self.running.house.gate.watch().metrics.reloaded(Reloaded::RolledBack);
                 self.watch.settle(&self.source);
                 self.trial = None;
             }
