@@ -455,6 +455,11 @@ impl Session {
         self.address.host
     }
 
+    /// Whether the camera is reached over TLS and in no other way.
+    pub(super) fn is_over_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Where randomness comes from.
     pub(super) fn entropy(&self) -> Arc<dyn Entropy> {
         Arc::clone(&self.entropy)

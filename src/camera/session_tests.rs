@@ -13,7 +13,7 @@ use tokio::{
 use super::*;
 use crate::{
     auth::Secret,
-    camera::{errand::Post, link::Into},
+    camera::{CameraStream, Pin, PinBook, PinError, errand::Post, link::Into},
     clock::SimulatedClock,
     hatch::Endpoint,
 };
@@ -502,4 +502,29 @@ async fn a_camera_that_closes_silently_gets_commands_on_fresh_connections() {
     assert!(peer.session.memory().quirks.get(&Quirk::ClosesSilently).is_some_and(|it| it.times == 2));
     assert_eq!(peer.post(false).await.unwrap(), "ok", "on the fourth connection at once");
     assert_eq!(peer.seen().len(), 6);
+}
+
+/// No pins, and no place for them.
+struct NoPins;
+
+impl PinBook for NoPins {
+    fn pin(&self) -> Result<Option<Pin>, PinError> {
+        Ok(None)
+    }
+
+    fn keep(&self, first: Pin) -> Result<Pin, PinError> {
+        Ok(first)
+    }
+}
+
+#[tokio::test]
+async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let session = peer(vec![]).await.session.over_tls(CameraTls::new(Vec::new(), Box::new(NoPins)));
+    let endpoint = Endpoint { port: Some(port), path_and_query: "/live".into() };
+    let failed = CameraStream::open(&endpoint, &session).await.err().unwrap();
+    assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
 }

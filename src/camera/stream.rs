@@ -68,6 +68,9 @@ impl CameraStream {
     }
 
     async fn describe(address: SocketAddr, endpoint: &Endpoint, logins: &Logins) -> Result<Self, Failure> {
+        if logins.is_over_tls() {
+            return Err(Failure::TlsUnsupported("its streams would go in clear, and RTSPS is not built yet"));
+        }
         logins.may_try()?;
         let entropy = logins.entropy();
         let stream = dial(address).await?;

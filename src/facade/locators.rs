@@ -95,7 +95,7 @@ pub fn resolve(
     camera: &CameraId,
     token: &str,
 ) -> Result<Option<Locator>, LocatorError> {
-    if token.len() != TOKEN_BYTES || !token.bytes().all(is_token_byte) {
+    if !is_token(token) {
         return Ok(None);
     }
     let found = sink.find(token)?;
@@ -103,6 +103,11 @@ pub fn resolve(
     let fits =
         |it: &Locator| it.camera == *camera && bool::from(it.token(key).as_bytes().ct_eq(token.as_bytes()));
     Ok(found.filter(fits))
+}
+
+/// Whether a text has the form of a token, so that it is worth looking for.
+pub fn is_token(text: &str) -> bool {
+    text.len() == TOKEN_BYTES && text.bytes().all(is_token_byte)
 }
 
 fn is_token_byte(byte: u8) -> bool {

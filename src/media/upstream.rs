@@ -97,10 +97,15 @@ impl Upstream {
     /// Hands on what the camera sends, until it ends or nobody has watched for a while.
     pub async fn relay(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let ended = self.hand_on(stream).await;
+        self.end();
+        ended
+    }
+
+    /// Tells all who watch that nothing more comes.
+    pub fn end(&self) {
         for viewer in self.viewers.borrow().iter() {
             viewer.end();
         }
-        ended
     }
 
     async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {

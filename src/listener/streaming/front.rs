@@ -19,6 +19,7 @@ use tokio::{
 
 use super::super::{doorway::Doorway, house::House};
 use crate::{
+    facade::is_token,
     ids::CameraId,
     limits::{
         ACCEPT_PAUSE, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX, STREAM_CONNECTIONS_MAX,
@@ -124,6 +125,9 @@ async fn receive(mut stream: TcpStream, source: SocketAddr, house: &House) -> st
 
 /// The way to the camera of a token. That the token is genuine is found out there.
 fn way(house: &House, token: &str) -> Option<mpsc::Sender<Guest>> {
+    if !is_token(token) {
+        return None;
+    }
     let locators = house.locators.lock().unwrap_or_else(PoisonError::into_inner);
     let found = locators.find(token).ok().flatten();
     drop(locators);

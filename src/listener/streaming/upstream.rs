@@ -85,8 +85,9 @@ impl VirtualCamera {
 
     /// Relays until the end, and records what passed.
     async fn relay(self: Rc<Self>, upstream: Rc<Upstream>, mut stream: CameraStream, pass: Pass) {
+        let open = Open { camera: &self, upstream: &upstream };
         let ended = upstream.relay(&mut stream).await;
-        self.streams.open.borrow_mut().retain(|_, it| !Rc::ptr_eq(it, &upstream));
+        drop(open);
         let counts = upstream.counts();
         let failure = match &ended {
             Ok(()) => "nobody watches any more".to_owned(),
@@ -179,5 +180,18 @@ impl VirtualCamera {
             .gate
             .decide(&self.edition.rules, command, &Caller::Gateway(Reason::Stream), None)
             .await?)
+    }
+}
+
+/// A stream that is relayed. However that ends, viewers hear of it and the next gets a new one.
+struct Open<'a> {
+    camera: &'a VirtualCamera,
+    upstream: &'a Rc<Upstream>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.camera.streams.open.borrow_mut().retain(|_, it| !Rc::ptr_eq(it, self.upstream));
+        self.upstream.end();
     }
 }
