@@ -68,18 +68,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 
 impl Reader<'_> {
     fn whole(&mut self, text: &str, shipped: Shipped<'_>) -> Option<Loaded> {
-        let (table, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            self.source = Source::broken(text);
-            for error in errors {
-                self.error(error.span().unwrap_or(0..0), error.message(), "correct the TOML syntax");
-            }
-            // Half a configuration would be wrong in ways its author never wrote.
-            return None;
-        }
-        let table = table.into_inner();
-        self.source = Source::parsed(text, &table);
-        self.heads(&table);
+        let table = self.toml(text)?;
         let gateway: raw::Gateway = self.one(&table, "gateway").unwrap_or_default();
         let listener: raw::Listener = self.one(&table, "listener").unwrap_or_default();
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
@@ -139,6 +128,23 @@ impl Reader<'_> {
             logins,
             warnings: Vec::new(),
         })
+    }
+
+    /// The text as TOML, with sections that are known.
+    fn toml<'t>(&mut self, text: &'t str) -> Option<DeTable<'t>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            self.source = Source::broken(text);
+            for error in errors {
+                self.error(error.span().unwrap_or(0..0), error.message(), "correct the TOML syntax");
+            }
+            // Half a configuration would be wrong in ways its author never wrote.
+            return None;
+        }
+        let table = table.into_inner();
+        self.source = Source::parsed(text, &table);
+        self.heads(&table);
+        Some(table)
     }
 
     fn heads(&mut self, table: &DeTable<'_>) {

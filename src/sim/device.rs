@@ -306,12 +306,11 @@ impl Device {
                 self.list_mut(collection).retain(|item| item.get(owner) != gone.as_ref());
             }
             Step::Each { path, steps } => {
-                let whole = body;
-                for element in whole.all(path) {
+                for element in body.all(path) {
                     scene.body = element;
                     self.take_all(steps, scene)?;
                 }
-                scene.body = whole;
+                scene.body = body;
             }
             Step::Drop { collection } => {
                 let picked = scene.picked.get(collection).cloned().unwrap_or_default();
