@@ -357,6 +357,27 @@ fn who_may_not_watch_is_told_so_and_it_is_on_record() {
 }
 
 #[test]
+fn a_client_that_takes_no_answers_is_not_heard_for_ever() {
+    let house = House::open();
+    let (camera, profile) = CAMERAS[1];
+    let request = format!("OPTIONS {} RTSP/1.0\r\nCSeq: 1\r\n\r\n", address(&house, camera, profile));
+    let mut stream = TcpStream::connect(house.streams()).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let many = request.repeat(1_000);
+    let mut heard = 0;
+    while heard < 128 * 1024 * 1024 {
+        match stream.write(many.as_bytes()) {
+            Ok(written) => heard += written,
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                return;
+            }
+        }
+    }
+    panic!("{heard} bytes of requests were heard, and no answer was taken");
+}
+
+#[test]
 fn what_is_no_good_request_is_refused() {
     let house = House::open();
     let (camera, profile) = CAMERAS[1];

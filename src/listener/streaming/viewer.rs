@@ -135,7 +135,8 @@ impl Viewer {
             let queue =
                 self.session.as_ref().and_then(|it| it.play.as_ref()).map(|it| Rc::clone(&it.seat.queue));
             tokio::select! {
-                readable = self.stream.readable() => {
+                // Whoever takes no answers is not heard further, so that they do not pile up.
+                readable = self.stream.readable(), if self.out.len() < SLICES_MAX => {
                     readable?;
                     if !self.read()? {
                         return Ok(());
