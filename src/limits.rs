@@ -118,6 +118,8 @@ pub const STREAM_HEARTBEAT_BYTES: u64 = 100 * 1024 * 1024;
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
 /// Requests of such a connection that are answered.
 pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
+/// Streams of one camera that are described or play, each over a connection of its own.
+pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
 pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
 /// One session description.

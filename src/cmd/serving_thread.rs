@@ -162,6 +162,7 @@ impl Here {
             Order::TakeUp { cameras, gone, paths, reply } => {
                 for id in gone {
                     self.keep(&id);
+                    self.house.front.leave(&id);
                     self.viewers.remove(&id);
                     self.doorways.remove(&id);
                 }

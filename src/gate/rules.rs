@@ -63,6 +63,12 @@ impl Rules {
         self.decide(command, caller).1.allow
     }
 
+    /// Whether what was begun by a command may go on: it would be permitted, or let through by observe mode.
+    pub fn may_go_on(&self, command: &Command, caller: &Caller, now: Timestamp) -> bool {
+        let (camera, decision) = self.decide(command, caller);
+        decision.allow || self.observes(command, caller, camera, now)
+    }
+
     /// The camera a command is for, and what the policies say.
     pub(super) fn decide(&self, command: &Command, caller: &Caller) -> (Option<&Camera>, Decision) {
         let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));

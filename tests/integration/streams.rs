@@ -328,6 +328,27 @@ fn a_viewer_survives_a_reload_and_goes_when_policy_forbids_it() {
 }
 
 #[test]
+fn what_observe_mode_lets_through_goes_on() {
+    let mut house = House::open();
+    let (camera, profile) = CAMERAS[1];
+    let address = address(&house, camera, profile);
+    reload::policies(&house, "trial", &format!("@observable\n{}", reload::forbid("User", "rtsp:PLAY")));
+    let text = reload::with_policies(&house.configuration(), "trial");
+    house.write(&format!("{text}mode = \"observe\"\nobserve_until = \"2099-12-31\"\n"));
+    house.reloader().reload(&SIGNAL, None).unwrap();
+    let mut player = Player::connect(&house, &address, VIEWER);
+    let session = player.set_up();
+    assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
+    // More than a second of pictures, so that it was asked again whether they may go on.
+    for number in 0..30 {
+        assert!(player.frame().is_some(), "frame {number}");
+    }
+    house.stop();
+    let observed = |it: &&Value| it["operation"] == "rtsp:PLAY" && it["decision"] == "observed";
+    assert_eq!(house.records().iter().filter(observed).count(), 1);
+}
+
+#[test]
 fn who_may_not_watch_is_told_so_and_it_is_on_record() {
     let mut house = House::open();
     let (camera, profile) = CAMERAS[0];

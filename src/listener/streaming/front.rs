@@ -52,6 +52,11 @@ impl Front {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).insert(camera, way);
     }
 
+    /// Leads nobody there any more.
+    pub fn leave(&self, camera: &CameraId) {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).remove(camera);
+    }
+
     fn way(&self, camera: &CameraId) -> Option<mpsc::Sender<Guest>> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).get(camera).cloned()
     }

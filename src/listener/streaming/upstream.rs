@@ -12,7 +12,7 @@ use crate::{
     command::{Command, Operation, Reason, RtspMethod},
     gate::{Disposal, Ended, Pass},
     hatch::{Ask, AskKind, Endpoint},
-    limits::STREAM_DESCRIBED_TIME_MAX,
+    limits::{STREAM_DESCRIBED_TIME_MAX, STREAMS_PER_CAMERA_MAX},
     media::Upstream,
     schema::{AccessClass, Trait},
 };
@@ -112,6 +112,9 @@ impl VirtualCamera {
     }
 
     async fn describe(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
+        if self.streams.open.borrow().len() >= STREAMS_PER_CAMERA_MAX {
+            return Err(Trouble::Busy);
+        }
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
         let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone() }, true)?;
         match self.connection.describe(&ask).await {

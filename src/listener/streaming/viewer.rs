@@ -296,7 +296,7 @@ impl Viewer {
         let (upstream, pass) = told(described, pass)?;
         let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
         pass.finish(ended(200, text.len() as u64, None));
-        let base = request.uri.trim_end_matches('/');
+        let base = self.camera.facade.stream_address(token(&request.uri).unwrap_or_default());
         let answer =
             Writer::response(Status::Ok, Some(request.cseq)).field(Field::ContentBase, format!("{base}/"));
         Ok(answer.body("application/sdp", &text))
@@ -513,7 +513,9 @@ impl Viewer {
         };
         let house = &*camera.house;
         let now = house.clock.monotonic();
-        if !self.out.is_empty() && now.saturating_sub(self.taken) > HTTP_WRITE_STALL_MAX {
+        if self.out.is_empty() {
+            self.taken = now;
+        } else if now.saturating_sub(self.taken) > HTTP_WRITE_STALL_MAX {
             self.end("the viewer takes nothing");
             return false;
         }
@@ -525,7 +527,7 @@ impl Viewer {
             self.end("the camera is reached otherwise now");
             return false;
         }
-        if !camera.edition.rules.would_permit(&play.command, &viewing.caller) {
+        if !camera.edition.rules.may_go_on(&play.command, &viewing.caller, house.clock.now()) {
             self.end("policy does not permit it any more");
             return false;
         }
