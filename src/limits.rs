@@ -402,6 +402,41 @@ pub const CERTIFICATE_NOTICE: Duration = Duration::from_secs(14 * 24 * 3_600);
 /// Words of one label of metrics that get a series of their own; what comes after them shares one.
 pub const METRIC_WORDS_MAX: usize = 24;
 
+/// The name of a network interface (Linux: IFNAMSIZ less its NUL).
+pub const INTERFACE_NAME_BYTES_MAX: usize = 15;
+/// The highest VLAN tag (IEEE 802.1Q: 4095 is reserved).
+pub const VLAN_ID_MAX: u16 = 4094;
+/// Addresses of the gateway in one zone.
+pub const ZONE_ADDRESSES_MAX: usize = 8;
+/// Routes within one zone.
+pub const ZONE_ROUTES_MAX: usize = 64;
+/// Attempts of one kind that the kernel remembers in one zone; what does not fit is counted in one sum.
+pub const ATTEMPTS_PER_SET_MAX: usize = 65_535;
+/// How long the kernel remembers an attempt that is not repeated.
+pub const ATTEMPT_KEPT_TIME: Duration = Duration::from_secs(3_600);
+/// How long `ip` or `nft` may take for one step.
+pub const NET_TOOL_TIME_MAX: Duration = Duration::from_secs(20);
+/// What `ip` or `nft` may answer: all attempts of one zone, at some 200 bytes each.
+pub const NET_TOOL_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often netd compares each zone with what it should be.
+pub const ISOLATION_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the gateway asks netd what it found.
+pub const ISOLATION_ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a zone counts as isolated after netd said so last.
+pub const ISOLATION_WORD_TIME_MAX: Duration = Duration::from_secs(5);
+/// Differences that one finding names.
+pub const ISOLATION_DIFFERENCES_MAX: usize = 32;
+/// Drifts of one zone that netd remembers for a gateway that asks later.
+pub const ISOLATION_DRIFTS_MAX: usize = 64;
+/// Requests that netd deals with at once.
+pub const NETD_REQUESTS_MAX: usize = 32;
+/// A request to netd.
+pub const NETD_REQUEST_BYTES_MAX: usize = 4 * 1024;
+/// An answer of netd: all attempts of one zone.
+pub const NETD_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long netd may take over a request, a look at all zones included.
+pub const NETD_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Messages a simulated camera remembers; the oldest go first.
 pub const SIM_LOG_MESSAGES_MAX: usize = 16_384;
 /// Items of one list of a simulated camera (profiles, presets, pull points …).
@@ -419,6 +454,7 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a simulated camera that trickles waits between two bytes.
 pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 
+const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVAL.as_secs() < 5);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
 const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);

@@ -15,6 +15,7 @@ use super::{
     cameras::{Ports, Surroundings},
     diagnostic::Diagnostic,
     heads::Listening,
+    legs::Legs,
     raw,
     reader::Reader,
     source::{HEADS, Source},
@@ -73,6 +74,8 @@ impl Reader<'_> {
         let listener: raw::Listener = self.one(&table, "listener").unwrap_or_default();
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
         let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
+        let netd = self.one(&table, "netd").unwrap_or_default();
+        let netd = self.netd(netd);
         let policy: raw::Policy = self.one(&table, "policy").unwrap_or_default();
         let (vendors, vendors_dir) = self.vendors(&table, shipped)?;
         let (listening, admin) = (self.listening(&listener), self.admin(admin.listen.as_ref()));
@@ -83,7 +86,8 @@ impl Reader<'_> {
         let site_names = self.declared(&table, "site");
         let sites = self.many(&table, "site", |reader, _, raw| reader.site(raw));
         let zone_names = self.declared(&table, "zone");
-        let zones = self.many(&table, "zone", |reader, _, raw| reader.zone(raw));
+        let mut legs = Legs::default();
+        let zones = self.many(&table, "zone", |reader, _, raw| reader.zone(raw, &mut legs));
         let camera_names = self.declared(&table, "camera");
         let mut around = Surroundings {
             listening: &listening,
@@ -104,6 +108,8 @@ impl Reader<'_> {
         let observe_until = self.observe_until(&policy);
         (!self.is_refused()).then_some(())?;
         let (cameras, logins) = apart(cameras);
+        self.legs_apart(&table, &zones, listening.bind, &cameras);
+        (!self.is_refused()).then_some(())?;
         let inventory = Inventory::new(cameras, sites, zones, networks, vendors)
             .map_err(|error| self.error(0..0, &error.to_string(), "correct the name or add what is missing"));
         Some(Loaded {
@@ -122,6 +128,7 @@ impl Reader<'_> {
             tls,
             clear_passwords,
             rtsp_port: listening.rtsp_port,
+            netd,
             clients,
             absorb,
             inventory: Arc::new(inventory.ok()?),

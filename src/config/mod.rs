@@ -5,6 +5,7 @@ mod cameras;
 mod clients;
 mod diagnostic;
 mod heads;
+mod legs;
 mod load;
 mod outline;
 mod places;
@@ -71,6 +72,8 @@ pub struct Loaded {
     pub observe_until: Option<Date>,
     /// The owner's folder of vendors; `None` means the shipped ones alone.
     pub vendors_dir: Option<PathBuf>,
+    /// The privileged process, for who asks it and for itself.
+    pub netd: Netd,
     /// Who may call.
     pub clients: Vec<ClientRecord>,
     /// Cameras and places.
@@ -90,4 +93,22 @@ pub enum AdminListen {
     Tcp(SocketAddr),
     /// On a unix socket.
     Unix(PathBuf),
+}
+
+/// The privileged process that keeps zones apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Netd {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// Who may ask it, besides root; `None` means nobody else.
+    pub user: Option<NetdUser>,
+}
+
+/// A user of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetdUser {
+    /// By number.
+    Id(u32),
+    /// By name.
+    Name(String),
 }

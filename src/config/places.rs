@@ -1,6 +1,6 @@
 //! `[[network]]`, `[[site]]` and `[[zone]]`.
 
-use super::{raw, reader::Reader};
+use super::{legs::Legs, raw, reader::Reader};
 use crate::{
     ids::{SiteId, ZoneId},
     inventory::{Isolation, Network, OTHER_NETWORK, Site, Zone},
@@ -19,17 +19,22 @@ impl Reader<'_> {
         Some(Site { id: self.name(&raw.name, SiteId::new)?, sensitive: raw.sensitive })
     }
 
-    pub(super) fn zone(&mut self, raw: raw::Zone) -> Option<Zone> {
+    pub(super) fn zone(&mut self, raw: raw::Zone, legs: &mut Legs) -> Option<Zone> {
+        let (id, prefixes) = (self.name(&raw.name, ZoneId::new), self.prefixes(&raw.prefixes));
         let isolation = match raw.isolation.get_ref().as_str() {
-            "namespace" => Some(Isolation::Namespace),
-            "none" => Some(Isolation::None),
+            "namespace" => {
+                prefixes.as_deref().and_then(|it| self.leg(&raw, it, legs)).map(Isolation::Namespace)
+            }
+            "none" => {
+                self.no_leg(&raw);
+                Some(Isolation::None)
+            }
             other => {
                 let what = format!("`{other}` is no isolation");
                 self.error(raw.isolation.span(), &what, "write \"namespace\", or \"none\" for tests");
                 None
             }
         };
-        let (id, prefixes) = (self.name(&raw.name, ZoneId::new), self.prefixes(&raw.prefixes));
         Some(Zone { id: id?, isolation: isolation?, prefixes: prefixes? })
     }
 }

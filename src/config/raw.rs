@@ -104,6 +104,27 @@ pub(super) struct Zone {
     pub(super) name: Text,
     pub(super) isolation: Text,
     pub(super) prefixes: Vec<Text>,
+    pub(super) interface: Option<Text>,
+    pub(super) parent: Option<Text>,
+    pub(super) vlan: Option<Spanned<u16>>,
+    pub(super) address: Option<Spanned<Vec<Text>>>,
+    pub(super) routes: Option<Vec<RouteLine>>,
+}
+
+/// An entry of a zone's `routes`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteLine {
+    pub(super) to: Text,
+    pub(super) via: Text,
+}
+
+/// `[netd]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Netd {
+    pub(super) socket: Option<Text>,
+    pub(super) user: Option<Spanned<toml::Value>>,
 }
 
 /// `[[camera]]`. No `Debug`: somebody may have written a password into it.

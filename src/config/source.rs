@@ -8,13 +8,13 @@ use toml::{
 };
 
 /// The sections a configuration may have.
-pub(super) const HEADS: [&str; 12] = [
-    "gateway", "listener", "admin", "audit", "policy", "vendors", "network", "client", "site", "zone",
-    "camera", "absorb",
+pub(super) const HEADS: [&str; 13] = [
+    "gateway", "listener", "admin", "audit", "netd", "policy", "vendors", "network", "client", "site",
+    "zone", "camera", "absorb",
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 46] = [
+const SHOWN: [&str; 54] = [
     "address",
     "advertise",
     "because",
@@ -28,6 +28,7 @@ const SHOWN: [&str; 46] = [
     "dir",
     "first_camera_port",
     "first_tls_port",
+    "interface",
     "is",
     "isolation",
     "key_sha256",
@@ -42,23 +43,30 @@ const SHOWN: [&str; 46] = [
     "networks",
     "on",
     "operations",
+    "parent",
     "path_port",
     "path_tls_port",
     "prefixes",
     "role",
+    "routes",
     "rtsp_port",
     "sensitive",
     "shipped",
     "site",
+    "socket",
     "state_dir",
     "threads",
     "tls",
     "tls_certificate",
     "tls_key",
     "tls_port",
+    "to",
+    "user",
     "username",
     "vendor",
     "vendor_decision",
+    "via",
+    "vlan",
     "watch",
     "zone",
 ];

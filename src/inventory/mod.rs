@@ -19,7 +19,7 @@ pub use class::{Decision, VendorClass, VendorVerdict};
 pub use evidence::{Evidence, Signal, SignalKind};
 pub use fingerprint::Fingerprint;
 pub use macs::{MacPrefix, MacTable};
-pub use place::{Isolation, Network, OTHER_NETWORK, Site, Zone};
+pub use place::{Attachment, Isolation, Leg, Network, OTHER_NETWORK, Route, Site, Zone};
 pub use quirks::{Effect, KnownQuirk, KnownQuirks, Quirk, QuirkError, QuirkOrder};
 pub use registry::{Block, RegistryError, mac_file, registry};
 pub use snapshot::{Inventory, InventoryError};

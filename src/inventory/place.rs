@@ -19,22 +19,74 @@ pub struct Site {
 }
 
 /// How a zone is kept apart from the core network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Isolation {
-    /// By a network namespace of its own.
-    Namespace,
+    /// By a network namespace of its own, in which the gateway stands on this leg.
+    Namespace(Leg),
     /// Not at all, said explicitly: demo and tests.
     None,
 }
 
 impl Isolation {
     /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Namespace => "namespace",
+            Self::Namespace(_) => "namespace",
             Self::None => "none",
         }
     }
+}
+
+/// How the gateway stands in a zone that is a network namespace of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// What it is connected by.
+    pub attachment: Attachment,
+    /// The gateway's own addresses in the zone, with the network that is reached directly.
+    pub addresses: Vec<IpNet>,
+    /// Networks of the zone that lie behind a router.
+    pub routes: Vec<Route>,
+}
+
+/// What connects the gateway to a zone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attachment {
+    /// A network interface that carries nothing else.
+    Interface(String),
+    /// One tag of a network interface that carries nothing but tagged frames.
+    Vlan {
+        /// The interface.
+        parent: String,
+        /// The tag (IEEE 802.1Q), from 1 to 4094.
+        id: u16,
+    },
+}
+
+impl Attachment {
+    /// The name of the interface that is in the zone.
+    pub fn interface(&self) -> String {
+        match self {
+            Self::Interface(name) => name.clone(),
+            Self::Vlan { id, .. } => format!("zone.{id}"),
+        }
+    }
+
+    /// The interface of the machine that carries it.
+    pub fn carrier(&self) -> &str {
+        match self {
+            Self::Interface(name) => name,
+            Self::Vlan { parent, .. } => parent,
+        }
+    }
+}
+
+/// A network of a zone that is reached through a router in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The network.
+    pub to: IpNet,
+    /// The router.
+    pub via: IpAddr,
 }
 
 /// A network zone that holds cameras.
