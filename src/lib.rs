@@ -23,6 +23,7 @@ pub mod policy;
 pub mod audit;
 pub mod gate;
 pub mod hatch;
+pub mod isolation;
 pub mod camera;
 pub mod facade;
 pub mod media;

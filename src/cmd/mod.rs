@@ -14,6 +14,7 @@ mod demo;
 mod files;
 mod fleet;
 pub mod gateway;
+mod isolate;
 mod locators;
 mod lookout;
 mod pins;
@@ -80,6 +81,9 @@ enum Command {
     Alarms,
     /// Show the makers that are known and what is held against them, or renew their MAC prefixes.
     Vendors(vendors::Args),
+    /// Keep zones apart: plan, apply, check or remove their network namespaces and rules.
+    #[command(subcommand)]
+    Isolate(isolate::Args),
     /// Make the interface tables anew from the official files.
     #[command(subcommand)]
     Schema(Schema),
@@ -119,6 +123,12 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Vendors(args) => makers(&args),
+        Command::Isolate(args) => match load(args.config()) {
+            Some(loaded) => {
+                told(isolate::run(&args, &loaded, &mut io::stdout().lock(), &mut io::stderr().lock()))
+            }
+            None => ExitCode::FAILURE,
+        },
         Command::Schema(Schema::Distil(args)) => {
             told(schema::run(&args).map(|files| println!("{files} files written")))
         }

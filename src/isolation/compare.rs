@@ -1,0 +1,225 @@
+//! What is otherwise than it should be, each named.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    desired::{Desired, Sysctl},
+    found::{Found, FoundRoute, FoundZone, Link, RoutingRule},
+    ruleset::Ruleset,
+};
+use crate::{
+    inventory::{Attachment, Route},
+    limits::ISOLATION_DIFFERENCES_MAX,
+};
+
+/// One thing that is otherwise than it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What.
+    pub what: String,
+    /// As it should be.
+    pub should: String,
+    /// As it is.
+    pub is: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: should be {}, is {}", self.what, self.should, self.is)
+    }
+}
+
+/// Every difference, the first `ISOLATION_DIFFERENCES_MAX`; none means that the zone is isolated.
+pub fn compare(desired: &Desired, found: &Found) -> Vec<Difference> {
+    let mut said = Said::default();
+    let name = desired.interface();
+    match &found.zone {
+        None => said.say(&format!("namespace {}", desired.namespace()), "there", "missing"),
+        Some(zone) => {
+            settings(&desired.settings(), zone, &mut said);
+            rules("", &desired.rules(), zone, &mut said);
+            links(&name, zone, &mut said);
+            if let Some(link) = zone.link(&name) {
+                interface(desired, link, zone, &mut said);
+            }
+            routes(desired, zone, &mut said);
+        }
+    }
+    let carrier = desired.leg.attachment.carrier();
+    if let Some(link) = found.home.link(carrier) {
+        let is = if link.is_up() { "in the core's namespace, and up" } else { "in the core's namespace" };
+        let should = desired.trunk().unwrap_or(desired.namespace());
+        said.say(&format!("interface {carrier}"), &format!("in {should}"), is);
+    }
+    if let Attachment::Vlan { parent, .. } = &desired.leg.attachment {
+        trunk(desired, parent, found.trunk.as_ref(), &mut said);
+    }
+    said.0.truncate(ISOLATION_DIFFERENCES_MAX);
+    said.0
+}
+
+#[derive(Debug, Default)]
+struct Said(Vec<Difference>);
+
+impl Said {
+    fn say(&mut self, what: &str, should: &str, is: &str) {
+        self.0.push(Difference { what: what.to_owned(), should: should.to_owned(), is: is.to_owned() });
+    }
+}
+
+fn settings(wanted: &[Sysctl], zone: &FoundZone, said: &mut Said) {
+    for Sysctl { path, value } in wanted {
+        match zone.settings.get(path) {
+            Some(is) if is == value => {}
+            Some(is) => said.say(&format!("setting {path}"), value, is),
+            None => said.say(&format!("setting {path}"), value, "unknown to this kernel"),
+        }
+    }
+}
+
+/// Another interface would be another way.
+fn links(name: &str, zone: &FoundZone, said: &mut Said) {
+    for link in zone.links.iter().filter(|link| link.ifname != name && !link.is_loopback()) {
+        said.say(&format!("interface {}", link.ifname), "elsewhere", "in the zone's namespace");
+    }
+    // A camera could reach what listens at loopback addresses only through the gateway's own programs.
+    if zone.links.iter().any(|link| link.is_loopback() && link.is_up()) {
+        said.say("interface lo", "down", "up");
+    }
+    if zone.link(name).is_none() {
+        said.say(&format!("interface {name}"), "in the zone's namespace", "missing");
+    }
+}
+
+fn interface(desired: &Desired, link: &Link, zone: &FoundZone, said: &mut Said) {
+    let what = format!("interface {}", link.ifname);
+    if !link.is_up() {
+        said.say(&what, "up", "down");
+    }
+    if let Some(master) = &link.master {
+        said.say(&what, "by itself", &format!("part of {master}"));
+    }
+    settings(&desired.interface_settings(), zone, said);
+    let has: BTreeSet<_> = link.addresses().into_iter().filter(|it| !is_link_local(it)).collect();
+    let should: BTreeSet<_> = desired.leg.addresses.iter().copied().collect();
+    for lost in should.difference(&has) {
+        said.say(&format!("address {lost}"), &format!("at {}", link.ifname), "missing");
+    }
+    for more in has.difference(&should) {
+        said.say(&format!("address {more}"), "nowhere in the zone", &format!("at {}", link.ifname));
+    }
+}
+
+/// The kernel makes one of the hardware address wherever IPv6 is spoken.
+fn is_link_local(address: &IpNet) -> bool {
+    matches!(address, IpNet::V6(it) if it.addr().is_unicast_link_local())
+}
+
+/// Nothing leads elsewhere than to the zone.
+fn routes(desired: &Desired, zone: &FoundZone, said: &mut Said) {
+    for route in zone.routes.iter().filter(|route| !is_expected(desired, route)) {
+        let via = route.gateway.as_deref().or(route.dev.as_deref()).unwrap_or("nothing");
+        said.say(&format!("route {}", route.dst), "missing", &format!("by {via}"));
+    }
+    for Route { to, via } in desired.routes() {
+        let (to, via) = (text(to), via.to_string());
+        if !zone.routes.iter().any(|it| it.dst == to && it.gateway.as_ref() == Some(&via)) {
+            said.say(&format!("route {to}"), &format!("by {via}"), "missing");
+        }
+    }
+    for rule in zone.rules.iter().filter(|rule| is_stray(rule)) {
+        let table = rule.table.as_deref().unwrap_or("something else");
+        said.say(&format!("routing rule {}", rule.priority), "missing", &format!("to {table}"));
+    }
+}
+
+/// Whether a route is the zone's: to its own networks, as the kernel adds them with addresses, or by its routers.
+pub(super) fn is_expected(desired: &Desired, route: &FoundRoute) -> bool {
+    let near = || desired.leg.addresses.iter().any(|it| text(&it.trunc()) == route.dst);
+    let far =
+        |by: &str| desired.routes().iter().any(|it| text(&it.to) == route.dst && it.via.to_string() == by);
+    route.dev.as_deref() == Some(desired.interface().as_str())
+        && match &route.gateway {
+            None => near() || route.dst == "fe80::/64",
+            Some(gateway) => far(gateway),
+        }
+}
+
+/// Whether somebody added a routing rule to those of the kernel.
+pub(super) fn is_stray(rule: &RoutingRule) -> bool {
+    ![0, 32_766, 32_767].contains(&rule.priority)
+}
+
+/// As `ip` writes it: a network of one address without its length.
+pub(super) fn text(network: &IpNet) -> String {
+    match network.prefix_len() == network.max_prefix_len() {
+        true => network.addr().to_string(),
+        false => network.to_string(),
+    }
+}
+
+fn rules(of: &str, desired: &Ruleset, zone: &FoundZone, said: &mut Said) {
+    let Some(found) = &zone.ruleset else {
+        said.say(&format!("{of}rules"), "as planned", "not to be read");
+        return;
+    };
+    let (should, is) = (grouped(desired), grouped(found));
+    for (place, wanted) in &should {
+        match is.get(place) {
+            Some(there) if there == wanted => {}
+            Some(_) => said.say(&format!("{of}{place}"), "as planned", "changed"),
+            None => said.say(&format!("{of}{place}"), "as planned", "missing"),
+        }
+    }
+    for place in is.keys().filter(|place| !should.contains_key(*place)) {
+        said.say(&format!("{of}{place}"), "missing", "there");
+    }
+}
+
+/// Objects by what an engineer calls them; the rules of a chain in their order.
+fn grouped(ruleset: &Ruleset) -> BTreeMap<String, Vec<&Value>> {
+    let mut groups: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+    for object in ruleset.objects() {
+        groups.entry(place(object)).or_default().push(object);
+    }
+    groups
+}
+
+fn place(object: &Value) -> String {
+    let Some((kind, fields)) = object.as_object().and_then(|it| it.iter().next()) else {
+        return "unreadable object".to_owned();
+    };
+    let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or("?");
+    match kind.as_str() {
+        "table" => format!("table {} {}", field("family"), field("name")),
+        "rule" => format!("rules of chain {} {} {}", field("family"), field("table"), field("chain")),
+        kind => format!("{kind} {} {} {}", field("family"), field("table"), field("name")),
+    }
+}
+
+fn trunk(desired: &Desired, parent: &str, trunk: Option<&FoundZone>, said: &mut Said) {
+    let name = desired.trunk().unwrap_or_default();
+    let Some(trunk) = trunk else {
+        said.say(&format!("namespace {name}"), "there", "missing");
+        return;
+    };
+    rules("trunk: ", &super::ruleset::of_trunk(parent), trunk, said);
+    match trunk.link(parent) {
+        None => said.say(&format!("interface {parent}"), &format!("in {name}"), "missing"),
+        Some(link) if !link.is_up() => said.say(&format!("interface {parent}"), "up", "down"),
+        Some(link) if link.addresses().iter().any(|it| !is_link_local(it)) => {
+            said.say(&format!("interface {parent}"), "without addresses", "with some");
+        }
+        Some(_) => {}
+    }
+    if !trunk.routes.is_empty() {
+        said.say(&format!("routes of {name}"), "none", &trunk.routes.len().to_string());
+    }
+}

@@ -1,0 +1,30 @@
+//! Zones in network namespaces of their own: what each should be, what it is, and the way from one to the other.
+//!
+//! Between a zone and the core network there is no link, no route and no forwarding, so that there is no rule to
+//! get wrong. Within a zone `nftables` drops what cameras send, except answers to the gateway and the few services
+//! it offers them, and counts who tried to reach what.
+//!
+//! - `desired`, `ruleset`: what a zone should be: pure, from the configuration
+//! - `found`, `compare`: what it is, as `ip` and `nft` tell it, and each difference: pure
+//! - `plan`: the steps between them, each with what undoes it: pure
+//! - `kernel`: looks, and does steps, with `ip` and `nft`
+//! - `show`: plans as a network engineer reads them
+//! - `keeper`: whole zones: apply or undo, check, remove, one process at a time
+
+mod compare;
+mod desired;
+mod found;
+mod keeper;
+mod kernel;
+mod plan;
+mod ruleset;
+mod show;
+
+pub use compare::{Difference, compare};
+pub use desired::{Desired, Sysctl};
+pub use found::{Found, FoundNeighbour, FoundZone};
+pub use keeper::{Keeper, KeeperError, Planned};
+pub use kernel::NetError;
+pub use plan::{Plan, PlanError, Step};
+pub use ruleset::Ruleset;
+pub use show::{Grade, NOT_SHOWN, zone_text};

@@ -1,0 +1,326 @@
+//! The rules of a zone, in the JSON of `nft` (libnftables-json(5)), and as text for people.
+//!
+//! Each chain accepts what is due, counts the rest by who and whither, and drops it. Counting is a rule apart from
+//! dropping: where a set is full the kernel breaks off the rule that would add to it, and goes on with the next.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::desired::Desired;
+use crate::limits::{ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX};
+
+/// The table in both families.
+pub(super) const TABLE: &str = "cordon";
+
+/// Objects in the order in which they are added: tables, sets, chains, rules. Each as `nft` lists it, without handle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruleset(Vec<Value>);
+
+impl Ruleset {
+    /// What `nft -j -f -` is given: these and no others, at one stroke.
+    pub fn commands(&self) -> Value {
+        let flush = json!({ "flush": { "ruleset": null } });
+        let added = self.0.iter().map(|object| {
+            let mut object = object.clone();
+            // The kernel needs it, and does not list it.
+            if let Some(flags) = object.pointer_mut("/set/flags").and_then(Value::as_array_mut) {
+                flags.push("dynamic".into());
+            }
+            json!({ "add": object })
+        });
+        json!({ "nftables": std::iter::once(flush).chain(added).collect::<Vec<_>>() })
+    }
+
+    /// The objects.
+    pub fn objects(&self) -> &[Value] {
+        &self.0
+    }
+
+    /// What `nft -j list ruleset` says, in the form that can be compared: without handles, counts and elements.
+    ///
+    /// # Errors
+    /// It is no ruleset.
+    pub fn listed(answer: &Value) -> Result<Self, &'static str> {
+        let objects = answer.get("nftables").and_then(Value::as_array).ok_or("no list of objects")?;
+        let known = objects.iter().filter(|it| it.get("metainfo").is_none());
+        let mut objects: Vec<_> = known.cloned().collect();
+        for object in &mut objects {
+            settle(object);
+        }
+        Ok(Self(objects))
+    }
+
+    /// As an engineer writes it.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for object in &self.0 {
+            text += &super::show::object_text(object);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Rules that need no interface.
+pub(super) fn without_interface(zone: &Desired) -> Ruleset {
+    let mut objects = inet(zone);
+    objects.iter_mut().for_each(settle);
+    Ruleset(objects)
+}
+
+/// All rules.
+pub(super) fn whole(zone: &Desired) -> Ruleset {
+    let mut objects = netdev(zone);
+    objects.extend(inet(zone));
+    objects.iter_mut().for_each(settle);
+    Ruleset(objects)
+}
+
+/// Rules of a trunk: nothing but frames with a tag, which the kernel takes to its interfaces before any of these
+/// hooks of addresses.
+pub(super) fn of_trunk(parent: &str) -> Ruleset {
+    let chain = base_chain("netdev", "ingress", "ingress", Some(parent), "drop");
+    let tagged = rule(
+        "netdev",
+        "ingress",
+        vec![matches("==", payload("ether", "type"), json!({ "set": ["8021q", "8021ad"] })), accept()],
+    );
+    let mut objects = vec![table("netdev"), chain, tagged, counted_drop("netdev", "ingress"), table("inet")];
+    for hook in ["input", "forward", "output"] {
+        objects.extend([base_chain("inet", hook, hook, None, "drop"), counted_drop("inet", hook)]);
+    }
+    objects.iter_mut().for_each(settle);
+    Ruleset(objects)
+}
+
+/// What comes in by the wire, before any protocol sees it: with forwarding off, packets for foreign addresses never
+/// reach a hook of `inet`, and ARP, tagged frames and other protocols never do.
+fn netdev(zone: &Desired) -> Vec<Value> {
+    let add = |expressions| rule("netdev", "ingress", expressions);
+    let tagged = || matches("==", payload("ether", "type"), json!({ "set": ["8021q", "8021ad"] }));
+    let mut objects = vec![table("netdev"), attempts4("netdev"), attempts6("netdev"), attempts_other()];
+    objects.push(base_chain("netdev", "ingress", "ingress", Some(&zone.interface()), "drop"));
+    objects.push(add(vec![tagged(), count(&other_key(), "attempts_other")]));
+    objects.push(add(vec![tagged(), counter(), drop()]));
+    let (own4, own6) = (zone.own(true), zone.own(false));
+    if !own4.is_empty() {
+        let of_zone = networks(&zone.networks(true));
+        // Cameras ask for the gateway and answer it; who claims its address is no camera.
+        objects.push(add(vec![
+            matches("==", payload("arp", "saddr ip"), of_zone.clone()),
+            matches("!=", payload("arp", "saddr ip"), addresses(&own4)),
+            matches("==", payload("arp", "daddr ip"), addresses(&own4)),
+            accept(),
+        ]));
+        objects.push(add(vec![
+            matches("==", payload("ip", "saddr"), of_zone),
+            matches("!=", payload("ip", "saddr"), addresses(&own4)),
+            matches("==", payload("ip", "daddr"), addresses(&own4)),
+            accept(),
+        ]));
+    }
+    if !own6.is_empty() {
+        let of_zone = networks(&zone.networks(false));
+        objects.push(add(neighbours()));
+        objects.push(add(vec![
+            matches("==", payload("ip6", "saddr"), of_zone),
+            matches("!=", payload("ip6", "saddr"), addresses(&own6)),
+            matches("==", payload("ip6", "daddr"), addresses(&own6)),
+            accept(),
+        ]));
+    }
+    objects.extend(counting("netdev", "ingress"));
+    objects.push(add(vec![
+        matches("!=", meta("protocol"), json!({ "set": ["ip", "ip6"] })),
+        count(&other_key(), "attempts_other"),
+    ]));
+    objects.push(counted_drop("netdev", "ingress"));
+    objects
+}
+
+/// What is addressed to the gateway, and what leaves it.
+fn inet(zone: &Desired) -> Vec<Value> {
+    let mut objects = vec![table("inet"), attempts4("inet"), attempts6("inet")];
+    objects.push(base_chain("inet", "input", "input", None, "drop"));
+    let input = |expressions| rule("inet", "input", expressions);
+    let state = json!({ "ct": { "key": "state" } });
+    objects.push(input(vec![
+        json!({ "match": { "op": "in", "left": state, "right": ["established", "related"] } }),
+        accept(),
+    ]));
+    // Time and names are the gateway's own services in the zone.
+    objects.push(input(vec![matches("==", payload("udp", "dport"), json!({ "set": [53, 123] })), accept()]));
+    if !zone.own(false).is_empty() {
+        objects.push(input(neighbours()));
+    }
+    objects.extend(counting("inet", "input"));
+    objects.push(counted_drop("inet", "input"));
+    objects.push(base_chain("inet", "forward", "forward", None, "drop"));
+    objects.push(counted_drop("inet", "forward"));
+    objects.push(base_chain("inet", "output", "output", None, "drop"));
+    let output = |expressions| rule("inet", "output", expressions);
+    for (protocol, v4) in [("ip", true), ("ip6", false)] {
+        let to = zone.networks(v4);
+        if !zone.own(v4).is_empty() && !to.is_empty() {
+            objects.push(output(vec![matches("==", payload(protocol, "daddr"), networks(&to)), accept()]));
+        }
+    }
+    if !zone.own(false).is_empty() {
+        objects.push(output(neighbours()));
+    }
+    objects.push(counted_drop("inet", "output"));
+    objects
+}
+
+/// Neighbour discovery (RFC 4861) of the two kinds that lead nowhere; routers' advertisements and redirects are not
+/// among them. A hop limit of 255 shows that it comes from the link itself (§11.2).
+fn neighbours() -> Vec<Value> {
+    let kinds = json!({ "set": ["nd-neighbor-solicit", "nd-neighbor-advert"] });
+    vec![
+        matches("==", payload("ip6", "hoplimit"), json!(255)),
+        matches("==", payload("icmpv6", "type"), kinds),
+        accept(),
+    ]
+}
+
+/// Rules that count what comes past them by who, whither, protocol and port.
+fn counting(family: &str, chain: &str) -> Vec<Value> {
+    let ported = json!({ "set": ["tcp", "udp"] });
+    let mut rules = Vec::new();
+    for (protocol, set) in [("ip", "attempts4"), ("ip6", "attempts6")] {
+        let key = |port: Value| json!({ "concat": [payload(protocol, "saddr"), payload(protocol, "daddr"), meta("l4proto"), port] });
+        rules.push(rule(
+            family,
+            chain,
+            vec![matches("==", meta("l4proto"), ported.clone()), count(&key(payload("th", "dport")), set)],
+        ));
+        rules.push(rule(
+            family,
+            chain,
+            vec![matches("!=", meta("l4proto"), ported.clone()), count(&key(json!(0)), set)],
+        ));
+    }
+    rules
+}
+
+fn other_key() -> Value {
+    json!({ "concat": [payload("ether", "saddr"), payload("ether", "type")] })
+}
+
+fn table(family: &str) -> Value {
+    json!({ "table": { "family": family, "name": TABLE } })
+}
+
+fn attempts4(family: &str) -> Value {
+    set(family, "attempts4", &["ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"])
+}
+
+fn attempts6(family: &str) -> Value {
+    set(family, "attempts6", &["ipv6_addr", "ipv6_addr", "inet_proto", "inet_service"])
+}
+
+fn attempts_other() -> Value {
+    set("netdev", "attempts_other", &["ether_addr", "ether_type"])
+}
+
+fn set(family: &str, name: &str, kind: &[&str]) -> Value {
+    json!({ "set": {
+        "family": family, "name": name, "table": TABLE, "type": kind, "size": ATTEMPTS_PER_SET_MAX,
+        "flags": ["timeout"], "timeout": ATTEMPT_KEPT_TIME.as_secs(), "stmt": [{ "counter": null }],
+    } })
+}
+
+fn base_chain(family: &str, name: &str, hook: &str, device: Option<&str>, policy: &str) -> Value {
+    let mut chain = json!({ "chain": {
+        "family": family, "table": TABLE, "name": name, "type": "filter", "hook": hook, "prio": 0, "policy": policy,
+    } });
+    if let (Some(device), Some(chain)) = (device, chain.get_mut("chain").and_then(Value::as_object_mut)) {
+        chain.insert("dev".to_owned(), device.into());
+    }
+    chain
+}
+
+fn rule(family: &str, chain: &str, expressions: Vec<Value>) -> Value {
+    json!({ "rule": { "family": family, "table": TABLE, "chain": chain, "expr": expressions } })
+}
+
+fn counted_drop(family: &str, chain: &str) -> Value {
+    rule(family, chain, vec![counter(), drop()])
+}
+
+fn matches(op: &str, left: Value, right: Value) -> Value {
+    json!({ "match": { "op": op, "left": left, "right": right } })
+}
+
+fn payload(protocol: &str, field: &str) -> Value {
+    json!({ "payload": { "protocol": protocol, "field": field } })
+}
+
+fn meta(key: &str) -> Value {
+    json!({ "meta": { "key": key } })
+}
+
+fn count(key: &Value, set: &str) -> Value {
+    json!({ "set": { "op": "update", "elem": key, "set": format!("@{set}") } })
+}
+
+fn counter() -> Value {
+    json!({ "counter": null })
+}
+
+fn accept() -> Value {
+    json!({ "accept": null })
+}
+
+fn drop() -> Value {
+    json!({ "drop": null })
+}
+
+fn addresses(of: &[IpAddr]) -> Value {
+    one_of(of.iter().map(|it| it.to_string().into()).collect())
+}
+
+fn networks(of: &[IpNet]) -> Value {
+    // Networks within others would be told as an overlap.
+    let of = IpNet::aggregate(&of.to_vec());
+    one_of(
+        of.iter()
+            .map(|it| match it.prefix_len() == it.max_prefix_len() {
+                true => it.addr().to_string().into(),
+                false => json!({ "prefix": { "addr": it.addr().to_string(), "len": it.prefix_len() } }),
+            })
+            .collect(),
+    )
+}
+
+fn one_of(mut values: Vec<Value>) -> Value {
+    if values.len() == 1 { values.remove(0) } else { json!({ "set": values }) }
+}
+
+/// Takes away what is not the owner's word: handles, counts, elements; and puts sets in an order.
+fn settle(object: &mut Value) {
+    match object {
+        Value::Object(fields) => {
+            for gone in ["handle", "elem"] {
+                // The `elem` of a counting rule is its key, and an object.
+                if gone == "handle" || fields.get(gone).is_some_and(Value::is_array) {
+                    fields.remove(gone);
+                }
+            }
+            for (key, value) in fields.iter_mut() {
+                if key == "counter" {
+                    *value = Value::Null;
+                }
+                settle(value);
+                if let (true, Some(items)) = (key == "set", value.as_array_mut()) {
+                    items.sort_by_key(Value::to_string);
+                }
+            }
+            fields.sort_keys();
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
