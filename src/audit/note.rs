@@ -75,7 +75,17 @@ impl SigningKey {
 
     /// Signs that the log has this size and root.
     pub fn sign(&self, size: u64, root: &Hash) -> String {
-        let text = format!("{}\n{size}\n{}\n", self.name, STANDARD.encode(root));
+        self.note(&format!("{}\n{size}\n{}\n", self.name, STANDARD.encode(root)))
+    }
+
+    /// Signs a text that is no checkpoint: lines with an LF each, of which the first, its kind, is not the log's
+    /// name, so that nobody can take it for one.
+    pub fn attest(&self, text: &str) -> Result<String, NoteError> {
+        check_statement(&self.name, text)?;
+        Ok(self.note(text))
+    }
+
+    fn note(&self, text: &str) -> String {
         let signature = self.pair.sign(text.as_bytes());
         let mut bytes = self.public().id().to_vec();
         bytes.extend_from_slice(signature.as_ref());
@@ -117,6 +127,17 @@ impl PublicKey {
         &self.name
     }
 
+    /// Reads what [`SigningKey::attest`] signed, and checks it.
+    pub fn attested<'n>(&self, note: &'n str) -> Result<&'n str, NoteError> {
+        let lacks = || NoteError::Form("it needs a text, an empty line and a signature");
+        let (text, rest) =
+            note.rfind("\n\n").and_then(|at| note.split_at_checked(at + 1)).ok_or_else(lacks)?;
+        let signature = rest.strip_prefix('\n').and_then(|it| it.strip_suffix('\n')).ok_or_else(lacks)?;
+        check_statement(&self.name, text)?;
+        self.check(text, signature)?;
+        Ok(text)
+    }
+
     /// Reads a checkpoint of this log and checks its signature. The text must be exactly one checkpoint.
     pub fn open(&self, note: &str) -> Result<Checkpoint, NoteError> {
         let lines: Vec<&str> = note.split('\n').collect();
@@ -132,6 +153,12 @@ impl PublicKey {
         }
         let root_bytes = STANDARD.decode(root).ok().and_then(|bytes| Hash::try_from(bytes).ok());
         let root_bytes = root_bytes.ok_or(NoteError::Form("the root is no hash in base64"))?;
+        self.check(&format!("{origin}\n{size}\n{root}\n"), signature)?;
+        Ok(Checkpoint { size: number, root: root_bytes })
+    }
+
+    /// Checks the line of a signature.
+    fn check(&self, text: &str, signature: &str) -> Result<(), NoteError> {
         let encoded = signature
             .strip_prefix("\u{2014} ")
             .and_then(|rest| rest.strip_prefix(self.name.as_str()))
@@ -139,10 +166,8 @@ impl PublicKey {
             .ok_or(NoteError::Key)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Signature)?;
         let bytes = bytes.strip_prefix(&self.id()).ok_or(NoteError::Key)?;
-        let text = format!("{origin}\n{size}\n{root}\n");
         let key = UnparsedPublicKey::new(&ED25519, &self.bytes);
-        key.verify(text.as_bytes(), bytes).map_err(|_| NoteError::Signature)?;
-        Ok(Checkpoint { size: number, root: root_bytes })
+        key.verify(text.as_bytes(), bytes).map_err(|_| NoteError::Signature)
     }
 
     fn id(&self) -> [u8; 4] {
@@ -167,6 +192,14 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
+}
+
+fn check_statement(name: &str, text: &str) -> Result<(), NoteError> {
+    let kind = text.lines().next().unwrap_or_default();
+    if kind.is_empty() || kind == name || !text.ends_with('\n') || text.contains("\n\n") {
+        return Err(NoteError::Form("it is no statement: whole lines, of which the first says its kind"));
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), NoteError> {

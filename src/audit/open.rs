@@ -224,18 +224,23 @@ fn lock(dir: &Path) -> Result<File, AuditError> {
     }
 }
 
+/// Reads the private key of a log that there is, in the log's name, for what else it is to sign.
+pub fn signing_key(path: &Path, origin: &str) -> Result<SigningKey, AuditError> {
+    let mode = fs::metadata(path).map_err(file("read", path))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(AuditError::KeyOpen(path.to_owned()));
+    }
+    let pem = zeroize::Zeroizing::new(fs::read_to_string(path).map_err(file("read", path))?);
+    SigningKey::from_pem(origin, &pem).map_err(|source| AuditError::Key { path: path.to_owned(), source })
+}
+
 /// Reads the keys, or makes them for a new log.
 fn keys(options: &Options, begun: bool, entropy: &dyn Entropy) -> Result<(SigningKey, PathBuf), AuditError> {
     let path = &options.signing_key;
     let public_path = options.dir.join(PUBLIC_KEY);
     let broken = |source| AuditError::Key { path: path.clone(), source };
     let key = if path.exists() {
-        let mode = fs::metadata(path).map_err(file("read", path))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(AuditError::KeyOpen(path.clone()));
-        }
-        let pem = zeroize::Zeroizing::new(fs::read_to_string(path).map_err(file("read", path))?);
-        SigningKey::from_pem(&options.origin, &pem).map_err(broken)?
+        signing_key(path, &options.origin)?
     } else if begun || public_path.exists() {
         return Err(AuditError::KeyMissing { dir: options.dir.clone(), key: path.clone() });
     } else {

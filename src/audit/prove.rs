@@ -107,6 +107,24 @@ pub enum Proven {
     },
 }
 
+/// The latest checkpoint of a log.
+#[derive(Debug, Clone)]
+pub struct Latest {
+    /// The key that checked it.
+    pub key: PublicKey,
+    /// It as text.
+    pub note: String,
+    /// What it says.
+    pub checkpoint: Checkpoint,
+}
+
+/// Reads the latest checkpoint of a log.
+pub fn latest(dir: &Path, public_key: Option<&Path>) -> Result<Latest, ProofError> {
+    let (key, _) = read_key(dir, public_key)?;
+    let (note, checkpoint) = open(&key, &dir.join(CHECKPOINT))?;
+    Ok(Latest { key, note, checkpoint })
+}
+
 /// Proves that a line is in the log, as signed by the latest checkpoint or a given one.
 pub fn prove_line(
     dir: &Path,

@@ -93,7 +93,7 @@ impl Renderer {
             }
             Err(_) => format!("(no record) {}", String::from_utf8_lossy(line)),
         };
-        plain(&text)
+        printable(&text)
     }
 
     fn intent(&mut self, seq: u64, intent: &Intent) -> String {
@@ -160,8 +160,8 @@ fn name(who: &Who) -> String {
     }
 }
 
-/// Without control characters, and without those that reorder or hide text on a terminal.
-fn plain(text: &str) -> String {
+/// A text without control characters, and without those that reorder or hide text on a terminal.
+pub fn printable(text: &str) -> String {
     let unsafe_char = |letter: char| {
         letter.is_control()
             || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
