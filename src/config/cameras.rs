@@ -18,7 +18,8 @@ use crate::{
     auth::Login,
     ids::{CameraId, SiteId, ZoneId},
     inventory::{
-        Camera, CameraAddress, Evidence, Isolation, MacPolicy, VendorClass, VendorVerdict, Vendors, Zone,
+        Camera, CameraAddress, Evidence, Isolation, MacPolicy, Replacement, ReplacementState, VendorClass,
+        VendorVerdict, Vendors, Zone,
     },
 };
 
@@ -58,6 +59,7 @@ impl Reader<'_> {
         let mac = self.mac(raw.mac.as_ref());
         let device_path = self.device_path(raw.device_path.as_ref());
         let quirks = self.quirks(raw.quirks.as_ref());
+        let replacement = replacement(&raw);
         let own = self.own_address(&raw);
         let mount = self.mount(&raw, around);
         let port = self.port(number, &raw, own, around);
@@ -92,6 +94,7 @@ impl Reader<'_> {
             manufacturer: raw.manufacturer,
             model: raw.model,
             quirks,
+            replacement,
         };
         Some((camera, Login { username: raw.username.into_inner(), password: password? }))
     }
@@ -255,4 +258,12 @@ impl Reader<'_> {
         users.push((own, name));
         Some(port)
     }
+}
+
+/// A day without a word about it is a plan.
+fn replacement(raw: &raw::Camera) -> Option<Replacement> {
+    let by = raw.replace_by.as_ref().map(|it| it.get_ref().0);
+    let state = raw.replacement.as_ref().map(|it| *it.get_ref());
+    let state = state.or_else(|| by.map(|_| ReplacementState::Planned))?;
+    Some(Replacement { state, by })
 }

@@ -442,7 +442,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`, `quirks`",
+        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -1078,5 +1078,34 @@ fn a_decision_about_a_camera_needs_a_name_and_a_reason() {
     ] {
         let errors = folder.errors(&with(&decision));
         assert!(errors[0].contains(message), "{decision}: {errors:?}");
+    }
+}
+
+#[test]
+fn replacements_are_dated_and_their_words_known() {
+    let folder = Folder::new();
+    let with = |keys: &str| {
+        EXAMPLE.replacen("vendor = \"Hikvision\"", &format!("vendor = \"Hikvision\"\n{keys}"), 1)
+    };
+    for (keys, state, by) in [
+        ("replace_by = 2027-03-31", "planned", Some("2027-03-31")),
+        ("replacement = \"ordered\"\nreplace_by = 2027-03-31", "ordered", Some("2027-03-31")),
+        ("replacement = \"done\"", "done", None),
+    ] {
+        let loaded = folder.load(&with(keys)).unwrap();
+        let found = loaded.inventory.cameras().next().unwrap().replacement.unwrap();
+        assert_eq!(
+            (found.state.as_str(), found.by.map(|it| it.to_string()).as_deref()),
+            (state, by),
+            "{keys}"
+        );
+    }
+    for (keys, message) in [
+        ("replace_by = \"2027-03-31\"", "invalid type: string"),
+        ("replace_by = 2027-03-31T10:00:00Z", "write a date such as 2026-11-25, without quotes and time"),
+        ("replacement = \"soon\"", "unknown variant `soon`, expected one of `planned`, `ordered`, `done`"),
+    ] {
+        let errors = folder.errors(&with(keys));
+        assert!(errors[0].contains(message), "{keys}: {errors:?}");
     }
 }

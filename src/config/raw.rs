@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::inventory::Decision;
+use crate::inventory::{Day, Decision, ReplacementState};
 
 /// Text with its place in the file.
 pub(super) type Text = Spanned<String>;
@@ -151,6 +151,8 @@ pub(super) struct Camera {
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
     pub(super) quirks: Option<Spanned<Vec<QuirkLine>>>,
+    pub(super) replacement: Option<Spanned<ReplacementState>>,
+    pub(super) replace_by: Option<Spanned<Day>>,
 }
 
 /// An entry of a camera's `quirks`.

@@ -43,6 +43,7 @@ fn bench() -> Bench {
         manufacturer: None,
         model: None,
         quirks: Vec::new(),
+        replacement: None,
     };
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
     let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes };

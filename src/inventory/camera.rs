@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{QuirkOrder, VendorVerdict};
+use super::{QuirkOrder, Replacement, VendorVerdict};
 use crate::{
     auth::KnownCertificate,
     ids::{CameraId, SiteId, ZoneId},
@@ -88,6 +88,8 @@ pub struct Camera {
     pub model: Option<String>,
     /// What the owner says about its quirks.
     pub quirks: Vec<QuirkOrder>,
+    /// How far its replacement is, if there is to be one.
+    pub replacement: Option<Replacement>,
 }
 
 impl Camera {

@@ -474,6 +474,7 @@ mod tests {
                 manufacturer: None,
                 model: None,
                 quirks: Vec::new(),
+                replacement: None,
             }
         };
         let zones = vec![Zone { id: zone.clone(), isolation: Isolation::None, prefixes: Vec::new() }];

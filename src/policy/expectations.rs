@@ -479,6 +479,7 @@ fn camera(
         manufacturer: None,
         model: None,
         quirks: Vec::new(),
+        replacement: None,
     })
 }
 

@@ -129,6 +129,7 @@ pub(super) fn inventory() -> Inventory {
         manufacturer: None,
         model: None,
         quirks: Vec::new(),
+        replacement: None,
     };
     let site = |name, sensitive| Site { id: SiteId::new(name).unwrap(), sensitive };
     let zone = Zone { id: ZoneId::new("yard").unwrap(), isolation: Isolation::None, prefixes: Vec::new() };
