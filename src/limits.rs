@@ -437,6 +437,38 @@ pub const NETD_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long netd may take over a request, a look at all zones included.
 pub const NETD_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Rows of one kind that are told apart while a report is made; the rest is only counted.
+pub const REPORT_ROWS_MAX: usize = 20_000;
+/// Rows of one table of a report.
+pub const REPORT_TOP_ROWS_MAX: usize = 1_000;
+/// Destinations that a report names of one camera.
+pub const REPORT_DESTINATIONS_PER_DEVICE_MAX: usize = 5;
+
+/// Counters of one zone's tripwire that are read: three sets.
+pub const ATTEMPT_ENTRIES_MAX: usize = 3 * ATTEMPTS_PER_SET_MAX;
+/// How long the same is summed up before it is told again.
+pub const SUMMARY_PERIOD: Duration = Duration::from_secs(60);
+/// Sources of a zone that are told apart.
+pub const SUMMARY_SOURCES_MAX: usize = 16_384;
+/// What they did that is counted apart in one period, all together.
+pub const SUMMARY_KEYS_MAX: usize = 262_144;
+/// Lines of one zone and period: one for a source.
+pub const SUMMARY_LINES_MAX: usize = 64;
+/// Of these, lines that do not wait for the end of the period, for what is seen the first time.
+pub const SUMMARY_AT_ONCE_MAX: usize = 32;
+/// What one line names; more is only counted.
+pub const SUMMARY_KEYS_PER_LINE_MAX: usize = 12;
+/// Sources that one line for all others names, each with its count.
+pub const SUMMARY_OTHERS_PER_LINE_MAX: usize = 112;
+/// Sources that such lines of one period name; of more only the sum is told.
+pub const SUMMARY_OTHERS_MAX: usize = 8 * SUMMARY_OTHERS_PER_LINE_MAX;
+/// What is remembered of one source, so that it is news only once.
+pub const SUMMARY_KNOWN_PER_SOURCE_MAX: usize = 64;
+/// Questions for names, or for the time, of one source that are answered within a second.
+pub const ZONE_ANSWERS_PER_SECOND_MAX: u32 = 20;
+/// Characters of a name that a camera asks for.
+pub const DNS_NAME_CHARS_MAX: usize = 255;
+
 /// Messages a simulated camera remembers; the oldest go first.
 pub const SIM_LOG_MESSAGES_MAX: usize = 16_384;
 /// Items of one list of a simulated camera (profiles, presets, pull points …).
@@ -455,6 +487,9 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 
 const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVAL.as_secs() < 5);
+const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);
+// An address takes 39 characters at most, its count 20, and four signs are around them.
+const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 6) < AUDIT_ARGUMENTS_BYTES_MAX);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
 const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);

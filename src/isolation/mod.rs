@@ -9,22 +9,34 @@
 //! - `plan`: the steps between them, each with what undoes it: pure
 //! - `kernel`: looks, and does steps, with `ip` and `nft`
 //! - `show`: plans as a network engineer reads them
+//! - `attempts`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
 //! - `keeper`: whole zones: apply or undo, check, remove, one process at a time
 
+mod attempts;
 mod compare;
 mod desired;
 mod found;
 mod keeper;
 mod kernel;
+mod names;
 mod plan;
+mod records;
 mod ruleset;
 mod show;
+mod sinkhole;
+pub mod sntp;
+mod summary;
 
+pub use attempts::{Entry, Reading, Snapshot, Source, Target, Tripwire};
 pub use compare::{Difference, compare};
 pub use desired::{Desired, Sysctl};
 pub use found::{Found, FoundNeighbour, FoundZone};
 pub use keeper::{Keeper, KeeperError, Planned};
 pub use kernel::NetError;
+pub use names::{Names, NamesTold, Rates};
 pub use plan::{Plan, PlanError, Step};
+pub use records::{
+    ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary, Flow,
+};
 pub use ruleset::Ruleset;
 pub use show::{Grade, NOT_SHOWN, zone_text};
