@@ -24,6 +24,7 @@ mod policy_replay;
 mod prove;
 mod ready;
 pub mod reload;
+mod report;
 mod run;
 pub mod schema;
 mod serving;
@@ -70,6 +71,8 @@ enum Command {
     Check(check::Args),
     /// Verify, show, search, prove from or export the audit log.
     Audit(audit::Args),
+    /// Print what restricted cameras there are, how they are kept apart and what they tried, signed.
+    Report(report::Args),
     /// Check policies, or explain what they decide.
     Policy(policy::Arguments),
     /// Show the cameras and how they stand, or say why one does not work.
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => told(reload::run(&args, &mut io::stdout().lock())),
         Command::Check(args) => check::run(&args),
         Command::Audit(args) => audit::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Report(args) => report(&args),
         Command::Policy(args) => judge(&args),
         Command::Camera(args) => match load(args.config()) {
             Some(loaded) => match args.run(&loaded, &mut io::stdout().lock()) {
@@ -159,6 +163,16 @@ fn makers(args: &vendors::Args) -> ExitCode {
         None => vendors::Table::shipped(),
     };
     told(table.and_then(|table| vendors::run(args, &table, &mut io::stdout().lock())))
+}
+
+fn report(args: &report::Args) -> ExitCode {
+    let loaded = match args.config().map(load) {
+        Some(None) => return ExitCode::FAILURE,
+        Some(loaded) => loaded,
+        None => None,
+    };
+    let clock = SystemClock::new();
+    told(args.run(loaded.as_ref(), &clock, &mut io::stdout().lock(), &mut io::stderr().lock()))
 }
 
 fn judge(args: &policy::Arguments) -> ExitCode {

@@ -1,0 +1,324 @@
+//! From configuration and log to the report's values.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use super::{
+    attention,
+    ledger::{Attempts, Ledger, OnRecord, Rows, SourceSum},
+    model::{
+        AttemptsPart, DeniedPart, DeniedRow, DestinationRow, Device, Fact, LogPart, NOT_CLAIMED, NameRow,
+        Observable, ReplacementPart, Report, Stranger, Summary, Tables, ZonePart,
+    },
+};
+use crate::{
+    audit::printable,
+    config::Loaded,
+    inventory::{Camera, Claim, Evidence, Inventory, Isolation, Judgement, Leg, Parent, Zone},
+    limits::{REPORT_DESTINATIONS_PER_DEVICE_MAX, REPORT_TOP_ROWS_MAX},
+};
+
+/// What there is to say now.
+pub(super) fn report(loaded: &Loaded, log: LogPart, ledger: &Ledger, now: Timestamp) -> Report {
+    let inventory = &*loaded.inventory;
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let mut devices: Vec<Device> =
+        inventory.cameras().map(|camera| configured(camera, inventory, ledger, today)).collect();
+    let known = |name: &str| inventory.cameras().any(|camera| camera.id.as_str() == name);
+    devices.extend(
+        ledger.cameras.iter().filter(|(name, _)| !known(name)).map(|(name, it)| gone(name, it, ledger)),
+    );
+    let zones = inventory.zones().map(|zone| zone_part(zone, inventory, ledger)).collect();
+    let mut report = Report {
+        format: FORMAT,
+        gateway: loaded.name.clone(),
+        made: format!("{now:.0}"),
+        program: format!("cordon {}", env!("CARGO_PKG_VERSION")),
+        log,
+        summary: Summary::default(),
+        attention: Vec::new(),
+        devices,
+        strangers: strangers(&ledger.attempts),
+        zones,
+        attempts: attempts(ledger),
+        denied: denied(ledger),
+        tables: tables(loaded, today),
+        not_claimed: NOT_CLAIMED,
+    };
+    report.tables.sources = sources(&report, inventory);
+    report.summary = summary(&report);
+    report.attention = attention::of(&report);
+    report
+}
+
+fn configured(camera: &Camera, inventory: &Inventory, ledger: &Ledger, today: Date) -> Device {
+    let vendors = inventory.vendors();
+    let verdict = &camera.vendor;
+    let Judgement { findings, contradictions, standing, .. } =
+        vendors.judge(verdict.declared.as_deref(), &Evidence::default(), verdict.decision.as_ref());
+    let maker = vendors.find(&verdict.name);
+    let replacement = camera.replacement.map(|it| ReplacementPart {
+        state: it.state.as_str(),
+        by: it.by.map(|by| by.to_string()),
+        overdue: it.overdue(today),
+    });
+    let mut device = Device {
+        name: camera.id.to_string(),
+        address: Some(camera.address.to_string()),
+        zone: Some(camera.zone.to_string()),
+        site: Some(camera.site.to_string()),
+        sensitive: inventory.site(&camera.site).map(|site| site.sensitive),
+        maker: printable(&verdict.name),
+        maker_name: maker.map_or_else(|| printable(&verdict.name), |it| it.name.clone()),
+        class: verdict.class.to_string(),
+        restricted: verdict.class.is_restricted(),
+        standing: standing.to_string(),
+        reasons: verdict.reasons.iter().map(|it| printable(it)).collect(),
+        contradictions: contradictions.iter().map(|it| printable(it)).collect(),
+        evidence: findings.iter().map(|it| printable(&it.to_string())).collect(),
+        jurisdiction: maker.map(|it| fact(it.seat.is.join(", "), &it.seat)),
+        parent: maker.and_then(|it| it.parent.as_ref()).map(parent),
+        uk_order: maker.map(|it| fact(it.uk_order.is.to_string(), &it.uk_order)),
+        us_889: maker.map(|it| fact(it.us_889.is.to_string(), &it.us_889)),
+        us_fcc: maker.map(|it| fact(it.us_fcc.is.to_string(), &it.us_fcc)),
+        exceptions: Vec::new(),
+        replacement,
+        observable: observable(camera, inventory.zone(&camera.zone)),
+        ..nothing()
+    };
+    on_record(&mut device, ledger);
+    device
+}
+
+/// A camera that is in the log and not in the configuration.
+fn gone(name: &str, on_record_as: &OnRecord, ledger: &Ledger) -> Device {
+    let class = on_record_as.class.clone().unwrap_or_else(|| "unknown".to_owned());
+    let maker = printable(on_record_as.vendor.as_deref().unwrap_or("unknown"));
+    let mut device = Device {
+        name: printable(name),
+        maker_name: maker.clone(),
+        maker,
+        restricted: !matches!(class.as_str(), "trusted" | "review"),
+        class: printable(&class),
+        standing: "on record".to_owned(),
+        observable: Observable { is: "no", why: "it is not in the configuration any more" },
+        ..nothing()
+    };
+    on_record(&mut device, ledger);
+    device
+}
+
+fn nothing() -> Device {
+    Device {
+        name: String::new(),
+        address: None,
+        zone: None,
+        site: None,
+        sensitive: None,
+        maker: String::new(),
+        maker_name: String::new(),
+        class: String::new(),
+        restricted: true,
+        standing: String::new(),
+        reasons: Vec::new(),
+        contradictions: Vec::new(),
+        evidence: Vec::new(),
+        jurisdiction: None,
+        parent: None,
+        uk_order: None,
+        us_889: None,
+        us_fcc: None,
+        exceptions: Vec::new(),
+        replacement: None,
+        class_on_record: None,
+        first_record: None,
+        last_record: None,
+        permitted: 0,
+        denied: 0,
+        attempts: 0,
+        attempts_before_start: 0,
+        top_destinations: Vec::new(),
+        observable: Observable { is: "unknown", why: "" },
+    }
+}
+
+/// Adds what the log says of a camera.
+fn on_record(device: &mut Device, ledger: &Ledger) {
+    if let Some(it) = ledger.cameras.get(&device.name) {
+        device.class_on_record = it.class.as_deref().map(printable);
+        (device.first_record, device.last_record) = (Some(it.first.clone()), Some(it.last.clone()));
+        (device.permitted, device.denied) = (it.permitted, it.denied);
+    }
+    let own = ledger.attempts.sources.values().filter(|it| it.camera.as_deref() == Some(&device.name));
+    let mut all = Rows::default();
+    for sum in own {
+        device.attempts += sum.packets;
+        device.attempts_before_start += sum.before_start;
+        sum.destinations.iter().for_each(|(to, packets)| all.add(to.clone(), *packets));
+    }
+    device.top_destinations = destinations(&all, REPORT_DESTINATIONS_PER_DEVICE_MAX);
+}
+
+fn observable(camera: &Camera, zone: Option<&Zone>) -> Observable {
+    let routed = |leg: &Leg| leg.routes.iter().any(|route| route.to.contains(&camera.address.host));
+    match zone.map(|it| &it.isolation) {
+        Some(Isolation::Namespace(leg)) if routed(leg) => Observable {
+            is: "partly",
+            why: "it hangs behind a router in its zone: only what that router sends to the gateway is counted, under \
+                  the address that it leaves",
+        },
+        Some(Isolation::Namespace(_)) => Observable {
+            is: "partly",
+            why: "what it sends to the gateway as its router and name server is counted; whether it uses others is \
+                  not shown",
+        },
+        Some(Isolation::None) => Observable {
+            is: "no",
+            why: "its zone is not isolated by the gateway, which does not see its traffic",
+        },
+        None => Observable { is: "unknown", why: "its zone is not in the configuration" },
+    }
+}
+
+fn fact<T>(is: String, claim: &Claim<T>) -> Fact {
+    Fact { is, confidence: claim.confidence.to_string(), sources: claim.source.clone() }
+}
+
+fn parent(parent: &Parent) -> Fact {
+    Fact { is: parent.is.clone(), confidence: parent.confidence.to_string(), sources: parent.source.clone() }
+}
+
+fn zone_part(zone: &Zone, inventory: &Inventory, ledger: &Ledger) -> ZonePart {
+    let stood = ledger.uptimes.of(zone.id.as_str());
+    ZonePart {
+        name: zone.id.to_string(),
+        isolation: zone.isolation.as_str(),
+        isolated: isolated(zone),
+        prefixes: zone.prefixes.iter().map(ToString::to_string).collect(),
+        cameras: inventory.cameras().filter(|camera| camera.zone == zone.id).count() as u64,
+        watched_seconds: ledger.uptimes.running.as_secs(),
+        in_force_seconds: stood.lasted.as_secs(),
+        interruptions: stood.interruptions,
+        drifts: stood.drifts,
+    }
+}
+
+fn isolated(zone: &Zone) -> bool {
+    match zone.isolation {
+        Isolation::Namespace(_) => true,
+        Isolation::None => false,
+    }
+}
+
+/// Sources that are no enrolled cameras.
+fn strangers(attempts: &Attempts) -> Vec<Stranger> {
+    let stranger = |((zone, address), sum): (&(String, String), &SourceSum)| {
+        let mut all = Rows::default();
+        sum.destinations.iter().for_each(|(to, packets)| all.add(to.clone(), *packets));
+        Stranger {
+            zone: printable(zone),
+            address: printable(address),
+            packets: sum.packets + sum.before_start,
+            top_destinations: destinations(&all, REPORT_DESTINATIONS_PER_DEVICE_MAX),
+        }
+    };
+    let mut strangers: Vec<Stranger> =
+        attempts.sources.iter().filter(|(_, sum)| sum.camera.is_none()).map(stranger).collect();
+    strangers.sort_by_key(|it| std::cmp::Reverse(it.packets));
+    strangers
+}
+
+fn attempts(ledger: &Ledger) -> AttemptsPart {
+    let Ledger { attempts, asked, asked_unnamed, .. } = ledger;
+    let destinations = destinations(&attempts.destinations, REPORT_TOP_ROWS_MAX);
+    let shown: u64 = destinations.iter().map(|it| it.packets).sum();
+    let name = |((name, by), times): (&(String, String), u64)| NameRow {
+        name: printable(name),
+        by: printable(by),
+        times,
+    };
+    AttemptsPart {
+        packets: attempts.packets,
+        before_start: attempts.before_start,
+        of_nobody: attempts.of_nobody + attempts.sources_left_out,
+        other_destinations: attempts.destinations.total.saturating_sub(shown),
+        destinations,
+        names: asked.top(REPORT_TOP_ROWS_MAX).into_iter().map(name).collect(),
+        questions: asked.total,
+        unanswered: *asked_unnamed,
+    }
+}
+
+fn destinations(rows: &Rows<(String, String, u16)>, count: usize) -> Vec<DestinationRow> {
+    let row = |((to, protocol, port), packets): (&(String, String, u16), u64)| DestinationRow {
+        to: printable(to),
+        protocol: printable(protocol),
+        port: *port,
+        packets,
+    };
+    rows.top(count).into_iter().map(row).collect()
+}
+
+fn denied(ledger: &Ledger) -> DeniedPart {
+    let row = |((camera, operation, reason), times): (&(String, String, String), u64)| DeniedRow {
+        camera: printable(camera),
+        operation: printable(operation),
+        reason: printable(reason),
+        times,
+    };
+    let rows: Vec<DeniedRow> = ledger.denied.top(REPORT_TOP_ROWS_MAX).into_iter().map(row).collect();
+    let shown: u64 = rows.iter().map(|it| it.times).sum();
+    DeniedPart {
+        commands: ledger.denied.total,
+        observed: ledger.observed,
+        requests_only_counted: ledger.left_out,
+        others: ledger.denied.total.saturating_sub(shown),
+        rows,
+    }
+}
+
+fn tables(loaded: &Loaded, today: Date) -> Tables {
+    let vendors = loaded.inventory.vendors();
+    let macs = vendors.macs();
+    Tables {
+        makers: vendors.iter().count() as u64,
+        owner_folder: loaded.vendors_dir.as_ref().map(|it| it.display().to_string()),
+        mac_blocks: macs.len() as u64,
+        mac_date: macs.date.to_string(),
+        mac_age_days: macs.age_days(today),
+        mac_source: macs.source.clone(),
+        sources: BTreeMap::new(),
+    }
+}
+
+/// What the sources that facts name stand for.
+fn sources(report: &Report, inventory: &Inventory) -> BTreeMap<String, String> {
+    let facts = report.devices.iter().flat_map(Device::facts);
+    let named = facts.flat_map(|it| &it.sources);
+    named.filter_map(|it| Some((it.clone(), inventory.vendors().source(it)?.to_owned()))).collect()
+}
+
+fn summary(report: &Report) -> Summary {
+    let count = |of: &dyn Fn(&Device) -> bool| report.devices.iter().filter(|it| of(it)).count() as u64;
+    let here = |it: &Device| it.address.is_some();
+    let restricted = |it: &Device| here(it) && it.restricted;
+    let replaced = |it: &Device| it.replacement.as_ref().is_some_and(|it| it.state == "done");
+    Summary {
+        cameras: count(&here),
+        restricted: count(&restricted),
+        unknown: count(&|it| here(it) && it.class == "unknown"),
+        restricted_at_sensitive_sites: count(&|it| restricted(it) && it.sensitive == Some(true)),
+        under_exception: count(&|it| it.exceptions.iter().any(|it| !it.over)),
+        replaced: count(&replaced),
+        replacement_overdue: count(&|it| it.replacement.as_ref().is_some_and(|it| it.overdue)),
+        on_record_only: count(&|it| !here(it)),
+        commands_permitted: report.devices.iter().map(|it| it.permitted).sum(),
+        commands_denied: report.denied.commands,
+        packets_blocked: report.attempts.packets + report.attempts.before_start,
+        zones: report.zones.len() as u64,
+        zones_isolated: report.zones.iter().filter(|it| it.isolated).count() as u64,
+    }
+}
+
+const FORMAT: &str = "cordon-report/1";

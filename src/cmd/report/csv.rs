@@ -1,0 +1,195 @@
+//! The tables of a report as comma-separated values (RFC 4180), for spreadsheets.
+
+use csv_core::WriteResult;
+
+use super::model::{DestinationRow, Device, Fact, Report};
+
+/// Which table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Table {
+    /// A row for each camera
+    Devices,
+    /// A row for each destination that cameras tried to reach
+    Destinations,
+    /// A row for each camera, operation and reason of denials
+    Denied,
+}
+
+/// One table as text.
+pub(super) fn text(report: &Report, table: Table) -> String {
+    match table {
+        Table::Devices => devices(report),
+        Table::Destinations => destinations(report),
+        Table::Denied => denied(report),
+    }
+}
+
+fn devices(report: &Report) -> String {
+    let head = [
+        "name",
+        "address",
+        "zone",
+        "site",
+        "sensitive",
+        "maker",
+        "class",
+        "restricted",
+        "standing",
+        "reasons",
+        "jurisdiction",
+        "uk_order",
+        "us_889",
+        "us_fcc",
+        "exception_until",
+        "exception_owner",
+        "replacement",
+        "replace_by",
+        "overdue",
+        "permitted",
+        "denied",
+        "attempts",
+        "attempts_before_start",
+        "top_destinations",
+        "observable",
+        "first_record",
+        "last_record",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(report.devices.iter().map(device));
+    sheet(&rows)
+}
+
+fn device(it: &Device) -> Vec<String> {
+    let own = |text: &Option<String>| text.clone().unwrap_or_default();
+    let fact = |fact: &Option<Fact>| {
+        fact.as_ref().map(|it| format!("{} ({})", it.is, it.confidence)).unwrap_or_default()
+    };
+    let exception = it.exceptions.iter().find(|it| !it.over).or(it.exceptions.first());
+    let replacement = it.replacement.as_ref();
+    vec![
+        it.name.clone(),
+        own(&it.address),
+        own(&it.zone),
+        own(&it.site),
+        it.sensitive.map(|it| it.to_string()).unwrap_or_default(),
+        it.maker_name.clone(),
+        it.class.clone(),
+        it.restricted.to_string(),
+        it.standing.clone(),
+        it.reasons.join("; "),
+        fact(&it.jurisdiction),
+        fact(&it.uk_order),
+        fact(&it.us_889),
+        fact(&it.us_fcc),
+        exception.map(|it| it.until.clone()).unwrap_or_default(),
+        exception.map(|it| it.owner.clone()).unwrap_or_default(),
+        replacement.map(|it| it.state.to_owned()).unwrap_or_default(),
+        replacement.and_then(|it| it.by.clone()).unwrap_or_default(),
+        replacement.map(|it| it.overdue.to_string()).unwrap_or_default(),
+        it.permitted.to_string(),
+        it.denied.to_string(),
+        it.attempts.to_string(),
+        it.attempts_before_start.to_string(),
+        it.top_destinations.iter().map(destination).collect::<Vec<_>>().join("; "),
+        it.observable.is.to_owned(),
+        own(&it.first_record),
+        own(&it.last_record),
+    ]
+}
+
+/// A destination as people write it.
+pub(super) fn destination(it: &DestinationRow) -> String {
+    match it.port {
+        0 => format!("{} {} ({})", it.to, it.protocol, it.packets),
+        port => format!("{} {}/{port} ({})", it.to, it.protocol, it.packets),
+    }
+}
+
+fn destinations(report: &Report) -> String {
+    let mut rows = vec![["to", "protocol", "port", "packets"].map(str::to_owned).to_vec()];
+    let row = |it: &DestinationRow| {
+        vec![it.to.clone(), it.protocol.clone(), it.port.to_string(), it.packets.to_string()]
+    };
+    rows.extend(report.attempts.destinations.iter().map(row));
+    let rest = report.attempts.other_destinations.to_string();
+    rows.push(vec!["other destinations".to_owned(), String::new(), String::new(), rest]);
+    sheet(&rows)
+}
+
+fn denied(report: &Report) -> String {
+    let mut rows = vec![["camera", "operation", "reason", "times"].map(str::to_owned).to_vec()];
+    rows.extend(
+        report
+            .denied
+            .rows
+            .iter()
+            .map(|it| vec![it.camera.clone(), it.operation.clone(), it.reason.clone(), it.times.to_string()]),
+    );
+    let others = report.denied.others.to_string();
+    rows.push(vec!["others".to_owned(), String::new(), String::new(), others]);
+    sheet(&rows)
+}
+
+fn sheet(rows: &[Vec<String>]) -> String {
+    let mut writer = csv_core::WriterBuilder::new().terminator(csv_core::Terminator::CRLF).build();
+    let mut out = Vec::new();
+    for row in rows {
+        for (at, cell) in row.iter().enumerate() {
+            if at > 0 {
+                put(&mut out, |room| {
+                    let (result, written) = writer.delimiter(room);
+                    (result, 0, written)
+                });
+            }
+            let text = harmless(cell);
+            let mut rest = text.as_bytes();
+            put(&mut out, |room| {
+                let (result, read, written) = writer.field(rest, room);
+                rest = rest.get(read..).unwrap_or_default();
+                (result, read, written)
+            });
+        }
+        put(&mut out, |room| {
+            let (result, written) = writer.terminator(room);
+            (result, 0, written)
+        });
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Has the writer write until it needs no more room.
+fn put(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> (WriteResult, usize, usize)) {
+    let mut room = [0; 1_024];
+    loop {
+        let (result, _, written) = write(&mut room);
+        out.extend(room.iter().take(written));
+        if result == WriteResult::InputEmpty {
+            return;
+        }
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula.
+fn harmless(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_and_no_formulas() {
+        let row = |cells: &[&str]| cells.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        let long = "x".repeat(5_000) + "\"";
+        let text = sheet(&[
+            row(&["a", "", "b,c"]),
+            row(&["say \"hi\"", "two\nlines", "=HYPERLINK(\"http://203.0.113.9\")"]),
+            row(&["-2+3", "@x", "+1", &long]),
+        ]);
+        let quoted = format!("'-2+3,'@x,'+1,\"{}\"\"\"\r\n", "x".repeat(5_000));
+        let wanted =
+            "a,,\"b,c\"\r\n\"say \"\"hi\"\"\",\"two\nlines\",\"'=HYPERLINK(\"\"http://203.0.113.9\"\")\"\r\n";
+        assert_eq!(text, wanted.to_owned() + &quoted);
+    }
+}

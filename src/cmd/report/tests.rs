@@ -1,0 +1,423 @@
+//! Reports as an auditor gets them, and their figures recomputed from the lines of the log.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use clap::Parser;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::Args;
+use crate::{
+    audit::{Decision, Ending, Event, Intent, Kind, Log, Options, Outcome, Who},
+    clock::{Clock, SimulatedClock, SystemEntropy},
+    config,
+    isolation::{ASKED, BLOCKED, BLOCKED_SUMMARY},
+};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+const CONFIG: &str = r#"
+[gateway]
+name = "test-gateway"
+state_dir = "state"
+
+[[site]]
+name = "ministry"
+sensitive = true
+
+[[site]]
+name = "depot"
+sensitive = false
+
+[[zone]]
+name = "restricted"
+isolation = "none"
+prefixes = ["192.0.2.0/24"]
+
+[[camera]]
+name = "gate"
+address = "192.0.2.10"
+zone = "restricted"
+site = "ministry"
+vendor = "Hikvision"
+username = "cordon"
+password = { env = "SECRET" }
+replacement = "ordered"
+replace_by = 2026-11-01
+
+[[camera]]
+name = "lobby"
+address = "192.0.2.11"
+zone = "restricted"
+site = "depot"
+vendor = "Axis"
+username = "cordon"
+password = { env = "SECRET" }
+
+[[camera]]
+name = "attack"
+address = "192.0.2.12"
+zone = "restricted"
+site = "depot"
+vendor = "<script>alert(1)</script>\"'>&\u202e"
+username = "cordon"
+password = { env = "SECRET" }
+"#;
+
+/// What a hostile camera says wherever it can.
+const HOSTILE: &str =
+    "</td><script src=//203.0.113.9></script><img src=x onerror=\"alert('x')\">&amp;\u{202e}\u{7}";
+
+struct Folder {
+    dir: TempDir,
+    clock: Arc<SimulatedClock>,
+}
+
+impl Folder {
+    /// A configuration, and a log with a few commands and attempts that is closed.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cordon.toml"), CONFIG).unwrap();
+        let clock = Arc::new(SimulatedClock::new("2026-11-26T08:00:00Z".parse().unwrap()));
+        let folder = Self { dir, clock };
+        folder.fill();
+        folder
+    }
+
+    fn audit(&self) -> std::path::PathBuf {
+        self.dir.path().join("state/audit")
+    }
+
+    fn fill(&self) {
+        let dir = self.audit();
+        fs::create_dir_all(&dir).unwrap();
+        let options = Options::new(&dir, "test-gateway/audit");
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let (log, _) = Log::open(&options, clock, &SystemEntropy).unwrap();
+        log.note(Event::new("start", Value::Null)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for number in 0..40 {
+            let intent = intent(number);
+            if intent.decision == Decision::Denied {
+                runtime.block_on(log.refusal(intent)).unwrap();
+            } else {
+                let slot = runtime.block_on(log.intent(intent)).unwrap();
+                slot.finish(Outcome { what: Ending::Answered, ..Outcome::default() });
+            }
+        }
+        for event in attempts() {
+            log.note(event).unwrap();
+        }
+        log.note(Event::new("requests-left-out", json!({ "source": "192.0.2.99", "requests": 17 }))).unwrap();
+        self.clock.advance(std::time::Duration::from_secs(3_600));
+        log.note(Event::new("stop", Value::Null)).unwrap();
+        log.close().unwrap();
+    }
+
+    /// Runs `cordon report …` and gives what it says.
+    fn report(&self, arguments: &[&str]) -> Result<String, String> {
+        let config = self.dir.path().join("cordon.toml");
+        let mut all = vec!["report"];
+        if arguments.first() != Some(&"verify") {
+            all.extend(["--config", config.to_str().unwrap()]);
+        }
+        all.extend(arguments);
+        let line = Line::try_parse_from(all).map_err(|error| error.to_string())?;
+        let loaded = line.args.config().map(|path| {
+            config::load(path, &|_| Some("secret".to_owned())).unwrap_or_else(|wrong| panic!("{wrong:?}"))
+        });
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        line.args
+            .run(loaded.as_ref(), &*self.clock, &mut out, &mut err)
+            .map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.report(&[&["--format", "json"], arguments].concat()).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Every line of the log, read by nobody else's means.
+    fn lines(&self) -> Vec<Value> {
+        let mut files: Vec<_> = fs::read_dir(self.audit()).unwrap().map(|it| it.unwrap().path()).collect();
+        files.retain(|it| it.extension().is_some_and(|it| it == "jsonl"));
+        files.sort();
+        let texts: Vec<String> = files.iter().map(|it| fs::read_to_string(it).unwrap()).collect();
+        texts.iter().flat_map(|it| it.lines()).map(|it| serde_json::from_str(it).unwrap()).collect()
+    }
+}
+
+fn intent(number: u64) -> Intent {
+    let denied = number.is_multiple_of(3);
+    let camera = ["gate", "lobby", "taken-down"][usize::try_from(number % 3).unwrap()];
+    Intent {
+        request: format!("{number:016x}"),
+        who: Who { kind: Kind::Client, name: "vms".to_owned(), ..Who::default() },
+        camera: Some(camera.to_owned()),
+        vendor: Some(if number % 3 == 2 { HOSTILE } else { "hikvision" }.to_owned()),
+        vendor_class: Some("restricted".to_owned()),
+        operation: if number == 0 { HOSTILE } else { "tds:SetNTP" }.to_owned(),
+        decision: if denied { Decision::Denied } else { Decision::Permitted },
+        policies: if number.is_multiple_of(2) { vec!["restricted-egress".to_owned()] } else { vec![] },
+        note: (number % 2 == 1).then(|| HOSTILE.to_owned()),
+        ..Intent::default()
+    }
+}
+
+fn attempts() -> Vec<Event> {
+    let since = "2026-11-26T08:00:00Z";
+    let flow = |to: &str, port: u16, packets: u64| json!({ "to": to, "protocol": "udp", "port": port, "packets": packets });
+    let of = |camera: Option<&str>, detail: Value| Event {
+        camera: camera.map(str::to_owned),
+        ..Event::new(BLOCKED, detail)
+    };
+    vec![
+        of(
+            Some("gate"),
+            json!({ "zone": "restricted", "source": "192.0.2.10", "since": since, "packets": 100,
+                "destinations": [flow("203.0.113.9", 8_800, 60), flow("198.51.100.1", 53, 30)], "more_destinations": 4 }),
+        ),
+        of(
+            Some("gate"),
+            json!({ "zone": "restricted", "source": "192.0.2.10", "since": since, "packets": 5,
+                "destinations": [flow("203.0.113.9", 8_800, 5)], "before_start": true }),
+        ),
+        of(
+            None,
+            json!({ "zone": "restricted", "source": "192.0.2.77", "since": since, "packets": 3,
+                "destinations": [flow(HOSTILE, 1, 3)] }),
+        ),
+        Event::new(
+            BLOCKED_SUMMARY,
+            json!({ "zone": "restricted", "since": since, "sources": [["192.0.2.11", 7]], "rest_sources": 2,
+                "rest_packets": 11, "not_attributed": 13 }),
+        ),
+        Event {
+            camera: Some("gate".to_owned()),
+            ..Event::new(
+                ASKED,
+                json!({ "zone": "restricted", "source": "192.0.2.10", "since": since, "questions": 9,
+                    "names": [[HOSTILE, 4], ["dev.example A", 3]], "more_names": 1 }),
+            )
+        },
+    ]
+}
+
+#[test]
+fn no_text_of_a_camera_is_taken_for_markup() {
+    let folder = Folder::new();
+    let page = folder.report(&[]).unwrap();
+    for attack in ["<script", "<img", "onerror=\"", "alert('x')\">", "\u{202e}", "\u{7}"] {
+        assert!(!page.contains(attack), "{attack:?} stands in the page");
+    }
+    assert!(page.contains("&lt;script src=//203.0.113.9&gt;"), "it is shown as what it is");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "the maker's name too");
+    // Nothing is loaded, and no element but those of the page itself stands in it.
+    for element in page.match_indices('<').map(|(at, _)| &page[at + 1..]) {
+        let name: String =
+            element.chars().take_while(|it| it.is_ascii_alphanumeric() || "!/".contains(*it)).collect();
+        let own = [
+            "!DOCTYPE", "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "b", "br",
+            "div", "span", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "dl", "dt", "dd", "pre",
+            "code", "footer",
+        ];
+        assert!(own.contains(&name.trim_start_matches('/')), "<{name}");
+    }
+    for load in ["src=\"", "href=", "url(", "@import"] {
+        assert!(!page.contains(load), "{load}");
+    }
+    let sheet = folder.report(&["--format", "csv"]).unwrap();
+    assert!(sheet.contains("\"<script>alert(1)</script>\"\"'>&\u{fffd}\""), "{sheet}");
+}
+
+/// The figures, from the lines alone.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Figures {
+    permitted: u64,
+    denied: u64,
+    by: BTreeMap<(String, String, String), u64>,
+    packets: u64,
+    before_start: u64,
+    of_nobody: u64,
+    gate: u64,
+    to: BTreeMap<(String, u64), u64>,
+    questions: u64,
+    left_out: u64,
+}
+
+fn recomputed(lines: &[Value]) -> Figures {
+    let mut it = Figures::default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    for line in lines {
+        let (what, detail) = (text(&line["what"]), &line["detail"]);
+        if line["type"] == "intent" && line["decision"] == "denied" {
+            it.denied += 1;
+            let policies: Vec<String> =
+                line["policies"].as_array().into_iter().flatten().map(&text).collect();
+            let reason = if policies.is_empty() { text(&line["note"]) } else { policies.join(" ") };
+            *it.by.entry((text(&line["camera"]), text(&line["operation"]), reason)).or_insert(0) += 1;
+        } else if line["type"] == "intent" {
+            it.permitted += 1;
+        } else if what == "egress-blocked" {
+            let packets = number(&detail["packets"]);
+            *(if detail["before_start"] == true { &mut it.before_start } else { &mut it.packets }) += packets;
+            it.gate += if line["camera"] == "gate" { packets } else { 0 };
+            for flow in detail["destinations"].as_array().unwrap() {
+                *it.to.entry((text(&flow["to"]), number(&flow["port"]))).or_insert(0) +=
+                    number(&flow["packets"]);
+            }
+        } else if what == "egress-blocked-summary" {
+            let nobody = number(&detail["rest_packets"]) + number(&detail["not_attributed"]);
+            it.of_nobody += nobody;
+            let sources = detail["sources"].as_array().unwrap();
+            it.packets += nobody + sources.iter().map(|source| number(&source[1])).sum::<u64>();
+        } else if what == "names-asked" {
+            it.questions += number(&detail["questions"]);
+        } else if what == "requests-left-out" {
+            it.left_out += number(&detail["requests"]);
+        }
+    }
+    it
+}
+
+/// As the report shows texts: see `no_text_of_a_camera_is_taken_for_markup`.
+fn shown(text: &str) -> String {
+    text.replace(['\u{202e}', '\u{7}'], "\u{fffd}")
+}
+
+#[test]
+fn its_figures_are_those_of_the_log() {
+    let folder = Folder::new();
+    let wanted = recomputed(&folder.lines());
+    assert_eq!((wanted.denied, wanted.permitted, wanted.packets), (14, 26, 100 + 3 + 7 + 11 + 13));
+    let report = folder.json(&[]);
+    let number = |value: &Value| value.as_u64().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let rows = |value: &Value| value.as_array().unwrap().clone();
+    let devices: BTreeMap<String, Value> =
+        rows(&report["devices"]).into_iter().map(|it| (text(&it["name"]), it)).collect();
+    let by = rows(&report["denied"]["rows"]);
+    let found = Figures {
+        permitted: number(&report["summary"]["commands_permitted"]),
+        denied: number(&report["denied"]["commands"]),
+        by: by
+            .iter()
+            .map(|it| {
+                ((text(&it["camera"]), text(&it["operation"]), text(&it["reason"])), number(&it["times"]))
+            })
+            .collect(),
+        packets: number(&report["attempts"]["packets"]),
+        before_start: number(&report["attempts"]["before_start"]),
+        of_nobody: number(&report["attempts"]["of_nobody"]),
+        gate: number(&devices["gate"]["attempts"]) + number(&devices["gate"]["attempts_before_start"]),
+        to: rows(&report["attempts"]["destinations"])
+            .iter()
+            .map(|it| ((text(&it["to"]), number(&it["port"])), number(&it["packets"])))
+            .collect(),
+        questions: number(&report["attempts"]["questions"]),
+        left_out: number(&report["denied"]["requests_only_counted"]),
+    };
+    let wanted = Figures {
+        by: wanted.by.into_iter().map(|((a, b, c), count)| ((a, shown(&b), shown(&c)), count)).collect(),
+        to: wanted.to.into_iter().map(|((to, port), count)| ((shown(&to), port), count)).collect(),
+        ..wanted
+    };
+    assert_eq!(found, wanted);
+    let named: u64 = wanted.to.values().sum();
+    let total = wanted.packets + wanted.before_start;
+    assert_eq!(number(&report["attempts"]["other_destinations"]), total - named);
+    assert_eq!(report["strangers"][0]["address"], "192.0.2.11", "of the others only the address is told");
+    assert_eq!(report["log"]["records"], folder.lines().len());
+}
+
+#[test]
+fn every_camera_is_told_with_what_is_known_of_its_maker() {
+    let report = Folder::new().json(&[]);
+    let device = |name: &str| {
+        let all = report["devices"].as_array().unwrap();
+        all.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("{name}")).clone()
+    };
+    let gate = device("gate");
+    assert_eq!(
+        (&gate["maker"], &gate["class"], &gate["sensitive"]),
+        (&json!("hikvision"), &json!("restricted"), &json!(true))
+    );
+    assert_eq!((&gate["jurisdiction"]["is"], &gate["us_889"]["is"]), (&json!("CN"), &json!("named")));
+    assert_eq!(gate["replacement"], json!({ "state": "ordered", "by": "2026-11-01", "overdue": true }));
+    assert_eq!(gate["observable"]["is"], "no");
+    assert_eq!(device("lobby")["class"], "trusted");
+    assert_eq!(device("attack")["class"], "unknown");
+    let gone = device("taken-down");
+    assert_eq!(
+        (&gone["address"], &gone["standing"], &gone["restricted"]),
+        (&Value::Null, &json!("on record"), &json!(true))
+    );
+    assert_eq!(report["summary"]["cameras"], 3);
+    assert_eq!(report["summary"]["restricted"], 2);
+    let zone = &report["zones"][0];
+    assert_eq!(
+        (&zone["watched_seconds"], &zone["in_force_seconds"], &zone["isolated"]),
+        (&json!(3_600), &json!(0), &json!(false))
+    );
+    let told: Vec<&str> =
+        report["attention"].as_array().unwrap().iter().filter_map(|it| it["what"].as_str()).collect();
+    for what in [
+        "Zone restricted is not isolated; 3 cameras hang in it.",
+        "1 restricted cameras look at sensitive sites without an exception: gate.",
+        "1 replacements are overdue: gate.",
+        "1 restricted cameras have no plan for their replacement: attack.",
+    ] {
+        assert!(told.contains(&what), "{what}: {told:?}");
+    }
+}
+
+#[test]
+fn a_report_is_signed_and_can_be_checked_with_the_key_alone() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.dir.path().join(name).to_str().unwrap().to_owned();
+    let (page, key) = (path("report.html"), path("auditor.key"));
+    fs::copy(folder.audit().join("public.key"), &key).unwrap();
+    folder.report(&["--output", &page]).unwrap();
+    let said = folder.report(&["verify", &page, "--public-key", &key]).unwrap();
+    let lines = folder.lines().len();
+    assert_eq!(
+        said,
+        format!(
+            "report verified: made by the gateway whose log is test-gateway/audit, of its first {lines} lines\n"
+        )
+    );
+    let text = fs::read_to_string(&page).unwrap();
+    fs::write(&page, text.replace("14", "13")).unwrap();
+    let refused = folder.report(&["verify", &page, "--public-key", &key]).unwrap_err();
+    assert!(refused.contains("is not the one that was signed"), "{refused}");
+    folder.report(&["--unsigned", "--output", &path("plain.html")]).unwrap();
+    assert!(!Path::new(&path("plain.html.note")).exists());
+}
+
+#[test]
+fn a_report_says_when_the_log_is_damaged_or_what_it_leaves_out() {
+    let folder = Folder::new();
+    let nothing = folder.json(&["--since", "2026-11-26T09:30:00Z"]);
+    assert_eq!((&nothing["denied"]["commands"], &nothing["log"]["records"]), (&json!(0), &json!(0)));
+    assert_eq!(nothing["log"]["verified"], true);
+    let segment = folder.audit().join("segment-0000000000000000.jsonl");
+    let text = fs::read_to_string(&segment).unwrap();
+    fs::write(&segment, text.replacen("\"packets\":100", "\"packets\":101", 1)).unwrap();
+    let report = folder.json(&[]);
+    assert_eq!(report["log"]["verified"], false);
+    assert!(
+        report["attention"][0]["what"]
+            .as_str()
+            .unwrap()
+            .starts_with("The audit log is not as it was signed: segment-")
+    );
+    assert!(folder.report(&[]).unwrap().contains("THE LOG COULD NOT BE VERIFIED"));
+    fs::remove_dir_all(folder.audit()).unwrap();
+    assert!(folder.report(&[]).unwrap_err().contains("there is no audit log yet in"));
+}
