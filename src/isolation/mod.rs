@@ -9,10 +9,9 @@
 //! - `plan`: the steps between them, each with what undoes it: pure
 //! - `kernel`: looks, and does steps, with `ip` and `nft`
 //! - `show`: plans as a network engineer reads them
-//! - `attempts`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
+//! - `tripwire`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
 //! - `keeper`: whole zones: apply or undo, check, remove, one process at a time
 
-mod attempts;
 mod compare;
 mod desired;
 mod found;
@@ -26,8 +25,8 @@ mod show;
 mod sinkhole;
 pub mod sntp;
 mod summary;
+mod tripwire;
 
-pub use attempts::{Entry, Reading, Snapshot, Source, Target, Tripwire};
 pub use compare::{Difference, compare};
 pub use desired::{Desired, Sysctl};
 pub use found::{Found, FoundNeighbour, FoundZone};
@@ -40,3 +39,4 @@ pub use records::{
 };
 pub use ruleset::Ruleset;
 pub use show::{Grade, NOT_SHOWN, zone_text};
+pub use tripwire::{Entry, Reading, Snapshot, Source, Target, Tripwire};

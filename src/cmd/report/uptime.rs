@@ -36,7 +36,8 @@ impl Uptimes {
     /// Takes a line of the log.
     pub(super) fn take(&mut self, time: Timestamp, what: Option<&str>, detail: &Value) {
         match what {
-            Some("start") => {
+            // Opening the log is the first that a gateway does, also after a crash.
+            Some("log-open") => {
                 self.stop(self.last.unwrap_or(time));
                 self.started = Some(time);
             }
@@ -113,8 +114,9 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let is = |zone: &str, state: &str| json!({ "zone": zone, "state": state });
         for (second, what, detail) in [
-            (100, "start", Value::Null),
+            (100, "log-open", Value::Null),
             (105, ISOLATION, is("a", "in force")),
+            (106, "start", Value::Null),
             (106, ISOLATION, is("b", "not in force")),
             (110, ISOLATION, is("a", "in force")),
             (120, ISOLATION, is("a", "not in force")),
@@ -122,7 +124,7 @@ mod tests {
             (130, ISOLATION, is("a", "in force")),
             // It crashed, and started again later.
             (160, "other", Value::Null),
-            (500, "start", Value::Null),
+            (500, "log-open", Value::Null),
             (502, ISOLATION, is("a", "in force")),
             (510, "stop", Value::Null),
             (900, "log-open", Value::Null),
