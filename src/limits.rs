@@ -287,6 +287,9 @@ pub const ADDRESS_BASE64_CHARS_MIN: usize = 10;
 pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = CAMERA_EXCHANGES_MAX;
 /// How long an idle connection to a camera is kept. Many cameras close theirs after 30 seconds or more, silently.
 pub const CAMERA_IDLE_TIME_MAX: Duration = Duration::from_secs(15);
+/// What the kernel keeps of what a camera sends on one connection and nobody has read yet: a camera that sends
+/// without end is held there. The kernel doubles it for its own bookkeeping (socket(7)).
+pub const CAMERA_RECEIVE_BUFFER_BYTES: u32 = 128 * 1024;
 /// Exchanges with one camera at the same time; more wait their turn within their own deadline.
 pub const CAMERA_EXCHANGES_MAX: usize = 8;
 /// Digest challenges remembered for one camera, one per port and path.
@@ -346,6 +349,10 @@ pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
 pub const AUDIT_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one audit segment before the next is begun.
 pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of the file of checkpoints before those that nothing needs are forgotten.
+pub const AUDIT_CHECKPOINTS_BYTES_MAX: u64 = 1024 * 1024;
+/// The latest checkpoints, which stay whatever they cover.
+pub const AUDIT_CHECKPOINTS_KEPT: usize = 1_024;
 /// Longest time between two signed checkpoints.
 pub const AUDIT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes of the emergency journal: some thousand stops of movements.

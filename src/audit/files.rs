@@ -17,6 +17,14 @@ pub(super) trait Files: Send {
     fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Cuts a file to a length it has at least; durable, its name included, when this returns.
     fn cut(&mut self, path: &Path, length: u64) -> io::Result<()>;
+    /// Gives a file another name in its folder, in the place of what may have that name; durable when this returns.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; durable once its folder is settled.
+    fn remove(&mut self, path: &Path) -> io::Result<()>;
+    /// Makes durable what files a folder holds.
+    fn settle(&mut self, dir: &Path) -> io::Result<()>;
+    /// The same file system, for another thread.
+    fn another(&self) -> Box<dyn Files>;
 }
 
 /// A file that only grows.
@@ -50,6 +58,23 @@ impl Files for Disk {
     fn cut(&mut self, path: &Path, length: u64) -> io::Result<()> {
         cut(path, length)?;
         sync_parent(path)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        sync_parent(to)
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn settle(&mut self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn another(&self) -> Box<dyn Files> {
+        Box::new(Self)
     }
 }
 

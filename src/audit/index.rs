@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -119,7 +119,7 @@ impl Index {
 
     /// Says what segment this is of, once all its lines were taken.
     pub(super) fn end(&mut self, segment: &Segment) -> io::Result<()> {
-        (self.bytes, self.sum) = end(&segment.path)?;
+        (self.bytes, self.sum) = segment.end()?;
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl Index {
         }
         let found: Self = serde_json::from_slice(&text).ok()?;
         let all = Field::ALL.iter().all(|field| found.values.contains_key(field));
-        let (bytes, sum) = end(&segment.path).ok()?;
+        let (bytes, sum) = segment.end().ok()?;
         let fits = found.version == VERSION && found.bytes == bytes && found.sum == sum && all;
         fits.then_some(Self { first: segment.first, ..found })
     }
@@ -171,17 +171,5 @@ pub(super) fn path(dir: &Path, segment: &Segment) -> PathBuf {
     dir.join(format!("index-{:016}.json", segment.first))
 }
 
-/// A segment's length, and its last bytes, which hold its last sum.
-fn end(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
-    let bytes = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(bytes.saturating_sub(SUM_BYTES)))?;
-    let mut last = Vec::new();
-    file.take(SUM_BYTES).read_to_end(&mut last)?;
-    Ok((bytes, String::from_utf8_lossy(&last).trim_end_matches(['"', '}', '\n']).to_owned()))
-}
-
 /// To be raised whenever an index of the same segment would say something else.
 const VERSION: u32 = 1;
-/// A sum and what closes the line.
-const SUM_BYTES: u64 = 32 + 3;

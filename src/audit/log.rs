@@ -6,6 +6,8 @@
 //! after `AUDIT_OUTCOME_WAIT_MAX`. Only where a sync takes long is the next one held back for a small part of that
 //! time: whoever was just answered asks again, and all of them share it.
 
+mod serving;
+
 use std::{
     mem,
     sync::{
@@ -19,15 +21,16 @@ use std::{
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 
+use self::serving::{Carried, Taken, failed, serve};
 use super::{
     emergency::{Journal, Journaled, Stage},
     record::{Decision, Ended, Ending, Event, Intent, Outcome, Record},
-    retention::{Keeper, Retention},
+    retention::Retention,
     writer::{Awaited, Entry, Writer},
 };
 use crate::{
     clock::Clock,
-    limits::{AUDIT_GATHER_TIME_MAX, AUDIT_HEAL_INTERVAL, AUDIT_OUTCOME_WAIT_MAX, AUDIT_WAIT_TIME_MAX},
+    limits::AUDIT_WAIT_TIME_MAX,
     telemetry::{Metrics, Tally},
 };
 
@@ -298,6 +301,8 @@ pub(super) struct Pace {
     pub(super) retention: Retention,
     /// What counts how fast it is.
     pub(super) metrics: Arc<Metrics>,
+    /// Whether sealed segments are packed.
+    pub(super) pack: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -635,166 +640,6 @@ pub(super) fn time_text(time: jiff::Timestamp) -> String {
     format!("{time:.6}")
 }
 
-fn serve(mut writer: Writer, shared: &Shared, pace: Pace) -> Result<(), LogError> {
-    let interval = pace.checkpoint_interval;
-    let mut keeper = Keeper::new(&writer.dir, pace.retention, Arc::clone(&pace.metrics));
-    let mut signed_at = shared.clock.monotonic();
-    let mut took = Duration::ZERO;
-    loop {
-        let mut taken = take(shared, &writer, signed_at.saturating_add(interval), took);
-        let stopping = taken.stopping;
-        let mut written = Ok(());
-        if !taken.entries.is_empty() {
-            let began = shared.clock.monotonic();
-            written = writer.commit(&taken.entries).map_err(|error| failed("writing lines", &error));
-            took = shared.clock.monotonic().saturating_sub(began);
-            let bytes = if written.is_ok() { writer.buffer.len() as u64 } else { 0 };
-            shared.metrics.committed(bytes, took);
-        }
-        if written.is_ok() {
-            taken.entries.clear();
-            shared.durable.store(writer.chain.size(), Ordering::Release);
-            taken.batch.settle(Ok(()));
-            shared.answers();
-            shared.carried(&mem::take(&mut taken.carried));
-        }
-        let due = shared.clock.monotonic().saturating_sub(signed_at) >= interval;
-        if written.is_ok() && writer.unsigned() && (due || stopping) {
-            written = writer.checkpoint().map_err(|error| failed("writing a checkpoint", &error));
-            signed_at = shared.clock.monotonic();
-        }
-        if let Err(error) = &written {
-            shared.fail(error, taken, writer.chain.size());
-            recover(&mut writer, shared, error)?;
-            keeper.forget();
-        }
-        if shared.signed.swap(writer.signed, Ordering::AcqRel) != writer.signed {
-            shared.queue().checkpoint.clone_from(&writer.latest);
-            if !stopping {
-                keeper.tend(writer.signed, shared.clock.now(), &mut |event| {
-                    let body = Record::Event(event).body();
-                    shared.push(body, Awaited::Kept).ok().map(|placed| placed.seq)
-                });
-            }
-        }
-        if stopping && written.is_ok() {
-            return Ok(());
-        }
-    }
-}
-
-/// Tries until the disk is well again; once only if the log is to be closed.
-fn recover(writer: &mut Writer, shared: &Shared, failure: &LogError) -> Result<(), LogError> {
-    let since = shared.clock.now();
-    tracing::error!(%failure, "new commands are refused until the audit log can be written");
-    loop {
-        let mut queue = shared.queue();
-        if !queue.stopping {
-            queue = shared
-                .work
-                .wait_timeout_while(queue, AUDIT_HEAL_INTERVAL, |queue| !queue.stopping)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        let stopping = queue.stopping;
-        drop(queue);
-        match writer.heal(&failure.to_string(), since, shared.clock.now()) {
-            Ok(()) => {
-                let lines = writer.chain.size();
-                shared.durable.store(lines, Ordering::Release);
-                shared.resume(lines);
-                tracing::warn!(lines, "the audit log can be written again");
-                return Ok(());
-            }
-            Err(error) => {
-                let still = failed("going on", &error);
-                tracing::error!(failure = %still, "the audit log still cannot be written");
-                if stopping {
-                    return Err(still);
-                }
-                shared.queue().failure = Some(still);
-            }
-        }
-    }
-}
-
-fn failed(what: &str, error: &std::io::Error) -> LogError {
-    LogError::Failed(format!("{what}: {error}").into())
-}
-
-/// What the writer writes next.
-struct Taken {
-    entries: Vec<Entry>,
-    batch: Arc<Batch>,
-    carried: Vec<Carried>,
-    stopping: bool,
-}
-
-/// A journaled command whose line is among the entries.
-struct Carried {
-    journaled: Arc<Journaled>,
-    seq: u64,
-    /// Its outcome follows it.
-    with_outcome: bool,
-}
-
-/// Waits for something to write, at most until a checkpoint or outcomes are due, and takes all of it. `took` is
-/// how long the last batch took.
-fn take(shared: &Shared, writer: &Writer, due: Duration, took: Duration) -> Taken {
-    let mut queue = shared.queue();
-    if !queue.presses() {
-        let outcomes = queue.reserved > 0 || !queue.entries.is_empty();
-        let signing = writer.unsigned().then(|| due.saturating_sub(shared.clock.monotonic()));
-        let wait = signing.into_iter().chain(outcomes.then_some(AUDIT_OUTCOME_WAIT_MAX)).min();
-        queue.idle = true;
-        queue = match wait {
-            Some(wait) => shared.work.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0,
-            None => shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
-        };
-        queue.idle = false;
-    }
-    let gather = (took / GATHER_PART).min(AUDIT_GATHER_TIME_MAX);
-    if queue.pressing && gather >= GATHER_TIME_MIN {
-        let waited = shared.work.wait_timeout_while(queue, gather, |queue| !queue.stopping);
-        queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-    }
-    queue.pressing = false;
-    let stopping = queue.stopping;
-    if stopping {
-        // Nothing may be queued behind what is taken now, for nobody would write it.
-        queue.failure.get_or_insert(LogError::Closed);
-    }
-    let carried = if queue.journaled.is_empty() { Vec::new() } else { carry(&mut queue, &shared.time()) };
-    Taken { entries: mem::take(&mut queue.entries), batch: mem::take(&mut queue.batch), carried, stopping }
-}
-
-/// Queues what is in the emergency journal, behind everything else.
-fn carry(queue: &mut Queue, time: &str) -> Vec<Carried> {
-    let mut add = |body, mark| {
-        queue.entries.push(Entry { time: time.to_owned(), body, mark });
-        queue.next_seq += 1;
-        queue.next_seq - 1
-    };
-    let mut carried = Vec::new();
-    for journaled in mem::take(&mut queue.journaled) {
-        let seq = add(journaled.record().body(), Awaited::Opens(journaled.intent.request.clone()));
-        let outcome = match &*journaled.stage() {
-            Stage::Ended(outcome) => Some(journaled.ended(seq, (**outcome).clone())),
-            Stage::Waiting | Stage::Carried(_) => None,
-        };
-        let with_outcome = outcome.is_some();
-        if let Some(body) = outcome {
-            add(body, Awaited::Closes(seq));
-        }
-        carried.push(Carried { journaled, seq, with_outcome });
-    }
-    carried
-}
-
-/// The part of a sync's time for which the next is held back.
-const GATHER_PART: u32 = 6;
-/// Less is not worth a pause.
-const GATHER_TIME_MIN: Duration = Duration::from_millis(1);
 /// Commands beyond the queue's bound that the emergency journal may hold open: stops are not refused because
 /// other commands wait.
 const EMERGENCY_RECORDS: usize = 256;

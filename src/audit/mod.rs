@@ -6,7 +6,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `segment-<16 digits>.jsonl` | one line per record; the digits are the number of its first line |
-//! | `checkpoints` | every signed checkpoint, five lines each |
+//! | `segment-<16 digits>.jsonl.gz` | the same, sealed and packed (gzip); where both are there, the plain one counts |
+//! | `checkpoints` | signed checkpoints, five lines each: the last thousand or more, and older ones at segments' ends |
 //! | `checkpoint` | the latest of them alone, to be copied elsewhere |
 //! | `frontier-<16 digits>.json` | how the tree stood before that segment, so that opening is fast |
 //! | `index-<16 digits>.json` | what that segment holds, in short, made by the first search; may be deleted |
@@ -50,6 +51,7 @@ mod index;
 mod log;
 mod note;
 mod open;
+mod pack;
 mod proof;
 mod prove;
 mod record;

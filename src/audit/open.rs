@@ -26,7 +26,8 @@ use super::{
 use crate::{
     clock::{Clock, Entropy, EntropyError},
     limits::{
-        AUDIT_CHECKPOINT_INTERVAL, AUDIT_QUEUE_RECORDS_MAX, AUDIT_REPLAY_WINDOW, AUDIT_SEGMENT_BYTES_MAX,
+        AUDIT_CHECKPOINT_INTERVAL, AUDIT_CHECKPOINTS_BYTES_MAX, AUDIT_QUEUE_RECORDS_MAX, AUDIT_REPLAY_WINDOW,
+        AUDIT_SEGMENT_BYTES_MAX,
     },
     telemetry::Metrics,
 };
@@ -110,6 +111,8 @@ pub struct Options {
     pub retention: Retention,
     /// What counts how fast it is written.
     pub metrics: Arc<Metrics>,
+    /// Whether segments are packed once they are sealed.
+    pub pack: bool,
 }
 
 impl Options {
@@ -125,6 +128,7 @@ impl Options {
             queue_records_max: AUDIT_QUEUE_RECORDS_MAX,
             retention: Retention::default(),
             metrics: Arc::default(),
+            pack: true,
         }
     }
 }
@@ -207,6 +211,7 @@ impl Log {
             checkpoint_interval: options.checkpoint_interval,
             retention: options.retention,
             metrics: Arc::clone(&options.metrics),
+            pack: options.pack,
         };
         let log = Self::start(writer, journal, clock, pace).map_err(file("start the writer of", dir))?;
         Ok((log, report))
@@ -347,7 +352,7 @@ fn walk(
 
 /// The last segment that begins before the cutoff: all later lines are in it or after it.
 fn start(segments: &[Segment], cutoff: Timestamp) -> usize {
-    let before = |segment: &Segment| segment::first_time(&segment.path).is_some_and(|time| time < cutoff);
+    let before = |segment: &Segment| segment.first_time().is_some_and(|time| time < cutoff);
     segments.iter().rposition(before).unwrap_or(0)
 }
 
@@ -392,6 +397,11 @@ fn begin(
     let checkpoints_path = dir.join(CHECKPOINTS);
     let segment_path =
         segments.last().map_or_else(|| dir.join(segment_name(0)), |segment| segment.path.clone());
+    if let Some(last) = segments.last().filter(|last| last.is_packed()) {
+        let what = "it is packed, so that a segment after it was begun, and that one is missing".to_owned();
+        let damage = Damage { file: last.name.clone(), line: 1, what };
+        return Err(AuditError::Damaged { dir, damage });
+    }
     if let Some((length, _)) = found.torn {
         files::cut(&segment_path, length).map_err(file("cut", &segment_path))?;
     }
@@ -417,6 +427,7 @@ fn begin(
         segment_bytes_max: options.segment_bytes_max,
         checkpoints,
         checkpoints_bytes,
+        trim_at: AUDIT_CHECKPOINTS_BYTES_MAX,
         signed: 0,
         latest: String::new(),
         buffer: Vec::new(),

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    files::{self, LOG_MODE},
-    index,
+    files::{self, Files, LOG_MODE},
     log::time_text,
+    pack::Sealed,
     record::Event,
-    segment::{self, Frontier, Segment, first_time, frontier_name},
+    segment::{self, Frontier, Segment, frontier_name},
 };
 use crate::{
     limits::{AUDIT_HOLDS_MAX, AUDIT_PRUNE_SEGMENTS_MAX, AUDIT_REPLAY_WINDOW},
@@ -72,6 +72,7 @@ pub fn set_holds(dir: &Path, holds: &[Hold]) -> io::Result<()> {
 pub(super) struct Keeper {
     dir: PathBuf,
     retention: Retention,
+    sealed: Sealed,
     announced: Option<Announced>,
     /// The holds that are on record.
     recorded: Vec<Hold>,
@@ -96,8 +97,8 @@ struct Announced {
 }
 
 impl Keeper {
-    pub(super) fn new(dir: &Path, retention: Retention, metrics: Arc<Metrics>) -> Self {
-        Self { dir: dir.to_owned(), retention, announced: None, recorded: Vec::new(), metrics }
+    pub(super) fn new(dir: &Path, retention: Retention, sealed: Sealed, metrics: Arc<Metrics>) -> Self {
+        Self { dir: dir.to_owned(), retention, sealed, announced: None, recorded: Vec::new(), metrics }
     }
 
     /// The numbers of lines not yet durable may have changed: what was announced is announced again.
@@ -106,17 +107,24 @@ impl Keeper {
     }
 
     /// Called when `signed` lines are signed. `note` queues a record and gives its number.
-    pub(super) fn tend(&mut self, signed: u64, now: Timestamp, note: &mut dyn FnMut(Event) -> Option<u64>) {
+    pub(super) fn tend(
+        &mut self,
+        files: &mut dyn Files,
+        signed: u64,
+        now: Timestamp,
+        note: &mut dyn FnMut(Event) -> Option<u64>,
+    ) {
         if self.retention == Retention::default() {
             return;
         }
-        if let Err(error) = self.try_tend(signed, now, note) {
+        if let Err(error) = self.try_tend(files, signed, now, note) {
             tracing::error!(dir = %self.dir.display(), %error, "old audit segments were not deleted");
         }
     }
 
     fn try_tend(
         &mut self,
+        files: &mut dyn Files,
         signed: u64,
         now: Timestamp,
         note: &mut dyn FnMut(Event) -> Option<u64>,
@@ -128,8 +136,15 @@ impl Keeper {
         }
         match self.announced.take() {
             Some(announced) if announced.line < signed => {
-                self.delete(&announced.segments, &holds)?;
-                self.metrics.pruned_early(announced.early);
+                let sealed = self.sealed.clone();
+                match sealed.at_once() {
+                    Some(_held) => {
+                        self.delete(files, &announced.segments, &holds)?;
+                        self.metrics.pruned_early(announced.early);
+                    }
+                    // A segment is packed at this moment, and commands do not wait for that.
+                    None => self.announced = Some(announced),
+                }
             }
             Some(announced) => self.announced = Some(announced),
             None => {
@@ -146,7 +161,7 @@ impl Keeper {
         let all = segment::segments(&self.dir)?;
         let mut total = 0;
         for segment in &all {
-            total += fs::metadata(&segment.path)?.len();
+            total += segment.disk_bytes()?;
         }
         let (mut segments, mut next, mut why, mut early) = (Vec::new(), 0, "", 0);
         for pair in all.windows(2).take(AUDIT_PRUNE_SEGMENTS_MAX) {
@@ -164,7 +179,7 @@ impl Keeper {
                 }
                 _ => break,
             };
-            total = total.saturating_sub(fs::metadata(&segment.path)?.len());
+            total = total.saturating_sub(segment.disk_bytes()?);
             next = after.first;
             segments.push(segment.clone());
         }
@@ -178,7 +193,7 @@ impl Keeper {
 
     /// Deletes oldest first, so that what is left begins with one segment at any moment. A hold that came in
     /// between still counts.
-    fn delete(&self, segments: &[Segment], holds: &[Hold]) -> io::Result<()> {
+    fn delete(&self, files: &mut dyn Files, segments: &[Segment], holds: &[Hold]) -> io::Result<()> {
         let all = segment::segments(&self.dir)?;
         for segment in segments {
             let after = all.iter().find(|other| other.first > segment.first);
@@ -186,21 +201,34 @@ impl Keeper {
             if span.is_none_or(|(first, last)| held(first, last, holds)) {
                 break;
             }
-            fs::remove_file(&segment.path)?;
-            for path in [self.dir.join(frontier_name(segment.first)), index::path(&self.dir, segment)] {
-                if path.exists() {
-                    fs::remove_file(path)?;
-                }
+            for form in segment.forms().iter().filter(|form| form.exists()) {
+                files.remove(form)?;
             }
             tracing::info!(segment = segment.name, "an audit segment was deleted by retention");
         }
-        files::sync_parent(&self.dir.join(HOLDS))
+        self.sweep(files)?;
+        files.settle(&self.dir)
+    }
+
+    /// Removes what lay beside segments that are gone, also those of an earlier time that did not end well.
+    fn sweep(&self, files: &mut dyn Files) -> io::Result<()> {
+        let first = segment::segments(&self.dir)?.first().map_or(0, |segment| segment.first);
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let number = BESIDE
+                .iter()
+                .find_map(|(begin, end)| name.strip_prefix(begin)?.strip_suffix(end)?.parse::<u64>().ok());
+            if number.is_some_and(|number| number < first) {
+                files.remove(&self.dir.join(name))?;
+            }
+        }
+        Ok(())
     }
 }
 
 /// The times between which a sealed segment was written; none if that cannot be read, and then it stays.
 fn span(segment: &Segment, after: &Segment) -> Option<(Timestamp, Timestamp)> {
-    let (first, last) = (first_time(&segment.path)?, first_time(&after.path)?);
+    let (first, last) = (segment.first_time()?, after.first_time()?);
     Some((first.min(last), first.max(last)))
 }
 
@@ -216,3 +244,6 @@ fn held(first: Timestamp, last: Timestamp, holds: &[Hold]) -> bool {
 /// The event that says which lines go.
 pub(super) const PRUNED: &str = "log-pruned";
 const HOLDS: &str = "holds.json";
+/// How the names of what lies beside a segment begin and end.
+const BESIDE: [(&str, &str); 3] =
+    [("frontier-", ".json"), ("index-", ".json"), ("segment-", ".jsonl.gz.new")];

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::{Chain, hex},
     note::{Checkpoint, PublicKey},
+    pack,
     record::{Decision, Head, HeadKind},
     tree::Hash,
 };
@@ -38,12 +39,66 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// One file of lines.
+/// One file of lines, plain or packed.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) first: u64,
     pub(super) name: String,
     pub(super) path: PathBuf,
+}
+
+impl Segment {
+    /// The plain file and the packed one, of which one is there, or both after a crash.
+    pub(super) fn forms(&self) -> [PathBuf; 2] {
+        [segment_name(self.first), segment_name(self.first) + PACKED]
+            .map(|name| self.path.with_file_name(name))
+    }
+
+    pub(super) fn is_packed(&self) -> bool {
+        self.name.ends_with(PACKED)
+    }
+
+    /// Its lines. One that is packed at this moment is found again under its new name.
+    pub(super) fn lines(&self) -> io::Result<Box<dyn BufRead>> {
+        let [plain, packed] = self.forms();
+        let file = match File::open(&plain) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Box::new(BufReader::with_capacity(1 << 16, pack::unpacked(File::open(packed)?))));
+            }
+            file => file?,
+        };
+        Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+    }
+
+    /// What it takes on the disk.
+    pub(super) fn disk_bytes(&self) -> io::Result<u64> {
+        let [plain, packed] = self.forms();
+        match fs::metadata(plain) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(fs::metadata(packed)?.len()),
+            found => Ok(found?.len()),
+        }
+    }
+
+    /// The length of its lines, and its last sum.
+    pub(super) fn end(&self) -> io::Result<(u64, String)> {
+        let [plain, packed] = self.forms();
+        let mut file = match File::open(plain) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return pack::says(&packed),
+            file => file?,
+        };
+        let bytes = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(bytes.saturating_sub(SUM_BYTES)))?;
+        let mut last = Vec::new();
+        file.take(SUM_BYTES).read_to_end(&mut last)?;
+        Ok((bytes, String::from_utf8_lossy(&last).trim_end_matches(['"', '}', '\n']).to_owned()))
+    }
+
+    /// The time of its first line, as it says; none if it cannot be read.
+    pub(super) fn first_time(&self) -> Option<Timestamp> {
+        let mut line = Vec::new();
+        self.lines().ok()?.take(AUDIT_LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).ok()?;
+        serde_json::from_slice::<Head>(&line).ok()?.time.parse().ok()
+    }
 }
 
 /// The name of the segment whose first line has this number.
@@ -62,12 +117,15 @@ pub(super) fn segments(dir: &Path) -> io::Result<Vec<Segment>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let digits = name.strip_prefix("segment-").and_then(|rest| rest.strip_suffix(".jsonl"));
+        let plain = name.strip_suffix(PACKED).unwrap_or(&name);
+        let digits = plain.strip_prefix("segment-").and_then(|rest| rest.strip_suffix(".jsonl"));
         if let Some(first) = digits.and_then(|digits| digits.parse().ok()) {
             found.push(Segment { first, name, path: entry.path() });
         }
     }
-    found.sort_by_key(|segment| segment.first);
+    // Of one that is there twice the plain file counts: only what was read back replaces it.
+    found.sort_by_key(|segment| (segment.first, segment.is_packed()));
+    found.dedup_by_key(|segment| segment.first);
     Ok(found)
 }
 
@@ -107,11 +165,15 @@ pub(super) fn notes(text: &str) -> Notes<'_> {
     found
 }
 
+/// The size that a note speaks of, whether or not its signature holds.
+pub(super) fn note_size(note: &str) -> Option<u64> {
+    note.lines().nth(1)?.parse().ok()
+}
+
 /// Checks the notes that cover at least `from` lines, in order.
 pub(super) fn marks(notes: &Notes<'_>, key: &PublicKey, from: u64) -> Result<Vec<Mark>, Damage> {
     // Only to skip what need not be checked: sizes are believed once the signature holds.
-    let size = |note: &str| note.lines().nth(1).and_then(|size| size.parse::<u64>().ok());
-    let before = |(_, note): &(u64, &str)| size(note).is_some_and(|size| size < from);
+    let before = |(_, note): &(u64, &str)| note_size(note).is_some_and(|size| size < from);
     let skipped = notes.notes.iter().rposition(before).map_or(0, |index| index + 1);
     let mut found: Vec<Mark> = Vec::new();
     for (line, note) in notes.notes.iter().skip(skipped) {
@@ -233,8 +295,7 @@ pub(super) type Seen<'a, E> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), E>;
 /// Reads a segment line by line, each with its place in the file, counted from 1, and without its LF.
 pub(super) fn each_line<E: From<Damage>>(segment: &Segment, seen: Seen<'_, E>) -> Result<End, E> {
     let damage = |line: u64, what: String| Damage { file: segment.name.clone(), line, what };
-    let file = File::open(&segment.path).map_err(|error| damage(1, error.to_string()))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut reader = segment.lines().map_err(|error| damage(1, error.to_string()))?;
     let (mut line, mut bytes, mut buffer) = (0, 0, Vec::new());
     loop {
         line += 1;
@@ -252,14 +313,6 @@ pub(super) fn each_line<E: From<Damage>>(segment: &Segment, seen: Seen<'_, E>) -
         seen(line, text)?;
         bytes += read;
     }
-}
-
-/// The time of a segment's first line, as it says; none if it cannot be read.
-pub(super) fn first_time(path: &Path) -> Option<Timestamp> {
-    let mut line = Vec::new();
-    let reader = BufReader::new(File::open(path).ok()?);
-    reader.take(AUDIT_LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).ok()?;
-    serde_json::from_slice::<Head>(&line).ok()?.time.parse().ok()
 }
 
 /// The walker that goes on where a segment begins, if its frontier is one that was signed.
@@ -309,6 +362,10 @@ fn unhex(text: &str) -> Option<Hash> {
     Some(hash)
 }
 
+/// What the name of a packed segment ends with.
+pub(super) const PACKED: &str = ".gz";
+/// A sum and what closes the line.
+const SUM_BYTES: u64 = 32 + 3;
 /// All checkpoints, one after the other.
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 /// The latest checkpoint alone.

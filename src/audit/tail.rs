@@ -13,12 +13,17 @@ use super::{
 };
 
 /// Reads the lines at the end of a log, and those that are added.
-#[derive(Debug)]
 pub struct Tail {
     dir: PathBuf,
     segment: Option<Segment>,
-    reader: Option<BufReader<File>>,
+    reader: Option<Box<dyn BufRead>>,
     partial: Vec<u8>,
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tail({}, {:?})", self.dir.display(), self.segment)
+    }
 }
 
 impl Tail {
@@ -29,12 +34,22 @@ impl Tail {
         let Some(last) = segments.last() else { return Ok(tail) };
         let first = total(last)?.saturating_sub(lines as u64);
         let begin = segments.iter().rfind(|segment| segment.first <= first).unwrap_or(last);
-        let (begin_first, end) = (begin.first, next_first(&segments, begin, last)?);
-        tail.enter(begin.clone())?;
-        if let Some(reader) = &mut tail.reader {
-            let wanted = usize::try_from(end.saturating_sub(first.max(begin_first))).unwrap_or(usize::MAX);
-            let at = last_lines(reader.get_mut(), wanted)?;
-            reader.seek(SeekFrom::Start(at))?;
+        let (skip, end) = (first.saturating_sub(begin.first), next_first(&segments, begin, last)?);
+        match File::open(&begin.path) {
+            // A plain file is read from behind.
+            Ok(mut file) if !begin.is_packed() => {
+                let wanted = end.saturating_sub(begin.first + skip);
+                let at = last_lines(&mut file, usize::try_from(wanted).unwrap_or(usize::MAX))?;
+                file.seek(SeekFrom::Start(at))?;
+                tail.reader = Some(Box::new(BufReader::new(file)));
+                tail.segment = Some(begin.clone());
+            }
+            Ok(_) | Err(_) => {
+                tail.enter(begin.clone())?;
+                for _ in 0..skip {
+                    tail.next_line()?;
+                }
+            }
         }
         Ok(tail)
     }
@@ -60,7 +75,7 @@ impl Tail {
     }
 
     fn enter(&mut self, segment: Segment) -> io::Result<()> {
-        self.reader = Some(BufReader::new(File::open(&segment.path)?));
+        self.reader = Some(segment.lines()?);
         self.segment = Some(segment);
         Ok(())
     }
@@ -171,7 +186,7 @@ pub fn printable(text: &str) -> String {
 
 /// Number of the line after the last whole one of a segment.
 fn total(segment: &Segment) -> io::Result<u64> {
-    let mut reader = BufReader::new(File::open(&segment.path)?);
+    let mut reader = segment.lines()?;
     let (mut count, mut buffer) = (segment.first, Vec::new());
     loop {
         buffer.clear();

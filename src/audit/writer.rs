@@ -1,13 +1,18 @@
 //! The only part that writes: lines, checkpoints, segments.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
 
 use super::{
     chain::Chain,
     files::{Appending, Files},
     note::SigningKey,
-    segment::{CHECKPOINT, Frontier, frontier_name, segment_name},
+    segment::{CHECKPOINT, CHECKPOINTS, Frontier, frontier_name, note_size, notes, segment_name, segments},
 };
+use crate::limits::{AUDIT_CHECKPOINTS_BYTES_MAX, AUDIT_CHECKPOINTS_KEPT};
 
 /// A line to be written.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub(super) struct Writer {
     pub(super) checkpoints: Box<dyn Appending>,
     /// Durable bytes of the checkpoints.
     pub(super) checkpoints_bytes: u64,
+    /// With more bytes they are trimmed.
+    pub(super) trim_at: u64,
     /// Lines covered by the latest checkpoint.
     pub(super) signed: u64,
     /// The latest checkpoint.
@@ -94,7 +101,30 @@ impl Writer {
         self.files.replace(&self.dir.join(CHECKPOINT), note.as_bytes())?;
         self.latest = note;
         self.signed = size;
-        Ok(())
+        if self.checkpoints_bytes > self.trim_at { self.trim() } else { Ok(()) }
+    }
+
+    /// Forgets checkpoints that nothing is begun or compared with: all but the latest and those at the beginnings of
+    /// segments. What one says that was kept elsewhere can still be checked: the tree is made anew from the lines.
+    fn trim(&mut self) -> io::Result<()> {
+        let path = self.dir.join(CHECKPOINTS);
+        let firsts: BTreeSet<u64> = segments(&self.dir)?.iter().map(|segment| segment.first).collect();
+        let text = fs::read_to_string(&path)?;
+        let notes = notes(&text).notes;
+        let recent = notes.len().saturating_sub(AUDIT_CHECKPOINTS_KEPT);
+        let kept = notes.iter().enumerate().filter(|(index, (_, note))| {
+            *index >= recent || note_size(note).is_some_and(|size| firsts.contains(&size))
+        });
+        let kept: String = kept.map(|(_, (_, note))| *note).collect();
+        let replaced = self.files.replace(&path, kept.as_bytes());
+        // After a failure either file may be there, and what counts is the one that is.
+        let bytes = kept.len() as u64;
+        if fs::metadata(&path)?.len() == bytes {
+            self.checkpoints_bytes = bytes;
+            self.checkpoints = self.files.open(&path)?;
+        }
+        self.trim_at = AUDIT_CHECKPOINTS_BYTES_MAX.max(2 * bytes);
+        replaced
     }
 
     /// Whether lines are not yet covered by a checkpoint.

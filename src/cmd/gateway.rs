@@ -175,6 +175,7 @@ impl Gateway {
             emergency_journal: loaded.emergency_journal.clone(),
             retention: loaded.retention,
             metrics: Arc::clone(&metrics),
+            pack: loaded.audit_compress,
             ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
         };
         let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;

@@ -115,6 +115,7 @@ impl Reader<'_> {
         Some(Loaded {
             name,
             retention,
+            audit_compress: audit.compress.unwrap_or(true),
             audit_dir: self.path_or(audit.dir, state_dir.join("audit")),
             emergency_journal: self.path_or(audit.emergency_journal, state_dir.join("emergency.journal")),
             policy_dir,

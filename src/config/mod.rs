@@ -62,6 +62,8 @@ pub struct Loaded {
     pub admin: AdminListen,
     /// What may be deleted of the audit log.
     pub retention: Retention,
+    /// Whether sealed segments of the audit log are compressed.
+    pub audit_compress: bool,
     /// Where the audit log is kept.
     pub audit_dir: PathBuf,
     /// The file for what must be recorded while the audit log cannot be written.

@@ -49,6 +49,7 @@ pub(super) struct Audit {
     pub(super) emergency_journal: Option<Text>,
     pub(super) keep_days: Option<Spanned<u32>>,
     pub(super) reserve_bytes: Option<Spanned<u64>>,
+    pub(super) compress: Option<bool>,
 }
 
 /// `[policy]`

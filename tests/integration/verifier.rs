@@ -13,7 +13,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use cordon::{
     audit::{Ending, Intent, Log, Options, Outcome, Retention, prove_growth, prove_line, verify},
-    clock::{SimulatedClock, SystemClock, SystemEntropy},
+    clock::{Clock, SimulatedClock, SystemClock, SystemEntropy},
 };
 use tempfile::TempDir;
 
@@ -51,8 +51,11 @@ struct Kept {
 impl Kept {
     fn write() -> Self {
         let (log, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let options =
-            Options { segment_bytes_max: 1_200, ..Options::new(log.path(), "verifier.example/audit") };
+        let options = Options {
+            segment_bytes_max: 1_200,
+            pack: false,
+            ..Options::new(log.path(), "verifier.example/audit")
+        };
         let (open, _) = Log::open(&options, Arc::new(SystemClock::new()), &SystemEntropy).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for number in 0..9 {
@@ -271,6 +274,7 @@ fn a_log_whose_first_lines_retention_deleted_is_accepted_by_another_implementati
         segment_bytes_max: 1_200,
         checkpoint_interval: Duration::ZERO,
         retention: Retention { keep: Some(5 * day), reserve_bytes: None },
+        pack: false,
         ..Options::new(dir.path(), "verifier.example/audit")
     };
     let (log, _) = Log::open(&options, clock.clone(), &SystemEntropy).unwrap();
@@ -314,4 +318,34 @@ fn a_log_whose_first_lines_retention_deleted_is_accepted_by_another_implementati
     assert!(!announced && said.starts_with("REJECTED pruned-unrecorded: "), "{said}");
     fs::write(&first, lines).unwrap();
     assert!(check().unwrap().1.starts_with("REJECTED segment-gap: "));
+}
+
+#[test]
+fn a_packed_log_is_accepted_by_another_implementation_and_a_changed_one_is_not() {
+    let kept = Kept::write();
+    let options =
+        Options { segment_bytes_max: 1_200, ..Options::new(kept.log.path(), "verifier.example/audit") };
+    let sealed = segments(kept.log.path()).len() - 1;
+    let (log, _) = Log::open(&options, Arc::new(SystemClock::new()), &SystemEntropy).unwrap();
+    let clock = SystemClock::new();
+    // The last one is written to.
+    while segments(kept.log.path()).len() > 1 {
+        assert!(clock.monotonic() < Duration::from_secs(45), "never packed");
+        std::thread::yield_now();
+    }
+    log.close().unwrap();
+    let packed: Vec<_> = fs::read_dir(kept.log.path())
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.extension().is_some_and(|it| it == "gz"))
+        .collect();
+    assert!(sealed > 1 && packed.len() >= sealed, "{packed:?}");
+    let check = || python(&["log", text(kept.log.path()), "--public-key", text(&kept.key())]);
+    let Some((well, said)) = check() else { return };
+    let lines = verify(kept.log.path(), None, None).unwrap().lines;
+    assert!(well && said.starts_with(&format!("log verified: {lines} lines")), "{said}");
+    let whole = fs::read(&packed[0]).unwrap();
+    fs::write(&packed[0], &whole[..whole.len() / 2]).unwrap();
+    let (well, said) = check().unwrap();
+    assert!(!well && said.starts_with("REJECTED packed-damaged: "), "{said}");
 }

@@ -8,6 +8,8 @@ Ed25519 of RFC 8032, and what the log's documentation says of its files:
   `{"seq":NUMBER,"time":"...",...,"sum":"SUM"}`. SUM is the first half of SHA-256, in hexadecimal, over the SUM
   of the line before (32 zeros before the first) and the line up to `,"sum":"`.
   Lines without LF are the leaves of the tree.
+* `segment-<number of first line>.jsonl.gz`: the same, packed with gzip (RFC 1952). Where both are there, the plain
+  file counts.
 * `checkpoints`: signed checkpoints, five lines each.
 * Where the first lines are gone, `frontier-<number of the first line left>.json` holds the tree's complete
   subtrees before it (`hashes`, left to right, in hexadecimal) and the last SUM. Its root must be that of a signed
@@ -22,11 +24,13 @@ KEY is a C2SP verifier key, or a file that holds one. Exits with 0 and says what
 
 import argparse
 import base64
+import gzip
 import hashlib
 import json
 import os
 import re
 import sys
+import zlib
 
 LINE_BYTES_MAX = 64 * 1024
 
@@ -335,6 +339,19 @@ class Log:
         self.compare()
 
 
+def segment_lines(folder, name):
+    unpack = gzip.open if name.endswith(".gz") else open
+    with unpack(os.path.join(folder, name), "rb") as file:
+        while True:
+            try:
+                line = file.readline(LINE_BYTES_MAX + 1)
+            except (EOFError, zlib.error, gzip.BadGzipFile):
+                raise Rejected("packed-damaged", f"{name}: it cannot be unpacked") from None
+            if not line:
+                return
+            yield line
+
+
 def verify_log(folder, key, kept):
     marks = checkpoints(key, folder)
     signed = marks[-1][0]
@@ -343,19 +360,19 @@ def verify_log(folder, key, kept):
         if any(mark[0] == size and mark[1] != root for mark in marks):
             raise Rejected("root-mismatch", f"{kept}: the log signed other lines as its first {size}")
         marks = sorted(marks + [(size, root, kept)], key=lambda mark: mark[0])
-    names = sorted(name for name in os.listdir(folder) if re.fullmatch(r"segment-[0-9]{16}\.jsonl", name))
+    there = {name for name in os.listdir(folder) if re.fullmatch(r"segment-[0-9]{16}\.jsonl(\.gz)?", name)}
+    names = sorted(name for name in there if not (name.endswith(".gz") and name[:-3] in there))
     first = int(names[0][8:24]) if names else 0
     log = Log(marks, folder, first)
     for name in names:
         if int(name[8:24]) != log.tree.size:
             raise Rejected("segment-gap", f"{name}: the log goes on with number {log.tree.size}")
-        with open(os.path.join(folder, name), "rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX + 1), b""), 1):
-                where = f"{name} line {number}"
-                if not line.endswith(b"\n"):
-                    reason = "line-too-long" if len(line) > LINE_BYTES_MAX else "line-torn"
-                    raise Rejected(reason, f"{where}: the line is not whole")
-                log.line(line[:-1], where)
+        for number, line in enumerate(segment_lines(folder, name), 1):
+            where = f"{name} line {number}"
+            if not line.endswith(b"\n"):
+                reason = "line-too-long" if len(line) > LINE_BYTES_MAX else "line-torn"
+                raise Rejected(reason, f"{where}: the line is not whole")
+            log.line(line[:-1], where)
     if log.pruned < first:
         raise Rejected("pruned-unrecorded", f"{names[0]}: the first {first} lines are gone, and no record says so")
     if log.marks:

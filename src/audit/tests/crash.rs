@@ -15,7 +15,7 @@ use crate::audit::{
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Point {
+pub(super) enum Point {
     WriteLines,
     SyncLines,
     Rotate,
@@ -23,11 +23,19 @@ enum Point {
     SyncCheckpoint,
     ReplaceCheckpoint,
     Frontier,
+    TrimCheckpoints,
+    CreatePacked,
+    WritePacked,
+    SyncPacked,
+    RenamePacked,
+    RemovePlain,
+    RemoveBeside,
+    Settle,
 }
 
 /// How an operation fails: without any effect, half done, or done all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
+pub(super) enum Effect {
     Nothing,
     Half,
     Persisted,
@@ -35,23 +43,24 @@ enum Effect {
 
 /// What the disk does.
 #[derive(Debug, Default)]
-struct Ill {
-    next: Option<(Point, Effect)>,
+pub(super) struct Ill {
+    pub(super) next: Option<(Point, Effect)>,
     /// After the failure nothing can be repaired until this is cleared.
-    broken: bool,
+    pub(super) broken: bool,
 }
 
-type Plan = Arc<Mutex<Ill>>;
+pub(super) type Plan = Arc<Mutex<Ill>>;
 
 /// Fails once, when a plan is set and its point is reached, and then until it is mended.
-struct Faulty {
-    disk: Disk,
-    plan: Plan,
+pub(super) struct Faulty {
+    pub(super) disk: Disk,
+    pub(super) plan: Plan,
 }
 
 struct FaultyFile {
     file: Box<dyn Appending>,
-    checkpoints: bool,
+    /// What fails when it is written, and when it is synced.
+    points: [Point; 2],
     plan: Plan,
 }
 
@@ -68,14 +77,20 @@ fn failed<T>() -> io::Result<T> {
 
 impl Faulty {
     fn file(&self, path: &Path, file: Box<dyn Appending>) -> Box<dyn Appending> {
-        let checkpoints = path.ends_with("checkpoints");
-        Box::new(FaultyFile { file, checkpoints, plan: Arc::clone(&self.plan) })
+        let points = if path.ends_with("checkpoints") {
+            [Point::WriteCheckpoint, Point::SyncCheckpoint]
+        } else if is_packed(path) {
+            [Point::WritePacked, Point::SyncPacked]
+        } else {
+            [Point::WriteLines, Point::SyncLines]
+        };
+        Box::new(FaultyFile { file, points, plan: Arc::clone(&self.plan) })
     }
 }
 
 impl Files for Faulty {
     fn create(&mut self, path: &Path) -> io::Result<Box<dyn Appending>> {
-        match fault(&self.plan, Point::Rotate) {
+        match fault(&self.plan, if is_packed(path) { Point::CreatePacked } else { Point::Rotate }) {
             None => {}
             Some(Effect::Nothing | Effect::Half) => return failed(),
             Some(Effect::Persisted) => return self.disk.create(path).and_then(|_| failed()),
@@ -90,7 +105,11 @@ impl Files for Faulty {
     }
 
     fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let point = if path.ends_with("checkpoint") { Point::ReplaceCheckpoint } else { Point::Frontier };
+        let point = match path.file_name().and_then(|name| name.to_str()) {
+            Some("checkpoint") => Point::ReplaceCheckpoint,
+            Some("checkpoints") => Point::TrimCheckpoints,
+            _ => Point::Frontier,
+        };
         match fault(&self.plan, point) {
             None => self.disk.replace(path, bytes),
             Some(Effect::Nothing) => failed(),
@@ -103,12 +122,43 @@ impl Files for Faulty {
     fn cut(&mut self, path: &Path, length: u64) -> io::Result<()> {
         if self.plan.lock().unwrap().broken { failed() } else { self.disk.cut(path, length) }
     }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        match fault(&self.plan, Point::RenamePacked) {
+            None => self.disk.rename(from, to),
+            Some(Effect::Nothing | Effect::Half) => failed(),
+            Some(Effect::Persisted) => self.disk.rename(from, to).and_then(|()| failed()),
+        }
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        let lines = path.extension().is_some_and(|it| it == "jsonl");
+        match fault(&self.plan, if lines { Point::RemovePlain } else { Point::RemoveBeside }) {
+            None => self.disk.remove(path),
+            Some(Effect::Nothing | Effect::Half) => failed(),
+            Some(Effect::Persisted) => self.disk.remove(path).and_then(|()| failed()),
+        }
+    }
+
+    fn settle(&mut self, dir: &Path) -> io::Result<()> {
+        match fault(&self.plan, Point::Settle) {
+            None => self.disk.settle(dir),
+            Some(_) => failed(),
+        }
+    }
+
+    fn another(&self) -> Box<dyn Files> {
+        Box::new(Self { disk: Disk, plan: Arc::clone(&self.plan) })
+    }
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.contains(".jsonl.gz"))
 }
 
 impl Appending for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let point = if self.checkpoints { Point::WriteCheckpoint } else { Point::WriteLines };
-        match fault(&self.plan, point) {
+        match fault(&self.plan, self.points[0]) {
             None => self.file.append(bytes),
             Some(Effect::Nothing) => failed(),
             Some(Effect::Half) => self.file.append(&bytes[..bytes.len() / 2]).and_then(|()| failed()),
@@ -117,8 +167,7 @@ impl Appending for FaultyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let point = if self.checkpoints { Point::SyncCheckpoint } else { Point::SyncLines };
-        match fault(&self.plan, point) {
+        match fault(&self.plan, self.points[1]) {
             None => self.file.sync(),
             // What was written is there in any case as long as the machine runs.
             Some(_) => self.file.sync().and_then(|()| failed()),

@@ -85,6 +85,25 @@ impl Files for Moody {
         self.check()?;
         Disk.cut(path, length)
     }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check()?;
+        Disk.rename(from, to)
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        self.check()?;
+        Disk.remove(path)
+    }
+
+    fn settle(&mut self, dir: &Path) -> io::Result<()> {
+        self.check()?;
+        Disk.settle(dir)
+    }
+
+    fn another(&self) -> Box<dyn Files> {
+        Box::new(self.clone())
+    }
 }
 
 struct Stage {

@@ -2,14 +2,21 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use super::{Counting, answered, clock, intent, lines, options, run};
+use super::{
+    Counting, answered, clock,
+    crash::{Effect, Faulty, Ill, Plan, Point},
+    intent, lines, options, run,
+};
 use crate::{
     audit::{
-        Hold, Log, Options, Query, Retention, check_proof, prove_line, search,
+        Hold, Log, Options, Query, Retention, check_proof,
+        files::Disk,
+        prove_line, search,
         segment::{frontier_name, segments},
         set_holds, verify,
     },
     clock::SimulatedClock,
+    limits::{AUDIT_CHECKPOINTS_BYTES_MAX, AUDIT_CHECKPOINTS_KEPT},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -204,4 +211,101 @@ fn a_checkpoint_kept_elsewhere_still_tells_when_its_lines_are_gone() {
     fs::write(&kept, key.unwrap().sign(report.witnessed.unwrap(), &[7; 32])).unwrap();
     let error = verify(dir.path(), None, Some(&kept)).unwrap_err().to_string();
     assert!(error.contains("not those that were signed here"), "{error}");
+}
+
+/// Each step of a deletion fails, with and without effect: no command is refused, what is left verifies at once, and
+/// the next deletion takes what this one left.
+#[test]
+fn a_disk_that_fails_in_the_middle_of_a_deletion_leaves_a_log_that_verifies() {
+    for point in [Point::RemovePlain, Point::RemoveBeside, Point::Settle] {
+        for effect in [Effect::Nothing, Effect::Persisted] {
+            let case = format!("{point:?} {effect:?}");
+            let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+            days(dir.path(), &clock, 20, Retention::default());
+            let plan: Plan = Arc::new(Ill { next: Some((point, effect)), broken: false }.into());
+            let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
+            let options = aging(dir.path(), keep(8));
+            let log = Log::open_on(files, &options, clock.clone(), &Counting).unwrap().0;
+            let day = |number: u32| {
+                clock.advance(DAY);
+                for command in 0..4 {
+                    let intent = intent(&format!("e{number}-{command}"));
+                    run(log.intent(intent))
+                        .unwrap_or_else(|error| panic!("{case}: {error}"))
+                        .finish(answered());
+                }
+            };
+            let failed = (0..20).find(|number| {
+                day(*number);
+                plan.lock().unwrap().next.is_none()
+            });
+            assert!(failed.is_some() && log.healthy(), "{case}");
+            let report = verify(dir.path(), None, None).unwrap_or_else(|error| panic!("{case}: {error}"));
+            for number in 20..26 {
+                day(number);
+            }
+            log.close().unwrap();
+            let later = verify(dir.path(), None, None).unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert!(later.pruned > report.pruned && later.unanswered == 0, "{case}: {later}");
+            let first = first(dir.path());
+            for entry in fs::read_dir(dir.path()).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let number = name.split(['-', '.']).nth(1).and_then(|digits| digits.parse::<u64>().ok());
+                assert!(number.is_none_or(|number| number >= first), "{case}: {name} is left behind");
+            }
+        }
+    }
+}
+
+/// The file of checkpoints does not grow without end. What segments begin with stays, and so do the latest.
+#[test]
+fn checkpoints_that_nothing_needs_are_forgotten() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 10, Retention::default());
+    let path = dir.path().join("checkpoints");
+    let pem = fs::read_to_string(dir.path().join("signing.key")).unwrap();
+    let key = crate::audit::SigningKey::from_pem("test.example/audit", &pem).unwrap();
+    let last = fs::read_to_string(dir.path().join("checkpoint")).unwrap();
+    let latest = key.public().open(&last).unwrap();
+    // As if it had signed for months: the same again and again, until there is room for three more.
+    let note = key.sign(latest.size, &latest.root);
+    let before = fs::read_to_string(&path).unwrap();
+    let room = usize::try_from(AUDIT_CHECKPOINTS_BYTES_MAX).unwrap() - before.len();
+    fs::write(&path, before.clone() + &note.repeat(room / note.len() - 3)).unwrap();
+    let kept = dir.path().join("kept");
+    let second: String = before.lines().skip(5).take(5).map(|line| format!("{line}\n")).collect();
+    fs::write(&kept, second).unwrap();
+    for effect in [None, Some(Effect::Nothing), Some(Effect::Half), Some(Effect::Persisted)] {
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let from = entry.unwrap().path();
+            fs::copy(&from, copy.path().join(from.file_name().unwrap())).unwrap();
+        }
+        let next = effect.map(|effect| (Point::TrimCheckpoints, effect));
+        let plan: Plan = Arc::new(Ill { next, broken: false }.into());
+        let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
+        let options = aging(copy.path(), Retention::default());
+        let log = Log::open_on(files, &options, clock.clone(), &Counting).unwrap().0;
+        let mut refused = 0;
+        for number in 0..12 {
+            match run(log.intent(intent(&format!("r{number}")))) {
+                Ok(slot) => slot.finish(answered()),
+                Err(_) => refused += 1,
+            }
+            // The next finds a disk that is well, and a log that says so.
+            plan.lock().unwrap().broken = false;
+            while !log.healthy() {
+                std::thread::yield_now();
+            }
+        }
+        log.close().unwrap();
+        assert_eq!(plan.lock().unwrap().next, None, "{effect:?}: never trimmed");
+        assert!(refused <= 1 && (effect.is_some() || refused == 0), "{effect:?}: {refused} refused");
+        let text = fs::read_to_string(copy.path().join("checkpoints")).unwrap();
+        assert!(text.len() < AUDIT_CHECKPOINTS_BYTES_MAX as usize / 2, "{effect:?}: {} bytes", text.len());
+        assert!(text.len() / note.len() >= AUDIT_CHECKPOINTS_KEPT, "{effect:?}: {} bytes", text.len());
+        let report =
+            verify(copy.path(), None, Some(&kept)).unwrap_or_else(|error| panic!("{effect:?}: {error}"));
+        assert!(report.witnessed.is_some() && report.segments > 3, "{effect:?}: {report}");
+    }
 }

@@ -62,7 +62,8 @@ fn grow(dir: &Path) {
 
 fn grow_by(dir: &Path, commands: u64) {
     let clock = Arc::new(SimulatedClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
-    let options = Options { segment_bytes_max: 1_500, ..Options::new(dir, "test.example/audit") };
+    let options =
+        Options { segment_bytes_max: 1_500, pack: false, ..Options::new(dir, "test.example/audit") };
     let (log, _) = Log::open(&options, clock, &SystemEntropy).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
