@@ -16,19 +16,24 @@ pub(super) fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
     media_type(headers) == "text/html" || begins == b"<html" || begins == b"<!doc"
 }
 
+/// Whether the body begins as a JPEG picture does.
+pub(super) fn begins_as_jpeg(_: &HeaderMap, body: &[u8]) -> bool {
+    body.starts_with(&[0xFF, 0xD8, 0xFF])
+}
+
 /// Whether the answer is a JPEG picture by its content type and its first and last marker (ITU-T T.81 §B.1).
 pub(super) fn is_jpeg(headers: &HeaderMap, body: &[u8]) -> bool {
     // Some cameras pad the picture, or end it early: an end marker near the end will do.
     let tail = body.get(body.len().saturating_sub(PICTURE_TAIL_BYTES)..).unwrap_or_default();
     matches!(media_type(headers).as_str(), "image/jpeg" | "image/jpg")
-        && body.starts_with(&[0xFF, 0xD8, 0xFF])
+        && begins_as_jpeg(headers, body)
         && tail.windows(2).any(|pair| pair == [0xFF, 0xD9])
 }
 
 /// How far before the end of a picture its end marker may stand.
 const PICTURE_TAIL_BYTES: usize = 1024;
-/// How far into a body its first element may begin.
-const PROLOG_BYTES: usize = 1024;
+/// How far into a body its first element's name may reach.
+pub(super) const BEGINNING_BYTES: usize = 1024;
 
 fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -38,7 +43,7 @@ fn media_type(headers: &HeaderMap) -> String {
 /// The local name of the first element, past byte order mark, white space, declarations and comments.
 fn first_element(body: &[u8]) -> Option<&[u8]> {
     let mut rest = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    rest = rest.get(..PROLOG_BYTES).unwrap_or(rest);
+    rest = rest.get(..BEGINNING_BYTES).unwrap_or(rest);
     loop {
         rest = rest.trim_ascii_start().strip_prefix(b"<")?;
         if let Some(declaration) = rest.strip_prefix(b"?") {

@@ -15,7 +15,7 @@ use super::{
     errand::{Errand, Judged, Post, Token, Written},
     error::{CameraError, Failure},
     habits::Identity,
-    link::{HttpAnswer, Into},
+    link::{HttpAnswer, Into, Wanted},
     manner::{Hitch, Manner},
     memo::{AnswerMemo, understood},
     memory::{CameraMemory, MemoryBook},
@@ -210,7 +210,10 @@ impl Connection {
             kind,
             endpoint,
             post: Some(Post { write: &write, is_soap: true }),
-            into: Into::Memory(SOAP_ANSWER_BYTES_MAX),
+            into: Into::Memory(Wanted {
+                bytes_max: SOAP_ANSWER_BYTES_MAX,
+                begins: body::looks_like_envelope,
+            }),
             time_max: None,
             idempotent,
         };
@@ -273,7 +276,7 @@ impl Connection {
             kind: Kind::Picture,
             endpoint,
             post: None,
-            into: Into::Memory(HTTP_ERROR_BYTES_MAX),
+            into: Into::Memory(Wanted { bytes_max: HTTP_ERROR_BYTES_MAX, begins: |_, _| true }),
             time_max: None,
             idempotent: true,
         };
@@ -294,7 +297,7 @@ impl Connection {
 
     async fn picture(&self, endpoint: &Endpoint, idempotent: bool) -> Result<Reply, CameraError> {
         let kind = Kind::Picture;
-        let into = Into::Memory(SNAPSHOT_BYTES_MAX);
+        let into = Into::Memory(Wanted { bytes_max: SNAPSHOT_BYTES_MAX, begins: body::begins_as_jpeg });
         let errand = Errand { kind, endpoint, post: None, into, time_max: None, idempotent };
         self.session.run(&errand, &judge_picture).await.map(Reply::Picture)
     }

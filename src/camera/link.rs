@@ -26,12 +26,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
 use super::{
+    body::BEGINNING_BYTES,
     error::{Failure, Phase},
     lenient::Seeker,
     sending::Sending,
@@ -40,8 +41,8 @@ use super::{
 use crate::{
     hatch::{Sink, SinkError},
     limits::{
-        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, HTTP_ERROR_BYTES_MAX, HTTP_HEAD_BYTES_MAX,
-        HTTP_HEADERS_MAX, TRANSFER_STALL_MAX,
+        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_RECEIVE_BUFFER_BYTES, HTTP_ERROR_BYTES_MAX,
+        HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, TRANSFER_STALL_MAX,
     },
 };
 
@@ -140,7 +141,7 @@ impl Link {
         let sending = self.sender.send_request(request);
         let work = async {
             let response = match into {
-                Into::Memory(_) => sending.await,
+                Into::Memory(..) => sending.await,
                 // The file may take long, its first byte not.
                 Into::Sink(_) => timeout(CAMERA_EXCHANGE_TIME_MAX, sending)
                     .await
@@ -152,8 +153,8 @@ impl Link {
             }
             match into {
                 Into::Sink(sink) if response.status() == StatusCode::OK => pour(response, sink).await,
-                Into::Sink(_) => collect(response, HTTP_ERROR_BYTES_MAX).await,
-                Into::Memory(body_bytes_max) => collect(response, body_bytes_max).await,
+                Into::Sink(_) => collect(response, HTTP_ERROR_BYTES_MAX, |_, _| true).await,
+                Into::Memory(Wanted { bytes_max, begins }) => collect(response, bytes_max, begins).await,
             }
         };
         let mut work = pin!(work);
@@ -198,7 +199,11 @@ impl Link {
 }
 
 pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
-    let stream = timeout(CAMERA_CONNECT_TIME_MAX, TcpStream::connect(address))
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(|_| Failure::Unreachable)?;
+    // Best effort: without it the kernel keeps more of what a camera sends unasked.
+    let _ = socket.set_recv_buffer_size(CAMERA_RECEIVE_BUFFER_BYTES);
+    let stream = timeout(CAMERA_CONNECT_TIME_MAX, socket.connect(address))
         .await
         .map_err(|_| Failure::TimedOut(Phase::Connect))?
         .map_err(|error| match error.kind() {
@@ -213,10 +218,18 @@ pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
 /// Where an answer's body goes.
 #[derive(Clone, Copy)]
 pub(super) enum Into<'a> {
-    /// Into memory, up to a number of bytes.
-    Memory(usize),
+    /// Into memory.
+    Memory(Wanted),
     /// Piece by piece into a sink, if it is what was asked for (status 200); the answer's body is then empty.
     Sink(&'a Sink),
+}
+
+/// A body that is read into memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) bytes_max: usize,
+    /// Whether a body with these fields may begin so. Of one that may not, no more is read than of a refusal.
+    pub(super) begins: fn(&HeaderMap, &[u8]) -> bool,
 }
 
 type Driver = Pin<Box<http1::Connection<TokioIo<Wire>, Sending>>>;
@@ -229,21 +242,31 @@ fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
 }
 
 /// Reads a body whose framing leaves no doubt, up to its bound.
-async fn collect(response: Response<Incoming>, body_bytes_max: usize) -> Result<HttpAnswer, Failure> {
+async fn collect(
+    response: Response<Incoming>,
+    mut bytes_max: usize,
+    begins: fn(&HeaderMap, &[u8]) -> bool,
+) -> Result<HttpAnswer, Failure> {
     let (head, mut body) = response.into_parts();
     check_framing(&head.headers)?;
-    if hyper::body::Body::size_hint(&body).lower() > body_bytes_max as u64 {
-        return Err(Failure::TooLarge(body_bytes_max));
+    if hyper::body::Body::size_hint(&body).lower() > bytes_max as u64 {
+        return Err(Failure::TooLarge(bytes_max));
     }
     let mut bytes = BytesMut::new();
+    let mut looked = false;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| failure_of(&error))?;
         // Trailers are dropped.
-        if let Some(data) = frame.data_ref() {
-            if bytes.len().saturating_add(data.len()) > body_bytes_max {
-                return Err(Failure::TooLarge(body_bytes_max));
+        let Some(data) = frame.data_ref() else { continue };
+        if bytes.len().saturating_add(data.len()) > bytes_max {
+            return Err(Failure::TooLarge(bytes_max));
+        }
+        bytes.extend_from_slice(data);
+        if !looked && bytes.len() >= BEGINNING_BYTES {
+            looked = true;
+            if !begins(&head.headers, &bytes) {
+                bytes_max = bytes_max.min(HTTP_ERROR_BYTES_MAX);
             }
-            bytes.extend_from_slice(data);
         }
     }
     Ok(HttpAnswer { status: head.status, headers: head.headers, body: bytes.freeze() })

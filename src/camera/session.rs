@@ -554,7 +554,8 @@ impl Session {
                     if let Some(note) = link.garbage() {
                         self.observe(Quirk::GarbledStatusLine, &note);
                     }
-                    if !manner.lenient {
+                    // One that goes on sending is closed at once.
+                    if !manner.lenient && link.is_usable().await {
                         self.put_idle(link);
                     }
                     return Ok((answer, nonce));

@@ -13,7 +13,11 @@ use tokio::{
 use super::*;
 use crate::{
     auth::Secret,
-    camera::{CameraStream, Pin, PinBook, PinError, errand::Post, link::Into},
+    camera::{
+        CameraStream, Pin, PinBook, PinError,
+        errand::Post,
+        link::{Into, Wanted},
+    },
     clock::SimulatedClock,
     hatch::Endpoint,
 };
@@ -135,7 +139,7 @@ impl Peer {
             kind: Kind::Soap,
             endpoint: &endpoint,
             post: Some(Post { write: &write, is_soap: self.is_soap }),
-            into: Into::Memory(64),
+            into: Into::Memory(Wanted { bytes_max: 64, begins: |_, _| true }),
             time_max: None,
             idempotent,
         };
@@ -404,7 +408,7 @@ async fn a_file_that_the_camera_does_not_take_is_given_up_and_not_sent_again() {
             kind: Kind::Picture,
             endpoint: &endpoint,
             post: Some(Post { write: &write, is_soap: false }),
-            into: Into::Memory(64),
+            into: Into::Memory(Wanted { bytes_max: 64, begins: |_, _| true }),
             time_max: None,
             idempotent: false,
         };
