@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{diagnosis::Standings, streaming::Front};
 use crate::{
+    alarm::Subject,
     auth::{Authenticator, Caller, Login},
     camera::Health,
     clock::{Clock, Entropy},
@@ -76,6 +77,18 @@ pub struct Edition {
 }
 
 impl Edition {
+    /// Whether the configuration still has what an alarm is about.
+    pub fn has(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Gateway | Subject::AuditLog | Subject::Certificate => true,
+            Subject::Camera(camera) => self.rules.inventory().camera(camera).is_some(),
+            Subject::Zone(zone) => self.rules.inventory().zone(zone).is_some(),
+            Subject::Client(client) => {
+                self.callers.iter().any(|it| matches!(it, Caller::Client { id, .. } if id == client))
+            }
+        }
+    }
+
     /// All that the configuration says of one camera.
     pub fn enrolled(&self, id: &CameraId) -> Option<Enrolled<'_>> {
         let inventory = self.rules.inventory();

@@ -348,6 +348,27 @@ fn a_camera_is_reached_as_it_is_configured_now() {
 }
 
 #[test]
+fn alarms_about_a_camera_go_with_it() {
+    let house = House::open();
+    house.acquaint();
+    let text = house.configuration();
+    let at = format!("address = \"{}\"", house.camera(LOBBY).address());
+    let mut reloader = house.reloader();
+    // Nobody is there.
+    house.write(&text.replace(&at, "address = \"127.0.2.99:9\""));
+    reloader.reload(&BY, None).unwrap();
+    assert_ne!(client::ask(house.door(LOBBY), "media", OPERATOR, &trt("GetProfiles")).status, 200);
+    let is = |records: &[Value], what: &str| {
+        let told = events(records, what);
+        told.iter().any(|it| it["camera"] == "lobby" && it["detail"]["id"] == "camera-silent")
+    };
+    house.wait_for(|records| is(records, "alarm-raised"));
+    house.write(&without(&text, "lobby").replace("cameras = [\"lobby\"]\n", "cameras = [\"car-park\"]\n"));
+    reloader.reload(&BY, None).unwrap();
+    assert!(is(&house.records(), "alarm-cleared"));
+}
+
+#[test]
 fn a_configuration_on_trial_goes_unless_it_is_kept() {
     let clock = Arc::new(SimulatedClock::new("2026-11-25T12:00:00Z".parse().unwrap()));
     let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);

@@ -234,6 +234,8 @@ impl Reloader {
             pass.finish(ended(Disposal::Failed, &error.to_string()));
             return Err(error);
         }
+        let edition = house.edition.load_full();
+        house.gate.watch().alarms.forget(|subject| !edition.has(subject));
         let [old, new] = versions;
         pass.finish(ended(Disposal::Answered, &format!("policies {old}, now {new}")));
         let lines = changes.lines();
