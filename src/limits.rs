@@ -178,6 +178,16 @@ pub const EVIDENCE_SIGNALS_MAX: usize = 256;
 pub const EVIDENCE_VALUE_BYTES_MAX: usize = 512;
 /// Bytes of all signals of one camera.
 pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024;
+/// Signals of one kind that are kept of what a camera shows by turns: servers, realms, lines of session descriptions.
+pub const EVIDENCE_BY_TURNS_MAX: usize = 24;
+/// Bytes at the beginning of an answer in which namespaces are looked for.
+pub const EVIDENCE_SCAN_BYTES_MAX: usize = 8 * 1024;
+/// How often each camera is asked who it is, whether or not somebody uses it.
+pub const IDENTITY_LOOK_INTERVAL: Duration = Duration::from_secs(45);
+/// Over how long the first of these questions are spread, so that not all cameras are asked at once.
+pub const IDENTITY_LOOK_SPREAD: Duration = Duration::from_secs(10);
+/// How many days before its end an exception is an alarm.
+pub const EXCEPTION_NOTICE_DAYS: i32 = 14;
 /// Findings, and reasons, of one verdict: the weightiest.
 pub const VERDICT_FINDINGS_MAX: usize = 32;
 /// Contradictions of one verdict.

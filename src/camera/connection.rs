@@ -23,6 +23,7 @@ use super::{
     offset,
     sending::Sending,
     session::Session,
+    shown,
     stream::CameraStream,
     tls::{CameraTls, CertificateNews, PinBook},
 };
@@ -124,6 +125,7 @@ impl Connection {
 
     /// Takes from an answer what it says of the camera's ways.
     fn observe_ways(&self, understood: &Understood) {
+        self.session.show(&shown::of_document(&understood.document));
         if let Some(identity) = identity_of(&understood.document) {
             self.session.identified(identity);
         }
@@ -146,6 +148,12 @@ impl Connection {
     /// Forgets what the camera answered.
     pub fn forget_answers(&self) {
         self.memo.borrow_mut().clear();
+    }
+
+    /// Another camera is there now: what the one before showed of its maker says nothing of it.
+    pub fn forget_evidence(&self) {
+        self.memo.borrow_mut().clear();
+        self.session.forget_evidence();
     }
 
     /// What is worth keeping over a restart.
@@ -239,6 +247,8 @@ impl Connection {
         {
             return Ok(Judged::Done(Reply::Document(known)));
         }
+        let shown = shown::of_envelope(&answer.body, &self.session.evidence());
+        self.session.show(&shown);
         Ok(match judge_soap(&self.tables, id, answer)? {
             Answered::Refusal(fault) => Judged::NotAuthorized(Reply::Fault(fault)),
             Answered::Fault(fault) if fault.code == FaultCode::VersionMismatch => {

@@ -10,7 +10,7 @@ use super::{
     habits::{Identity, Sighting},
     negotiation::Scheme,
 };
-use crate::inventory::Quirk;
+use crate::inventory::{Evidence, Quirk};
 
 /// What is worth remembering of a camera over a restart. Never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct CameraMemory {
     pub identity: Option<Identity>,
     /// What was observed of its ways.
     pub quirks: BTreeMap<Quirk, Sighting>,
+    /// What it shows of its maker.
+    pub evidence: Evidence,
 }
 
 /// Where the memory of one camera is kept, bound to the credentials in use.

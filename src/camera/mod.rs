@@ -26,6 +26,7 @@ mod negotiation;
 mod offset;
 mod sending;
 mod session;
+pub mod shown;
 mod stream;
 mod tls;
 

@@ -28,6 +28,7 @@ use super::{
     negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step, near},
     offset,
     sending::Sending,
+    shown,
     tls::{CameraTls, CertificateNews},
 };
 use crate::{
@@ -38,7 +39,7 @@ use crate::{
     },
     clock::{Clock, Entropy},
     ids::CameraId,
-    inventory::{CameraAddress, Quirk, QuirkOrder},
+    inventory::{CameraAddress, Evidence, Quirk, QuirkOrder},
     limits::{
         CAMERA_CHALLENGE_IDLE_MAX, CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX,
         CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, CAMERA_REBOOT_CLOCK_MIN,
@@ -62,6 +63,8 @@ pub(super) struct Session {
     clockwork: Cell<Clockwork>,
     book: Box<dyn MemoryBook>,
     habits: RefCell<Habits>,
+    /// What it shows of its maker.
+    pub(super) evidence: RefCell<Evidence>,
     /// The camera answered in SOAP 1.2.
     speaks12: Cell<bool>,
     turns: Semaphore,
@@ -116,6 +119,7 @@ impl Session {
             clockwork: Cell::new(Clockwork::restored(&restored)),
             book,
             habits: RefCell::new(Habits::new(orders, restored.quirks, restored.identity)),
+            evidence: RefCell::new(restored.evidence),
             speaks12: Cell::new(false),
             turns: Semaphore::new(CAMERA_EXCHANGES_MAX),
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
@@ -195,6 +199,7 @@ impl Session {
             breaker,
             identity: habits.identity().cloned(),
             quirks: habits.seen().clone(),
+            evidence: self.evidence.borrow().clone(),
             ..CameraMemory::default()
         };
         self.clockwork.get().remember(&mut memory);
@@ -286,6 +291,8 @@ impl Session {
         progress: &Progress,
     ) -> Result<Heard<T>, Failure> {
         let (answer, nonce) = self.fetch(errand, attach, manner, progress).await?;
+        let shown = shown::of_headers(answer.status, &answer.headers, &self.evidence.borrow());
+        self.show(&shown);
         let date = offset::date(&answer.headers).map(|date| offset::between(date, self.clock.now()));
         self.notice_reboot(date);
         let status_401 = answer.status == StatusCode::UNAUTHORIZED;
@@ -581,6 +588,9 @@ impl Session {
         progress.phase.set(Phase::Connect);
         let address = SocketAddr::new(self.address.host, self.place(errand).0);
         let opened = Link::open(address, self.tls.as_ref(), manner.lenient).await;
+        if let Some(shown) = self.tls.as_ref().and_then(CameraTls::shown) {
+            self.show(&shown);
+        }
         let mut breaker = self.breaker.borrow_mut();
         match opened {
             Ok(_) if breaker.reached(self.clock.now()) => self.forget_boot(),

@@ -16,6 +16,7 @@ use super::{
     error::{CameraError, Failure, Phase, Retry},
     link::dial,
     session::Session as Logins,
+    shown,
 };
 use crate::{
     auth::digest::{Challenge, Credentials},
@@ -96,6 +97,7 @@ impl CameraStream {
         let accept = [(Field::Accept, "application/sdp".to_owned())];
         let described = wire.ask(&Method::Describe, &uri, &accept, logins, &mut hear).await?;
         ok(&described)?;
+        logins.show(&shown::of_description(&described.body));
         let mut description = Description::parse(&described.body)
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
         description.media.retain(|media| media.direction == Direction::Receive);
@@ -295,6 +297,7 @@ impl Wire {
             }
             self.send(method, uri, fields).await?;
             let answer = self.answer(hear).await?;
+            logins.show(&shown::of_fields(&answer.fields));
             if answer.status != Status::Unauthorized.code() {
                 if used.is_some() {
                     logins.passed();

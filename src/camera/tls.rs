@@ -29,9 +29,13 @@ use x509_parser::{
     public_key::PublicKey,
 };
 
-use super::error::{Failure, Phase};
+use super::{
+    error::{Failure, Phase},
+    shown,
+};
 use crate::{
     auth::{Certificate, Fingerprint, KnownCertificate},
+    inventory::Evidence,
     limits::CAMERA_TLS_TIME_MAX,
 };
 
@@ -84,6 +88,8 @@ pub(super) struct CameraTls {
     /// The refused certificate that was told last: once is enough.
     told: Cell<Option<Fingerprint>>,
     short_key: Cell<ShortKey>,
+    /// What the certificate of the last connection shows, until somebody asks.
+    shown: RefCell<Option<Evidence>>,
 }
 
 /// Whether the camera has an RSA key of less than 2,048 bits. Such a key can sign by PKCS #1 v1.5 only, as far as can
@@ -99,12 +105,24 @@ enum ShortKey {
 
 impl CameraTls {
     pub(super) fn new(known: Vec<KnownCertificate>, book: Box<dyn PinBook>) -> Self {
-        Self { known, book, news: RefCell::default(), told: Cell::default(), short_key: Cell::default() }
+        Self {
+            known,
+            book,
+            news: RefCell::default(),
+            told: Cell::default(),
+            short_key: Cell::default(),
+            shown: RefCell::default(),
+        }
     }
 
     /// What happened to the certificate since this was asked last.
     pub(super) fn news(&self) -> Option<CertificateNews> {
         self.news.take()
+    }
+
+    /// What the certificate of a connection made since this was asked last shows of the camera's maker.
+    pub(super) fn shown(&self) -> Option<Evidence> {
+        self.shown.take()
     }
 
     /// Whether a handshake that just failed is worth another try at once.
@@ -165,6 +183,8 @@ impl CameraTls {
         if matches!(verifier.expected, Expected::First) {
             self.pin_first(&seen)?;
         }
+        let chain = stream.get_ref().1.peer_certificates();
+        self.shown.replace(chain.and_then(|it| it.first()).map(|it| shown::of_certificate(it)));
         Ok(stream)
     }
 

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::limits::{EVIDENCE_BYTES_MAX, EVIDENCE_SIGNALS_MAX, EVIDENCE_VALUE_BYTES_MAX};
+use crate::limits::{
+    EVIDENCE_BY_TURNS_MAX, EVIDENCE_BYTES_MAX, EVIDENCE_SIGNALS_MAX, EVIDENCE_VALUE_BYTES_MAX,
+};
 
 /// Where a signal shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignalKind {
     /// ONVIF GetDeviceInformation: who the camera says made it.
@@ -101,6 +103,32 @@ impl SignalKind {
             | Self::Prefix => false,
         }
     }
+
+    /// Whether a camera shows one after the other of it: each port and path may have a server of its own, each
+    /// stream a description. Of everything else, what it shows now takes the place of what it showed before.
+    fn is_by_turns(self) -> bool {
+        match self {
+            Self::HttpServer
+            | Self::HttpRealm
+            | Self::RtspServer
+            | Self::RtspRealm
+            | Self::Sdp
+            | Self::Namespace
+            | Self::Prefix => true,
+            Self::Manufacturer
+            | Self::Model
+            | Self::Firmware
+            | Self::Serial
+            | Self::Hardware
+            | Self::Endpoint
+            | Self::ScopeName
+            | Self::ScopeHardware
+            | Self::Scope
+            | Self::Mac
+            | Self::TlsSubject
+            | Self::TlsIssuer => false,
+        }
+    }
 }
 
 impl fmt::Display for SignalKind {
@@ -110,7 +138,7 @@ impl fmt::Display for SignalKind {
 }
 
 /// One thing a camera shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     /// Where.
     pub kind: SignalKind,
@@ -120,19 +148,19 @@ pub struct Signal {
 
 /// What one camera shows of its maker. A camera that shows more than is kept is not judged by what happened to
 /// come first: see [`Evidence::left_out`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
     signals: Vec<Signal>,
-    bytes: usize,
     left_out: bool,
 }
 
 impl Evidence {
-    /// Adds what a camera shows. What is there already is not added again. An empty manufacturer tells
-    /// something, an empty anything else nothing.
+    /// Adds what a camera shows. What is there already is not added again. An empty manufacturer
+    /// or serial number tells something, an empty anything else nothing.
     pub fn add(&mut self, kind: SignalKind, value: &str) {
         let value = value.trim();
-        if value.is_empty() && kind != SignalKind::Manufacturer {
+        if value.is_empty() && !matches!(kind, SignalKind::Manufacturer | SignalKind::Serial) {
             return;
         }
         let fits = value.get(..EVIDENCE_VALUE_BYTES_MAX.min(value.len()));
@@ -142,14 +170,14 @@ impl Evidence {
             value.get(..end.unwrap_or(0)).unwrap_or_default()
         });
         self.left_out |= cut.len() < value.len();
-        if self.signals.iter().any(|it| it.kind == kind && it.value == cut) {
+        if self.shows(kind, cut) {
             return;
         }
-        if self.signals.len() == EVIDENCE_SIGNALS_MAX || self.bytes + cut.len() > EVIDENCE_BYTES_MAX {
+        let bytes: usize = self.signals.iter().map(|it| it.value.len()).sum();
+        if self.signals.len() == EVIDENCE_SIGNALS_MAX || bytes + cut.len() > EVIDENCE_BYTES_MAX {
             self.left_out = true;
             return;
         }
-        self.bytes += cut.len();
         self.signals.push(Signal { kind, value: cut.to_owned() });
     }
 
@@ -171,8 +199,44 @@ impl Evidence {
                 && !["a=fmtp", "a=rtpmap", "a=control", "a=range"].iter().any(|it| line.starts_with(it))
         };
         for line in text.lines().map(str::trim).filter(told) {
+            // What follows the name of who made it are numbers of this very session (RFC 8866 §5.2).
+            let line = line.split_once(' ').filter(|_| line.starts_with("o=")).map_or(line, |(name, _)| name);
             self.add(SignalKind::Sdp, line);
         }
+    }
+
+    /// Takes up what a camera shows now, in place of what it showed of the same kinds before; of what is shown by
+    /// turns the last `EVIDENCE_BY_TURNS_MAX` are kept. Whether that changes anything.
+    pub fn take_up(&mut self, now: &Self) -> bool {
+        let before = (self.signals.len(), self.left_out);
+        self.left_out |= now.left_out;
+        let is_over = |it: &Signal| {
+            !it.kind.is_by_turns() && now.of(it.kind).next().is_some() && !now.shows(it.kind, &it.value)
+        };
+        self.signals.retain(|it| !is_over(it));
+        let mut changed = before != (self.signals.len(), self.left_out);
+        for Signal { kind, value } in now.signals.iter() {
+            if self.shows(*kind, value) {
+                continue;
+            }
+            changed = true;
+            if kind.is_by_turns() && self.of(*kind).count() >= EVIDENCE_BY_TURNS_MAX {
+                let oldest = self.signals.iter().position(|it| it.kind == *kind);
+                oldest.map(|at| self.signals.remove(at));
+            }
+            self.add(*kind, value);
+        }
+        changed
+    }
+
+    /// Whether the camera shows just this.
+    pub fn shows(&self, kind: SignalKind, value: &str) -> bool {
+        self.signals.iter().any(|it| it.kind == kind && it.value == value)
+    }
+
+    /// What it shows of one kind.
+    pub fn of(&self, kind: SignalKind) -> impl Iterator<Item = &str> {
+        self.signals.iter().filter(move |it| it.kind == kind).map(|it| it.value.as_str())
     }
 
     /// What it shows.
@@ -229,6 +293,33 @@ mod tests {
             evidence.add(SignalKind::Scope, &format!("{number:0EVIDENCE_VALUE_BYTES_MAX$}"));
         }
         assert!(evidence.left_out());
+    }
+
+    #[test]
+    fn what_is_shown_now_takes_the_place_of_what_was() {
+        let shown = |signals: &[(SignalKind, &str)]| {
+            let mut evidence = Evidence::default();
+            signals.iter().for_each(|(kind, value)| evidence.add(*kind, value));
+            evidence
+        };
+        let mut evidence = shown(&[(SignalKind::Firmware, "1.0"), (SignalKind::Serial, "A7")]);
+        assert!(
+            evidence.take_up(&shown(&[(SignalKind::Firmware, "1.1"), (SignalKind::HttpServer, "first")]))
+        );
+        assert!(!evidence.take_up(&shown(&[(SignalKind::Firmware, "1.1")])), "nothing new");
+        let is = |evidence: &Evidence, kind| evidence.of(kind).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(is(&evidence, SignalKind::Firmware), ["1.1"]);
+        assert_eq!(is(&evidence, SignalKind::Serial), ["A7"], "nothing was said about it");
+        for number in 0..EVIDENCE_BY_TURNS_MAX {
+            assert!(evidence.take_up(&shown(&[(SignalKind::HttpServer, &number.to_string())])));
+        }
+        let servers = is(&evidence, SignalKind::HttpServer);
+        assert_eq!(
+            (servers.len(), servers[0].as_str()),
+            (EVIDENCE_BY_TURNS_MAX, "0"),
+            "the oldest makes room"
+        );
+        assert!(!evidence.left_out());
     }
 
     #[test]

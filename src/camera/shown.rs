@@ -1,0 +1,194 @@
+//! What a camera's bytes show of its maker, taken where they are read anyway.
+
+use std::cell::Ref;
+
+use http::{HeaderMap, StatusCode, header};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::session::Session;
+use crate::{
+    auth::digest::Challenge,
+    inventory::{Evidence, SignalKind},
+    limits::EVIDENCE_SCAN_BYTES_MAX,
+    rtsp::{Field, Fields},
+    schema::Document,
+};
+
+/// Namespaces that every camera uses tell nothing of any.
+const EVERYBODYS: [&str; 4] = [
+    "http://www.w3.org/",
+    "http://schemas.xmlsoap.org/",
+    "http://www.onvif.org/",
+    "http://docs.oasis-open.org/",
+];
+
+/// What the head of an HTTP answer shows beside what is `known`.
+pub fn of_headers(status: StatusCode, headers: &HeaderMap, known: &Evidence) -> Evidence {
+    let mut shown = Evidence::default();
+    let mut news = |kind, value: &str| {
+        if !known.shows(kind, value) {
+            shown.add(kind, value);
+        }
+    };
+    if let Some(server) = headers.get(header::SERVER).and_then(|it| it.to_str().ok()) {
+        news(SignalKind::HttpServer, server);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let fields = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|it| it.to_str().ok());
+        for challenge in Challenge::parse_all(&fields.collect::<Vec<_>>()) {
+            news(SignalKind::HttpRealm, &challenge.realm);
+        }
+    }
+    shown
+}
+
+/// What the fields of an RTSP answer show.
+pub fn of_fields(fields: &Fields) -> Evidence {
+    let mut shown = Evidence::default();
+    if let Some(server) = fields.get(Field::Server) {
+        shown.add(SignalKind::RtspServer, server);
+    }
+    for challenge in Challenge::parse_all(&fields.all(Field::WwwAuthenticate).collect::<Vec<_>>()) {
+        shown.add(SignalKind::RtspRealm, &challenge.realm);
+    }
+    shown
+}
+
+/// What a session description shows.
+pub fn of_description(text: &[u8]) -> Evidence {
+    let mut shown = Evidence::default();
+    shown.add_session_description(&String::from_utf8_lossy(text));
+    shown
+}
+
+/// What the text of a SOAP answer shows that its document does not have any more: its dialect, in the namespaces and
+/// prefixes of its beginning, beside what is `known`.
+pub fn of_envelope(body: &[u8], known: &Evidence) -> Evidence {
+    let mut shown = Evidence::default();
+    let head = String::from_utf8_lossy(body.get(..EVIDENCE_SCAN_BYTES_MAX).unwrap_or(body));
+    for declared in head.split("xmlns").skip(1) {
+        let Some((prefix, rest)) = declared.split_once('=') else { continue };
+        let rest = rest.trim_start();
+        let Some(quote) = rest.chars().next().filter(|it| ['"', '\''].contains(it)) else { continue };
+        let Some(name) = rest.split(quote).nth(1) else { continue };
+        if EVERYBODYS.iter().any(|it| name.starts_with(it)) {
+            continue;
+        }
+        let prefix = prefix.trim().trim_start_matches(':');
+        for (kind, value) in [(SignalKind::Namespace, name), (SignalKind::Prefix, prefix)] {
+            if !known.shows(kind, value) {
+                shown.add(kind, value);
+            }
+        }
+    }
+    shown
+}
+
+/// What an answer says of the camera: who it is (`tds:GetDeviceInformation`), its scopes, and the name it has in
+/// discovery.
+pub fn of_document(answer: &Document) -> Evidence {
+    let mut shown = Evidence::default();
+    let root = answer.root();
+    match root.local() {
+        "GetDeviceInformationResponse" => {
+            for (local, kind) in [
+                ("Manufacturer", SignalKind::Manufacturer),
+                ("Model", SignalKind::Model),
+                ("FirmwareVersion", SignalKind::Firmware),
+                ("SerialNumber", SignalKind::Serial),
+                ("HardwareId", SignalKind::Hardware),
+            ] {
+                if let Some(element) = root.child(local) {
+                    shown.add(kind, element.text());
+                }
+            }
+        }
+        "GetScopesResponse" => {
+            for item in root.children().filter_map(|scope| scope.child("ScopeItem")) {
+                shown.add_scope(item.text());
+            }
+        }
+        "GetEndpointReferenceResponse" => {
+            if let Some(guid) = root.child("GUID") {
+                shown.add(SignalKind::Endpoint, guid.text());
+            }
+        }
+        _ => {}
+    }
+    shown
+}
+
+/// What a certificate shows: whose it is, and who issued it.
+pub fn of_certificate(der: &[u8]) -> Evidence {
+    let mut shown = Evidence::default();
+    if let Ok((_, read)) = X509Certificate::from_der(der) {
+        shown.add(SignalKind::TlsSubject, &read.subject().to_string());
+        shown.add(SignalKind::TlsIssuer, &read.issuer().to_string());
+    }
+    shown
+}
+
+impl Session {
+    /// Takes up what the camera shows of its maker.
+    pub(super) fn show(&self, shown: &Evidence) {
+        let is_news = self.evidence.borrow_mut().take_up(shown);
+        if is_news {
+            self.keep();
+        }
+    }
+
+    /// What the camera has shown of its maker.
+    pub(super) fn evidence(&self) -> Ref<'_, Evidence> {
+        self.evidence.borrow()
+    }
+
+    /// Another camera is there now: what the one before showed says nothing of it.
+    pub(super) fn forget_evidence(&self) {
+        self.evidence.replace(Evidence::default());
+        self.keep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(shown: &Evidence) -> Vec<String> {
+        shown.signals().iter().map(|it| format!("{} {}", it.kind, it.value)).collect()
+    }
+
+    #[test]
+    fn a_dialect_shows_in_namespaces_that_are_not_everybodys() {
+        let body = br#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
+            xmlns:tnshik = 'http://www.maker.example/2011/event/topics' xmlns="urn:x"><s:Body xmlns:broken"#;
+        let shown = of_envelope(body, &Evidence::default());
+        let expected =
+            ["namespace http://www.maker.example/2011/event/topics", "prefix tnshik", "namespace urn:x"];
+        assert_eq!(told(&shown), expected);
+        assert_eq!(told(&of_envelope(body, &shown)), Vec::<String>::new(), "known already");
+        let far = [&[b' '; EVIDENCE_SCAN_BYTES_MAX][..], &body[..]].concat();
+        assert_eq!(told(&of_envelope(&far, &Evidence::default())), Vec::<String>::new());
+    }
+
+    #[test]
+    fn servers_and_realms_are_taken_from_heads() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::SERVER, "App-webs/".parse().unwrap());
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            "Digest realm=\"IP Camera(C1234)\", nonce=\"7\"".parse().unwrap(),
+        );
+        let none = Evidence::default();
+        assert_eq!(told(&of_headers(StatusCode::OK, &headers, &none)), ["http-server App-webs/"]);
+        let shown = of_headers(StatusCode::UNAUTHORIZED, &headers, &none);
+        assert_eq!(told(&shown), ["http-server App-webs/", "http-realm IP Camera(C1234)"]);
+        assert_eq!(told(&of_headers(StatusCode::UNAUTHORIZED, &headers, &shown)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn numbers_of_one_session_are_no_sign_of_a_camera() {
+        let text =
+            b"v=0\r\no=CV-RTSPHandler 1123412 0 IN IP4 192.0.2.1\r\ns=HIK Media Server V1\r\na=control:*\r\n";
+        assert_eq!(told(&of_description(text)), ["sdp o=CV-RTSPHandler", "sdp s=HIK Media Server V1"]);
+    }
+}
