@@ -1,7 +1,7 @@
 //! `[[camera]]`.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     ops::Range,
 };
@@ -18,8 +18,8 @@ use crate::{
     auth::Login,
     ids::{CameraId, SiteId, ZoneId},
     inventory::{
-        Camera, CameraAddress, Evidence, Isolation, MacPolicy, Replacement, ReplacementState, VendorClass,
-        VendorVerdict, Vendors, Zone,
+        Camera, CameraAddress, Evidence, Isolation, MacPolicy, Replacement, ReplacementState, Site,
+        SiteException, VendorClass, VendorVerdict, Vendors, Zone,
     },
 };
 
@@ -30,6 +30,9 @@ pub(super) struct Surroundings<'a> {
     pub(super) zones: &'a [Zone],
     pub(super) zone_names: &'a Declared,
     pub(super) site_names: &'a Declared,
+    /// The sites without errors.
+    pub(super) sites: &'a [Site],
+    pub(super) exceptions: BTreeMap<CameraId, SiteException>,
     pub(super) vendors: &'a Vendors,
     pub(super) ports: Ports,
 }
@@ -95,7 +98,12 @@ impl Reader<'_> {
             model: raw.model,
             quirks,
             replacement,
+            exception: None,
+            quarantined: false,
         };
+        let exception = around.exceptions.get(&camera.id).cloned();
+        let camera = Camera { exception, ..camera };
+        self.judge_exceptions(&raw.name, &camera, around.sites);
         Some((camera, Login { username: raw.username.into_inner(), password: password? }))
     }
 

@@ -94,7 +94,9 @@ impl Reader<'_> {
             zones: &zones,
             zone_names: &zone_names,
             site_names: &site_names,
+            sites: &sites,
             vendors: &vendors,
+            exceptions: self.exceptions(&table, &camera_names),
             ports: ports(&listening, &admin),
         };
         let cameras =

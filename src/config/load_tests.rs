@@ -286,7 +286,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "[vault]\n[admin]",
         "vault",
         "there is no section `vault`",
-        "use one of gateway, listener, admin, audit, netd, policy, vendors, network, client, site, zone, camera, absorb",
+        "use one of gateway, listener, admin, audit, netd, policy, vendors, network, client, site, zone, camera, absorb, exception",
     ),
     (
         "name = \"Cordon\"",
@@ -436,6 +436,41 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "\"yard\"",
         "there is no camera `yard`",
         "correct the name, or add a [[camera]] of that name",
+    ),
+    (
+        "camera = \"gate\"\nowner",
+        "camera = \"gat\"\nowner",
+        "\"gat\"",
+        "there is no camera `gat`",
+        "correct the name, or add a [[camera]] of that name",
+    ),
+    (
+        "camera = \"gate\"\nowner = \"A. Owner, estates\"\n",
+        "camera = \"gate\"\n",
+        "\"gate\"\nreason",
+        "an exception needs its `owner`",
+        "name who answers for it",
+    ),
+    (
+        "owner = \"A. Owner, estates\"\n",
+        "owner = \" \"\n",
+        "\" \"",
+        "an exception needs its `owner`",
+        "name who answers for it",
+    ),
+    (
+        "camera = \"gate\"\nowner = \"A. Owner, estates\"\nreason = \"replacement ordered\"\nuntil = \"2027-03-31\"\n",
+        "camera = \"gate\"\nowner = \"A. Owner, estates\"\nreason = \"replacement ordered\"\n",
+        "\"gate\"\nowner",
+        "an exception needs its `until`",
+        "write its last day (UTC), as until = \"2026-12-31\"",
+    ),
+    (
+        "until = \"2027-03-31\"\n",
+        "until = \"2027-02-29\"\n",
+        "\"2027-02-29\"",
+        "`2027-02-29` is no day",
+        "write the last day (UTC), as \"2026-12-31\"",
     ),
     // Values.
     (

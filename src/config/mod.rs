@@ -4,6 +4,7 @@ mod absorb;
 mod cameras;
 mod clients;
 mod diagnostic;
+mod exceptions;
 mod heads;
 mod legs;
 mod load;

@@ -166,6 +166,16 @@ pub(super) struct QuirkLine {
     pub(super) reason: Text,
 }
 
+/// `[[exception]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exception {
+    pub(super) camera: Text,
+    pub(super) owner: Option<Text>,
+    pub(super) reason: Option<Text>,
+    pub(super) until: Option<Text>,
+}
+
 /// `[[absorb]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,18 +8,31 @@ use toml::{
 };
 
 /// The sections a configuration may have.
-pub(super) const HEADS: [&str; 13] = [
-    "gateway", "listener", "admin", "audit", "netd", "policy", "vendors", "network", "client", "site",
-    "zone", "camera", "absorb",
+pub(super) const HEADS: [&str; 14] = [
+    "gateway",
+    "listener",
+    "admin",
+    "audit",
+    "netd",
+    "policy",
+    "vendors",
+    "network",
+    "client",
+    "site",
+    "zone",
+    "camera",
+    "absorb",
+    "exception",
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 54] = [
+const SHOWN: [&str; 58] = [
     "address",
     "advertise",
     "because",
     "bind",
     "by",
+    "camera",
     "cameras",
     "certificate_sha256",
     "clear_passwords",
@@ -43,10 +56,12 @@ const SHOWN: [&str; 54] = [
     "networks",
     "on",
     "operations",
+    "owner",
     "parent",
     "path_port",
     "path_tls_port",
     "prefixes",
+    "reason",
     "role",
     "routes",
     "rtsp_port",
@@ -61,6 +76,7 @@ const SHOWN: [&str; 54] = [
     "tls_key",
     "tls_port",
     "to",
+    "until",
     "user",
     "username",
     "vendor",

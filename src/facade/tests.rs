@@ -44,6 +44,8 @@ fn bench() -> Bench {
         model: None,
         quirks: Vec::new(),
         replacement: None,
+        exception: None,
+        quarantined: false,
     };
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
     let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes };

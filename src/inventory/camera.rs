@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{QuirkOrder, Replacement, VendorVerdict};
+use super::{QuirkOrder, Replacement, SiteException, VendorVerdict};
 use crate::{
     auth::KnownCertificate,
     ids::{CameraId, SiteId, ZoneId},
@@ -90,6 +90,11 @@ pub struct Camera {
     pub quirks: Vec<QuirkOrder>,
     /// How far its replacement is, if there is to be one.
     pub replacement: Option<Replacement>,
+    /// On whose word it is served although it is restricted and its site is sensitive.
+    pub exception: Option<SiteException>,
+    /// Nobody is served by it until somebody has decided: another device may be in its place. Never so by
+    /// configuration (see [`super::Regards`]).
+    pub quarantined: bool,
 }
 
 impl Camera {

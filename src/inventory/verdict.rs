@@ -333,7 +333,7 @@ fn node(endpoint: &str) -> &str {
 }
 
 /// A camera's text for people: short, and nothing in it that a terminal would obey.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let short: Cow<'_, str> = match text.char_indices().nth(VERDICT_VALUE_CHARS_MAX) {
         Some((end, _)) => Cow::Owned(text.get(..end).unwrap_or_default().to_owned() + "…"),
         None => Cow::Borrowed(text),

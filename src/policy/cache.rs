@@ -1,7 +1,7 @@
 //! Decisions made before: VMSs poll, and ask the same in the same circumstances again and again.
 //!
-//! A decision depends on policies and entities, which do not change while an engine lives, and on what its
-//! [`Key`] holds: of what Cedar is asked with, all that the policies in question look at. A new engine begins
+//! A decision depends on policies and entities, which do not change while an engine lives but for how a camera stands, and on
+//! what its [`Key`] holds: of what Cedar is asked with, all that the policies in question look at. A new engine begins
 //! with an empty cache.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 use cedar_policy::EntityUid;
 
-use super::{circumstances::Circumstances, engine::Decision, load::Kind};
+use super::{circumstances::Circumstances, engine::Decision, entities::Stand, load::Kind};
 use crate::limits::POLICY_DECISIONS_MAX;
 
 /// What a decision depends on.
@@ -26,6 +26,8 @@ pub(super) struct Key {
     /// None if it makes no difference; likewise the resource.
     pub(super) principal: Option<EntityUid>,
     pub(super) resource: Option<EntityUid>,
+    /// How the camera stands, where the resource makes a difference.
+    pub(super) stand: Option<Stand>,
     /// Those that make a difference; the others are empty.
     pub(super) circumstances: Circumstances,
 }

@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil::Date};
 use super::{
     cache::{Decisions, Key},
     circumstances::Circumstances,
-    entities::{Cast, Names},
+    entities::{Cast, Names, Scene, Stand},
     load::{self, Checked, Kind, Problem, Slice, Slices},
     observe::Observe,
     operations::{self, OperationFacts},
@@ -125,6 +125,7 @@ pub(super) struct Case<'a> {
     action: &'a Action,
     resource: &'a EntityUid,
     traits: Traits,
+    camera: Option<&'a Camera>,
 }
 
 /// A command made ready for Cedar.
@@ -132,6 +133,7 @@ pub(super) struct Question<'a> {
     pub(super) request: Request,
     pub(super) policies: &'a PolicySet,
     pub(super) circumstances: Circumstances,
+    pub(super) scene: Arc<Scene>,
 }
 
 /// Denied before any policy was asked.
@@ -293,7 +295,7 @@ impl Engine {
         &'a self,
         caller: &Caller,
         command: &Command,
-        camera: Option<&Camera>,
+        camera: Option<&'a Camera>,
     ) -> Result<Case<'a>, Denial> {
         let action = self.action(command)?;
         let (kind, principal) = self.principal(caller)?;
@@ -303,7 +305,7 @@ impl Engine {
             return Err(Denial(RefusalKind::OperationProhibited, note));
         }
         let traits = command.traits.union(action.facts.always);
-        Ok(Case { kind, principal, action, resource, traits })
+        Ok(Case { kind, principal, action, resource, traits, camera })
     }
 
     /// The policies that can be about it.
@@ -322,6 +324,7 @@ impl Engine {
             action: case.action.uid.clone(),
             principal: principal.then(|| case.principal.clone()),
             resource: reads.resource.then(|| case.resource.clone()),
+            stand: case.camera.filter(|_| reads.resource).map(Stand::of),
             circumstances: Circumstances::new(caller, command, case.traits, &self.inventory, reads),
         }
     }
@@ -339,7 +342,9 @@ impl Engine {
         let (principal, action) = (case.principal.clone(), case.action.uid.clone());
         let request = Request::new(principal, action, case.resource.clone(), context, Some(&self.schema))
             .map_err(|error| undecidable(&error.to_string()))?;
-        Ok(Question { request, policies, circumstances })
+        let scene = self.cast.scene(&self.names, case.camera, &self.inventory, &self.schema);
+        let scene = scene.map_err(|error| undecidable(&error))?;
+        Ok(Question { request, policies, circumstances, scene })
     }
 
     fn action(&self, command: &Command) -> Result<&Action, Denial> {
@@ -400,7 +405,7 @@ impl Engine {
     /// The decision, and whether every policy could be evaluated.
     fn ask(&self, question: &Question<'_>, caller: &Caller, command: &Command) -> (Decision, bool) {
         let response =
-            self.authorizer.is_authorized(&question.request, question.policies, &self.cast.entities);
+            self.authorizer.is_authorized(&question.request, question.policies, &question.scene.entities);
         // Cedar leaves out a policy that fails; if that was a forbid, the rest may well permit.
         if let Some(error) = response.diagnostics().errors().next() {
             let failed = response.diagnostics().errors().map(|error| match error {
@@ -462,7 +467,7 @@ impl Engine {
             let added = permits.add(policy.clone());
             debug_assert!(added.is_ok(), "{}", policy.id());
         }
-        let response = self.authorizer.is_authorized(&question.request, &permits, &self.cast.entities);
+        let response = self.authorizer.is_authorized(&question.request, &permits, &question.scene.entities);
         sorted(response.diagnostics().reason().map(ToString::to_string))
     }
 }

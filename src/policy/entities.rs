@@ -1,14 +1,18 @@
 //! Inventory and clients as Cedar entities, built once per configuration.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use arc_swap::ArcSwap;
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
 
 use crate::{
     auth::{CameraScope, ClientRecord},
     command::{Prompt, Reason},
     ids::{CameraId, ClientId},
-    inventory::{Camera, Inventory},
+    inventory::{Camera, Inventory, VendorClass},
 };
 
 /// Makes names of entities; the types are parsed once.
@@ -37,6 +41,9 @@ impl Names {
     }
 }
 
+/// The one quarantine there is.
+const QUARANTINE: &str = "quarantine";
+
 const TYPES: [&str; 16] = [
     "Action",
     "Anonymous",
@@ -56,10 +63,59 @@ const TYPES: [&str; 16] = [
     "Zone",
 ];
 
+/// What of a camera may change while its configuration stays, as far as decisions go by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Stand {
+    vendor: String,
+    class: VendorClass,
+    excepted: bool,
+    quarantined: bool,
+}
+
+impl Stand {
+    pub(super) fn of(camera: &Camera) -> Self {
+        Self {
+            vendor: camera.vendor.name.clone(),
+            class: camera.vendor.class,
+            excepted: camera.exception.is_some(),
+            quarantined: camera.quarantined,
+        }
+    }
+}
+
+/// Everything as Cedar takes it, with each camera as it stood when it was asked about last.
+#[derive(Debug)]
+pub(super) struct Scene {
+    pub(super) entities: Entities,
+    stands: HashMap<CameraId, Stand>,
+}
+
+impl Scene {
+    /// Whether a camera stands in it as it does now.
+    pub(super) fn shows(&self, camera: &Camera) -> bool {
+        self.stands.get(&camera.id) == Some(&Stand::of(camera))
+    }
+
+    /// The same with a camera as it stands now.
+    pub(super) fn with(
+        &self,
+        names: &Names,
+        camera: &Camera,
+        inventory: &Inventory,
+        schema: &Schema,
+    ) -> Result<Self, String> {
+        let entity = camera_entity(names, names.need("Camera", camera.id.as_str())?, camera, inventory)?;
+        let entities = self.entities.clone().upsert_entities([entity], Some(schema));
+        let mut stands = self.stands.clone();
+        stands.insert(camera.id.clone(), Stand::of(camera));
+        Ok(Self { entities: entities.map_err(|error| error.to_string())?, stands })
+    }
+}
+
 /// Everybody and everything policies decide about.
 #[derive(Debug)]
 pub(super) struct Cast {
-    pub(super) entities: Entities,
+    scene: ArcSwap<Scene>,
     pub(super) clients: HashMap<ClientId, EntityUid>,
     pub(super) cameras: HashMap<CameraId, EntityUid>,
     pub(super) anonymous: EntityUid,
@@ -99,8 +155,9 @@ impl Cast {
             .map(|prompt| Ok((prompt, names.need("Local", prompt.as_str())?)))
             .collect::<Result<_, String>>()?;
         let entities = Entities::from_entities(all, Some(schema)).map_err(|error| error.to_string())?;
+        let stands = inventory.cameras().map(|camera| (camera.id.clone(), Stand::of(camera))).collect();
         Ok(Self {
-            entities,
+            scene: ArcSwap::from_pointee(Scene { entities, stands }),
             clients: client_uids,
             cameras: camera_uids,
             anonymous,
@@ -108,6 +165,23 @@ impl Cast {
             gateway,
             local,
         })
+    }
+
+    /// Everything, with this camera as it stands now. What was found of cameras changes seldom, so that each change
+    /// costs the next decision about that camera a new scene.
+    pub(super) fn scene(
+        &self,
+        names: &Names,
+        camera: Option<&Camera>,
+        inventory: &Inventory,
+        schema: &Schema,
+    ) -> Result<Arc<Scene>, String> {
+        let scene = self.scene.load_full();
+        let Some(camera) = camera.filter(|it| !scene.shows(it)) else { return Ok(scene) };
+        let scene = Arc::new(scene.with(names, camera, inventory, schema)?);
+        // Another thread may have put a camera of its own into it meanwhile: that is done again when it asks.
+        self.scene.store(Arc::clone(&scene));
+        Ok(scene)
     }
 }
 
@@ -119,13 +193,19 @@ fn camera_entity(
 ) -> Result<Entity, String> {
     // A site that is not in the inventory counts as sensitive: the stricter rules hold.
     let sensitive = inventory.site(&camera.site).is_none_or(|site| site.sensitive);
-    let attributes = [("sensitive_site".to_owned(), RestrictedExpression::new_bool(sensitive))];
-    let parents = HashSet::from([
+    let attributes = [
+        ("sensitive_site".to_owned(), RestrictedExpression::new_bool(sensitive)),
+        ("excepted".to_owned(), RestrictedExpression::new_bool(camera.exception.is_some())),
+    ];
+    let mut parents = HashSet::from([
         names.need("Vendor", &camera.vendor.name)?,
         names.need("VendorClass", camera.vendor.class.as_str())?,
         names.need("Site", camera.site.as_str())?,
         names.need("Zone", camera.zone.as_str())?,
     ]);
+    if camera.quarantined {
+        parents.insert(names.need("Quarantine", QUARANTINE)?);
+    }
     Entity::new(uid, attributes.into(), parents).map_err(|error| error.to_string())
 }
 

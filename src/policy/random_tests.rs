@@ -49,12 +49,14 @@ struct Asked<'a> {
     role: Option<Role>,
     trusted: bool,
     sensitive: bool,
+    /// Restricted, sensitive and without an exception, or in quarantine.
+    unserved: bool,
     command: &'a Command,
 }
 
 /// What the shipped policies must decide, without Cedar.
 fn expected(asked: &Asked<'_>) -> bool {
-    let Asked { name, row, role, trusted, sensitive, command } = *asked;
+    let Asked { name, row, role, trusted, sensitive, unserved, command } = *asked;
     let Some(class) = row.class else { return false };
     let traits = command.traits;
     let sent_to: Vec<_> =
@@ -74,7 +76,7 @@ fn expected(asked: &Asked<'_>) -> bool {
         && !trusted
         && matches!(class, AccessClass::WriteSystem | AccessClass::Unrecoverable);
     let leads_out = traits.contains(Trait::Egress) && elsewhere;
-    onvif_permits(class, role) && ![kept_in, managed, frozen, leads_out].contains(&true)
+    onvif_permits(class, role) && ![kept_in, managed, frozen, leads_out, unserved].contains(&true)
 }
 
 #[test]
@@ -96,7 +98,13 @@ fn any_request_is_decided_as_the_model_has_it_asked_once_or_again() {
     for number in 0..count {
         let (name, row) = &rows[random.below(rows.len())];
         let role = [None, Some(Role::User), Some(Role::Operator), Some(Role::Administrator)][random.below(4)];
-        let camera = cameras[random.below(cameras.len())];
+        let mut camera = cameras[random.below(cameras.len())].clone();
+        // What changes while a configuration stays.
+        if random.chance(8) {
+            camera.exception = None;
+        }
+        camera.quarantined = random.chance(16);
+        let camera = &camera;
         // Half of them hold nothing: those are remembered.
         let some: Traits = Trait::ALL.iter().copied().filter(|_| random.chance(4)).collect();
         let traits = row.always.union(if random.chance(2) { Traits::NONE } else { some });
@@ -113,7 +121,9 @@ fn any_request_is_decided_as_the_model_has_it_asked_once_or_again() {
         let caller = role.map_or_else(anonymous, as_role);
         let (trusted, sensitive) =
             (camera.vendor.class.as_str() == "trusted", camera.site.as_str() == "ministry");
-        let asked = Asked { name, row, role, trusted, sensitive, command: &command };
+        let unserved = camera.quarantined
+            || (sensitive && camera.vendor.class.is_restricted() && camera.exception.is_none());
+        let asked = Asked { name, row, role, trusted, sensitive, unserved, command: &command };
         let told = format!("seed {seed}, case {number}: {role:?} {} {name}", camera.id);
         let decision = engine.decide(&caller, &command, Some(camera));
         assert_eq!(decision.allow, expected(&asked), "{told}: {decision:?} {command:?}");

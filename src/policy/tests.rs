@@ -7,7 +7,9 @@ use crate::{
     auth::{Caller, CameraScope, ClientRecord, Method, Role},
     command::{AdminAction, Command, Destination, DestinationKind, Operation, Prompt, Reason, RtspMethod},
     ids::{CameraId, ClientId, RequestId, SiteId, ZoneId},
-    inventory::{Camera, CameraAddress, Inventory, Isolation, MacPolicy, Network, Site, Vendors, Zone},
+    inventory::{
+        Camera, CameraAddress, Inventory, Isolation, MacPolicy, Network, Site, SiteException, Vendors, Zone,
+    },
     schema::{AccessClass, OperationId, Trait, Traits},
 };
 
@@ -130,6 +132,12 @@ pub(super) fn inventory() -> Inventory {
         model: None,
         quirks: Vec::new(),
         replacement: None,
+        exception: id.starts_with("sensitive").then(|| SiteException {
+            owner: "A. Owner".into(),
+            reason: "replaced in spring".into(),
+            until: jiff::civil::date(2027, 3, 31),
+        }),
+        quarantined: false,
     };
     let site = |name, sensitive| Site { id: SiteId::new(name).unwrap(), sensitive };
     let zone = Zone { id: ZoneId::new("yard").unwrap(), isolation: Isolation::None, prefixes: Vec::new() };

@@ -133,7 +133,7 @@ entity Vendor;
 entity Site;
 entity Zone;
 entity Quarantine;
-entity Camera in [Vendor, VendorClass, Site, Zone, Quarantine] = { sensitive_site: Bool };
+entity Camera in [Vendor, VendorClass, Site, Zone, Quarantine] = { sensitive_site: Bool, excepted: Bool };
 entity Appliance;
 ";
 
