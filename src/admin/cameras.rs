@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     camera::{CameraMemory, Identity, Scheme},
-    inventory::{Camera, KnownQuirks, Quirk},
+    inventory::{
+        Accepted, Camera, Evidence, Finding, Inventory, Judgement, KnownQuirks, Quarantine, Quirk, Regard,
+        Signal, VendorVerdict,
+    },
     listener::diagnosis::{Diagnosis, SeenDeviation, Standing},
 };
 
@@ -34,6 +37,117 @@ pub struct CameraRow {
     pub served: String,
     /// Which layer fails, or `fine`.
     pub state: String,
+    /// Whether nobody is served because another device may be in its place.
+    #[serde(default)]
+    pub quarantined: bool,
+    /// Whether its site is sensitive.
+    #[serde(default)]
+    pub sensitive_site: bool,
+    /// The last day, in UTC, of the exception under which it is served there.
+    #[serde(default)]
+    pub exception_until: Option<String>,
+}
+
+/// Who made a camera, and whether it is the one it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IdentityView {
+    /// The maker that it is held for.
+    pub vendor: String,
+    /// The class that rules go by.
+    pub class: String,
+    /// The maker that its configuration declares.
+    pub declared: Option<String>,
+    /// Somebody's decision about its class, in words.
+    pub decision: Option<String>,
+    /// What carries the verdict: nothing, declared, claimed, corroborated or decided.
+    pub standing: String,
+    /// Why it has its class.
+    pub reasons: Vec<String>,
+    /// What each signal says, the weightiest first.
+    pub findings: Vec<FindingView>,
+    /// What it shows.
+    pub signals: Vec<Signal>,
+    /// Whether it shows more than is kept.
+    pub left_out: bool,
+    /// What does not go together.
+    pub contradictions: Vec<String>,
+    /// Why nobody is served, if so.
+    pub quarantine: Option<Quarantine>,
+    /// Until when another device may take its place without anybody being asked.
+    pub expected_until: Option<Timestamp>,
+    /// Who accepted the device that is there, when and why.
+    pub accepted: Option<Accepted>,
+    /// On whose word it is served although it is restricted and its site is sensitive.
+    pub exception: Option<ExceptionView>,
+}
+
+/// What one signal says about a maker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingView {
+    /// Where it shows.
+    pub signal: String,
+    /// What shows.
+    pub value: String,
+    /// The maker it speaks for.
+    pub vendor: String,
+    /// That maker's class.
+    pub class: String,
+    /// How much it tells: weak, fair or strong.
+    pub weight: String,
+    /// How sure the rule is that says so.
+    pub confidence: String,
+    /// The rule, in words.
+    pub rule: String,
+    /// Where the rule comes from.
+    pub source: Vec<String>,
+}
+
+/// An exception as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExceptionView {
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// The last day, in UTC.
+    pub until: String,
+}
+
+impl IdentityView {
+    /// Puts together what a camera is held to be, and what led there.
+    pub fn of(camera: &Camera, judged: Judgement, evidence: &Evidence, regard: &Regard) -> Self {
+        let VendorVerdict { name, class, reasons, declared, decision } = camera.vendor.clone();
+        let finding = |it: Finding| FindingView {
+            signal: it.kind.to_string(),
+            value: it.value,
+            vendor: it.vendor,
+            class: it.class.to_string(),
+            weight: it.weight.to_string(),
+            confidence: it.confidence.to_string(),
+            rule: it.rule,
+            source: it.source,
+        };
+        Self {
+            vendor: name,
+            class: class.to_string(),
+            declared,
+            decision: decision.map(|it| it.to_string()),
+            standing: judged.standing.to_string(),
+            reasons,
+            findings: judged.findings.into_iter().map(finding).collect(),
+            signals: evidence.signals().to_vec(),
+            left_out: evidence.left_out(),
+            contradictions: judged.contradictions,
+            quarantine: regard.quarantine.clone(),
+            expected_until: regard.expected_until,
+            accepted: regard.accepted.clone(),
+            exception: camera.exception.as_ref().map(|it| ExceptionView {
+                owner: it.owner.clone(),
+                reason: it.reason.clone(),
+                until: it.until.to_string(),
+            }),
+        }
+    }
 }
 
 /// One camera whole.
@@ -47,8 +161,9 @@ pub struct CameraView {
     pub why: Diagnosis,
     /// Where it is dialled.
     pub address: String,
-    /// Why it has its class.
-    pub reasons: Vec<String>,
+    /// Who made it, and whether it is the one it was.
+    #[serde(default)]
+    pub verdict: IdentityView,
     /// Who it says it is.
     pub identity: Option<Identity>,
     /// The kind of login it takes.
@@ -97,8 +212,8 @@ pub struct QuirkView {
 }
 
 impl CameraRow {
-    /// What the configuration says, with the state of the camera.
-    pub fn of(camera: &Camera, state: &str) -> Self {
+    /// The camera as it is treated, with its state.
+    pub fn of(camera: &Camera, state: &str, inventory: &Inventory) -> Self {
         let secure = camera.secure.as_ref().map_or_else(String::new, |door| {
             format!(", https://{}{}/onvif/device_service", door.advertise, camera.mount)
         });
@@ -110,8 +225,20 @@ impl CameraRow {
             zone: camera.zone.to_string(),
             served: format!("http://{}{}/onvif/device_service{secure}", camera.advertise, camera.mount),
             state: state.to_owned(),
+            quarantined: camera.quarantined,
+            sensitive_site: inventory.site(&camera.site).is_none_or(|site| site.sensitive),
+            exception_until: camera.exception.as_ref().map(|it| it.until.to_string()),
         }
     }
+}
+
+/// What a camera is judged by.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// Sites and makers.
+    pub inventory: &'a Inventory,
+    /// What was found of it.
+    pub regard: &'a Regard,
 }
 
 impl CameraView {
@@ -123,15 +250,19 @@ impl CameraView {
         standing: Standing,
         pin: Option<String>,
         known: &KnownQuirks,
+        held: Held<'_>,
     ) -> Self {
         let Standing { memory, services, answered, deviations, .. } = standing;
+        let (declared, decision) = (camera.vendor.declared.as_deref(), camera.vendor.decision.as_ref());
+        let judged = held.inventory.vendors().judge(declared, &memory.evidence, decision);
+        let verdict = IdentityView::of(camera, judged, &memory.evidence, held.regard);
         let scheme = if camera.certificates.is_some() { "https" } else { "http" };
         Self {
             source: source.to_owned(),
-            row: CameraRow::of(camera, why.layer.as_str()),
+            row: CameraRow::of(camera, why.layer.as_str(), held.inventory),
             why,
             address: format!("{scheme}://{}{}", camera.address, camera.device_path),
-            reasons: camera.vendor.reasons.clone(),
+            verdict,
             quirks: quirks(camera, &memory, known),
             identity: memory.identity,
             scheme: memory.scheme,

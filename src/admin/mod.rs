@@ -8,7 +8,7 @@ use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde_json::json;
 
-pub use cameras::{CameraRow, CameraView, Fleet, QuirkView};
+pub use cameras::{CameraRow, CameraView, ExceptionView, FindingView, Fleet, Held, IdentityView, QuirkView};
 
 use crate::{
     alarm::Active,

@@ -146,7 +146,25 @@ alarms! {
         "Check the user and password enrolled for it, and whether the camera has locked the account."
     CameraDistrusted "camera-distrusted" Error State
         "The camera is there, but TLS cannot be made with it, or its certificate is not the pinned one."
-        "If the camera or its certificate was exchanged on purpose, run `cordon pins --forget CAMERA`; else find out what answers at its address."
+        "If the camera or its certificate was exchanged on purpose, run `cordon camera accept CAMERA --reason TEXT`; else find out what answers at its address."
+    CameraQuarantined "camera-quarantined" Error State
+        "Another device may be in the camera's place: its serial number, key or MAC address changed, or several other things at once. Nobody is served by it."
+        "Find out what answers at its address; if it is the right device, `cordon camera accept CAMERA --reason TEXT`. Announce exchanges with `cordon camera expect-change`."
+    CameraChanged "camera-changed" Warning Happening
+        "The camera shows something else than before (a name, a server, a certificate's subject), which new firmware may do and another device, too."
+        "If nobody has changed the camera, find out what answers at its address; `cordon camera show CAMERA` has what it shows."
+    CameraStricter "camera-stricter" Warning State
+        "The camera shows signs of a stricter class of makers than its configuration says, and is treated so."
+        "Look at the signs with `cordon camera identify CAMERA`; correct its `vendor`, or decide with `vendor_decision`."
+    VendorContradiction "vendor-contradiction" Warning State
+        "What the camera shows speaks for makers that have nothing to do with each other: it may be relabelled."
+        "Look at the signs with `cordon camera identify CAMERA`, and at the camera; decide with `vendor_decision` if need be."
+    SiteRestricted "site-restricted" Error State
+        "A restricted camera is at a sensitive site without an exception: nobody is served by it."
+        "Replace it; if it was there before and may stay for a while, give it an [[exception]] with owner, reason and last day."
+    ExceptionEnding "exception-ending" Warning State
+        "The exception for a restricted camera at a sensitive site ends within 14 days; from then on nobody is served by it."
+        "Replace the camera before that day, or have its owner extend the [[exception]]."
     CertificateUnusable "certificate-unusable" Error State
         "The files of the gateway's certificate and key changed and cannot be used; the certificate before stays in use."
         "Mend the files named by tls_certificate and tls_key; they are read again by themselves."

@@ -1,6 +1,7 @@
 //! `cordon camera list|show|why`: asks the running gateway, or the state database where none runs.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -8,13 +9,13 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{admin_client, locators::stored_memory};
+use super::{admin_client, locators::stored_memory, regards::StoredRegards};
 use crate::{
-    admin::{CameraRow, CameraView, QuirkView},
+    admin::{CameraRow, CameraView, Held, IdentityView, QuirkView},
     clock::{Clock, SystemClock},
     config::Loaded,
     ids::CameraId,
-    inventory::{KnownQuirks, QuirkError},
+    inventory::{KnownQuirks, QuirkError, Regard, Regards},
     listener::diagnosis::{Diagnosis, Layer, Standing, breaker},
     store::{Store, StoreError},
 };
@@ -113,7 +114,11 @@ fn rows(loaded: &Loaded) -> Result<(String, Vec<CameraRow>), CameraError> {
     if let Ok((200, body)) = admin_client::get(&loaded.admin, "/cameras") {
         return Ok((RUNNING.to_owned(), read(&body)?));
     }
-    let row = |camera| CameraRow::of(camera, Layer::Gateway.as_str());
+    let regards = stored_regards(loaded);
+    let row = |camera| {
+        let camera = regards.as_ref().map_or(Cow::Borrowed(camera), |it| it.treated(camera));
+        CameraRow::of(&camera, Layer::Gateway.as_str(), &loaded.inventory)
+    };
     Ok((STORED.to_owned(), loaded.inventory.cameras().map(row).collect()))
 }
 
@@ -128,13 +133,29 @@ fn view(loaded: &Loaded, name: &str) -> Result<CameraView, CameraError> {
     }
     let path = loaded.state_dir.join("state.sqlite");
     let (mut standing, mut pin) = (Standing::default(), None);
+    let mut camera = Cow::Borrowed(camera);
+    let mut regard = Arc::new(Regard::default());
     if path.is_file() {
         let store = Arc::new(Mutex::new(Store::open(&path)?));
         standing.memory = stored_memory(&store, &id);
         pin = super::pins::pinned(&store, &id)?;
+        let regards = regards(store);
+        (regard, camera) = (regards.of(&id), Cow::Owned(regards.treated(&camera).into_owned()));
     }
     let why = stopped(&standing);
-    Ok(CameraView::of(STORED, camera, why, standing, pin, &KnownQuirks::embedded()?))
+    let held = Held { inventory: &loaded.inventory, regard: &regard };
+    Ok(CameraView::of(STORED, &camera, why, standing, pin, &KnownQuirks::embedded()?, held))
+}
+
+fn regards(store: Arc<Mutex<Store>>) -> Regards {
+    Regards::new(Arc::new(SystemClock::new()), Box::new(StoredRegards::new(store)))
+}
+
+/// How cameras were held to be when the gateway ran; none if it never did.
+fn stored_regards(loaded: &Loaded) -> Option<Regards> {
+    let path = loaded.state_dir.join("state.sqlite");
+    let store = path.is_file().then(|| Store::open(&path).ok()).flatten()?;
+    Some(regards(Arc::new(Mutex::new(store))))
 }
 
 /// Nothing works without the gateway; what was in the way before stands in its state.
@@ -153,8 +174,10 @@ const STORED: &str = "the state database, since no gateway answers";
 
 fn list(source: &str, rows: &[CameraRow], out: &mut dyn Write) -> io::Result<()> {
     let heads = ["CAMERA", "VENDOR", "CLASS", "SITE", "ZONE", "STATE", "SERVED"];
+    let quarantine = "quarantine".to_owned();
     let cells = |row: &CameraRow| {
-        [&row.name, &row.vendor, &row.class, &row.site, &row.zone, &row.state, &row.served].map(String::clone)
+        let state = if row.quarantined { &quarantine } else { &row.state };
+        [&row.name, &row.vendor, &row.class, &row.site, &row.zone, state, &row.served].map(String::clone)
     };
     let lines: Vec<[String; 7]> =
         std::iter::once(heads.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
@@ -177,8 +200,18 @@ fn show(view: &CameraView, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "camera {} (by {})", row.name, view.source)?;
     writeln!(out, "  state     {}: {}", view.why.layer.as_str(), view.why.sentence)?;
     writeln!(out, "  to do     {}", view.why.remedy)?;
-    writeln!(out, "  vendor    {}, {} ({})", row.vendor, row.class, view.reasons.join("; "))?;
-    writeln!(out, "  place     site {}, zone {}", row.site, row.zone)?;
+    let verdict = &view.verdict;
+    writeln!(
+        out,
+        "  vendor    {}, {} ({}: {})",
+        row.vendor,
+        row.class,
+        verdict.standing,
+        verdict.reasons.join("; ")
+    )?;
+    held_to_be(verdict, out)?;
+    let sensitive = if row.sensitive_site { " (sensitive)" } else { "" };
+    writeln!(out, "  place     site {}{sensitive}, zone {}", row.site, row.zone)?;
     writeln!(out, "  dialled   {}", view.address)?;
     writeln!(out, "  served    {}", row.served)?;
     let unknown = || "not known yet".to_owned();
@@ -212,6 +245,26 @@ fn show(view: &CameraView, out: &mut dyn Write) -> io::Result<()> {
     quirks(&view.quirks, out)?;
     for it in &view.deviations {
         writeln!(out, "  deviation {} {}: {} times, last {:.0}", it.kind, it.name, it.times, it.last)?;
+    }
+    Ok(())
+}
+
+/// What is out of the ordinary about what a camera is held to be.
+fn held_to_be(verdict: &IdentityView, out: &mut dyn Write) -> io::Result<()> {
+    for it in &verdict.contradictions {
+        writeln!(out, "            contradiction: {it}")?;
+    }
+    if let Some(it) = &verdict.quarantine {
+        writeln!(out, "  quarantine since {:.0}: {}", it.since, it.why)?;
+    }
+    if let Some(until) = verdict.expected_until {
+        writeln!(out, "  expected  another device may take its place until {until:.0}")?;
+    }
+    if let Some(it) = &verdict.accepted {
+        writeln!(out, "  accepted  {:.0} by {}: {}", it.at, it.by, it.reason)?;
+    }
+    if let Some(it) = &verdict.exception {
+        writeln!(out, "  exception until {} (UTC), {}: {}", it.until, it.owner, it.reason)?;
     }
     Ok(())
 }

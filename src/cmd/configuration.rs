@@ -10,6 +10,7 @@ use crate::{
     config::{self, Diagnostic, Loaded},
     gate::Rules,
     ids::CameraId,
+    inventory::Regards,
     listener::Edition,
     policy::{Engine, PolicyError, SHIPPED},
     schema::Tables,
@@ -52,10 +53,17 @@ impl Configuration {
     }
 
     /// What requests are handled by, with the engine of this configuration.
-    pub(super) fn edition(&self, engine: Engine, authenticator: Authenticator, metrics: &Metrics) -> Edition {
+    pub(super) fn edition(
+        &self,
+        engine: Engine,
+        authenticator: Authenticator,
+        regards: Regards,
+        metrics: &Metrics,
+    ) -> Edition {
         let loaded = &self.loaded;
         Edition {
-            rules: Rules::new(engine, loaded.inventory.clone(), metrics).absorbing(loaded.absorb.clone()),
+            rules: Rules::new(engine, loaded.inventory.clone(), regards, metrics)
+                .absorbing(loaded.absorb.clone()),
             authenticator: authenticator.with_clear_passwords(loaded.clear_passwords),
             callers: callers(loaded),
             logins: loaded.logins.clone(),

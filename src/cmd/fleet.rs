@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::pins;
 use crate::{
-    admin::{CameraRow, CameraView, Fleet},
+    admin::{CameraRow, CameraView, Fleet, Held},
     command::{Command, Operation},
     ids::{CameraId, RequestId},
     inventory::{Camera, KnownQuirks},
@@ -59,19 +59,26 @@ impl HouseFleet {
 impl Fleet for HouseFleet {
     fn list(&self) -> Vec<CameraRow> {
         // Policy is asked about one camera at a time only, when it is shown.
-        let row = |camera| CameraRow::of(camera, self.why(camera, true).layer.as_str());
-        self.house.edition.load().rules.inventory().cameras().map(row).collect()
+        let edition = self.house.edition.load();
+        let (rules, inventory) = (&edition.rules, edition.rules.inventory());
+        let row = |camera: &Camera| {
+            let camera = rules.regards().treated(camera);
+            CameraRow::of(&camera, self.why(&camera, true).layer.as_str(), inventory)
+        };
+        inventory.cameras().map(row).collect()
     }
 
     fn show(&self, name: &str) -> Option<CameraView> {
         let edition = self.house.edition.load_full();
-        let camera = edition.rules.inventory().camera(&CameraId::new(name).ok()?)?;
+        let camera = &*edition.rules.camera(&CameraId::new(name).ok()?)?;
         let why = self.why(camera, self.any_client(camera));
+        let regard = edition.rules.regards().of(&camera.id);
+        let held = Held { inventory: edition.rules.inventory(), regard: &regard };
         let standing = self.house.standings.read(&camera.id);
         let pin = pins::pinned(&self.store, &camera.id).unwrap_or_else(|error| {
             tracing::warn!(camera = %camera.id, %error, "the pin could not be read");
             None
         });
-        Some(CameraView::of("the running gateway", camera, why, standing, pin, &self.known))
+        Some(CameraView::of("the running gateway", camera, why, standing, pin, &self.known, held))
     }
 }

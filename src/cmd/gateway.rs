@@ -19,6 +19,7 @@ use super::{
     fleet::HouseFleet,
     locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
+    regards::StoredRegards,
     serving::{Plan, Serving},
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     facade::{FacadeKey, FacadeShared},
     gate::{Alarms, Gate, Watch},
     ids::ClientId,
-    inventory::{KnownQuirks, QuirkError},
+    inventory::{KnownQuirks, QuirkError, Regards},
     limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
     listener::{
         Edition, House,
@@ -188,7 +189,8 @@ impl Gateway {
         let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
         restore(&authenticator, &report, &*clock);
         let watch = Watch::new(metrics, Alarms::new(log.clone(), Arc::clone(&clock)));
-        let edition = configuration.edition(engine, authenticator, &watch.metrics);
+        let regards = Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(Arc::clone(&store))));
+        let edition = configuration.edition(engine, authenticator, regards, &watch.metrics);
         let facade_key = FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?);
         let house = Arc::new(House {
             catalogue: Catalogue::new(Arc::clone(&tables)),

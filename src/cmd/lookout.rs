@@ -11,11 +11,11 @@ use super::{certificates::CertificateState, serving::Plan};
 use crate::{
     alarm::{Alarm, Subject},
     audit::{self, Health, Log, VerifyError},
-    gate::Alarms,
+    gate::{Alarms, Rules},
     inventory::Isolation,
     limits::{
         ALARM_CALM, ALARM_LOOK_INTERVAL, AUDIT_CHECKPOINT_INTERVAL, AUDIT_EMERGENCY_BYTES_MAX,
-        AUDIT_QUEUE_RECORDS_MAX, AUDIT_REVIEW_INTERVAL, CERTIFICATE_NOTICE,
+        AUDIT_QUEUE_RECORDS_MAX, AUDIT_REVIEW_INTERVAL, CERTIFICATE_NOTICE, EXCEPTION_NOTICE_DAYS,
     },
     listener::{House, http},
     telemetry::{self, AuditReadings, Readings},
@@ -71,8 +71,35 @@ impl Lookout {
         let until = edition.rules.engine().observed_until(self.house.clock.now());
         let observed = until.map(|until| format!("until {until} (UTC), see what is on record as observed"));
         set(Alarm::ObserveMode, Subject::Gateway, observed);
+        self.look_at_cameras(&edition.rules);
         self.look_for_early_pruning();
         alarms.settle();
+    }
+
+    /// Cameras in quarantine, stricter than configured, or at sensitive sites.
+    fn look_at_cameras(&self, rules: &Rules) {
+        let (alarms, now) = (&self.house.gate.watch().alarms, self.house.clock.now());
+        for configured in rules.inventory().cameras() {
+            let Some(camera) = rules.camera(&configured.id) else { continue };
+            let set = |alarm, trouble: Option<String>| {
+                alarms.set(alarm, Subject::Camera(camera.id.clone()), trouble.as_deref());
+            };
+            let quarantine = || rules.regards().of(&camera.id).quarantine.as_ref().map(|it| it.why.clone());
+            set(Alarm::CameraQuarantined, camera.quarantined.then(quarantine).flatten());
+            let stricter = camera.vendor.class != configured.vendor.class;
+            let told = || format!("{} ({})", camera.vendor.class, camera.vendor.name);
+            set(Alarm::CameraStricter, stricter.then(told));
+            let restricted = camera.vendor.class.is_restricted()
+                && rules.inventory().site(&camera.site).is_none_or(|site| site.sensitive);
+            let unserved = restricted && camera.exception.is_none();
+            set(Alarm::SiteRestricted, unserved.then(|| format!("site {}, {}", camera.site, told())));
+            let ending = camera
+                .exception
+                .as_ref()
+                .filter(|_| restricted)
+                .filter(|it| it.days_left(now).is_some_and(|days| days < EXCEPTION_NOTICE_DAYS));
+            set(Alarm::ExceptionEnding, ending.map(|it| format!("its last day is {} (UTC)", it.until)));
+        }
     }
 
     fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 5] {

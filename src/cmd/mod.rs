@@ -23,6 +23,7 @@ mod policy_replay;
 #[cfg(feature = "prove")]
 mod prove;
 mod ready;
+mod regards;
 pub mod reload;
 mod report;
 mod run;

@@ -8,6 +8,7 @@ use std::{
     os::fd::AsFd,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use tokio::{
@@ -21,6 +22,7 @@ use super::{gateway::StartError, locators::Memories, pins::StoredPins};
 use crate::{
     camera::Connection,
     ids::CameraId,
+    limits::{IDENTITY_LOOK_INTERVAL, IDENTITY_LOOK_SPREAD},
     listener::{
         Connect, Doorway, Enrolled, House, Vigil,
         http::{self, Accept},
@@ -221,6 +223,7 @@ impl Here {
             house.front.lead(id.clone(), way);
             let (stop, stopped) = watch::channel(false);
             self.tasks.spawn_local(streaming::receive_guests(Rc::clone(&doorway), guests, stopped));
+            tokio::task::spawn_local(Doorway::look_again(Rc::downgrade(&doorway), first_look(&id)));
             self.viewers.insert(id, stop);
             doorway
         });
@@ -290,6 +293,12 @@ fn told(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a listener ended");
     }
+}
+
+/// When a camera is asked first who it is: not all at once.
+fn first_look(id: &CameraId) -> Duration {
+    let sum = id.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    IDENTITY_LOOK_INTERVAL + IDENTITY_LOOK_SPREAD * (sum % 64) / 64
 }
 
 /// How a camera is connected to, with what is known of it from before.

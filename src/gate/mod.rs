@@ -180,12 +180,13 @@ impl Gate {
         let (camera, decision) = rules.decide(&command, caller);
         let meter = command.camera.as_ref().and_then(|id| rules.meter(id));
         let class = command.class.as_str();
-        let mut intent = record::intent(&command, caller, camera, &decision, nonce);
+        let mut intent = record::intent(&command, caller, camera.as_deref(), &decision, nonce);
         let unrecordable = |error| {
             self.watch.metrics.decided(class, Decided::Unrecordable);
             error
         };
-        let observed = !decision.allow && rules.observes(&command, caller, camera, self.clock.now());
+        let observed =
+            !decision.allow && rules.observes(&command, caller, camera.as_deref(), self.clock.now());
         if observed {
             intent.decision = Recorded::Observed;
             tracing::warn!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "denied, let through by observe mode");
@@ -262,8 +263,8 @@ impl Gate {
             self.hear(rules, rejected.source.ip())?;
         }
         self.watch.metrics.rejected();
-        let camera = rules.inventory().camera(rejected.camera);
-        let written = self.log.refusal(record::rejection(&rejected, camera)).await;
+        let camera = rules.camera(rejected.camera);
+        let written = self.log.refusal(record::rejection(&rejected, camera.as_deref())).await;
         written.map(|_| ()).map_err(Refusal::Unrecordable)
     }
 

@@ -1,6 +1,6 @@
 //! What one configuration decides commands by.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use crate::{
     auth::Caller,
     command::Command,
     ids::CameraId,
-    inventory::{Camera, Inventory},
+    inventory::{Camera, Inventory, Regards},
     policy::{Decision, Engine},
     telemetry::{CameraMeter, Metrics},
 };
@@ -20,16 +20,17 @@ pub struct Rules {
     engine: Engine,
     inventory: Arc<Inventory>,
     absorb: Vec<AbsorbRule>,
+    regards: Regards,
     /// What is counted of each camera.
     meters: HashMap<CameraId, Arc<CameraMeter>>,
 }
 
 impl Rules {
-    /// Decides with these policies about these cameras, and has that counted.
-    pub fn new(engine: Engine, inventory: Arc<Inventory>, metrics: &Metrics) -> Self {
+    /// Decides with these policies about these cameras as they are held to be, and has that counted.
+    pub fn new(engine: Engine, inventory: Arc<Inventory>, regards: Regards, metrics: &Metrics) -> Self {
         let meter = |id: &CameraId| (id.clone(), metrics.camera(id));
         let meters = inventory.cameras().map(|camera| meter(&camera.id)).collect();
-        Self { engine, inventory, absorb: Vec::new(), meters }
+        Self { engine, inventory, absorb: Vec::new(), regards, meters }
     }
 
     /// Tells denials of these as successes.
@@ -66,13 +67,24 @@ impl Rules {
     /// Whether what was begun by a command may go on: it would be permitted, or let through by observe mode.
     pub fn may_go_on(&self, command: &Command, caller: &Caller, now: Timestamp) -> bool {
         let (camera, decision) = self.decide(command, caller);
-        decision.allow || self.observes(command, caller, camera, now)
+        decision.allow || self.observes(command, caller, camera.as_deref(), now)
     }
 
     /// The camera a command is for, and what the policies say.
-    pub(super) fn decide(&self, command: &Command, caller: &Caller) -> (Option<&Camera>, Decision) {
-        let camera = command.camera.as_ref().and_then(|id| self.inventory.camera(id));
-        (camera, self.engine.decide(caller, command, camera))
+    pub(super) fn decide(&self, command: &Command, caller: &Caller) -> (Option<Cow<'_, Camera>>, Decision) {
+        let camera = command.camera.as_ref().and_then(|id| self.camera(id));
+        let decision = self.engine.decide(caller, command, camera.as_deref());
+        (camera, decision)
+    }
+
+    /// A camera as it is to be treated now.
+    pub fn camera(&self, id: &CameraId) -> Option<Cow<'_, Camera>> {
+        self.inventory.camera(id).map(|camera| self.regards.treated(camera))
+    }
+
+    /// How cameras are held to be.
+    pub fn regards(&self) -> &Regards {
+        &self.regards
     }
 
     /// Whether observe mode lets a denied command through. What is absorbed it does not: nobody waits for it.

@@ -5,6 +5,7 @@ pub mod diagnosis;
 mod doorway;
 mod house;
 pub mod http;
+mod identity;
 mod memo;
 pub mod mount;
 mod outgoing;

@@ -34,7 +34,7 @@ use crate::{
     facade::{Facade, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time},
     gate::{Disposal, Ended, Pass},
     hatch::{AddressRules, Ask, AskKind, CoreAddresses, Reply, Understood, verify},
-    inventory::{Camera, Inventory},
+    inventory::{Camera, Evidence, Inventory},
     limits,
     onvif::names_an_interface,
     schema::{
@@ -75,7 +75,11 @@ pub struct VirtualCamera {
     pub(super) alarm: Rc<Cell<Option<Alarm>>>,
     /// Whether somebody sees to it that the camera rests when nobody asks any more.
     resting: Cell<bool>,
-    standing: Arc<std::sync::Mutex<Standing>>,
+    pub(super) standing: Arc<std::sync::Mutex<Standing>>,
+    /// When the device that is there was accepted last, as far as what it shows is known to be its own.
+    pub(super) acceptance: Rc<Cell<Option<jiff::Timestamp>>>,
+    /// What it showed when that was weighed last, by this edition's table of makers.
+    pub(super) weighed: RefCell<Option<Evidence>>,
 }
 
 impl Drop for VirtualCamera {
@@ -145,9 +149,17 @@ impl VirtualCamera {
             // Even if it is reached otherwise now: the next answer shows whether that is over.
             alarm: before.map_or_else(Rc::default, |it| Rc::clone(&it.alarm)),
             standing: house.standings.of(&camera.id),
+            acceptance: reached.map_or_else(
+                || Rc::new(Cell::new(accepted(edition, camera))),
+                |it| Rc::clone(&it.acceptance),
+            ),
+            weighed: RefCell::default(),
             camera: Arc::new(camera.clone()),
         });
         let memory = made.connection.memory();
+        if !memory.evidence.signals().is_empty() {
+            made.weigh(&memory);
+        }
         let mut standing = lock(&made.standing);
         standing.doors = standing.doors.saturating_add(1);
         standing.memory = memory;
@@ -185,6 +197,11 @@ impl VirtualCamera {
         outcome
     }
 
+    /// Whether the camera has said who it is, as far as it will.
+    pub(super) fn is_introduced(&self) -> bool {
+        self.introduction.introduced.get() == Introduced::Done
+    }
+
     async fn ask_who_it_is(&self) -> Result<(), Trouble> {
         let tables = &*self.house.tables;
         let list = self.own_command(Reason::Identity, services(tables)?).await;
@@ -219,7 +236,7 @@ impl VirtualCamera {
     }
 
     /// A command of the gateway's own: decided, recorded, asked, verified.
-    async fn own_command(
+    pub(super) async fn own_command(
         &self,
         reason: Reason,
         request: OwnRequest,
@@ -329,9 +346,7 @@ impl VirtualCamera {
             let mut healths = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             healths.insert(self.camera.id.clone(), health);
         }
-        if let Some(memory) = self.connection.news() {
-            lock(&self.standing).memory = memory;
-        }
+        self.take_news();
         reply
     }
 
@@ -375,6 +390,11 @@ impl VirtualCamera {
         let detail = json!({ "certificate": pin.whole.to_string(), "key": pin.key.to_string() });
         let camera = Some(self.camera.id.to_string());
         self.house.gate.note(Event { camera, ..Event::new(what, detail) });
+        // What the configuration names is not for the camera to change; the connection is refused anyway.
+        let by_pin = self.camera.certificates.as_ref().is_some_and(Vec::is_empty);
+        if by_pin && matches!(news, CertificateNews::Refused(_)) {
+            self.showed_another_certificate(&pin.key.to_string());
+        }
     }
 
     /// What the hatch makes of a reply that should be a document.
@@ -421,6 +441,11 @@ impl VirtualCamera {
     pub(super) fn keep_memory(&self) {
         self.connection.keep();
     }
+}
+
+/// When the device that is there was accepted last.
+fn accepted(edition: &Edition, camera: &Camera) -> Option<jiff::Timestamp> {
+    edition.rules.regards().of(&camera.id).accepted.as_ref().map(|it| it.at)
 }
 
 /// Where several cameras share a host (port mapping), or the gateway is on it, a camera that names such a port
@@ -475,6 +500,8 @@ mod tests {
                 model: None,
                 quirks: Vec::new(),
                 replacement: None,
+                exception: None,
+                quarantined: false,
             }
         };
         let zones = vec![Zone { id: zone.clone(), isolation: Isolation::None, prefixes: Vec::new() }];

@@ -26,6 +26,7 @@ mod faults;
 mod foreign;
 mod generate;
 mod house;
+mod identity;
 mod interface;
 mod process;
 mod mounts;

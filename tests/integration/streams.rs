@@ -304,7 +304,7 @@ fn a_viewer_survives_a_reload_and_goes_when_policy_forbids_it() {
     assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
     let mut reloader = house.reloader();
     let text = house.configuration();
-    house.write(&text.replacen("sensitive = false", "sensitive = true", 1));
+    house.write(&format!("{text}\n[[site]]\nname = \"more\"\nsensitive = true\n"));
     reloader.reload(&SIGNAL, None).unwrap();
     // More than a second of pictures, so that it was asked again whether they may go on.
     for _ in 0..30 {

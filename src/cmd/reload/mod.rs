@@ -268,11 +268,12 @@ impl Reloader {
         if let Some(camera) = new.without_login() {
             return Err(ReloadError::Start(StartError::NoLogin(camera.to_string())));
         }
-        let authenticator = &house.edition.load_full().authenticator;
-        let authenticator = authenticator.renewed(new.loaded.clients.clone(), &*house.clock);
+        let edition = house.edition.load_full();
+        let regards = edition.rules.regards().clone();
+        let authenticator = edition.authenticator.renewed(new.loaded.clients.clone(), &*house.clock);
         Ok(Found {
             changes: Changes::between(&old, &new),
-            edition: Arc::new(new.edition(engine, authenticator, &house.gate.watch().metrics)),
+            edition: Arc::new(new.edition(engine, authenticator, regards, &house.gate.watch().metrics)),
             configuration: Arc::new(new),
         })
     }

@@ -117,7 +117,9 @@ impl VirtualCamera {
         }
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
         let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone() }, true)?;
-        match self.connection.describe(&ask).await {
+        let described = self.connection.describe(&ask).await;
+        self.take_news();
+        match described {
             Ok(stream) => {
                 pass.finish(Ended {
                     disposal: Disposal::Answered,

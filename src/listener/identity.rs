@@ -1,0 +1,159 @@
+//! Whether a camera is what it is held to be: what it shows is weighed when it shows it, and it is asked again and
+//! again who it is, so that another device in its place is found though nobody uses it.
+//!
+//! The question is the gateway's own, decided and recorded like all it asks: one GetDeviceInformation in
+//! `IDENTITY_LOOK_INTERVAL`, over the connection there is. To look only when a connection is made would cost less, but
+//! idle connections end by themselves, and a device that keeps the connection of the one before is no device that was
+//! exchanged.
+
+use std::{
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{doorway::Doorway, virtual_camera::VirtualCamera};
+use crate::{
+    alarm::{Alarm, Subject},
+    audit::Event,
+    camera::{CameraMemory, Health},
+    command::Reason,
+    facade::device_information,
+    inventory::{Bearing, Change, Outcome, VendorVerdict, Weighed},
+    limits::IDENTITY_LOOK_INTERVAL,
+};
+
+impl Doorway {
+    /// Asks the camera again and again who it is, from `first` on, as long as the doorway is there.
+    pub async fn look_again(doorway: Weak<Self>, first: Duration) {
+        let mut pause = first;
+        loop {
+            sleep(pause).await;
+            pause = IDENTITY_LOOK_INTERVAL;
+            let Some(camera) = doorway.upgrade().and_then(|it| it.current()) else {
+                // Taken out of the configuration, or the thread ends.
+                if doorway.strong_count() == 0 {
+                    return;
+                }
+                continue;
+            };
+            camera.look().await;
+        }
+    }
+}
+
+impl VirtualCamera {
+    /// Asks the camera who it is, unless it refuses the gateway's login: then it serves nobody either.
+    async fn look(self: Rc<Self>) {
+        if matches!(self.connection.state(), Health::LoginRefused { .. }) {
+            return;
+        }
+        // What the answers show is weighed where they arrive; what fails is told there, too.
+        if !self.is_introduced() {
+            let _ = self.introduce().await;
+        } else if let Ok(request) = device_information(&self.house.tables) {
+            let _ = self.own_command(Reason::Identity, request).await;
+        }
+    }
+
+    /// Takes up what was learnt of the camera since this was done last.
+    pub(super) fn take_news(&self) {
+        if let Some(memory) = self.connection.news() {
+            self.weigh(&memory);
+            super::diagnosis::lock(&self.standing).memory = memory;
+        }
+    }
+
+    /// Weighs what the camera shows: whom it is held for holds from the next decision on, and is on record.
+    pub(super) fn weigh(&self, memory: &CameraMemory) {
+        let (regards, inventory) = (self.edition.rules.regards(), self.edition.rules.inventory());
+        let accepted = regards.of(&self.camera.id).accepted.as_ref().map(|it| it.at);
+        if self.acceptance.replace(accepted) != accepted {
+            // Another device is the right one now: what the one before showed is not the new one's.
+            self.connection.forget_evidence();
+            return;
+        }
+        if self.weighed.borrow().as_ref() == Some(&memory.evidence) {
+            return;
+        }
+        let weighed = regards.weigh(&self.camera, inventory.vendors(), &memory.evidence);
+        self.weighed.replace(Some(memory.evidence.clone()));
+        self.tell_of_identity(&weighed);
+        if weighed.stricter || weighed.outcome == Outcome::Quarantined {
+            // Other rules hold from now on.
+            self.offered.borrow_mut().clear();
+            self.replies.borrow_mut().clear();
+        }
+    }
+
+    fn tell_of_identity(&self, weighed: &Weighed) {
+        let Weighed { judgement, stricter, changes, outcome } = weighed;
+        let (alarms, subject) = (&self.house.gate.watch().alarms, Subject::Camera(self.camera.id.clone()));
+        if *stricter {
+            let detail = verdict_detail(&judgement.verdict, &judgement.standing.to_string());
+            tracing::warn!(camera = %self.camera.id, %detail, "the camera is held for something stricter than configured");
+            self.record("vendor-verdict", detail);
+        }
+        let contradiction = judgement.contradictions.join("; ");
+        let contradiction = Some(contradiction.as_str()).filter(|it| !it.is_empty());
+        alarms.set(Alarm::VendorContradiction, subject.clone(), contradiction);
+        let what = match outcome {
+            Outcome::Same | Outcome::InQuarantine => return,
+            Outcome::Changed => "camera-changed",
+            Outcome::Expected => "camera-exchanged",
+            Outcome::Quarantined => "camera-quarantined",
+        };
+        let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let found = told.join("; ");
+        tracing::warn!(camera = %self.camera.id, changes = found, "{what}");
+        self.record(what, json!({ "changes": changes.iter().map(change_detail).collect::<Vec<_>>() }));
+        if *outcome == Outcome::Changed && changes.iter().any(|it| it.bearing > Bearing::None) {
+            alarms.raise(Alarm::CameraChanged, subject, &found);
+        } else if *outcome == Outcome::Quarantined {
+            alarms.raise(Alarm::CameraQuarantined, subject, &found);
+        }
+    }
+
+    /// The camera showed a certificate that is not its own: another device may be there.
+    pub(super) fn showed_another_certificate(&self, key: &str) {
+        let outcome = self.edition.rules.regards().showed_another_certificate(&self.camera.id, key);
+        let what = match outcome {
+            Outcome::Expected => "camera-exchanged",
+            Outcome::Quarantined => "camera-quarantined",
+            Outcome::Same | Outcome::Changed | Outcome::InQuarantine => return,
+        };
+        let change = json!({ "signal": "tls-key", "now": key, "bearing": "certain" });
+        self.record(what, json!({ "changes": [change] }));
+        if outcome == Outcome::Quarantined {
+            let found = format!("it has another certificate, with the key {key}");
+            let subject = Subject::Camera(self.camera.id.clone());
+            self.house.gate.watch().alarms.raise(Alarm::CameraQuarantined, subject, &found);
+        }
+    }
+
+    fn record(&self, what: &str, detail: Value) {
+        let camera = Some(self.camera.id.to_string());
+        self.house.gate.note(Event { camera, ..Event::new(what, detail) });
+    }
+}
+
+fn verdict_detail(verdict: &VendorVerdict, standing: &str) -> Value {
+    json!({
+        "vendor": verdict.name,
+        "class": verdict.class.as_str(),
+        "declared": verdict.declared,
+        "standing": standing,
+        "reasons": verdict.reasons,
+    })
+}
+
+fn change_detail(change: &Change) -> Value {
+    json!({
+        "signal": change.kind.as_str(),
+        "before": change.before,
+        "now": change.now,
+        "bearing": change.bearing.as_str(),
+    })
+}
