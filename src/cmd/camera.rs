@@ -152,7 +152,7 @@ fn regards(store: Arc<Mutex<Store>>) -> Regards {
 }
 
 /// How cameras were held to be when the gateway ran; none if it never did.
-fn stored_regards(loaded: &Loaded) -> Option<Regards> {
+pub(super) fn stored_regards(loaded: &Loaded) -> Option<Regards> {
     let path = loaded.state_dir.join("state.sqlite");
     let store = path.is_file().then(|| Store::open(&path).ok()).flatten()?;
     Some(regards(Arc::new(Mutex::new(store))))

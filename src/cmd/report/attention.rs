@@ -84,6 +84,12 @@ fn of_devices(report: &Report) -> Vec<Found> {
             "Take them out, or have somebody answer for each until a day.",
         ),
         named(
+            CRITICAL,
+            &|it| it.quarantine.is_some(),
+            "cameras are in quarantine, since they seem to be other devices",
+            "Look at each of them; nobody is served until somebody decides.",
+        ),
+        named(
             WARNING,
             &|it| it.replacement.as_ref().is_some_and(|it| it.overdue),
             "replacements are overdue",
@@ -117,7 +123,11 @@ fn of_tables(report: &Report) -> Vec<Found> {
     let days = report.tables.mac_age_days;
     let what = format!("The table of MAC prefixes is {days} days old.");
     let remedy = "Renew it with `cordon vendors import`: makers get new blocks all the time.";
-    (days > MAC_TABLE_DAYS).then_some((WARNING, what, remedy)).into_iter().collect()
+    let old = (days > MAC_TABLE_DAYS).then_some((WARNING, what, remedy));
+    let what = "Verdicts go by the configuration alone: there is no state database that could be read.";
+    let remedy = "Run this as the gateway's user, once the gateway has run.";
+    let unread = (!report.tables.shown).then(|| (NOTICE, what.to_owned(), remedy));
+    [old, unread].into_iter().flatten().collect()
 }
 
 /// How many devices are so, naming a few of them.

@@ -1,6 +1,6 @@
 //! From configuration and log to the report's values.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -8,23 +8,33 @@ use super::{
     attention,
     ledger::{Attempts, Ledger, OnRecord, Rows, SourceSum},
     model::{
-        AttemptsPart, DeniedPart, DeniedRow, DestinationRow, Device, Fact, LogPart, NOT_CLAIMED, NameRow,
-        Observable, ReplacementPart, Report, Stranger, Summary, Tables, ZonePart,
+        AttemptsPart, DeniedPart, DeniedRow, DestinationRow, Device, ExceptionPart, Fact, LogPart,
+        NOT_CLAIMED, NameRow, Observable, QuarantinePart, ReplacementPart, Report, Stranger, Summary, Tables,
+        ZonePart,
     },
 };
 use crate::{
     audit::printable,
     config::Loaded,
-    inventory::{Camera, Claim, Evidence, Inventory, Isolation, Judgement, Leg, Parent, Zone},
+    inventory::{
+        Accepted, Camera, Claim, Inventory, Isolation, Judgement, Leg, Parent, Quarantine, Regards,
+        SiteException, Zone,
+    },
     limits::{REPORT_DESTINATIONS_PER_DEVICE_MAX, REPORT_TOP_ROWS_MAX},
 };
 
 /// What there is to say now.
-pub(super) fn report(loaded: &Loaded, log: LogPart, ledger: &Ledger, now: Timestamp) -> Report {
+pub(super) fn report(
+    loaded: &Loaded,
+    regards: Option<&Regards>,
+    log: LogPart,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Report {
     let inventory = &*loaded.inventory;
     let today = now.to_zoned(TimeZone::UTC).date();
     let mut devices: Vec<Device> =
-        inventory.cameras().map(|camera| configured(camera, inventory, ledger, today)).collect();
+        inventory.cameras().map(|camera| configured(camera, regards, inventory, ledger, now)).collect();
     let known = |name: &str| inventory.cameras().any(|camera| camera.id.as_str() == name);
     devices.extend(
         ledger.cameras.iter().filter(|(name, _)| !known(name)).map(|(name, it)| gone(name, it, ledger)),
@@ -46,22 +56,32 @@ pub(super) fn report(loaded: &Loaded, log: LogPart, ledger: &Ledger, now: Timest
         tables: tables(loaded, today),
         not_claimed: NOT_CLAIMED,
     };
+    report.tables.shown = regards.is_some();
     report.tables.sources = sources(&report, inventory);
     report.summary = summary(&report);
     report.attention = attention::of(&report);
     report
 }
 
-fn configured(camera: &Camera, inventory: &Inventory, ledger: &Ledger, today: Date) -> Device {
+fn configured(
+    camera: &Camera,
+    regards: Option<&Regards>,
+    inventory: &Inventory,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Device {
     let vendors = inventory.vendors();
-    let verdict = &camera.vendor;
+    let regard = regards.map(|it| it.of(&camera.id)).unwrap_or_default();
+    // As it is treated: what it was found to be may be stricter than what is declared.
+    let treated = regards.map_or(Cow::Borrowed(camera), |it| it.treated(camera));
+    let verdict = &treated.vendor;
     let Judgement { findings, contradictions, standing, .. } =
-        vendors.judge(verdict.declared.as_deref(), &Evidence::default(), verdict.decision.as_ref());
+        vendors.judge(verdict.declared.as_deref(), &regard.known_by, verdict.decision.as_ref());
     let maker = vendors.find(&verdict.name);
     let replacement = camera.replacement.map(|it| ReplacementPart {
         state: it.state.as_str(),
         by: it.by.map(|by| by.to_string()),
-        overdue: it.overdue(today),
+        overdue: it.overdue(now.to_zoned(TimeZone::UTC).date()),
     });
     let mut device = Device {
         name: camera.id.to_string(),
@@ -82,13 +102,32 @@ fn configured(camera: &Camera, inventory: &Inventory, ledger: &Ledger, today: Da
         uk_order: maker.map(|it| fact(it.uk_order.is.to_string(), &it.uk_order)),
         us_889: maker.map(|it| fact(it.us_889.is.to_string(), &it.us_889)),
         us_fcc: maker.map(|it| fact(it.us_fcc.is.to_string(), &it.us_fcc)),
-        exceptions: Vec::new(),
+        exceptions: camera.exception.iter().map(|it| exception(it, now)).collect(),
+        quarantine: regard.quarantine.as_ref().map(quarantine),
+        accepted: regard.accepted.as_ref().map(accepted),
         replacement,
         observable: observable(camera, inventory.zone(&camera.zone)),
         ..nothing()
     };
     on_record(&mut device, ledger);
     device
+}
+
+fn exception(it: &SiteException, now: Timestamp) -> ExceptionPart {
+    ExceptionPart {
+        owner: printable(&it.owner),
+        reason: printable(&it.reason),
+        until: it.until.to_string(),
+        over: !it.runs(now),
+    }
+}
+
+fn quarantine(it: &Quarantine) -> QuarantinePart {
+    QuarantinePart { since: format!("{:.0}", it.since), why: printable(&it.why) }
+}
+
+fn accepted(it: &Accepted) -> String {
+    printable(&format!("{:.0} by {}: {}", it.at, it.by, it.reason))
 }
 
 /// A camera that is in the log and not in the configuration.
@@ -130,6 +169,8 @@ fn nothing() -> Device {
         us_889: None,
         us_fcc: None,
         exceptions: Vec::new(),
+        quarantine: None,
+        accepted: None,
         replacement: None,
         class_on_record: None,
         first_record: None,
@@ -284,6 +325,7 @@ fn tables(loaded: &Loaded, today: Date) -> Tables {
     Tables {
         makers: vendors.iter().count() as u64,
         owner_folder: loaded.vendors_dir.as_ref().map(|it| it.display().to_string()),
+        shown: false,
         mac_blocks: macs.len() as u64,
         mac_date: macs.date.to_string(),
         mac_age_days: macs.age_days(today),
@@ -315,7 +357,7 @@ fn summary(report: &Report) -> Summary {
         on_record_only: count(&|it| !here(it)),
         commands_permitted: report.devices.iter().map(|it| it.permitted).sum(),
         commands_denied: report.denied.commands,
-        packets_blocked: report.attempts.packets + report.attempts.before_start,
+        packets_blocked: report.attempts.packets,
         zones: report.zones.len() as u64,
         zones_isolated: report.zones.iter().filter(|it| it.isolated).count() as u64,
     }

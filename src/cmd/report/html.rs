@@ -115,7 +115,7 @@ fn devices(report: &Report) -> Markup {
     html! {
         h2 { "Cameras" }
         p.soft {
-            "Class is what rules go by. Seat, the UK order, section 889 and the FCC's list are separate facts about the \
+            "Class is what rules go by. Dropped packets “before” stood in the counters when reading began.  Seat, the UK order, section 889 and the FCC's list are separate facts about the \
              maker, each with its confidence. What led to a class stands under “Evidence”."
         }
         table {
@@ -156,7 +156,10 @@ fn device(it: &Device) -> Markup {
                 @if let Some(zone) = &it.zone { br; span.soft { "zone " (zone) } }
             }
             td { (it.maker_name) }
-            td { span class={ "tag " (it.class) } { (it.class) } br; span.soft { (it.standing) } }
+            td {
+                span class={ "tag " (it.class) } { (it.class) } br; span.soft { (it.standing) }
+                @if it.quarantine.is_some() { br; span.tag.critical { "quarantine" } }
+            }
             td { (fact(it.jurisdiction.as_ref())) }
             td { (fact(it.uk_order.as_ref())) }
             td { (fact(it.us_889.as_ref())) }
@@ -180,7 +183,10 @@ fn device(it: &Device) -> Markup {
                 }
             }
             td.n { (it.denied) }
-            td.n { (it.attempts + it.attempts_before_start) }
+            td.n {
+                (it.attempts)
+                @if it.attempts_before_start > 0 { br; span.soft { "+ " (it.attempts_before_start) " before" } }
+            }
             td { (it.observable.is) }
         }
     }
@@ -305,6 +311,8 @@ fn evidence(report: &Report) -> Markup {
                     @if let (Some(first), Some(last)) = (&it.first_record, &it.last_record) {
                         dt { "On record" } dd { (day_and_time(first)) " to " (day_and_time(last)) ", " (it.permitted) " commands permitted, " (it.denied) " denied" }
                     }
+                    @if let Some(why) = &it.quarantine { dt { "Quarantine" } dd.critical { "since " (day_and_time(&why.since)) ": " (why.why) } }
+                    @if let Some(accepted) = &it.accepted { dt { "Device accepted" } dd { (accepted) } }
                     @if let Some(parent) = &it.parent { dt { "Owner of the maker" } dd { (parent.is) " (" (parent.confidence) ")" } }
                     @if !it.top_destinations.is_empty() {
                         dt { "Tried to reach" }
@@ -314,6 +322,10 @@ fn evidence(report: &Report) -> Markup {
                     dt { "Sources of facts" } dd { (sources(it)) }
                 }
                 @if !it.reasons.is_empty() { ul { @for reason in &it.reasons { li { (reason) } } } }
+                @if !it.evidence.is_empty() {
+                    p.soft { "What it shows, and what that says:" }
+                    ul { @for sign in &it.evidence { li { (sign) } } }
+                }
                 @for contradiction in &it.contradictions { p.critical { "Contradiction: " (contradiction) } }
             }
         }

@@ -19,7 +19,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::audit_search::moment;
+use super::{audit_search::moment, camera::stored_regards};
 use crate::{
     audit::{self, AuditError, NoteError, ProofError, PublicKey, SearchError, VerifyError},
     clock::Clock,
@@ -202,7 +202,8 @@ impl Args {
             damage,
             checkpoint: latest.note.clone(),
         };
-        Ok((build::report(loaded, log, &ledger, now), latest))
+        let regards = stored_regards(loaded);
+        Ok((build::report(loaded, regards.as_ref(), log, &ledger, now), latest))
     }
 }
 

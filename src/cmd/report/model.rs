@@ -109,6 +109,10 @@ pub(super) struct Device {
     pub(super) us_889: Option<Fact>,
     pub(super) us_fcc: Option<Fact>,
     pub(super) exceptions: Vec<ExceptionPart>,
+    /// Set while nobody is served, since it seems to be another device.
+    pub(super) quarantine: Option<QuarantinePart>,
+    /// Who accepted the device that is there, when and why.
+    pub(super) accepted: Option<String>,
     pub(super) replacement: Option<ReplacementPart>,
     /// The class that its last command on record was decided by.
     pub(super) class_on_record: Option<String>,
@@ -136,6 +140,13 @@ pub(super) struct ExceptionPart {
     pub(super) reason: String,
     pub(super) until: String,
     pub(super) over: bool,
+}
+
+/// Why nobody is served by a camera.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct QuarantinePart {
+    pub(super) since: String,
+    pub(super) why: String,
 }
 
 /// What is planned in a camera's place.
@@ -236,6 +247,8 @@ pub(super) struct DeniedRow {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Tables {
     pub(super) makers: u64,
+    /// Whether what cameras showed was read; else verdicts go by the configuration alone.
+    pub(super) shown: bool,
     pub(super) owner_folder: Option<String>,
     pub(super) mac_blocks: u64,
     pub(super) mac_date: String,

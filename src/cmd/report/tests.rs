@@ -1,6 +1,11 @@
 //! Reports as an auditor gets them, and their figures recomputed from the lines of the log.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -10,8 +15,12 @@ use super::Args;
 use crate::{
     audit::{Decision, Ending, Event, Intent, Kind, Log, Options, Outcome, Who},
     clock::{Clock, SimulatedClock, SystemEntropy},
+    cmd::regards::StoredRegards,
     config,
+    ids::CameraId,
+    inventory::{Accepted, Quarantine, Regard, RegardBook, SignalKind},
     isolation::{ASKED, BLOCKED, BLOCKED_SUMMARY},
+    store::Store,
 };
 
 #[derive(Parser)]
@@ -62,10 +71,17 @@ password = { env = "SECRET" }
 name = "attack"
 address = "192.0.2.12"
 zone = "restricted"
-site = "depot"
+site = "ministry"
+replace_by = 2027-01-31
 vendor = "<script>alert(1)</script>\"'>&\u202e"
 username = "cordon"
 password = { env = "SECRET" }
+
+[[exception]]
+camera = "gate"
+owner = "A. Owner"
+reason = "ordered"
+until = "2026-12-31"
 "#;
 
 /// What a hostile camera says wherever it can.
@@ -85,11 +101,26 @@ impl Folder {
         let clock = Arc::new(SimulatedClock::new("2026-11-26T08:00:00Z".parse().unwrap()));
         let folder = Self { dir, clock };
         folder.fill();
+        folder.regard();
         folder
     }
 
     fn audit(&self) -> std::path::PathBuf {
         self.dir.path().join("state/audit")
+    }
+
+    /// What the lobby's camera showed while the gateway ran, and what followed.
+    fn regard(&self) {
+        let store = Store::open(&self.dir.path().join("state/state.sqlite")).unwrap();
+        let mut regard = Regard::default();
+        regard.known_by.add(SignalKind::Manufacturer, "AXIS");
+        regard.known_by.add(SignalKind::HttpServer, HOSTILE);
+        regard.known_by.add(SignalKind::Mac, "58:03:fb:36:12:2a");
+        let since = "2026-11-26T08:00:01Z".parse().unwrap();
+        regard.quarantine = Some(Quarantine { since, why: HOSTILE.to_owned(), certificate: false });
+        let accepted = Accepted { at: since, by: "root".to_owned(), reason: HOSTILE.to_owned() };
+        regard.accepted = Some(accepted);
+        StoredRegards::new(Arc::new(Mutex::new(store))).keep(&CameraId::new("lobby").unwrap(), &regard);
     }
 
     fn fill(&self) {
@@ -351,7 +382,17 @@ fn every_camera_is_told_with_what_is_known_of_its_maker() {
     assert_eq!((&gate["jurisdiction"]["is"], &gate["us_889"]["is"]), (&json!("CN"), &json!("named")));
     assert_eq!(gate["replacement"], json!({ "state": "ordered", "by": "2026-11-01", "overdue": true }));
     assert_eq!(gate["observable"]["is"], "no");
-    assert_eq!(device("lobby")["class"], "trusted");
+    let exception =
+        json!([{ "owner": "A. Owner", "reason": "ordered", "until": "2026-12-31", "over": false }]);
+    assert_eq!(gate["exceptions"], exception);
+    let lobby = device("lobby");
+    let evidence = lobby["evidence"].to_string();
+    assert!(evidence.contains("mac `58:03:fb:36:12:2a` begins with 5803FB"), "{evidence}");
+    assert!(
+        lobby["contradictions"].to_string().contains("`axis` and `hikvision` have nothing to do"),
+        "{lobby}"
+    );
+    assert_eq!(lobby["quarantine"]["since"], "2026-11-26T08:00:01Z");
     assert_eq!(device("attack")["class"], "unknown");
     let gone = device("taken-down");
     assert_eq!(
@@ -369,9 +410,9 @@ fn every_camera_is_told_with_what_is_known_of_its_maker() {
         report["attention"].as_array().unwrap().iter().filter_map(|it| it["what"].as_str()).collect();
     for what in [
         "Zone restricted is not isolated; 3 cameras hang in it.",
-        "1 restricted cameras look at sensitive sites without an exception: gate.",
+        "1 restricted cameras look at sensitive sites without an exception: attack.",
         "1 replacements are overdue: gate.",
-        "1 restricted cameras have no plan for their replacement: attack.",
+        "1 cameras are in quarantine, since they seem to be other devices: lobby.",
     ] {
         assert!(told.contains(&what), "{what}: {told:?}");
     }
