@@ -44,7 +44,7 @@ pub enum IsolateError {
     Zones(usize),
     #[error(transparent)]
     Keeper(#[from] KeeperError),
-    #[error("cannot write: {0}")]
+    #[error("the output cannot be written")]
     Output(#[from] io::Error),
 }
 

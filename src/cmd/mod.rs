@@ -17,9 +17,11 @@ pub mod gateway;
 mod isolate;
 mod locators;
 mod lookout;
+mod netd;
 mod pins;
 mod policy;
 mod policy_replay;
+mod privileges;
 #[cfg(feature = "prove")]
 mod prove;
 mod ready;
@@ -88,6 +90,8 @@ enum Command {
     /// Keep zones apart: plan, apply, check or remove their network namespaces and rules.
     #[command(subcommand)]
     Isolate(isolate::Args),
+    /// The small privileged process that keeps zones apart and makes sockets in them.
+    Netd(netd::Args),
     /// Make the interface tables anew from the official files.
     #[command(subcommand)]
     Schema(Schema),
@@ -132,6 +136,10 @@ pub fn main() -> ExitCode {
             Some(loaded) => {
                 told(isolate::run(&args, &loaded, &mut io::stdout().lock(), &mut io::stderr().lock()))
             }
+            None => ExitCode::FAILURE,
+        },
+        Command::Netd(args) => match load(&args.config) {
+            Some(loaded) => told(netd::run(&loaded)),
             None => ExitCode::FAILURE,
         },
         Command::Schema(Schema::Distil(args)) => {
@@ -193,6 +201,10 @@ fn run(args: &run::Args) -> ExitCode {
     let Some(loaded) = load(&args.config) else { return ExitCode::FAILURE };
     for warning in &loaded.warnings {
         tracing::warn!("{}: {}", warning.message, warning.remedy);
+    }
+    if let Err(error) = privileges::drop_privileges() {
+        eprintln!("cordon: the powers of root cannot be given up: {error}");
+        return ExitCode::FAILURE;
     }
     let description = ready::Description::of(&loaded, args.config.clone());
     let source = reload::Source::of(&args.config);

@@ -44,7 +44,7 @@ pub fn compare(desired: &Desired, found: &Found) -> Vec<Difference> {
         None => said.say(&format!("namespace {}", desired.namespace()), "there", "missing"),
         Some(zone) => {
             settings(&desired.settings(), zone, &mut said);
-            rules("", &desired.rules(), zone, &mut said);
+            rules("", &desired.rules().as_listed(), zone, &mut said);
             links(&name, zone, &mut said);
             if let Some(link) = zone.link(&name) {
                 interface(desired, link, zone, &mut said);
@@ -210,7 +210,7 @@ fn trunk(desired: &Desired, parent: &str, trunk: Option<&FoundZone>, said: &mut 
         said.say(&format!("namespace {name}"), "there", "missing");
         return;
     };
-    rules("trunk: ", &super::ruleset::of_trunk(parent), trunk, said);
+    rules("trunk: ", &super::ruleset::of_trunk(parent).as_listed(), trunk, said);
     match trunk.link(parent) {
         None => said.say(&format!("interface {parent}"), &format!("in {name}"), "missing"),
         Some(link) if !link.is_up() => said.say(&format!("interface {parent}"), "up", "down"),

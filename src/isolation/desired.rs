@@ -19,6 +19,13 @@ pub struct Sysctl {
     pub value: &'static str,
 }
 
+impl Sysctl {
+    /// Whether it is about passing packets on.
+    pub(super) fn is_forwarding(&self) -> bool {
+        self.path.ends_with("/forwarding")
+    }
+}
+
 /// A zone as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
@@ -92,6 +99,13 @@ impl Desired {
     /// What the zone's interface has set.
     pub fn interface_settings(&self) -> Vec<Sysctl> {
         self.settings_of(&self.interface())
+    }
+
+    /// A digest of all this: two that read the same configuration have the same.
+    pub fn digest(&self) -> String {
+        let text = format!("{self:?}{}", self.rules().commands());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn settings_of(&self, interface: &str) -> Vec<Sysctl> {

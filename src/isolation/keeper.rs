@@ -117,6 +117,14 @@ impl Keeper {
         Ok(Planned { plan, grade, text })
     }
 
+    /// How well a zone is kept apart.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn grade(&self, zone: &Desired) -> Result<Grade, KeeperError> {
+        Ok(Grade::of(zone, &self.look(zone)?, kernel::is_virtual_machine()))
+    }
+
     /// How a zone differs from what it should be; empty if it is isolated.
     ///
     /// # Errors

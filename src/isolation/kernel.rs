@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{
     desired::{Desired, Sysctl},
-    found::{self, Found, FoundZone},
+    found::{self, Found, FoundNeighbour, FoundZone},
     plan::Step,
     ruleset::Ruleset,
     show::HOME,
@@ -114,6 +114,20 @@ fn read_settings(wanted: &[Sysctl]) -> BTreeMap<String, String> {
     let read =
         |it: &Sysctl| Some((it.path.clone(), fs::read_to_string(sysctl(&it.path)).ok()?.trim().to_owned()));
     wanted.iter().filter_map(read).collect()
+}
+
+/// Who is in a zone, as its neighbour table has it.
+pub(super) fn neighbours(namespace: &str) -> Result<Vec<FoundNeighbour>, NetError> {
+    inside(namespace, || ask(&["ip", "-json", "neighbour", "show"]))?
+}
+
+/// What `nft -j` lists of a namespace, asked in these words.
+pub(super) fn listed(namespace: &str, words: &[&str]) -> Result<Value, NetError> {
+    let command = [&["nft", "-j"], words].concat();
+    let words: Vec<_> = command.iter().map(|it| (*it).to_owned()).collect();
+    let answer = inside(namespace, || run(&words, b""))??;
+    serde_json::from_slice(&answer)
+        .map_err(|error| NetError::Unreadable { command: command.join(" "), why: error.to_string() })
 }
 
 /// Does a step.

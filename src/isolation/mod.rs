@@ -10,8 +10,12 @@
 //! - `kernel`: looks, and does steps, with `ip` and `nft`
 //! - `show`: plans as a network engineer reads them
 //! - `tripwire`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
+//! - `attempts`: what the kernel counted of what it dropped
+//! - `wire`, `client`, `server`: the typed messages of the privileged process, and the sockets it hands out
 //! - `keeper`: whole zones: apply or undo, check, remove, one process at a time
 
+mod attempts;
+mod client;
 mod compare;
 mod desired;
 mod found;
@@ -21,12 +25,15 @@ mod names;
 mod plan;
 mod records;
 mod ruleset;
+mod server;
 mod show;
 mod sinkhole;
 pub mod sntp;
 mod summary;
 mod tripwire;
+mod wire;
 
+pub use client::{DialError, Dialler, Netd, NetdError};
 pub use compare::{Difference, compare};
 pub use desired::{Desired, Sysctl};
 pub use found::{Found, FoundNeighbour, FoundZone};
@@ -38,5 +45,10 @@ pub use records::{
     ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary, Flow,
 };
 pub use ruleset::Ruleset;
+pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
 pub use tripwire::{Entry, Reading, Snapshot, Source, Target, Tripwire};
+pub use wire::{Attempt, Attempts, Drift, FrameAttempt, Neighbour, Reply, Request, SocketKind, ZoneState};
+
+#[cfg(test)]
+mod tests;

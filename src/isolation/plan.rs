@@ -89,9 +89,15 @@ impl Plan {
         if found.zone.is_none() {
             steps.push(Step::AddNamespace { name: namespace.clone() });
         }
-        set(steps, &namespace, desired.settings(), zone);
+        // Where forwarding changes, the kernel sets others anew (`inet_forward_change`).
+        let settled = if desired.settings().iter().any(|it| it.is_forwarding() && !is_set(zone, it)) {
+            &nothing
+        } else {
+            zone
+        };
+        set(steps, &namespace, desired.settings(), settled);
         let rules = if there.is_some() { desired.rules() } else { desired.first_rules() };
-        if zone.ruleset.as_ref() != Some(&rules) {
+        if zone.ruleset.as_ref() != Some(&rules.clone().as_listed()) {
             steps.push(Step::Load { namespace: namespace.clone(), rules });
         }
         banish(steps, &namespace, &name, zone);
@@ -101,9 +107,15 @@ impl Plan {
             steps.push(Step::Load { namespace: namespace.clone(), rules: desired.rules() });
         }
         let fresh = if there.is_some() { zone } else { &nothing };
-        set(steps, &namespace, desired.interface_settings(), fresh);
-        addresses(steps, desired, there);
+        set(
+            steps,
+            &namespace,
+            desired.interface_settings(),
+            if there.is_some() { settled } else { &nothing },
+        );
+        // Before addresses: routes of the kernel's go with theirs.
         strays(steps, desired, fresh);
+        addresses(steps, desired, there);
         if !there.is_some_and(Link::is_up) {
             steps.push(Step::Up { place: Some(namespace.clone()), link: name.clone() });
         }
@@ -250,10 +262,14 @@ fn leave(steps: &mut Vec<Step>, namespace: &str, link: &Link) {
 
 fn set(steps: &mut Vec<Step>, namespace: &str, wanted: Vec<Sysctl>, zone: &FoundZone) {
     for setting in wanted {
-        if zone.settings.get(&setting.path).map(String::as_str) != Some(setting.value) {
+        if !is_set(zone, &setting) {
             steps.push(Step::Set { namespace: namespace.to_owned(), setting });
         }
     }
+}
+
+fn is_set(zone: &FoundZone, setting: &Sysctl) -> bool {
+    zone.settings.get(&setting.path).map(String::as_str) == Some(setting.value)
 }
 
 fn addresses(steps: &mut Vec<Step>, desired: &Desired, link: Option<&Link>) {

@@ -22,15 +22,23 @@ impl Ruleset {
     /// What `nft -j -f -` is given: these and no others, at one stroke.
     pub fn commands(&self) -> Value {
         let flush = json!({ "flush": { "ruleset": null } });
-        let added = self.0.iter().map(|object| {
-            let mut object = object.clone();
-            // The kernel needs it, and does not list it.
-            if let Some(flags) = object.pointer_mut("/set/flags").and_then(Value::as_array_mut) {
-                flags.push("dynamic".into());
-            }
-            json!({ "add": object })
-        });
+        let added = self.0.iter().map(|object| json!({ "add": object }));
         json!({ "nftables": std::iter::once(flush).chain(added).collect::<Vec<_>>() })
+    }
+
+    /// As `nft` lists them once they are in force: the interface of a chain is not told by every version, and
+    /// neither is that sets grow by rules.
+    #[must_use]
+    pub fn as_listed(mut self) -> Self {
+        for object in &mut self.0 {
+            if let Some(chain) = object.get_mut("chain").and_then(Value::as_object_mut) {
+                chain.remove("dev");
+            }
+            if let Some(flags) = object.pointer_mut("/set/flags").and_then(Value::as_array_mut) {
+                flags.retain(|flag| flag != "dynamic");
+            }
+        }
+        self
     }
 
     /// The objects.
@@ -49,7 +57,7 @@ impl Ruleset {
         for object in &mut objects {
             settle(object);
         }
-        Ok(Self(objects))
+        Ok(Self(objects).as_listed())
     }
 
     /// As an engineer writes it.

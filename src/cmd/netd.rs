@@ -1,0 +1,93 @@
+//! `cordon netd`: the privileged process.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+    sync::mpsc,
+};
+
+use super::{files::remove_socket, isolate::keeper};
+use crate::{
+    config::{Loaded, NetdUser},
+    isolation::{KeeperError, Server},
+};
+
+/// Options of `cordon netd`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file: the same as that of `cordon run`.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum NetdStartError {
+    #[error("no zone says isolation = \"namespace\": there is nothing to keep")]
+    NoZones,
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    #[error("there is no user `{0}` on this machine: correct user under [netd]")]
+    NoUser(String),
+    #[error("{path}: {error}; `cordon netd` needs root, and the folder must exist or be makeable")]
+    Socket { path: PathBuf, error: io::Error },
+    #[error("a thread cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Makes zones what they should be, and keeps them so until it is stopped. What is in force then stays.
+pub(super) fn run(loaded: &Loaded) -> Result<(), NetdStartError> {
+    let mut keeper = keeper(loaded);
+    if keeper.zones().is_empty() {
+        return Err(NetdStartError::NoZones);
+    }
+    keeper.hold()?;
+    let user = loaded.netd.user.as_ref().map(number).transpose()?;
+    let all = keeper.zones().len();
+    let server = Server::new(keeper, user);
+    let isolated = server.look();
+    let path = &loaded.netd.socket;
+    let listener = open(path, user).map_err(|error| NetdStartError::Socket { path: path.clone(), error })?;
+    tracing::info!("{isolated} of {all} zones are isolated; listening at {}", path.display());
+    let (_stop, stopped) = mpsc::channel();
+    let looking = server.clone();
+    let look = move || looking.keep_looking(&stopped);
+    std::thread::Builder::new().name("zones".into()).spawn(look).map_err(NetdStartError::Thread)?;
+    server.serve(&listener).map_err(|error| NetdStartError::Socket { path: path.clone(), error })
+}
+
+/// Opens the socket for its user alone; whoever connects is looked at besides.
+fn open(path: &Path, user: Option<u32>) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    remove_socket(path)?;
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    if let Some(user) = user {
+        chown(path, Some(user), None)?;
+    }
+    Ok(listener)
+}
+
+/// The number of a user of this machine.
+fn number(user: &NetdUser) -> Result<u32, NetdStartError> {
+    let name = match user {
+        NetdUser::Id(id) => return Ok(*id),
+        NetdUser::Name(name) => name,
+    };
+    let users = fs::read_to_string(USERS).unwrap_or_default();
+    let mut lines = users.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name.as_str())).then(|| fields.nth(1)?.parse().ok())
+    });
+    lines.next().flatten().ok_or_else(|| NetdStartError::NoUser(name.clone()))
+}
+
+const USERS: &str = "/etc/passwd";

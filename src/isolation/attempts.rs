@@ -1,0 +1,152 @@
+//! What the kernel counted of what it dropped, as typed entries.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::{
+    kernel::{self, NetError},
+    ruleset::TABLE,
+    wire::{Attempt, Attempts, FrameAttempt},
+};
+
+/// Reads the counts of a zone's namespace.
+pub(super) fn count(namespace: &str) -> Result<Attempts, NetError> {
+    let mut counted = Attempts::default();
+    // Protocols as numbers, of which every name file has other names.
+    for family in ["netdev", "inet"] {
+        read(&kernel::listed(namespace, &["-n", "list", "table", family, TABLE])?, &mut counted);
+    }
+    // Types of frames as names where there are any: as numbers, those have their bytes swapped.
+    counted.frames.clear();
+    read(&kernel::listed(namespace, &["list", "set", "netdev", TABLE, "attempts_other"])?, &mut counted);
+    Ok(counted)
+}
+
+/// Takes up the objects of one table as `nft -j` lists them. What is in no form that is known is left out: it is
+/// still in the sum.
+fn read(listed: &Value, counted: &mut Attempts) {
+    let objects = listed.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    for object in objects {
+        if let Some(set) = object.get("set") {
+            let elements = set.get("elem").and_then(Value::as_array).into_iter().flatten();
+            for element in elements.filter_map(|it| it.get("elem")) {
+                entry(set.get("name").and_then(Value::as_str), element, counted);
+            }
+        }
+        if let Some(rule) = object.get("rule") {
+            counted.dropped = counted.dropped.saturating_add(dropped(rule).unwrap_or(0));
+        }
+    }
+}
+
+/// What a rule dropped that counts and drops.
+fn dropped(rule: &Value) -> Option<u64> {
+    // What leaves is the gateway's own.
+    if rule.get("chain")?.as_str()? == "output" {
+        return None;
+    }
+    let expressions = rule.get("expr")?.as_array()?;
+    expressions.last()?.get("drop")?;
+    expressions.iter().find_map(|it| it.pointer("/counter/packets")?.as_u64())
+}
+
+fn entry(set: Option<&str>, element: &Value, counted: &mut Attempts) -> Option<()> {
+    let key = element.pointer("/val/concat")?.as_array()?;
+    let number = |name: &str| element.pointer(name).and_then(Value::as_u64);
+    let (packets, bytes) = (number("/counter/packets")?, number("/counter/bytes")?);
+    let address = |at: usize| key.get(at)?.as_str()?.parse::<IpAddr>().ok();
+    match set? {
+        "attempts4" | "attempts6" => counted.packets.push(Attempt {
+            source: address(0)?,
+            destination: address(1)?,
+            protocol: u8::try_from(known(key.get(2)?, &PROTOCOLS)?).ok()?,
+            port: u16::try_from(known(key.get(3)?, &[])?).ok()?,
+            packets,
+            bytes,
+        }),
+        "attempts_other" => counted.frames.push(FrameAttempt {
+            source: key.first()?.as_str()?.to_owned(),
+            ether_type: u16::try_from(known(key.get(1)?, &FRAME_TYPES)?).ok()?,
+            packets,
+            bytes,
+        }),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A number, or a word that `nft` has for it.
+fn known(value: &Value, words: &[(&str, u64)]) -> Option<u64> {
+    let Some(text) = value.as_str() else { return value.as_u64() };
+    let named = words.iter().find(|(word, _)| *word == text).map(|(_, number)| *number);
+    let hex = || u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    named.or_else(|| text.parse().ok()).or_else(hex)
+}
+
+/// Protocols that `nft` names (nft(8), INET_PROTO), in the numbers of IANA.
+const PROTOCOLS: [(&str, u64); 12] = [
+    ("icmp", 1),
+    ("igmp", 2),
+    ("tcp", 6),
+    ("udp", 17),
+    ("dccp", 33),
+    ("gre", 47),
+    ("esp", 50),
+    ("ah", 51),
+    ("ipv6-icmp", 58),
+    ("comp", 108),
+    ("sctp", 132),
+    ("udplite", 136),
+];
+
+/// Types of frames that `nft` names.
+const FRAME_TYPES: [(&str, u64); 6] = [
+    ("ip", 0x0800),
+    ("arp", 0x0806),
+    ("8021q", 0x8100),
+    ("vlan", 0x8100),
+    ("ip6", 0x86dd),
+    ("8021ad", 0x88a8),
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn entries_are_read_with_names_and_numbers_and_the_rest_is_in_the_sum() {
+        let element = |key: Value, packets: u64| json!({ "elem": { "val": { "concat": key }, "expires": 9, "counter": { "packets": packets, "bytes": 64 } } });
+        let set = |name: &str, elements: Vec<Value>| json!({ "set": { "name": name, "elem": elements } });
+        let rule = |chain: &str, packets: u64, verdict: &str| json!({ "rule": { "chain": chain, "expr": [{ "counter": { "packets": packets, "bytes": 1 } }, { verdict: null }] } });
+        let listed = json!({ "nftables": [
+            { "metainfo": {} },
+            set("attempts4", vec![
+                element(json!(["192.0.2.7", "203.0.113.9", "udp", 53]), 3),
+                element(json!(["192.0.2.7", "203.0.113.9", 1, 0]), 1),
+                element(json!(["192.0.2.7", "nowhere", "udp", 53]), 1),
+            ]),
+            set("attempts6", vec![element(json!(["fe80::1", "ff02::2", "ipv6-icmp", 0]), 2)]),
+            set("attempts_other", vec![
+                element(json!(["02:00:00:00:00:01", "8021q"]), 4),
+                element(json!(["02:00:00:00:00:01", 35020]), 5),
+            ]),
+            rule("ingress", 16, "drop"), rule("output", 100, "drop"), rule("input", 100, "accept"),
+        ] });
+        let mut counted = Attempts::default();
+        read(&listed, &mut counted);
+        let packets: Vec<_> = counted
+            .packets
+            .iter()
+            .map(|it| format!("{}>{} {}/{} {}", it.source, it.destination, it.protocol, it.port, it.packets))
+            .collect();
+        assert_eq!(
+            packets,
+            ["192.0.2.7>203.0.113.9 17/53 3", "192.0.2.7>203.0.113.9 1/0 1", "fe80::1>ff02::2 58/0 2",]
+        );
+        let frames: Vec<_> = counted.frames.iter().map(|it| (it.ether_type, it.packets)).collect();
+        assert_eq!((frames, counted.dropped), (vec![(0x8100, 4), (35_020, 5)], 16));
+    }
+}

@@ -1,0 +1,148 @@
+//! The gateway's side of the privileged process.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::wire::{self, Attempts, Neighbour, Reply, Request, SocketKind};
+use crate::{
+    ids::ZoneId,
+    limits::{NETD_ANSWER_BYTES_MAX, NETD_TIME_MAX},
+};
+
+/// Asks the privileged process. Each question is a connection of its own; questions are few, since connections to
+/// cameras are kept. Clones ask the same.
+#[derive(Debug, Clone)]
+pub struct Netd(Arc<Path>);
+
+/// Why it gave no answer, or another.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum NetdError {
+    #[error(
+        "`cordon netd` does not answer at {path}: {error}; start it, and compare [netd] in both configurations"
+    )]
+    Silent { path: PathBuf, error: io::Error },
+    #[error("`cordon netd` refused: {0}")]
+    Refused(String),
+    #[error("`cordon netd` answered something else: is it of another version?")]
+    Other,
+}
+
+impl Netd {
+    /// Asks at this socket.
+    pub fn at(socket: &Path) -> Self {
+        Self(socket.into())
+    }
+
+    /// Asks and waits.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn ask(&self, request: &Request) -> Result<(Reply, Option<OwnedFd>), NetdError> {
+        let asked = || {
+            let stream = UnixStream::connect(&self.0)?;
+            stream.set_read_timeout(Some(NETD_TIME_MAX))?;
+            stream.set_write_timeout(Some(NETD_TIME_MAX))?;
+            wire::send(&stream, request, None)?;
+            wire::receive(&stream, NETD_ANSWER_BYTES_MAX)
+        };
+        match asked() {
+            Ok((Reply::Failed { why }, _)) => Err(NetdError::Refused(why)),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(NetdError::Silent { path: self.0.to_path_buf(), error }),
+        }
+    }
+
+    /// Who is in a zone.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn neighbours(&self, zone: &ZoneId) -> Result<Vec<Neighbour>, NetdError> {
+        match self.ask(&Request::Neighbours { zone: zone.to_string() })? {
+            (Reply::Neighbours { neighbours }, _) => Ok(neighbours),
+            _ => Err(NetdError::Other),
+        }
+    }
+
+    /// What was dropped in a zone.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn attempts(&self, zone: &ZoneId) -> Result<Attempts, NetdError> {
+        match self.ask(&Request::Attempts { zone: zone.to_string() })? {
+            (Reply::Attempts(attempts), _) => Ok(attempts),
+            _ => Err(NetdError::Other),
+        }
+    }
+
+    /// A socket that takes datagrams at an address of the gateway's own in a zone.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn datagrams(&self, zone: &ZoneId, at: SocketAddr) -> Result<UdpSocket, NetdError> {
+        self.socket(zone, SocketKind::Datagram { at }).map(UdpSocket::from)
+    }
+
+    /// A socket that listens at an address of the gateway's own in a zone.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn listener(&self, zone: &ZoneId, at: SocketAddr) -> Result<TcpListener, NetdError> {
+        self.socket(zone, SocketKind::Listener { at }).map(TcpListener::from)
+    }
+
+    fn socket(&self, zone: &ZoneId, kind: SocketKind) -> Result<OwnedFd, NetdError> {
+        match self.ask(&Request::Socket { zone: zone.to_string(), kind })? {
+            (Reply::Socket, Some(socket)) => Ok(socket),
+            _ => Err(NetdError::Other),
+        }
+    }
+}
+
+/// How the cameras of a zone are dialled.
+#[derive(Debug, Clone)]
+pub enum Dialler {
+    /// From the namespace the gateway itself is in: a zone without isolation.
+    Here,
+    /// From the zone's namespace, on a socket that the privileged process made there.
+    Inside {
+        /// The process.
+        netd: Netd,
+        /// The zone.
+        zone: ZoneId,
+    },
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum DialError {
+    #[error("there is no socket in zone `{zone}`")]
+    NoSocket { zone: ZoneId, source: NetdError },
+    #[error(transparent)]
+    Connect(#[from] io::Error),
+}
+
+impl Dialler {
+    /// Connects to a camera.
+    ///
+    /// # Errors
+    /// There is no socket in its zone, or no connection.
+    pub async fn dial(&self, address: SocketAddr) -> Result<TcpStream, DialError> {
+        let Self::Inside { netd, zone } = self else { return Ok(TcpStream::connect(address).await?) };
+        let kind = if address.is_ipv4() { SocketKind::Stream4 } else { SocketKind::Stream6 };
+        let (asker, of) = (netd.clone(), zone.clone());
+        let made =
+            tokio::task::spawn_blocking(move || asker.socket(&of, kind)).await.map_err(io::Error::other)?;
+        let socket = made.map_err(|source| DialError::NoSocket { zone: zone.clone(), source })?;
+        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
+        Ok(socket.connect(address).await?)
+    }
+}

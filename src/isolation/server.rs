@@ -1,0 +1,249 @@
+//! The privileged process: keeps zones as they should be, and makes sockets inside them.
+//!
+//! It reads no byte of a camera. Whoever asks is known by the kernel's word for it (`SO_PEERCRED`), asks in typed
+//! messages of bounded size, and gets sockets, states and counts, never a path, a command or a namespace.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    error::Error,
+    io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt::socket_peercred};
+
+use super::{
+    attempts,
+    desired::Desired,
+    keeper::Keeper,
+    kernel::{self, NetError},
+    wire::{self, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
+};
+use crate::{
+    ids::ZoneId,
+    limits::{
+        ISOLATION_CHECK_INTERVAL, ISOLATION_DRIFTS_MAX, NETD_REQUEST_BYTES_MAX, NETD_REQUESTS_MAX,
+        NETD_TIME_MAX,
+    },
+};
+
+/// Serves zones to whoever may ask. Clones are the same.
+#[derive(Clone)]
+pub struct Server {
+    keeper: Arc<Keeper>,
+    user: Option<u32>,
+    /// Held by whoever looks at zones and changes them.
+    turn: Arc<Mutex<()>>,
+    state: Arc<Mutex<State>>,
+    asked: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    zones: BTreeMap<ZoneId, ZoneState>,
+    drifts: VecDeque<Drift>,
+    /// Drifts so far.
+    number: u64,
+}
+
+impl Server {
+    /// Keeps these zones, and listens to this user, besides root.
+    pub fn new(keeper: Keeper, user: Option<u32>) -> Self {
+        let (turn, state, asked) = (Arc::default(), Arc::default(), Arc::default());
+        Self { keeper: Arc::new(keeper), user, turn, state, asked }
+    }
+
+    /// Looks at every zone, and mends what is otherwise than it should be. Gives how many are isolated.
+    pub fn look(&self) -> usize {
+        self.keeper.zones().iter().filter(|zone| self.look_at(zone).is_ok()).count()
+    }
+
+    /// Looks, again and again, until the sender is gone.
+    pub fn keep_looking(&self, stop: &mpsc::Receiver<()>) {
+        while stop.recv_timeout(ISOLATION_CHECK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.look();
+        }
+    }
+
+    /// Serves who knocks, until accepting fails.
+    ///
+    /// # Errors
+    /// Accepting failed.
+    pub fn serve(&self, listener: &UnixListener) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept()?;
+            if self.asked.fetch_add(1, Ordering::Relaxed) >= NETD_REQUESTS_MAX {
+                self.asked.fetch_sub(1, Ordering::Relaxed);
+                tracing::warn!("too many ask at once: one is turned away");
+                continue;
+            }
+            let server = self.clone();
+            let serving = move || {
+                if let Err(error) = server.meet(&stream) {
+                    tracing::info!(%error, "a peer was not served");
+                }
+                server.asked.fetch_sub(1, Ordering::Relaxed);
+            };
+            if let Err(error) = std::thread::Builder::new().name("netd-peer".into()).spawn(serving) {
+                self.asked.fetch_sub(1, Ordering::Relaxed);
+                tracing::error!(%error, "a thread cannot be started: a peer is turned away");
+            }
+        }
+    }
+
+    fn meet(&self, stream: &UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(NETD_TIME_MAX))?;
+        stream.set_write_timeout(Some(NETD_TIME_MAX))?;
+        let peer = socket_peercred(stream)?;
+        let (user, process) = (peer.uid.as_raw(), peer.pid.as_raw_nonzero());
+        if user != 0 && Some(user) != self.user {
+            tracing::warn!(user, process, "somebody else's user knocked");
+            return wire::send(stream, &failed("only the user of `cordon run` and root may ask"), None);
+        }
+        let (request, _) = wire::receive(stream, NETD_REQUEST_BYTES_MAX)?;
+        let (reply, socket) = match self.answer(&request) {
+            Ok(answer) => answer,
+            Err(why) => {
+                tracing::warn!(?request, why, "not done");
+                (failed(&why), None)
+            }
+        };
+        wire::send(stream, &reply, socket.as_ref())
+    }
+
+    fn answer(&self, request: &Request) -> Result<(Reply, Option<OwnedFd>), String> {
+        let reply = match request {
+            Request::Zones { after } => self.zones(*after),
+            Request::Apply { zone } => Reply::Applied { differences: self.look_at(self.zone(zone)?)? },
+            Request::Socket { zone, kind } => {
+                return Ok((Reply::Socket, Some(socket(self.zone(zone)?, *kind)?)));
+            }
+            Request::Neighbours { zone } => {
+                let found = kernel::neighbours(&self.zone(zone)?.namespace()).map_err(in_full)?;
+                let neighbours = found.into_iter().map(|it| Neighbour {
+                    address: it.dst,
+                    mac: it.lladdr,
+                    state: it.state.join(" "),
+                });
+                Reply::Neighbours { neighbours: neighbours.collect() }
+            }
+            Request::Attempts { zone } => {
+                Reply::Attempts(attempts::count(&self.zone(zone)?.namespace()).map_err(in_full)?)
+            }
+        };
+        Ok((reply, None))
+    }
+
+    fn zone(&self, name: &str) -> Result<&Desired, String> {
+        let zone = ZoneId::new(name).ok().and_then(|id| self.keeper.zone(&id));
+        zone.ok_or_else(|| {
+            format!("there is no isolated zone `{name}` in its configuration; restart `cordon netd`")
+        })
+    }
+
+    fn zones(&self, after: u64) -> Reply {
+        let state = self.state();
+        Reply::Zones {
+            process: std::process::id(),
+            zones: state.zones.values().cloned().collect(),
+            drifts: state.drifts.iter().filter(|drift| drift.number > after).cloned().collect(),
+        }
+    }
+
+    /// Looks at a zone and mends it. Gives what was otherwise.
+    fn look_at(&self, zone: &Desired) -> Result<Vec<super::Difference>, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match self.keeper.check(zone) {
+            Ok(differences) if differences.is_empty() => Ok(differences),
+            Ok(differences) => {
+                let mended = self.keeper.apply(zone).map_err(in_full);
+                tracing::warn!(zone = %zone.zone, ?differences, ?mended, "not as it should be");
+                self.drifted(zone, &differences, mended.as_ref().err());
+                mended.map(|_| differences)
+            }
+            Err(error) => Err(in_full(error)),
+        };
+        let trouble = found.as_ref().err().cloned();
+        let known = self.state().zones.get(&zone.zone).map(|it| it.grade.clone());
+        let graded = || self.keeper.grade(zone).map_or("unknown", |grade| grade.as_str()).to_owned();
+        let grade = known.unwrap_or_else(graded);
+        let state = ZoneState { zone: zone.zone.to_string(), digest: zone.digest(), grade, trouble };
+        self.state().zones.insert(zone.zone.clone(), state);
+        found
+    }
+
+    /// Remembers a drift, unless it is the last one that goes on.
+    fn drifted(&self, zone: &Desired, differences: &[super::Difference], failure: Option<&String>) {
+        let mut state = self.state();
+        let last = state.drifts.iter().rev().find(|it| it.zone == zone.zone.as_str());
+        let goes_on = |it: &Drift| it.failure.is_some() && it.failure.as_ref() == failure;
+        if last.is_some_and(|it| goes_on(it) && it.differences == differences) {
+            return;
+        }
+        state.number += 1;
+        let (number, differences) = (state.number, differences.to_vec());
+        if state.drifts.len() >= ISOLATION_DRIFTS_MAX {
+            state.drifts.pop_front();
+        }
+        let zone = zone.zone.to_string();
+        state.drifts.push_back(Drift { number, zone, differences, failure: failure.cloned() });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(why: &str) -> Reply {
+    Reply::Failed { why: why.to_owned() }
+}
+
+/// An error with everything behind it.
+fn in_full(error: impl Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// Makes a socket in a zone's namespace. Whatever is bound is bound to the gateway's own address.
+fn socket(zone: &Desired, kind: SocketKind) -> Result<OwnedFd, String> {
+    let own = |address: IpAddr| zone.leg.addresses.iter().any(|it| it.addr() == address);
+    if let SocketKind::Listener { at } | SocketKind::Datagram { at } = kind
+        && !own(at.ip())
+    {
+        return Err(format!("{} is not the gateway's address in zone `{}`", at.ip(), zone.zone));
+    }
+    let made = kernel::inside(&zone.namespace(), || match kind {
+        SocketKind::Stream4 => stream(AddressFamily::INET),
+        SocketKind::Stream6 => stream(AddressFamily::INET6),
+        SocketKind::Listener { at } => {
+            let listener = TcpListener::bind(at)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener.into())
+        }
+        SocketKind::Datagram { at } => {
+            let socket = UdpSocket::bind(at)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        }
+    });
+    made.map_err(|error: NetError| in_full(error))?.map_err(|error: io::Error| error.to_string())
+}
+
+fn stream(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}

@@ -1,0 +1,260 @@
+use std::{collections::BTreeSet, net::IpAddr};
+
+use serde_json::json;
+
+use super::{
+    desired::Desired,
+    found::{Found, FoundZone, Link, read},
+    plan::{Plan, PlanError, Step},
+    *,
+};
+use crate::{
+    ids::ZoneId,
+    inventory::{Attachment, Leg, Route},
+};
+
+fn desired(attachment: Attachment) -> Desired {
+    let leg = Leg {
+        attachment,
+        addresses: ["192.0.2.1/24", "2001:db8:1::1/64"].map(|it| it.parse().unwrap()).to_vec(),
+        routes: vec![Route { to: "198.51.100.0/24".parse().unwrap(), via: "192.0.2.254".parse().unwrap() }],
+    };
+    let prefixes =
+        ["192.0.2.0/24", "198.51.100.0/24", "2001:db8:1::/64"].map(|it| it.parse().unwrap()).to_vec();
+    Desired { zone: ZoneId::new("yard").unwrap(), prefixes, leg }
+}
+
+fn own() -> Desired {
+    desired(Attachment::Interface("eth1".into()))
+}
+
+fn tagged() -> Desired {
+    desired(Attachment::Vlan { parent: "eth1".into(), id: 20 })
+}
+
+/// As `ip -json -details address show` tells them.
+fn links(of: &serde_json::Value) -> Vec<Link> {
+    read(of.to_string().as_bytes()).unwrap()
+}
+
+fn home(more: &serde_json::Value) -> Found {
+    let core =
+        json!({ "ifname": "eth0", "flags": ["UP"], "addr_info": [{ "local": "10.1.0.1", "prefixlen": 16 }] });
+    let mut eth1 = json!({ "ifname": "eth1", "flags": ["BROADCAST"], "addr_info": [] });
+    eth1.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Found {
+        home: FoundZone { links: links(&json!([core, eth1])), ..FoundZone::default() },
+        ..Found::default()
+    }
+}
+
+/// A zone that is as it should be.
+fn isolated(desired: &Desired) -> Found {
+    let lo = json!({ "ifname": "lo", "flags": ["LOOPBACK"], "addr_info": [] });
+    let link = json!({ "ifname": desired.interface(), "flags": ["UP"], "addr_info": [
+        { "local": "192.0.2.1", "prefixlen": 24 },
+        { "local": "2001:db8:1::1", "prefixlen": 64 },
+        { "local": "fe80::1", "prefixlen": 64 },
+    ] });
+    let routes = json!([
+        { "dst": "192.0.2.0/24", "dev": desired.interface() },
+        { "dst": "198.51.100.0/24", "gateway": "192.0.2.254", "dev": desired.interface() },
+        { "dst": "fe80::/64", "dev": desired.interface() },
+    ]);
+    let rules = json!([{ "priority": 0, "table": "local" }, { "priority": 32766, "table": "main" }]);
+    let settings = desired.settings().into_iter().chain(desired.interface_settings());
+    let zone = FoundZone {
+        links: links(&json!([lo, link])),
+        routes: read(routes.to_string().as_bytes()).unwrap(),
+        rules: read(rules.to_string().as_bytes()).unwrap(),
+        settings: settings.map(|it| (it.path, it.value.to_owned())).collect(),
+        ruleset: Some(desired.rules().as_listed()),
+    };
+    Found { zone: Some(zone), ..Found::default() }
+}
+
+/// The commands of a plan, settings left out.
+fn commands(plan: &Plan) -> Vec<String> {
+    let steps = plan.steps.iter().filter(|step| !matches!(step, Step::Set { .. }));
+    steps.map(|step| step.command().join(" ")).collect()
+}
+
+fn to(desired: &Desired, found: &Found) -> Result<Plan, PlanError> {
+    let core: BTreeSet<IpAddr> = ["10.1.0.1".parse().unwrap()].into();
+    Plan::to(desired, found, &core)
+}
+
+#[test]
+fn rules_are_in_force_before_an_interface_comes_and_again_before_it_comes_up() {
+    let found = home(&json!({ "flags": ["UP"], "addr_info": [{ "local": "10.9.0.1", "prefixlen": 24 }] }));
+    let plan = to(&own(), &found).unwrap();
+    assert_eq!(
+        commands(&plan),
+        [
+            "ip netns add cordon-yard",
+            "ip netns exec cordon-yard nft -j -f -",
+            "ip address delete 10.9.0.1/24 dev eth1",
+            "ip link set eth1 down",
+            "ip link set eth1 netns cordon-yard",
+            "ip netns exec cordon-yard nft -j -f -",
+            "ip -n cordon-yard address add 192.0.2.1/24 dev eth1",
+            "ip -n cordon-yard address add 2001:db8:1::1/64 dev eth1 nodad",
+            "ip -n cordon-yard link set eth1 up",
+            "ip -n cordon-yard route replace 198.51.100.0/24 via 192.0.2.254 dev eth1",
+        ]
+    );
+    let up = plan.steps.iter().position(|step| matches!(step, Step::Up { .. })).unwrap();
+    let last_setting = plan.steps.iter().rposition(|step| matches!(step, Step::Set { .. })).unwrap();
+    assert!(last_setting < up);
+    let undone: Vec<_> =
+        plan.steps.iter().rev().filter_map(Step::undo).map(|step| step.command().join(" ")).collect();
+    assert_eq!(
+        undone,
+        [
+            "ip -n cordon-yard link set eth1 down",
+            "ip -n cordon-yard address delete 2001:db8:1::1/64 dev eth1",
+            "ip -n cordon-yard address delete 192.0.2.1/24 dev eth1",
+            "ip -n cordon-yard link set eth1 netns $$",
+            "ip link set eth1 up",
+            "ip address add 10.9.0.1/24 dev eth1",
+            "ip netns delete cordon-yard",
+        ]
+    );
+}
+
+#[test]
+fn the_parent_of_a_tag_is_shut_away_in_a_namespace_of_its_own() {
+    let plan = to(&tagged(), &home(&json!({}))).unwrap();
+    assert_eq!(
+        commands(&plan)[2..9],
+        [
+            "ip netns add cordon-trunk-eth1",
+            "ip link set eth1 netns cordon-trunk-eth1",
+            "ip netns exec cordon-trunk-eth1 nft -j -f -",
+            "ip -n cordon-trunk-eth1 link set eth1 up",
+            "ip -n cordon-trunk-eth1 link add link eth1 name zone.20 type vlan id 20",
+            "ip -n cordon-trunk-eth1 link set zone.20 netns cordon-yard",
+            "ip netns exec cordon-yard nft -j -f -",
+        ]
+    );
+    let mut found = isolated(&tagged());
+    let trunk =
+        FoundZone { links: links(&json!([{ "ifname": "eth1", "flags": ["UP"] }])), ..FoundZone::default() };
+    found.trunk = Some(trunk);
+    let last = commands(&Plan::remove(&tagged(), &found, false));
+    assert_eq!(
+        last,
+        [
+            "ip -n cordon-yard link delete zone.20",
+            "ip netns delete cordon-yard",
+            "ip -n cordon-trunk-eth1 link set eth1 down",
+            "ip -n cordon-trunk-eth1 link set eth1 netns $$",
+            "ip netns delete cordon-trunk-eth1",
+        ]
+    );
+    assert_eq!(commands(&Plan::remove(&tagged(), &found, true)).len(), 2, "another zone has a tag of it");
+}
+
+#[test]
+fn what_is_as_it_should_be_has_no_differences_and_needs_no_steps() {
+    let found = isolated(&own());
+    assert_eq!(compare(&own(), &found), []);
+    assert_eq!(to(&own(), &found).unwrap().steps, []);
+}
+
+#[test]
+fn each_change_is_named_and_mended() {
+    type Change = fn(&mut FoundZone);
+    let check = |change: Change, told: &str, mended: &str| {
+        let mut found = isolated(&own());
+        change(found.zone.as_mut().unwrap());
+        let differences: Vec<_> = compare(&own(), &found).iter().map(ToString::to_string).collect();
+        assert_eq!(differences, [told]);
+        let steps: Vec<_> =
+            to(&own(), &found).unwrap().steps.iter().map(|step| step.command().join(" ")).collect();
+        assert!(steps.iter().any(|step| step == mended), "{told}: {steps:?}");
+    };
+    check(
+        |zone| drop(zone.settings.insert("net/ipv4/conf/all/forwarding".into(), "1".into())),
+        "setting net/ipv4/conf/all/forwarding: should be 0, is 1",
+        "ip netns exec cordon-yard sysctl -w net/ipv4/conf/all/forwarding=0",
+    );
+    check(
+        |zone| zone.links[1].addr_info.retain(|it| it.local.is_ipv6()),
+        "address 192.0.2.1/24: should be at eth1, is missing",
+        "ip -n cordon-yard address add 192.0.2.1/24 dev eth1",
+    );
+    check(
+        |zone| zone.links.extend(links(&json!([{ "ifname": "leak", "flags": ["UP"] }]))),
+        "interface leak: should be elsewhere, is in the zone's namespace",
+        "ip -n cordon-yard link set leak netns $$",
+    );
+    check(
+        |zone| {
+            zone.routes.extend(read(br#"[{"dst":"default","gateway":"192.0.2.9","dev":"eth1"}]"#).unwrap())
+        },
+        "route default: should be missing, is by 192.0.2.9",
+        "ip -n cordon-yard route delete default via 192.0.2.9 dev eth1",
+    );
+    check(
+        |zone| zone.rules.extend(read(br#"[{"priority":100,"table":"7"}]"#).unwrap()),
+        "routing rule 100: should be missing, is to 7",
+        "ip -n cordon-yard rule delete priority 100",
+    );
+    check(
+        |zone| zone.ruleset = Some(without_last()),
+        "rules of chain inet cordon output: should be as planned, is changed",
+        "ip netns exec cordon-yard nft -j -f -",
+    );
+    check(
+        |zone| zone.links[1].flags.clear(),
+        "interface eth1: should be up, is down",
+        "ip -n cordon-yard link set eth1 up",
+    );
+}
+
+/// The rules without the last, as `nft` would list them.
+fn without_last() -> Ruleset {
+    let mut objects = own().rules().as_listed().objects().to_vec();
+    objects.pop();
+    Ruleset::listed(&json!({ "nftables": objects })).unwrap()
+}
+
+#[test]
+fn an_interface_that_is_not_for_a_zone_is_not_taken() {
+    let check = |found: &Found, told: &str| {
+        let error = to(&own(), found).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    };
+    check(&Found::default(), "there is no interface `eth1` here");
+    check(&home(&json!({ "addr_info": [{ "local": "10.1.0.1", "prefixlen": 16 }] })), "carries 10.1.0.1");
+    check(&home(&json!({ "master": "br0" })), "`eth1` is part of `br0`");
+    check(&home(&json!({ "linkinfo": { "info_kind": "vlan" } })), "`eth1` is a vlan of another interface");
+    let mut found = home(&json!({}));
+    found.home.routes = read(br#"[{"dst":"default","gateway":"10.1.0.254","dev":"eth1"}]"#).unwrap();
+    check(&found, "default route leads out by `eth1`");
+}
+
+#[test]
+fn a_plan_is_read_by_an_engineer() {
+    let found = home(&json!({}));
+    let plan = to(&own(), &found).unwrap();
+    let text = zone_text(&own(), &plan, Grade::of(&own(), &found, false));
+    for line in [
+        "zone yard: 192.0.2.0/24, 198.51.100.0/24, 2001:db8:1::/64\n",
+        "  grade: own interface; not shown: that the cable leads to a switch which carries nothing else\n",
+        "  cameras in 198.51.100.0/24 are behind 192.0.2.254: their hardware addresses are not seen, evidence of them is weaker\n",
+        "      table inet of the rules below, which needs no interface\n",
+        "      add chain netdev cordon ingress { type filter hook ingress device eth1 priority 0; policy drop; }\n",
+        "      add rule netdev cordon ingress ip saddr { 192.0.2.0/24, 198.51.100.0/24 } ip saddr != 192.0.2.1 ip daddr 192.0.2.1 accept\n",
+        "      add rule netdev cordon ingress meta l4proto { tcp, udp } update @attempts4 { ip saddr . ip daddr . meta l4proto . th dport }\n",
+        "      add rule inet cordon output ip6 daddr 2001:db8:1::/64 accept\n",
+        "      add rule inet cordon output counter drop\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    assert_eq!(Grade::of(&own(), &found, true), Grade::Virtual);
+    assert_eq!(Grade::of(&tagged(), &found, false), Grade::Vlan);
+    let veth = home(&json!({ "linkinfo": { "info_kind": "veth" } }));
+    assert_eq!(Grade::of(&own(), &veth, false), Grade::Virtual);
+}

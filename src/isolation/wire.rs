@@ -1,0 +1,267 @@
+//! What the gateway asks the privileged process, and what it answers: JSON behind its length, sockets beside it.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    mem::MaybeUninit,
+    net::{IpAddr, SocketAddr},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::compare::Difference;
+
+/// A question. Nothing in it comes from a camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the zones stand, and what was mended since the drift of this number.
+    Zones {
+        /// The number of the last drift that is known.
+        after: u64,
+    },
+    /// Looks at a zone now, and mends it.
+    Apply {
+        /// Its name.
+        zone: String,
+    },
+    /// A socket in a zone.
+    Socket {
+        /// Its name.
+        zone: String,
+        /// What kind.
+        kind: SocketKind,
+    },
+    /// Who is in a zone.
+    Neighbours {
+        /// Its name.
+        zone: String,
+    },
+    /// What was dropped in a zone.
+    Attempts {
+        /// Its name.
+        zone: String,
+    },
+}
+
+/// A kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SocketKind {
+    /// A stream of IPv4 that is not connected.
+    Stream4,
+    /// A stream of IPv6 that is not connected.
+    Stream6,
+    /// Listens for streams at an address of the gateway's own.
+    Listener {
+        /// Where.
+        at: SocketAddr,
+    },
+    /// Takes datagrams at an address of the gateway's own.
+    Datagram {
+        /// Where.
+        at: SocketAddr,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "they answer the questions of the same names")]
+pub enum Reply {
+    Zones {
+        /// Which process answers: numbers of drifts are its own.
+        process: u32,
+        zones: Vec<ZoneState>,
+        drifts: Vec<Drift>,
+    },
+    Applied {
+        differences: Vec<Difference>,
+    },
+    /// The socket comes beside it.
+    Socket,
+    Neighbours {
+        neighbours: Vec<Neighbour>,
+    },
+    Attempts(Attempts),
+    /// It was not done.
+    Failed {
+        why: String,
+    },
+}
+
+/// How a zone stood when it was looked at last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneState {
+    /// Its name.
+    pub zone: String,
+    /// What it should be, as a digest: two that read the same configuration have the same.
+    pub digest: String,
+    /// How well it is kept apart.
+    pub grade: String,
+    /// Why it is not isolated; none if it is.
+    pub trouble: Option<String>,
+}
+
+/// Somebody or something changed a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The zone.
+    pub zone: String,
+    /// What was otherwise than it should be.
+    pub differences: Vec<Difference>,
+    /// Why it could not be mended; none if it was.
+    pub failure: Option<String>,
+}
+
+/// Somebody in a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// The address.
+    pub address: IpAddr,
+    /// The hardware address, once it is known: `02:00:00:00:00:01`.
+    pub mac: Option<String>,
+    /// What the kernel thinks of it: `REACHABLE`, `STALE`, `FAILED` …
+    pub state: String,
+}
+
+/// What was dropped in a zone, as far as the kernel remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Packets of IPv4 and IPv6.
+    pub packets: Vec<Attempt>,
+    /// Frames of other protocols, ARP for others, frames with a tag.
+    pub frames: Vec<FrameAttempt>,
+    /// All that was dropped since the rules were loaded, also what is not remembered by itself.
+    pub dropped: u64,
+}
+
+/// Packets of one kind that were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Who it says it is from.
+    pub source: IpAddr,
+    /// Whither.
+    pub destination: IpAddr,
+    /// The protocol's number (TCP is 6, UDP 17).
+    pub protocol: u8,
+    /// The port; 0 for protocols without.
+    pub port: u16,
+    /// How many, since it is remembered.
+    pub packets: u64,
+    /// How much.
+    pub bytes: u64,
+}
+
+/// Frames of one kind that were dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameAttempt {
+    /// Who it says it is from.
+    pub source: String,
+    /// The type of the frame (IEEE 802): ARP is 0x0806, a tag 0x8100.
+    pub ether_type: u16,
+    /// How many, since it is remembered.
+    pub packets: u64,
+    /// How much.
+    pub bytes: u64,
+}
+
+/// Sends a message, with a socket if there is one.
+pub(super) fn send(
+    stream: &UnixStream,
+    message: &impl Serialize,
+    socket: Option<&OwnedFd>,
+) -> io::Result<()> {
+    let body = serde_json::to_vec(message)?;
+    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_be_bytes();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    let sockets = socket.map(AsFd::as_fd);
+    if let Some(socket) = &sockets {
+        beside.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(socket)));
+    }
+    // Four bytes that go whole or not at all, with the socket.
+    if sendmsg(stream, &[IoSlice::new(&length)], &mut beside, SendFlags::NOSIGNAL)? != length.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    let mut stream = stream;
+    stream.write_all(&body)
+}
+
+/// Receives a message of so many bytes at most, and the socket that came with it.
+pub(super) fn receive<T: DeserializeOwned>(
+    stream: &UnixStream,
+    bytes_max: usize,
+) -> io::Result<(T, Option<OwnedFd>)> {
+    let mut length = [0; 4];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = RecvAncillaryBuffer::new(&mut space);
+    let got =
+        recvmsg(stream, &mut [IoSliceMut::new(&mut length)], &mut beside, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let mut socket = None;
+    for message in beside.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut sockets) = message {
+            socket = sockets.next();
+        }
+    }
+    if got != length.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > bytes_max {
+        let what = format!("a message of {length} bytes: {bytes_max} at most");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    let mut body = vec![0; length];
+    let mut stream = stream;
+    stream.read_exact(&mut body)?;
+    Ok((serde_json::from_slice(&body)?, socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn messages_and_sockets_arrive_as_they_were_sent() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (at, fd) = (listener.local_addr().unwrap(), OwnedFd::from(listener));
+        send(&one, &Reply::Socket, Some(&fd)).unwrap();
+        let (reply, socket) = receive::<Reply>(&other, 64).unwrap();
+        let socket = socket.unwrap();
+        assert_ne!(socket.as_raw_fd(), fd.as_raw_fd());
+        assert_eq!((reply, std::net::TcpListener::from(socket).local_addr().unwrap()), (Reply::Socket, at));
+        let request = Request::Socket { zone: "yard".into(), kind: SocketKind::Datagram { at } };
+        send(&one, &request, None).unwrap();
+        let (heard, socket) = receive::<Request>(&other, 1_024).unwrap();
+        assert_eq!((heard, socket.is_none()), (request, true));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let check = |bytes: &[u8]| {
+            let (mut one, other) = UnixStream::pair().unwrap();
+            one.write_all(bytes).unwrap();
+            drop(one);
+            receive::<Request>(&other, 64).unwrap_err().to_string()
+        };
+        assert!(check(b"\0\0\0\x41").contains("a message of 65 bytes: 64 at most"));
+        assert!(check(b"\0\0").contains("unexpected end of file"));
+        assert!(check(b"\0\0\0\x05{}").contains("failed to fill whole buffer"));
+        let unknown = br#"{"ask":"zones","after":1,"more":2}"#;
+        let length = u32::try_from(unknown.len()).unwrap().to_be_bytes();
+        assert!(check(&[&length[..], unknown].concat()).contains("unknown field `more`"));
+    }
+}
