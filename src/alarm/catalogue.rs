@@ -177,6 +177,12 @@ alarms! {
     IsolationOff "isolation-off" Warning State
         "The zone is configured without network isolation: nothing but this program keeps its cameras from the core network."
         "For anything but a trial, isolate the zone."
+    IsolationBroken "isolation-broken" Critical State
+        "The network isolation that the zone should have is not in force, or nobody says so: its restricted cameras are not served."
+        "See what the detail names; `cordon netd` mends what it can by itself, and `cordon isolate check` names every difference."
+    IsolationDrift "isolation-drift" Error Happening
+        "Somebody or something changed the network of the zone, and `cordon netd` set it right."
+        "Find out who did it (event `isolation-drift` names each difference): nothing but `cordon netd` should touch these namespaces."
     RequestsLeftOut "requests-left-out" Warning Happening
         "A source came without credentials so often that its requests are counted instead of recorded one by one."
         "Find out what calls from that address (event `requests-left-out`); a VMS with an old password does this too."

@@ -33,6 +33,7 @@ use crate::{
     hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool, Understood},
     ids::CameraId,
     inventory::{Camera, Quirk},
+    isolation::Dialler,
     limits::{HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX},
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, FaultCode, Headers, Proof, Subcode, Version},
@@ -73,6 +74,11 @@ impl Connection {
             session = session.over_tls(CameraTls::new(known.clone(), pins));
         }
         Self { camera: camera.id.clone(), session, tables, memo: RefCell::default(), asked: Cell::default() }
+    }
+
+    /// Dials the camera from where its zone is, not from where the gateway is.
+    pub fn dialled_by(self, dialler: Dialler) -> Self {
+        Self { session: self.session.dialled_by(dialler), ..self }
     }
 
     /// Asks the camera, logging in as it wants it, within `CAMERA_EXCHANGE_TIME_MAX`.

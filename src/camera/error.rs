@@ -20,6 +20,11 @@ pub enum Failure {
     /// No connection: refused, or no way to the host.
     #[error("the camera cannot be reached")]
     Unreachable,
+    /// The gateway has no socket in the camera's zone.
+    #[error(
+        "there is no socket in the camera's zone: `cordon netd` does not run, or does not know the zone; the log says why"
+    )]
+    NoSocket,
     /// Its host is there and refuses the connection.
     #[error("the camera cannot be reached: nothing listens at its port")]
     NotListening,

@@ -26,7 +26,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::client::TlsStream;
@@ -40,6 +40,7 @@ use super::{
 };
 use crate::{
     hatch::{Sink, SinkError},
+    isolation::{DialError, Dialler},
     limits::{
         CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_RECEIVE_BUFFER_BYTES, HTTP_ERROR_BYTES_MAX,
         HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, TRANSFER_STALL_MAX,
@@ -81,15 +82,16 @@ impl Link {
     /// With `lenient`, what stands before the one answer of the connection is passed over.
     pub(super) async fn open(
         address: SocketAddr,
+        by: &Dialler,
         tls: Option<&CameraTls>,
         lenient: bool,
     ) -> Result<Self, Failure> {
-        let stream = dial(address).await?;
+        let stream = dial(address, by).await?;
         let traffic = Arc::new(Traffic::default());
         let stream = match tls {
             None => Stream::Plain(stream),
             Some(tls) => Stream::Tls(Box::new(match tls.connect(stream, address.ip()).await {
-                Err(_) if tls.knows_better() => tls.connect(dial(address).await?, address.ip()).await?,
+                Err(_) if tls.knows_better() => tls.connect(dial(address, by).await?, address.ip()).await?,
                 connected => connected?,
             })),
         };
@@ -198,17 +200,20 @@ impl Link {
     }
 }
 
-pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, Failure> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let socket = socket.map_err(|_| Failure::Unreachable)?;
-    // Best effort: without it the kernel keeps more of what a camera sends unasked.
-    let _ = socket.set_recv_buffer_size(CAMERA_RECEIVE_BUFFER_BYTES);
-    let stream = timeout(CAMERA_CONNECT_TIME_MAX, socket.connect(address))
+/// Connects to a camera from where its zone is.
+pub(super) async fn dial(address: SocketAddr, by: &Dialler) -> Result<TcpStream, Failure> {
+    let stream = timeout(CAMERA_CONNECT_TIME_MAX, by.dial(address, CAMERA_RECEIVE_BUFFER_BYTES))
         .await
         .map_err(|_| Failure::TimedOut(Phase::Connect))?
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => Failure::NotListening,
-            _ => Failure::Unreachable,
+        .map_err(|error| match error {
+            DialError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Failure::NotListening
+            }
+            DialError::Connect(_) => Failure::Unreachable,
+            DialError::NoSocket { zone, source } => {
+                tracing::warn!(%zone, error = %source, "no camera of the zone can be dialled");
+                Failure::NoSocket
+            }
         })?;
     // Best effort: without it an exchange is slower, not wrong.
     let _ = stream.set_nodelay(true);

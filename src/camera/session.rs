@@ -40,6 +40,7 @@ use crate::{
     clock::{Clock, Entropy},
     ids::CameraId,
     inventory::{CameraAddress, Evidence, Quirk, QuirkOrder},
+    isolation::Dialler,
     limits::{
         CAMERA_CHALLENGE_IDLE_MAX, CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX,
         CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, CAMERA_REBOOT_CLOCK_MIN,
@@ -53,6 +54,8 @@ pub(super) struct Session {
     address: CameraAddress,
     /// How TLS is made with the camera, if that is how it is reached.
     tls: Option<CameraTls>,
+    /// From where it is dialled.
+    dialler: Dialler,
     login: Login,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -109,6 +112,7 @@ impl Session {
             camera,
             address,
             tls: None,
+            dialler: Dialler::Here,
             login,
             clock,
             entropy,
@@ -133,6 +137,16 @@ impl Session {
     /// Reaches the camera over TLS, and in no other way.
     pub(super) fn over_tls(self, tls: CameraTls) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// Dials it from where its zone is.
+    pub(super) fn dialled_by(self, dialler: Dialler) -> Self {
+        Self { dialler, ..self }
+    }
+
+    /// From where it is dialled.
+    pub(super) fn dialler(&self) -> &Dialler {
+        &self.dialler
     }
 
     /// What happened to the camera's certificate since this was asked last.
@@ -587,7 +601,7 @@ impl Session {
     async fn dial(&self, errand: &Errand<'_>, manner: Manner, progress: &Progress) -> Result<Link, Failure> {
         progress.phase.set(Phase::Connect);
         let address = SocketAddr::new(self.address.host, self.place(errand).0);
-        let opened = Link::open(address, self.tls.as_ref(), manner.lenient).await;
+        let opened = Link::open(address, &self.dialler, self.tls.as_ref(), manner.lenient).await;
         if let Some(shown) = self.tls.as_ref().and_then(CameraTls::shown) {
             self.show(&shown);
         }

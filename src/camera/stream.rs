@@ -74,7 +74,7 @@ impl CameraStream {
         }
         logins.may_try()?;
         let entropy = logins.entropy();
-        let stream = dial(address).await?;
+        let stream = dial(address, logins.dialler()).await?;
         let mut random = [0; 4];
         entropy.fill(&mut random).map_err(|_| Failure::NoEntropy)?;
         let mut wire = Wire {

@@ -21,6 +21,7 @@ use super::{
     lookout::{Lookout, Watchman},
     regards::StoredRegards,
     serving::{Plan, Serving},
+    zones::{self, ZoneWatch, Zones},
 };
 use crate::{
     admin::{Fleet, Part, Readiness},
@@ -33,6 +34,7 @@ use crate::{
     gate::{Alarms, Gate, Watch},
     ids::ClientId,
     inventory::{KnownQuirks, QuirkError, Regards},
+    isolation::Netd,
     limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
     listener::{
         Edition, House,
@@ -90,6 +92,7 @@ pub struct Gateway {
     running: Arc<Running>,
     certificate: Option<CertificateWatch>,
     watchman: Watchman,
+    zones: ZoneWatch,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -136,7 +139,8 @@ impl Readiness for State {
             note: health.to_string(),
         });
         let certificate = self.certificate.part(&*self.house.clock);
-        [log, doors].into_iter().chain(certificate).chain(alarms).chain(cameras).collect()
+        let zones = zones::parts(&self.house);
+        [log, doors].into_iter().chain(zones).chain(certificate).chain(alarms).chain(cameras).collect()
     }
 
     fn alarms(&self) -> (Vec<Active>, u64) {
@@ -204,10 +208,12 @@ impl Gateway {
             doors: AtomicUsize::new(0),
             spool: loaded.state_dir.clone(),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            netd: Netd::at(&loaded.netd.socket),
             tables,
             clock,
             entropy,
         });
+        let zones = Zones::looked_at(Arc::clone(&house));
         let certificate = CertificateState::default();
         let tls = loaded.tls.as_ref().map(|files| tls(files, loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
@@ -225,6 +231,7 @@ impl Gateway {
             running,
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
+            zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), store, KnownQuirks::embedded()?)),
             state: Arc::new(State { log, lookout, certificate, house }),
             public_key_file: report.public_key_file,
@@ -256,6 +263,7 @@ impl Gateway {
         drop(self.certificate);
         // Before doors close, which is no alarm now.
         drop(self.watchman);
+        drop(self.zones);
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();

@@ -34,6 +34,7 @@ mod serving;
 mod serving_thread;
 mod settling;
 mod vendors;
+mod zones;
 
 use std::{error::Error, io, path::Path, process::ExitCode};
 

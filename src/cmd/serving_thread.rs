@@ -304,7 +304,8 @@ fn first_look(id: &CameraId) -> Duration {
 /// How a camera is connected to, with what is known of it from before.
 fn connect(house: &Arc<House>, memories: &Arc<Memories>) -> Connect {
     let (house, memories) = (Arc::clone(house), Arc::clone(memories));
-    Box::new(move |Enrolled { camera, login, .. }| {
+    Box::new(move |enrolled| {
+        let Enrolled { camera, login, .. } = enrolled;
         Connection::new(
             camera,
             login.clone(),
@@ -314,6 +315,7 @@ fn connect(house: &Arc<House>, memories: &Arc<Memories>) -> Connect {
             Box::new(memories.of(&camera.id, login)),
             Box::new(StoredPins::new(memories.store(), &house.clock, &camera.id)),
         )
+        .dialled_by(enrolled.dialler(&house.netd))
     })
 }
 

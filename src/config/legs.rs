@@ -217,7 +217,8 @@ impl Reader<'_> {
     }
 
     /// `[netd]`.
-    pub(super) fn netd(&mut self, raw: raw::Netd) -> Netd {
+    pub(super) fn netd(&mut self, table: &DeTable<'_>) -> Netd {
+        let raw: raw::Netd = self.one(table, "netd").unwrap_or_default();
         let user = raw.user.as_ref().and_then(|user| match user.get_ref() {
             toml::Value::Integer(id) => u32::try_from(*id).ok().map(NetdUser::Id),
             toml::Value::String(name) if !name.is_empty() => Some(NetdUser::Name(name.clone())),

@@ -74,8 +74,7 @@ impl Reader<'_> {
         let listener: raw::Listener = self.one(&table, "listener").unwrap_or_default();
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
         let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
-        let netd = self.one(&table, "netd").unwrap_or_default();
-        let netd = self.netd(netd);
+        let netd = self.netd(&table);
         let policy: raw::Policy = self.one(&table, "policy").unwrap_or_default();
         let (vendors, vendors_dir) = self.vendors(&table, shipped)?;
         let (listening, admin) = (self.listening(&listener), self.admin(admin.listen.as_ref()));

@@ -29,6 +29,7 @@ mod noise;
 mod recall;
 mod record;
 mod rules;
+mod zones;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -44,9 +45,10 @@ use crate::{
     clock::Clock,
     command::{Command, Operation},
     ids::{CameraId, RequestId},
+    inventory::Camera,
     policy::{Decision, RefusalKind},
     schema::Trait,
-    telemetry::{Budget, Decided, Metrics, Tally},
+    telemetry::{Budget, CameraMeter, Decided, Metrics, Tally},
 };
 
 use budgets::Budgets;
@@ -58,6 +60,7 @@ pub use budgets::{OverBudget, Turn};
 pub use recall::{Gap, Recalled, recall};
 pub use record::{Disposal, Ended, Rejected};
 pub use rules::Rules;
+pub use zones::Zones;
 
 /// Has commands decided and records them. The rules come with each command: they change while this lives.
 pub struct Gate {
@@ -75,13 +78,15 @@ pub struct Watch {
     pub metrics: Arc<Metrics>,
     /// What is told.
     pub alarms: Alarms,
+    /// Which zones are isolated as they should be.
+    pub zones: Zones,
     budgets: Budgets,
 }
 
 impl Watch {
     /// Nothing is under way yet.
     pub fn new(metrics: Arc<Metrics>, alarms: Alarms) -> Self {
-        Self { metrics, alarms, budgets: Budgets::default() }
+        Self { metrics, alarms, zones: Zones::default(), budgets: Budgets::default() }
     }
 }
 
@@ -100,6 +105,9 @@ pub enum Refusal {
     /// It is about users and passwords of the camera, which are managed in the gateway.
     #[error("users and passwords of cameras are managed in the gateway")]
     Users,
+    /// The camera is restricted, and the isolation of its zone is not in force.
+    #[error("the isolation of the camera's zone is not in force")]
+    NotIsolated,
     /// It was denied, and the caller is told of a success; recorded as such.
     #[error("denied, absorbed")]
     Absorbed,
@@ -119,7 +127,7 @@ impl Refusal {
     fn codes(&self) -> Option<&'static str> {
         match self {
             Self::Unauthenticated | Self::NotAuthorized => Some("Sender/ter:NotAuthorized"),
-            Self::Forbidden | Self::Users => Some("Sender/ter:OperationProhibited"),
+            Self::Forbidden | Self::Users | Self::NotIsolated => Some("Sender/ter:OperationProhibited"),
             Self::NotSupported => Some("Receiver/ter:ActionNotSupported"),
             Self::Noise | Self::Unrecordable(_) | Self::Absorbed => None,
         }
@@ -129,7 +137,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated | Self::Noise => Decided::Unauthenticated,
             Self::NotAuthorized => Decided::Denied,
-            Self::Forbidden | Self::Users => Decided::Forbidden,
+            Self::Forbidden | Self::Users | Self::NotIsolated => Decided::Forbidden,
             Self::Absorbed => Decided::Absorbed,
             Self::NotSupported => Decided::Unsupported,
             Self::Unrecordable(_) => Decided::Unrecordable,
@@ -185,6 +193,11 @@ impl Gate {
             self.watch.metrics.decided(class, Decided::Unrecordable);
             error
         };
+        if let Some(trouble) = camera.as_deref().and_then(|camera| self.shut_out(rules, camera)) {
+            intent.decision = Recorded::Denied;
+            intent.note = Some(format!("not isolated: {trouble}"));
+            return Err(self.refuse(intent, Refusal::NotIsolated, class, meter).await);
+        }
         let observed =
             !decision.allow && rules.observes(&command, caller, camera.as_deref(), self.clock.now());
         if observed {
@@ -216,14 +229,36 @@ impl Gate {
             refusal = Refusal::Absorbed;
             intent.note = Some(intent.note.map_or("absorbed".to_owned(), |note| format!("absorbed; {note}")));
         }
+        Err(self.refuse(intent, refusal, class, meter).await)
+    }
+
+    /// Records a refusal; gives it, or that it cannot be recorded.
+    async fn refuse(
+        &self,
+        mut intent: Intent,
+        refusal: Refusal,
+        class: &'static str,
+        meter: Option<&Arc<CameraMeter>>,
+    ) -> Refusal {
         intent.fault = refusal.codes().map(str::to_owned);
-        tracing::info!(request = %command.request, operation = %command.operation, policies = ?decision.policies, "refused");
-        self.log.refusal(intent).await.map_err(Refusal::Unrecordable).map_err(unrecordable)?;
+        tracing::info!(request = %intent.request, operation = %intent.operation, policies = ?intent.policies, %refusal, "refused");
+        let refusal = match self.log.refusal(intent).await {
+            Ok(_) => refusal,
+            Err(error) => Refusal::Unrecordable(error),
+        };
         self.watch.metrics.decided(class, refusal.decided());
-        if let Some(meter) = meter {
+        if let (Some(meter), false) = (meter, matches!(refusal, Refusal::Unrecordable(_))) {
             meter.refused();
         }
-        Err(refusal)
+        refusal
+    }
+
+    /// Why a camera is not served at all: it is restricted, and the isolation of its zone is not in force.
+    pub fn shut_out(&self, rules: &Rules, camera: &Camera) -> Option<Arc<str>> {
+        if !camera.vendor.class.is_restricted() {
+            return None;
+        }
+        self.watch.zones.trouble(rules.inventory().zone(&camera.zone)?)
     }
 
     /// A place for one more command of a caller, within its budget over all cameras.

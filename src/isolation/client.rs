@@ -131,18 +131,28 @@ pub enum DialError {
 }
 
 impl Dialler {
-    /// Connects to a camera.
+    /// Connects to a camera. The kernel keeps some `receive_bytes` of what it sends unasked.
     ///
     /// # Errors
     /// There is no socket in its zone, or no connection.
-    pub async fn dial(&self, address: SocketAddr) -> Result<TcpStream, DialError> {
-        let Self::Inside { netd, zone } = self else { return Ok(TcpStream::connect(address).await?) };
-        let kind = if address.is_ipv4() { SocketKind::Stream4 } else { SocketKind::Stream6 };
+    pub async fn dial(&self, address: SocketAddr, receive_bytes: u32) -> Result<TcpStream, DialError> {
+        let socket = self.socket(address).await?;
+        // Best effort: without it the kernel keeps more.
+        let _ = socket.set_recv_buffer_size(receive_bytes);
+        Ok(socket.connect(address).await?)
+    }
+
+    /// A socket that is not connected, where the camera can be dialled from.
+    async fn socket(&self, address: SocketAddr) -> Result<TcpSocket, DialError> {
+        let v4 = address.is_ipv4();
+        let Self::Inside { netd, zone } = self else {
+            return Ok(if v4 { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? });
+        };
+        let kind = if v4 { SocketKind::Stream4 } else { SocketKind::Stream6 };
         let (asker, of) = (netd.clone(), zone.clone());
         let made =
             tokio::task::spawn_blocking(move || asker.socket(&of, kind)).await.map_err(io::Error::other)?;
         let socket = made.map_err(|source| DialError::NoSocket { zone: zone.clone(), source })?;
-        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
-        Ok(socket.connect(address).await?)
+        Ok(TcpSocket::from_std_stream(std::net::TcpStream::from(socket)))
     }
 }

@@ -314,7 +314,7 @@ fn layer(trouble: &Trouble) -> Option<Layer> {
 
 fn of_failure(failure: &Failure) -> Option<Layer> {
     Some(match failure {
-        Failure::Unreachable | Failure::TimedOut(Phase::Connect) => Layer::Network,
+        Failure::Unreachable | Failure::NoSocket | Failure::TimedOut(Phase::Connect) => Layer::Network,
         Failure::NotListening => Layer::Port,
         Failure::TlsUnsupported(_) | Failure::TimedOut(Phase::Handshake) => Layer::Tls,
         Failure::CertificateChanged | Failure::PinUnavailable => Layer::Pin,

@@ -14,7 +14,8 @@ use crate::{
     facade::{FacadeShared, LocatorSink},
     gate::{Gate, Rules},
     ids::{CameraId, RequestId},
-    inventory::{Camera, Zone},
+    inventory::{Camera, Isolation, Zone},
+    isolation::{Dialler, Netd},
     onvif::Catalogue,
     schema::Tables,
 };
@@ -45,6 +46,8 @@ pub struct House {
     pub spool: PathBuf,
     /// Places for such files.
     pub uploads: Arc<Semaphore>,
+    /// Whoever makes sockets in zones.
+    pub netd: Netd,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -109,11 +112,20 @@ pub struct Enrolled<'a> {
 }
 
 impl Enrolled<'_> {
+    /// From where it is dialled.
+    pub fn dialler(&self, netd: &Netd) -> Dialler {
+        match self.zone.isolation {
+            Isolation::None => Dialler::Here,
+            Isolation::Namespace(_) => Dialler::Inside { netd: netd.clone(), zone: self.zone.id.clone() },
+        }
+    }
+
     /// Whether the camera is reached as before: at the same address, in the same way, with the same login and the
     /// same word of its owner about its quirks.
     pub fn is_reached_like(&self, before: &Enrolled<'_>) -> bool {
         let reached =
             |it: &Enrolled<'_>| (it.camera.address, it.camera.certificates.clone(), it.camera.quirks.clone());
-        reached(self) == reached(before) && self.login == before.login
+        let place = |it: &Enrolled<'_>| (it.zone.id.clone(), it.zone.isolation == Isolation::None);
+        reached(self) == reached(before) && place(self) == place(before) && self.login == before.login
     }
 }

@@ -118,6 +118,7 @@ impl Trouble {
         matches!(
             error.failure,
             Failure::Unreachable
+                | Failure::NoSocket
                 | Failure::NotListening
                 | Failure::TimedOut(_)
                 | Failure::TlsUnsupported(_)
@@ -184,6 +185,9 @@ fn refused(refusal: &Refusal) -> Fault {
             Fault::operation_prohibited("an isolation rule of the gateway forbids this operation")
         }
         Refusal::Users => Fault::operation_prohibited("users and passwords of cameras are managed in Cordon"),
+        Refusal::NotIsolated => Fault::operation_prohibited(
+            "the network isolation of the camera's zone is not in force, and restricted cameras are not served meanwhile",
+        ),
         // Told as a success, where one can be told.
         Refusal::Absorbed => Fault::operation_prohibited("the operation is not passed on to the camera"),
         Refusal::NotSupported => Fault::action_not_supported("the operation is not supported"),

@@ -527,6 +527,12 @@ impl Viewer {
             self.end("the camera is reached otherwise now");
             return false;
         }
+        let rules = &camera.edition.rules;
+        let treated = rules.camera(&camera.camera.id);
+        if treated.is_some_and(|it| house.gate.shut_out(rules, &it).is_some()) {
+            self.end("the isolation of the camera's zone is not in force any more");
+            return false;
+        }
         if !camera.edition.rules.may_go_on(&play.command, &viewing.caller, house.clock.now()) {
             self.end("policy does not permit it any more");
             return false;
@@ -603,7 +609,11 @@ fn told(brought: Result<Rc<Upstream>, Trouble>, pass: Pass) -> Result<(Rc<Upstre
 fn status_of(refusal: &Refusal) -> Status {
     match refusal {
         Refusal::Unauthenticated => Status::Unauthorized,
-        Refusal::NotAuthorized | Refusal::Forbidden | Refusal::Users | Refusal::Absorbed => Status::Forbidden,
+        Refusal::NotAuthorized
+        | Refusal::Forbidden
+        | Refusal::Users
+        | Refusal::NotIsolated
+        | Refusal::Absorbed => Status::Forbidden,
         Refusal::NotSupported => Status::NotImplemented,
         Refusal::Noise | Refusal::Unrecordable(_) => Status::ServiceUnavailable,
     }

@@ -1,0 +1,182 @@
+//! Watches, while the gateway serves, whether zones are isolated as they should be: a condition of service.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::{
+    admin::Part,
+    alarm::{Alarm, Subject},
+    audit::Event,
+    ids::ZoneId,
+    isolation::{Desired, Drift, Reply, Request, ZoneState},
+    limits::{ISOLATION_ASK_INTERVAL, ISOLATION_WORD_TIME_MAX},
+    listener::House,
+};
+
+/// What is known of zones. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Zones {
+    house: Arc<House>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What the privileged process said.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Which process, and the number of its last drift that was recorded.
+    process: Option<u32>,
+    after: u64,
+    /// When it said last that a zone is isolated, in monotonic time.
+    good: BTreeMap<ZoneId, Duration>,
+    /// Zones with an alarm.
+    alarmed: BTreeSet<ZoneId>,
+}
+
+impl Zones {
+    /// Looked at once, before anything is served: what is not known to be isolated is not.
+    pub(super) fn looked_at(house: Arc<House>) -> Self {
+        let zones = Self { house, heard: Arc::default() };
+        zones.look();
+        zones
+    }
+
+    /// Asks how zones stand, and has that hold from now on.
+    pub(super) fn look(&self) {
+        let inventory = Arc::clone(&self.house.edition.load_full());
+        let wanted: Vec<_> = inventory.rules.inventory().zones().filter_map(Desired::of).collect();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = |zone: &ZoneId| !wanted.iter().any(|it| it.zone == *zone);
+        for zone in heard.alarmed.iter().filter(|zone| gone(zone)) {
+            self.house.gate.watch().alarms.clear(Alarm::IsolationBroken, &Subject::Zone(zone.clone()));
+        }
+        heard.alarmed.retain(|zone| !gone(zone));
+        if wanted.is_empty() {
+            return;
+        }
+        let answer = match self.house.netd.ask(&Request::Zones { after: heard.after }) {
+            Ok((Reply::Zones { process, zones, drifts }, _)) => {
+                // Another process numbers anew, and what it has is not known yet.
+                let known = heard.process == Some(process);
+                for drift in drifts.iter().filter(|it| !known || it.number > heard.after) {
+                    self.drifted(drift);
+                }
+                let last = drifts.last().map(|it| it.number);
+                heard.after = last.unwrap_or(if known { heard.after } else { 0 });
+                heard.process = Some(process);
+                Ok(zones)
+            }
+            Ok(_) => Err("`cordon netd` answered something else: is it of another version?".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        for zone in &wanted {
+            self.stands(zone, &answer, &mut heard);
+        }
+    }
+
+    /// Takes up how a zone stands.
+    fn stands(&self, zone: &Desired, answer: &Result<Vec<ZoneState>, String>, heard: &mut Heard) {
+        let now = self.house.clock.monotonic();
+        let word = |good: Option<&Duration>| {
+            good.is_some_and(|at| now.saturating_sub(*at) <= ISOLATION_WORD_TIME_MAX)
+        };
+        let trouble = match answer {
+            Ok(states) => trouble(zone, states),
+            // A process that is just being restarted takes nothing away from what is in force.
+            Err(_) if word(heard.good.get(&zone.zone)) => return,
+            Err(why) => Some(why.clone()),
+        };
+        if trouble.is_none() {
+            heard.good.insert(zone.zone.clone(), now);
+        }
+        let watch = self.house.gate.watch();
+        if watch.zones.set(&zone.zone, trouble.as_deref()) {
+            let state = if trouble.is_none() { "in force" } else { "not in force" };
+            tracing::warn!(zone = %zone.zone, why = trouble.as_deref(), "isolation is {state}");
+            let detail = json!({ "zone": zone.zone.to_string(), "state": state, "why": trouble });
+            self.house.gate.note(Event::new("isolation", detail));
+        }
+        match trouble {
+            Some(_) => heard.alarmed.insert(zone.zone.clone()),
+            None => heard.alarmed.remove(&zone.zone),
+        };
+        watch.alarms.set(Alarm::IsolationBroken, Subject::Zone(zone.zone.clone()), trouble.as_deref());
+    }
+
+    /// Records that somebody changed a zone.
+    fn drifted(&self, drift: &Drift) {
+        let Ok(zone) = ZoneId::new(&drift.zone) else { return };
+        let differences: Vec<_> = drift.differences.iter().map(ToString::to_string).collect();
+        let detail = json!({ "zone": drift.zone, "differences": differences, "not_mended": drift.failure });
+        self.house.gate.note(Event::new("isolation-drift", detail));
+        let first = differences.first().map_or("", String::as_str);
+        let found = match &drift.failure {
+            None => format!("{} differences, mended: {first}", differences.len()),
+            Some(why) => format!("{} differences, not mended: {why}", differences.len()),
+        };
+        self.house.gate.watch().alarms.raise(Alarm::IsolationDrift, Subject::Zone(zone), &found);
+    }
+}
+
+/// Why a zone is not isolated as this configuration says.
+fn trouble(zone: &Desired, states: &[ZoneState]) -> Option<String> {
+    let Some(state) = states.iter().find(|it| it.zone == zone.zone.as_str()) else {
+        return Some("`cordon netd` does not know the zone: restart it with this configuration".to_owned());
+    };
+    if state.digest != zone.digest() {
+        return Some(
+            "`cordon netd` keeps the zone by another configuration: restart it with this one".to_owned(),
+        );
+    }
+    state.trouble.clone()
+}
+
+/// How each zone that should be isolated stands, for readiness.
+pub(super) fn parts(house: &House) -> Vec<Part> {
+    let edition = house.edition.load();
+    let zones = edition.rules.inventory().zones().filter(|zone| Desired::of(zone).is_some());
+    zones
+        .map(|zone| {
+            let trouble = house.gate.watch().zones.trouble(zone);
+            let note = trouble.as_ref().map_or_else(
+                || "isolated".to_owned(),
+                |why| format!("NOT ISOLATED, its restricted cameras are not served: {why}"),
+            );
+            Part { name: format!("zone {}", zone.id), ready: trouble.is_none(), note }
+        })
+        .collect()
+}
+
+/// Looks every `ISOLATION_ASK_INTERVAL`, until it is dropped.
+pub(super) struct ZoneWatch {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ZoneWatch {
+    pub(super) fn start(zones: Zones) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let look = move || {
+            while stopped.recv_timeout(ISOLATION_ASK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+                zones.look();
+            }
+        };
+        let thread = std::thread::Builder::new().name("isolation".into()).spawn(look)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for ZoneWatch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that watches isolation panicked");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Which zones are isolated as they should be. What nobody said counts as not.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    ids::ZoneId,
+    inventory::{Isolation, Zone},
+};
+
+/// How the isolation of zones stands. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Zones(Arc<Mutex<BTreeMap<ZoneId, Option<Arc<str>>>>>);
+
+impl Zones {
+    /// Says how a zone stands: its trouble, or none. Gives whether that is news.
+    pub fn set(&self, zone: &ZoneId, trouble: Option<&str>) -> bool {
+        let trouble = trouble.map(Arc::from);
+        let before = self.known().insert(zone.clone(), trouble.clone());
+        before != Some(trouble)
+    }
+
+    /// Why the isolation that a zone should have is not in force; none if it is, or if it should have none.
+    pub fn trouble(&self, zone: &Zone) -> Option<Arc<str>> {
+        match zone.isolation {
+            Isolation::None => None,
+            Isolation::Namespace(_) => match self.known().get(&zone.id) {
+                Some(trouble) => trouble.clone(),
+                None => Some(Arc::from("nobody has looked yet")),
+            },
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<ZoneId, Option<Arc<str>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{Attachment, Leg};
+
+    #[test]
+    fn what_nobody_said_is_not_isolated_and_what_needs_no_isolation_is_in_no_trouble() {
+        let leg = Leg { attachment: Attachment::Interface("eth1".into()), addresses: vec![], routes: vec![] };
+        let id = ZoneId::new("yard").unwrap();
+        let mut zone = Zone { id: id.clone(), isolation: Isolation::Namespace(leg), prefixes: Vec::new() };
+        let zones = Zones::default();
+        assert_eq!(zones.trouble(&zone).as_deref(), Some("nobody has looked yet"));
+        assert!(zones.set(&id, Some("rules are gone")));
+        assert!(!zones.set(&id, Some("rules are gone")), "that is no news");
+        assert_eq!(zones.trouble(&zone).as_deref(), Some("rules are gone"));
+        assert!(zones.set(&id, None));
+        assert_eq!(zones.trouble(&zone), None);
+        zones.set(&id, Some("rules are gone"));
+        zone.isolation = Isolation::None;
+        assert_eq!(zones.trouble(&zone), None);
+    }
+}
