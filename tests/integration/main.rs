@@ -28,6 +28,7 @@ mod generate;
 mod house;
 mod identity;
 mod interface;
+mod isolation;
 mod process;
 mod mounts;
 mod mutate;

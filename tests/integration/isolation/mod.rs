@@ -1,0 +1,512 @@
+//! Zones in namespaces of their own, on real networks: what hostile cameras send, and what of it arrives.
+#![allow(clippy::print_stdout, reason = "figures are shown with --nocapture")]
+
+mod network;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, SocketAddr},
+    process::Command,
+    time::Duration,
+};
+
+use cordon::{
+    clock::{Clock, SystemClock},
+    ids::ZoneId,
+    isolation::{Attempts, Netd},
+    sim::Dialect,
+};
+use serde_json::Value;
+
+use crate::{
+    client::{self, Reply, tds},
+    house::{ADMIN, CAMERA_PASSWORD, records_of},
+};
+use network::{
+    CAMERA, Camera, Capture, GATEWAY, GATEWAY_CORE, HOSTILE, HOSTILE6, Network, ZONES, inside, must,
+    of_camera, run,
+};
+
+const GATE: u16 = 8081;
+const LOBBY: u16 = 8082;
+
+/// Who the camera is, asked from the core side.
+fn ask(network: &Network, port: u16) -> Reply {
+    let door = SocketAddr::new(GATEWAY_CORE.parse().unwrap(), port);
+    inside(&network.core(), || client::ask(door, "device", ADMIN, &tds("GetDeviceInformation")))
+}
+
+fn answers(network: &Network, port: u16, maker: &str) {
+    let reply = ask(network, port);
+    assert_eq!(reply.element("Manufacturer").as_deref(), Some(maker), "{}", reply.text());
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    loop {
+        let passed = clock.monotonic() - began;
+        if holds() {
+            return passed;
+        }
+        assert!(passed < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn readiness(network: &Network, zone: usize) -> Value {
+    let admin = "127.0.0.1:9080".parse().unwrap();
+    let reply =
+        inside(&network.gateway(), || client::send(admin, &client::request("GET", "/ready", &[], b"")));
+    let parts: Value = serde_json::from_slice(&reply.body).unwrap();
+    let name = format!("zone {}", network.zone(zone));
+    parts["parts"].as_array().unwrap().iter().find(|it| it["part"] == name).unwrap().clone()
+}
+
+fn events(network: &Network, event: &str) -> Vec<Value> {
+    let records = records_of(&network.dir().join("audit"));
+    records.into_iter().filter(|it| it["what"] == event).collect()
+}
+
+#[test]
+fn no_frame_of_a_camera_leaves_its_zone() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    let (core, wan) = (Capture::start(&network.core()), Capture::start(&network.wan()));
+    let cameras = [Camera::start(&network, 0, Dialect::hikvision), Camera::start(&network, 1, Dialect::axis)];
+    let hostile: Vec<_> = (0..ZONES).map(|zone| network.hostile(zone, 0)).collect();
+    // Start-up.
+    let mut netd = network.netd();
+    let gateway = network.gateway_process();
+    let mut asked = 0;
+    let mut use_cameras = || {
+        answers(&network, GATE, "HIKVISION");
+        answers(&network, LOBBY, "AXIS");
+        asked += 2;
+    };
+    use_cameras();
+    // Reload.
+    gateway.signal("HUP");
+    use_cameras();
+    // A crash loop.
+    for _ in 0..CRASHES {
+        netd.crash();
+        use_cameras();
+        netd = network.netd();
+        use_cameras();
+    }
+    // A new start of everything, and crashes in the middle of applying.
+    netd.crash();
+    assert_eq!(gateway.stop(), Some(0));
+    let mut killed = 0;
+    for number in 0..INTERRUPTIONS {
+        let (removed, said) = network.isolate("remove");
+        assert!(removed, "{said}");
+        killed += usize::from(interrupt(&network, Duration::from_millis(8 * number)));
+    }
+    let (applied, said) = network.isolate("apply");
+    assert!(applied, "{said}");
+    let (fine, said) = network.isolate("check");
+    assert!(fine, "{said}");
+    // The end.
+    let netd = network.netd();
+    assert_eq!(network.gateway_process().stop(), Some(0));
+    netd.crash();
+    let (removed, said) = network.isolate("remove");
+    assert!(removed, "{said}");
+    let sent: Vec<_> = hostile.into_iter().map(|it| it.stop()).collect();
+    drop(cameras);
+    let macs = network.camera_macs();
+    let seconds = (clock.monotonic() - began).as_secs();
+    println!(
+        "| leg | frames captured | of cameras | frames sent by hostile cameras | commands served | crashes | seconds |\n|---|---|---|---|---|---|---|"
+    );
+    let frames: u64 = sent.iter().map(|it| it["frames"].as_u64().unwrap()).sum();
+    for (leg, capture) in [("core", core), ("WAN", wan)] {
+        let captured = capture.stop();
+        let found: Vec<_> = captured.iter().filter_map(|frame| of_camera(frame, &macs)).collect();
+        let crashes = format!("{CRASHES} of netd, {killed} of {INTERRUPTIONS} while applying");
+        println!(
+            "| {leg} | {} | {} | {frames} | {asked} | {crashes} | {seconds} |",
+            captured.len(),
+            found.len()
+        );
+        assert_eq!(found, Vec::<String>::new(), "{leg}");
+        assert!(leg == "WAN" || captured.len() > 50, "the capture saw too little: {}", captured.len());
+    }
+    assert!(frames > 5_000, "{frames}");
+    assert!(killed > 0, "nothing was interrupted");
+}
+
+const CRASHES: usize = 5;
+const INTERRUPTIONS: u64 = 12;
+
+/// Starts to apply and ends it at once after a while; whether it had not ended by itself.
+fn interrupt(network: &Network, after: Duration) -> bool {
+    let mut command = network.cordon(&["isolate", "apply"]);
+    let mut child = inside(&network.gateway(), || command.spawn().unwrap());
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    while clock.monotonic() - began < after {
+        std::thread::yield_now();
+    }
+    let under_way = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    under_way
+}
+
+/// That the capture sees what it must: the same hostile camera where nothing keeps it.
+#[test]
+fn without_isolation_the_same_frames_are_seen_on_the_core_side() {
+    let Some(network) = Network::build() else { return };
+    let (gateway, link) = (network.gateway(), Network::link(0));
+    must(&["ip", "-n", &gateway, "address", "add", "192.168.1.1/24", "dev", &link]);
+    must(&["ip", "-n", &gateway, "link", "set", &link, "up"]);
+    inside(&gateway, || fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
+    let capture = Capture::start(&network.core());
+    let sent = network.hostile(0, 3).stop();
+    let macs = network.camera_macs();
+    let captured = capture.stop();
+    let found = captured.iter().filter_map(|frame| of_camera(frame, &macs)).count();
+    println!("without isolation: {found} frames of cameras on the core leg, of {} sent", sent["frames"]);
+    assert!(found >= 3 * 10, "{found} of {}", captured.len());
+}
+
+#[test]
+fn each_attempt_is_counted_by_who_whither_protocol_and_port() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _netd = network.netd();
+    let rounds = 20;
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    let sent = network.hostile(0, rounds).stop();
+    let netd = Netd::at(&network.netd_socket());
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let Attempts { packets, frames, dropped } = netd.attempts(&zone).unwrap();
+    let took = clock.monotonic() - began;
+    let mut counted: BTreeMap<(IpAddr, IpAddr, u8, u16), u64> = BTreeMap::new();
+    for it in &packets {
+        *counted.entry((it.source, it.destination, it.protocol, it.port)).or_default() += it.packets;
+    }
+    let of = |source: &str, to: &str, protocol: u8, port: u16| {
+        let key = (source.parse().unwrap(), to.parse().unwrap(), protocol, port);
+        counted.get(&key).copied().unwrap_or(0)
+    };
+    let rounds = u64::from(rounds);
+    // The times each is sent in a round: see hostile.py.
+    for (source, to, protocol, port, times) in [
+        (HOSTILE, "10.77.0.2", 6, 22, 1),
+        (HOSTILE, "203.0.113.9", 17, 123, 1),
+        (HOSTILE, "203.0.113.9", 6, 53, 1),
+        (HOSTILE, "203.0.113.9", 1, 0, 1),
+        (HOSTILE, "203.0.113.9", 47, 0, 1),
+        (HOSTILE, "203.0.113.9", 50, 0, 1),
+        (HOSTILE, "203.0.113.9", 253, 0, 1),
+        (HOSTILE, "203.0.113.9", 41, 0, 1),
+        // The gateway's own ports are closed to cameras.
+        (HOSTILE, GATEWAY, 6, 22, 1),
+        (HOSTILE, GATEWAY, 6, 9080, 1),
+        // The other zone has the same network: its cameras are neighbours' addresses here, and not reached.
+        (HOSTILE, "192.168.1.10", 6, 80, 1),
+        ("10.77.0.2", "10.77.0.2", 17, 5060, 1),
+        ("0.0.0.0", "255.255.255.255", 17, 67, 1),
+        (HOSTILE, "239.255.255.250", 17, 3702, 1),
+        (HOSTILE, "224.0.0.22", 2, 0, 1),
+        (HOSTILE6, "2001:db8:ffff::9", 17, 53, 1),
+        (HOSTILE6, network::GATEWAY6, 6, 22, 1),
+        ("fe80::66", "ff02::1", 58, 0, 1),
+        ("fe80::66", network::GATEWAY6, 58, 0, 1),
+    ] {
+        assert_eq!(
+            of(source, to, protocol, port),
+            rounds * times,
+            "{source} to {to}, {protocol}/{port}: {counted:#?}"
+        );
+    }
+    let of = |kind: u16| frames.iter().filter(|it| it.ether_type == kind).map(|it| it.packets).sum::<u64>();
+    for (kind, times) in [(0x8100, 4), (0x88a8, 1), (0x88cc, 1), (0x888e, 1), (0x88b5, 1), (0x0842, 1)] {
+        assert_eq!(of(kind), rounds * times, "frames of type {kind:#06x}: {frames:#?}");
+    }
+    // Two claims of foreign addresses that are addressed to the gateway, two questions for others, two for itself.
+    assert!(of(0x0806) >= rounds * 6, "ARP: {frames:#?}");
+    let frames_sent = sent["frames"].as_u64().unwrap();
+    println!(
+        "{frames_sent} frames sent in {rounds} rounds, {dropped} dropped, counted {took:?} after the first was sent"
+    );
+    // Whatever the kernel of the camera's side says by itself is dropped too.
+    assert!(dropped >= frames_sent, "{dropped} of {frames_sent}");
+}
+
+#[test]
+fn sockets_in_a_zone_are_bound_to_the_gateways_own_address_and_quickly_had() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _process = network.netd();
+    let netd = Netd::at(&network.netd_socket());
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let clock = SystemClock::new();
+    // What a connection costs more than elsewhere; commands on it cost nothing more.
+    let began = clock.monotonic();
+    for _ in 0..SOCKETS {
+        netd.datagrams(&zone, SocketAddr::new(GATEWAY.parse().unwrap(), 0)).unwrap();
+    }
+    println!("a socket in a zone: {:?} each, of {SOCKETS}", (clock.monotonic() - began) / SOCKETS);
+    let foreign = netd.datagrams(&zone, "10.77.0.1:0".parse().unwrap()).unwrap_err().to_string();
+    assert!(foreign.contains("10.77.0.1 is not the gateway's address in zone"), "{foreign}");
+    // A camera that asks for time is answered by hardware address, and known by it.
+    let time = netd.datagrams(&zone, SocketAddr::new(GATEWAY.parse().unwrap(), 123)).unwrap();
+    time.set_nonblocking(false).unwrap();
+    let question = || {
+        let socket = std::net::UdpSocket::bind((CAMERA, 0)).unwrap();
+        socket.send_to(b"what time is it?", (GATEWAY, 123)).unwrap();
+    };
+    inside(&network.side(0), question);
+    let (_, asker) = time.recv_from(&mut [0; 64]).unwrap();
+    time.send_to(b"late", asker).unwrap();
+    let neighbours = netd.neighbours(&zone).unwrap();
+    let camera = neighbours.iter().find(|it| it.address.to_string() == CAMERA).unwrap();
+    assert_eq!(camera.mac, Some(network.mac(&network.side(0), "leg")), "{neighbours:?}");
+}
+
+const SOCKETS: u32 = 200;
+
+#[test]
+fn drift_is_noticed_mended_recorded_and_alarmed() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _cameras =
+        [Camera::start(&network, 0, Dialect::hikvision), Camera::start(&network, 1, Dialect::axis)];
+    let _netd = network.netd();
+    let _gateway = network.gateway_process();
+    answers(&network, GATE, "HIKVISION");
+    let place = network.namespace(0);
+    let link = Network::link(0);
+    type Change<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
+    let ip = |words: &[&str]| must(&[&["ip", "-n", &place], words].concat());
+    let changes: Vec<Change<'_>> = vec![
+        (
+            "rules flushed",
+            Box::new(|| inside(&place, || must(&["nft", "flush", "ruleset"]))),
+            "table inet cordon: should be as planned, is missing",
+        ),
+        (
+            "a rule added",
+            Box::new(|| {
+                inside(&place, || must(&["nft", "insert", "rule", "netdev", "cordon", "ingress", "accept"]))
+            }),
+            "rules of chain netdev cordon ingress: should be as planned, is changed",
+        ),
+        (
+            "forwarding switched on",
+            Box::new(|| inside(&place, || fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap())),
+            "setting net/ipv4/conf/all/forwarding: should be 0, is 1",
+        ),
+        (
+            "a route added",
+            Box::new(|| ip(&["route", "add", "default", "via", "192.168.1.254"])),
+            "route default: should be missing, is by 192.168.1.254",
+        ),
+        (
+            "an address added",
+            Box::new(|| ip(&["address", "add", "10.9.9.9/24", "dev", &link])),
+            "address 10.9.9.9/24: should be nowhere in the zone, is at cam0",
+        ),
+        (
+            "another interface",
+            Box::new(|| ip(&["link", "add", "leak", "type", "veth", "peer", "name", "leak2"])),
+            "interface leak: should be elsewhere, is in the zone's namespace",
+        ),
+        (
+            "switched off",
+            Box::new(|| ip(&["link", "set", &link, "down"])),
+            "interface cam0: should be up, is down",
+        ),
+    ];
+    println!("| change | on record after |\n|---|---|");
+    for (name, change, told) in &changes {
+        let before = events(&network, "isolation-drift").len();
+        change();
+        let took = wait_until(name, || events(&network, "isolation-drift").len() > before);
+        let record = events(&network, "isolation-drift").pop().unwrap();
+        let differences = record["detail"]["differences"].to_string();
+        assert!(differences.contains(told), "{name}: {differences}");
+        assert_eq!(record["detail"]["not_mended"], Value::Null, "{name}");
+        println!("| {name} | {} ms |", took.as_millis());
+        assert!(took < Duration::from_secs(5), "{name}: {took:?}");
+        let (fine, said) = network.isolate("check");
+        assert!(fine, "{name}: {said}");
+    }
+    let alarms =
+        events(&network, "alarm-raised").into_iter().filter(|it| it["detail"]["id"] == "isolation-drift");
+    assert!(alarms.count() >= 1);
+    answers(&network, GATE, "HIKVISION");
+}
+
+#[test]
+fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _cameras =
+        [Camera::start(&network, 0, Dialect::hikvision), Camera::start(&network, 1, Dialect::axis)];
+    let netd = network.netd();
+    let _gateway = network.gateway_process();
+    answers(&network, GATE, "HIKVISION");
+    assert_eq!(readiness(&network, 0)["ready"], true);
+    // What cannot be mended: the interface is gone.
+    must(&["ip", "-n", &network.namespace(0), "link", "delete", &Network::link(0)]);
+    // Whoever asks in between waits for a camera that is not there any more.
+    let took = wait_until("not ready", || readiness(&network, 0)["ready"] == false);
+    println!("refused {} ms after its interface went", took.as_millis());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let told = ask(&network, GATE).text();
+    assert!(told.contains("the network isolation of the camera's zone is not in force"), "{told}");
+    let part = readiness(&network, 0);
+    assert_eq!(part["ready"], false);
+    assert!(part["note"].to_string().contains("there is no interface `cam0` here"), "{part}");
+    answers(&network, LOBBY, "AXIS");
+    let refused = records_of(&network.dir().join("audit"))
+        .into_iter()
+        .rev()
+        .find(|it| it["note"].to_string().contains("not isolated"));
+    assert_eq!(refused.unwrap()["decision"], "denied");
+    // It is plugged in again.
+    network.plug(0);
+    let took = wait_until("served again", || ask(&network, GATE).status == 200);
+    println!("served again {} ms after it was plugged in", took.as_millis());
+    // Nobody looks any more.
+    netd.crash();
+    let took = wait_until("not ready without netd", || readiness(&network, 0)["ready"] == false);
+    assert_eq!(ask(&network, GATE).fault(), "Sender/ter:OperationProhibited");
+    println!("refused {} ms after netd was killed", took.as_millis());
+    assert!(took > Duration::from_secs(3) && took < Duration::from_secs(9), "{took:?}");
+    assert!(readiness(&network, 0)["note"].to_string().contains("`cordon netd` does not answer"));
+    let _netd = network.netd();
+    wait_until("served with netd", || ask(&network, GATE).status == 200);
+}
+
+/// What the gateway's namespace has: each interface, whether it is up and whether it carries the core's address.
+fn interfaces(network: &Network) -> Vec<(String, bool, bool)> {
+    let listed =
+        Command::new("ip").args(["-n", &network.gateway(), "-json", "address", "show"]).output().unwrap();
+    let links: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    let shown = |it: &Value| {
+        let (flags, addresses) = (it["flags"].to_string(), it["addr_info"].to_string());
+        (it["ifname"].to_string(), flags.contains("\"UP\""), addresses.contains(GATEWAY_CORE))
+    };
+    links.iter().map(shown).collect()
+}
+
+fn has_namespace(network: &Network) -> bool {
+    fs::exists(format!("/run/netns/{}", network.namespace(0))).unwrap()
+}
+
+#[test]
+fn what_cannot_be_isolated_is_told_and_left_as_it_was() {
+    let Some(network) = Network::build() else { return };
+    let place = network.gateway();
+    let check = |name: &str, edit: &dyn Fn(String) -> String, told: &str| {
+        network.configure(edit);
+        let before = interfaces(&network);
+        let (done, said) = network.isolate("apply");
+        assert!(!done && said.contains(told), "{name}: {said}");
+        assert!(!has_namespace(&network), "{name}: half of it stayed");
+        // The other zone is none the worse for it.
+        network.configure(|text| text);
+        let (removed, said) = network.isolate("remove");
+        assert!(removed, "{name}: {said}");
+        assert_eq!(interfaces(&network), before, "{name}");
+    };
+    let instead = |name: &'static str| move |text: String| text.replace("\"cam0\"", &format!("\"{name}\""));
+    check(
+        "no such interface",
+        &instead("nowhere0"),
+        "there is no interface `nowhere0` here; `ip link` shows those there are",
+    );
+    check("the core's", &instead("core"), "`core` carries 10.77.0.1, an address of the core side");
+    check("the way out", &instead("wan"), "the machine's default route leads out by `wan`");
+    must(&["ip", "-n", &place, "link", "add", "bridge", "type", "bridge"]);
+    must(&["ip", "-n", &place, "link", "set", "cam0", "master", "bridge"]);
+    let told = "`cam0` is part of `bridge`, which would go on seeing its frames";
+    check("part of a bridge", &|text| text, told);
+    must(&["ip", "-n", &place, "link", "set", "cam0", "nomaster"]);
+    let twice = |text: String| text.replace("\"cam1\"", "\"cam0\"");
+    check("two zones on one interface", &twice, "is on `cam0` too");
+}
+
+#[test]
+fn without_nft_nothing_is_begun_that_could_not_be_finished() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let tools = network.dir().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let ip = String::from_utf8(Command::new("which").arg("ip").output().unwrap().stdout).unwrap();
+    std::os::unix::fs::symlink(ip.trim(), tools.join("ip")).unwrap();
+    let before = interfaces(&network);
+    let mut command = network.cordon(&["isolate", "apply"]);
+    let output = inside(&network.gateway(), || command.env("PATH", &tools).output().unwrap());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("`nft` is not installed: install Debian's package nftables"), "{said}");
+    assert_eq!(interfaces(&network), before);
+    assert!(!has_namespace(&network), "{said}");
+}
+
+#[test]
+fn two_gateways_on_one_machine_do_not_share_a_zone() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let netd = network.netd();
+    for what in ["apply", "remove"] {
+        let (done, said) = network.isolate(what);
+        assert!(!done && said.contains("is kept by process"), "{said}");
+    }
+    // Another gateway with other zones, on the same interfaces.
+    let second = network.dir().join("second");
+    fs::create_dir(&second).unwrap();
+    let mut other = fs::read_to_string(network.dir().join("cordon.toml")).unwrap();
+    for zone in 0..ZONES {
+        other = other.replace(&network.zone(zone), &format!("other-{}", network.zone(zone)));
+    }
+    fs::write(second.join("cordon.toml"), other).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
+    command.envs([ADMIN.1, CAMERA_PASSWORD].map(|it| (it, it)));
+    command.args(["isolate", "apply", "--config"]).arg(second.join("cordon.toml"));
+    let output = inside(&network.gateway(), || command.output().unwrap());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let told = format!("but in namespace `{}`: another zone, or another gateway", network.namespace(0));
+    assert!(said.contains(&told), "{said}");
+    netd.crash();
+    let (fine, said) = network.isolate("check");
+    assert!(fine, "{said}");
+    for zone in 0..ZONES {
+        let _ = fs::remove_file(format!("/run/cordon/cordon-other-{}.lock", network.zone(zone)));
+    }
+}
+
+#[test]
+fn a_vlan_is_a_zone_of_its_own() {
+    let Some(network) = Network::build() else { return };
+    let place = network.gateway();
+    if !run(&["ip", "-n", &place, "link", "add", "link", "cam0", "name", "try", "type", "vlan", "id", "9"]) {
+        println!("SKIPPED: this kernel has no VLANs (8021q)");
+        return;
+    }
+    must(&["ip", "-n", &place, "link", "delete", "try"]);
+    network.configure(|text| {
+        let first = text.replacen("interface = \"cam0\"", "parent = \"cam0\"\nvlan = 20", 1);
+        first.replacen("interface = \"cam1\"", "parent = \"cam0\"\nvlan = 30", 1)
+    });
+    let (done, said) = network.isolate("apply");
+    assert!(done, "{said}");
+    let (fine, said) = network.isolate("check");
+    assert!(fine, "{said}");
+    let (removed, said) = network.isolate("remove");
+    assert!(removed, "{said}");
+    assert!(run(&["ip", "-n", &place, "link", "show", "cam0"]));
+}
