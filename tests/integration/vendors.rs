@@ -7,8 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cordon::inventory::{
-    Block, Evidence, Finding, Judgement, SignalKind, VendorClass, Vendors, Weight, registry,
+use bytes::BytesMut;
+use cordon::{
+    camera::shown,
+    inventory::{Block, Evidence, Finding, Judgement, SignalKind, VendorClass, Vendors, Weight, registry},
+    rtsp::{Decoder, Peer, Received},
+    schema::Tables,
+    soap::{Answer, decode_answer},
 };
 
 /// Beside devices that nobody knows, whole recordings of unrestricted makers may be held to be restricted in this
@@ -90,6 +95,7 @@ fn no_recorded_restricted_device_passes_for_another() {
     let vendors = Vendors::embedded().unwrap();
     let mut devices = recordings(&folder);
     devices.extend(lines(&folder));
+    devices.extend(collected(&folder));
     let judged: Vec<(&Device, Judgement)> =
         devices.iter().map(|it| (it, vendors.judge(None, &it.evidence, None))).collect();
     confusion(&judged);
@@ -212,7 +218,7 @@ fn left_one_out(judged: &[(&Device, Judgement)]) {
 fn declared_as_another(vendors: &Vendors, devices: &[Device]) {
     let passes =
         |it: &&&Device| !vendors.judge(Some("Axis"), &it.evidence, None).verdict.class.is_restricted();
-    for kinds in [&[SOAP, DISCOVERY][..], &[RTSP], &[BANNER, FINGERPRINT]] {
+    for kinds in [&[SOAP, DISCOVERY][..], &[RTSP], &[COLLECTED], &[BANNER, FINGERPRINT]] {
         let restricted = |it: &&Device| truth(&it.label) == Truth::Restricted && kinds.contains(&it.kind);
         let all: Vec<&Device> = devices.iter().filter(restricted).collect();
         let through: Vec<&&Device> = all.iter().filter(passes).collect();
@@ -230,6 +236,52 @@ const DISCOVERY: &str = "discovery";
 const RTSP: &str = "rtsp";
 const BANNER: &str = "banner";
 const FINGERPRINT: &str = "fingerprint";
+const COLLECTED: &str = "as collected";
+
+/// The same recordings as the gateway takes them from a running camera: through its own readers, with its own limits,
+/// and only what it keeps.
+fn collected(folder: &Path) -> Vec<Device> {
+    let tables = Tables::embedded().unwrap();
+    let mut devices: BTreeMap<(String, String), Evidence> = BTreeMap::new();
+    for row in fs::read_to_string(folder.join("SOURCES.tsv")).unwrap().lines().skip(1) {
+        let [file, label, model, ..] = row.split('\t').collect::<Vec<_>>()[..] else { continue };
+        let is_answer = file.starts_with("soap/") && file.ends_with(".response.xml");
+        if !is_answer && !file.starts_with("rtsp/") {
+            continue;
+        }
+        let bytes = fs::read(folder.join(file)).unwrap();
+        let evidence = devices.entry((label.to_owned(), model.to_owned())).or_default();
+        if is_answer {
+            collect_answer(&tables, &bytes, evidence);
+        } else {
+            collect_stream(&bytes, evidence);
+        }
+    }
+    let made = devices.into_iter();
+    made.map(|((label, model), evidence)| Device { kind: COLLECTED, label, model, evidence }).collect()
+}
+
+fn collect_answer(tables: &Tables, bytes: &[u8], evidence: &mut Evidence) {
+    evidence.take_up(&shown::of_envelope(bytes, &Evidence::default()));
+    let asked = ["GetDeviceInformation", "GetScopes"];
+    for (id, _) in tables.operations().filter(|(_, row)| asked.contains(&&*row.name)) {
+        if let Ok(Answer::Document(document, _)) = decode_answer(tables, bytes, id) {
+            evidence.take_up(&shown::of_document(&document));
+        }
+    }
+}
+
+/// A recorded answer, or the session description of one.
+fn collect_stream(bytes: &[u8], evidence: &mut Evidence) {
+    let (mut decoder, mut buffer) = (Decoder::new(Peer::Camera), BytesMut::from(bytes));
+    match decoder.next(&mut buffer) {
+        Ok(Some(Received::Response(answer))) => {
+            evidence.take_up(&shown::of_fields(&answer.fields));
+            evidence.take_up(&shown::of_description(&answer.body));
+        }
+        _ => drop(evidence.take_up(&shown::of_description(bytes))),
+    }
+}
 
 /// Every device of which messages are recorded, put together by vendor and model as `SOURCES.tsv` has them.
 fn recordings(folder: &Path) -> Vec<Device> {
