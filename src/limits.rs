@@ -186,6 +186,12 @@ pub const EVIDENCE_SCAN_BYTES_MAX: usize = 8 * 1024;
 pub const IDENTITY_LOOK_INTERVAL: Duration = Duration::from_secs(45);
 /// Over how long the first of these questions are spread, so that not all cameras are asked at once.
 pub const IDENTITY_LOOK_SPREAD: Duration = Duration::from_secs(10);
+/// Time for each question of `cordon camera identify` to an address.
+pub const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How far ahead another device may be announced.
+pub const EXPECT_CHANGE_TIME_MAX: Duration = Duration::from_secs(31 * 86_400);
+/// Characters of the reason for a decision about a camera.
+pub const DECISION_REASON_CHARS_MAX: usize = 512;
 /// How many days before its end an exception is an alarm.
 pub const EXCEPTION_NOTICE_DAYS: i32 = 14;
 /// Findings, and reasons, of one verdict: the weightiest.

@@ -114,9 +114,9 @@ pub struct ExceptionView {
 }
 
 impl IdentityView {
-    /// Puts together what a camera is held to be, and what led there.
-    pub fn of(camera: &Camera, judged: Judgement, evidence: &Evidence, regard: &Regard) -> Self {
-        let VendorVerdict { name, class, reasons, declared, decision } = camera.vendor.clone();
+    /// What a judgement says, of whatever shows this.
+    pub fn judged(judged: Judgement, evidence: &Evidence) -> Self {
+        let VendorVerdict { name, class, reasons, declared, decision } = judged.verdict;
         let finding = |it: Finding| FindingView {
             signal: it.kind.to_string(),
             value: it.value,
@@ -138,6 +138,19 @@ impl IdentityView {
             signals: evidence.signals().to_vec(),
             left_out: evidence.left_out(),
             contradictions: judged.contradictions,
+            ..Self::default()
+        }
+    }
+
+    /// Puts together what a camera is held to be, and what led there.
+    pub fn of(camera: &Camera, judged: Judgement, evidence: &Evidence, regard: &Regard) -> Self {
+        let VendorVerdict { name, class, reasons, declared, decision } = camera.vendor.clone();
+        Self {
+            vendor: name,
+            class: class.to_string(),
+            declared,
+            decision: decision.map(|it| it.to_string()),
+            reasons,
             quarantine: regard.quarantine.clone(),
             expected_until: regard.expected_until,
             accepted: regard.accepted.clone(),
@@ -146,6 +159,7 @@ impl IdentityView {
                 reason: it.reason.clone(),
                 until: it.until.to_string(),
             }),
+            ..Self::judged(judged, evidence)
         }
     }
 }

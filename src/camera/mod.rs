@@ -24,6 +24,7 @@ mod memo;
 mod memory;
 mod negotiation;
 mod offset;
+pub mod probe;
 mod sending;
 mod session;
 pub mod shown;
