@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     inventory::Evidence,
+    isolation::Dialler,
     limits::{PROBE_TIME_MAX, SOAP_ANSWER_BYTES_MAX, STREAM_READ_BYTES, TRANSFER_STALL_MAX},
     rtsp::{Decoder, Field, Method, Peer, Received, Response, Writer},
     schema::{OperationId, Tables},
@@ -47,8 +48,10 @@ pub struct Probed {
 }
 
 /// Where to ask.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Place<'a> {
+    /// How its zone is reached.
+    pub dialler: Dialler,
     /// Host and port of HTTP.
     pub http: SocketAddr,
     /// Path of the device service.
@@ -60,15 +63,15 @@ pub struct Place<'a> {
 }
 
 /// Asks over HTTP, TLS and RTSP, one after the other, each within `PROBE_TIME_MAX`.
-pub async fn probe(place: Place<'_>, tables: &Tables, questions: &[Question]) -> Probed {
+pub async fn probe(place: &Place<'_>, tables: &Tables, questions: &[Question]) -> Probed {
     let mut probed = Probed::default();
-    let page = within(http(place.http, "/", None)).await;
+    let page = within(http(place, "/", None)).await;
     probed.heard("HTTP GET /", page.as_ref().map(|answer| format!("HTTP status {}", answer.status.as_u16())));
     if let Ok(answer) = &page {
         probed.shows(&shown::of_headers(answer.status, &answer.headers, &Evidence::default()));
     }
     for question in questions {
-        let answer = within(http(place.http, place.device_path, Some(&question.envelope))).await;
+        let answer = within(http(place, place.device_path, Some(&question.envelope))).await;
         let told = answer.as_ref().map(|answer| {
             probed.shows(&shown::of_headers(answer.status, &answer.headers, &Evidence::default()));
             probed.shows(&shown::of_envelope(&answer.body, &Evidence::default()));
@@ -83,10 +86,10 @@ pub async fn probe(place: Place<'_>, tables: &Tables, questions: &[Question]) ->
         });
         probed.heard(&question.name, told);
     }
-    let tls = within(certificate(SocketAddr::new(place.http.ip(), place.tls_port))).await;
+    let tls = within(certificate(place)).await;
     probed.heard("TLS certificate", tls.as_ref().map(|_| "shown".to_owned()));
     probed.shows(&tls.unwrap_or_default());
-    let rtsp = within(rtsp(SocketAddr::new(place.http.ip(), place.rtsp_port))).await;
+    let rtsp = within(rtsp(place)).await;
     probed.heard("RTSP OPTIONS and DESCRIBE", rtsp.as_ref().map(|(_, told)| told.clone()));
     probed.shows(&rtsp.map(|(evidence, _)| evidence).unwrap_or_default());
     probed
@@ -110,8 +113,9 @@ fn told(error: impl Display) -> String {
     error.to_string()
 }
 
-async fn http(at: SocketAddr, path: &str, envelope: Option<&Bytes>) -> Result<HttpAnswer, String> {
-    let mut link = Link::open(at, None, false).await.map_err(told)?;
+async fn http(place: &Place<'_>, path: &str, envelope: Option<&Bytes>) -> Result<HttpAnswer, String> {
+    let at = place.http;
+    let mut link = Link::open(at, &place.dialler, None, false).await.map_err(told)?;
     let request = Request::builder()
         .method(if envelope.is_some() { http::Method::POST } else { http::Method::GET })
         .uri(path)
@@ -136,19 +140,20 @@ impl PinBook for NoPins {
     }
 }
 
-async fn certificate(at: SocketAddr) -> Result<Evidence, String> {
+async fn certificate(place: &Place<'_>) -> Result<Evidence, String> {
+    let at = SocketAddr::new(place.http.ip(), place.tls_port);
+    let open = || async { dial(at, &place.dialler).await.map_err(told) };
     let tls = CameraTls::new(Vec::new(), Box::new(NoPins));
-    match tls.connect(dial(at).await.map_err(told)?, at.ip()).await {
-        Err(_) if tls.knows_better() => {
-            tls.connect(dial(at).await.map_err(told)?, at.ip()).await.map_err(told)?
-        }
+    match tls.connect(open().await?, at.ip()).await {
+        Err(_) if tls.knows_better() => tls.connect(open().await?, at.ip()).await.map_err(told)?,
         connected => connected.map_err(told)?,
     };
     Ok(tls.shown().unwrap_or_default())
 }
 
-async fn rtsp(at: SocketAddr) -> Result<(Evidence, String), String> {
-    let mut stream = dial(at).await.map_err(told)?;
+async fn rtsp(place: &Place<'_>) -> Result<(Evidence, String), String> {
+    let at = SocketAddr::new(place.http.ip(), place.rtsp_port);
+    let mut stream = dial(at, &place.dialler).await.map_err(told)?;
     let (mut decoder, mut buffer) = (Decoder::new(Peer::Camera), BytesMut::new());
     let (mut evidence, mut statuses) = (Evidence::default(), Vec::new());
     let uri = format!("rtsp://{at}/");

@@ -1,4 +1,4 @@
-//! `cordon camera list|show|why`: asks the running gateway, or the state database where none runs.
+//! `cordon camera list|show|identify|accept|expect-change|why`: asks the running gateway, or the state database where none runs.
 
 use std::{
     borrow::Cow,
@@ -9,7 +9,13 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{admin_client, locators::stored_memory, regards::StoredRegards};
+use super::{
+    admin_client,
+    identify::{self, Identified, Subject, SubjectError},
+    locators::stored_memory,
+    regards::StoredRegards,
+    reload::{ReloadCommandError, Wish, carry_out},
+};
 use crate::{
     admin::{CameraRow, CameraView, Held, IdentityView, QuirkView},
     clock::{Clock, SystemClock},
@@ -40,6 +46,40 @@ pub(super) enum Args {
         #[arg(long)]
         json: bool,
     },
+    /// Who made a camera: each signal, what it speaks for, and what follows. An address at which no camera is enrolled
+    /// is asked, without a login.
+    Identify {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name, or an IP address with or without a port.
+        camera: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ends a camera's quarantine: the device that is there now is the right one. Asks the running gateway.
+    Accept {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name.
+        camera: String,
+        /// Why; put on record.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Announces that another device, or other firmware, may take a camera's place until then. Asks the running gateway.
+    ExpectChange {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name.
+        camera: String,
+        /// Until when, as 2026-12-01T18:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        until: jiff::Timestamp,
+    },
     /// Why a camera does not work: which layer fails, in one sentence, and what to do.
     Why {
         /// The configuration file.
@@ -64,6 +104,10 @@ pub(super) enum CameraError {
     Store(#[from] StoreError),
     #[error("the table of quirks of the program cannot be used")]
     Quirks(#[from] QuirkError),
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    #[error(transparent)]
+    Decision(#[from] ReloadCommandError),
     #[error("cannot be printed: {0}")]
     Print(#[from] io::Error),
 }
@@ -71,7 +115,12 @@ pub(super) enum CameraError {
 impl Args {
     pub(super) fn config(&self) -> &Path {
         match self {
-            Self::List { config } | Self::Show { config, .. } | Self::Why { config, .. } => config,
+            Self::List { config }
+            | Self::Show { config, .. }
+            | Self::Identify { config, .. }
+            | Self::Accept { config, .. }
+            | Self::ExpectChange { config, .. }
+            | Self::Why { config, .. } => config,
         }
     }
 
@@ -90,6 +139,33 @@ impl Args {
                 } else {
                     show(&view, out)?;
                 }
+                Ok(true)
+            }
+            Self::Identify { camera, json, .. } => {
+                let found = match Subject::of(loaded, camera)? {
+                    Subject::Address(address) => identify::ask(address, loaded)?,
+                    Subject::Camera(id) => {
+                        let view = view(loaded, id.as_str())?;
+                        let follows = identify::follows(&view.verdict.class);
+                        let (source, verdict) = (format!("camera, by {}", view.source), view.verdict);
+                        Identified { subject: id.to_string(), source, steps: Vec::new(), verdict, follows }
+                    }
+                };
+                if *json {
+                    writeln!(out, "{:#}", serde_json::json!(found))?;
+                } else {
+                    identify::show(&found, out)?;
+                }
+                Ok(true)
+            }
+            Self::Accept { config, camera, reason } => {
+                let wish = Wish::Accept { camera: camera.clone(), reason: reason.clone() };
+                out.write_all(carry_out(config, wish)?.as_bytes())?;
+                Ok(true)
+            }
+            Self::ExpectChange { config, camera, until } => {
+                let wish = Wish::ExpectChange { camera: camera.clone(), until: *until };
+                out.write_all(carry_out(config, wish)?.as_bytes())?;
                 Ok(true)
             }
             Self::Why { camera, .. } => {

@@ -15,6 +15,7 @@ mod files;
 mod fleet;
 pub mod gateway;
 mod isolate;
+mod identify;
 mod locators;
 mod lookout;
 mod netd;

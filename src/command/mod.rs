@@ -80,11 +80,23 @@ pub enum AdminAction {
     Keep,
     /// The gateway goes back to the configuration before the one on trial.
     RollBack,
+    /// The device that is in a camera's place is taken for the right one.
+    AcceptCamera,
+    /// Another device is announced in a camera's place.
+    ExpectChange,
 }
 
 impl AdminAction {
     /// All actions.
-    pub const ALL: [Self; 5] = [Self::Start, Self::Stop, Self::Reload, Self::Keep, Self::RollBack];
+    pub const ALL: [Self; 7] = [
+        Self::Start,
+        Self::Stop,
+        Self::Reload,
+        Self::Keep,
+        Self::RollBack,
+        Self::AcceptCamera,
+        Self::ExpectChange,
+    ];
 
     /// The name used in policies and records.
     fn name(self) -> &'static str {
@@ -94,6 +106,8 @@ impl AdminAction {
             Self::Reload => "admin:Reload",
             Self::Keep => "admin:Keep",
             Self::RollBack => "admin:RollBack",
+            Self::AcceptCamera => "admin:AcceptCamera",
+            Self::ExpectChange => "admin:ExpectChange",
         }
     }
 }

@@ -66,13 +66,25 @@ impl VirtualCamera {
         }
     }
 
+    /// When the device that is there was accepted last.
+    fn accepted(&self) -> Option<jiff::Timestamp> {
+        self.edition.rules.regards().of(&self.camera.id).accepted.as_ref().map(|it| it.at)
+    }
+
+    /// Before the camera is asked: if another device is the right one now, what the one before showed is forgotten.
+    pub(super) fn mind_acceptance(&self) {
+        let accepted = self.accepted();
+        if self.acceptance.replace(accepted) != accepted {
+            self.connection.forget_evidence();
+            self.weighed.replace(None);
+        }
+    }
+
     /// Weighs what the camera shows: whom it is held for holds from the next decision on, and is on record.
     pub(super) fn weigh(&self, memory: &CameraMemory) {
         let (regards, inventory) = (self.edition.rules.regards(), self.edition.rules.inventory());
-        let accepted = regards.of(&self.camera.id).accepted.as_ref().map(|it| it.at);
-        if self.acceptance.replace(accepted) != accepted {
-            // Another device is the right one now: what the one before showed is not the new one's.
-            self.connection.forget_evidence();
+        if self.accepted() != self.acceptance.get() {
+            // What the device before showed is not the new one's; it is forgotten before the next question.
             return;
         }
         if self.weighed.borrow().as_ref() == Some(&memory.evidence) {

@@ -333,6 +333,7 @@ impl VirtualCamera {
 
     /// Asks, and publishes how the camera does if that has changed.
     async fn dial(&self, ask: &Ask) -> Result<Reply, CameraError> {
+        self.mind_acceptance();
         self.rest_later();
         let began = self.house.clock.monotonic();
         let reply = self.connection.ask(ask).await;

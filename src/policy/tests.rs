@@ -397,10 +397,13 @@ fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
     let admin = |action| of(Operation::Admin(action), WriteSystem);
     for by in Prompt::ALL {
         let caller = Caller::Local { by, uid: None };
+        let deciding = (by == Prompt::Control).then_some("gateway.identity-decisions");
         for (action, policy) in [
             (AdminAction::Reload, Some("gateway.reload")),
             (AdminAction::Keep, Some("gateway.trial")),
             (AdminAction::RollBack, Some("gateway.trial")),
+            (AdminAction::AcceptCamera, deciding),
+            (AdminAction::ExpectChange, deciding),
             (AdminAction::Start, None),
         ] {
             let decision = house.engine.decide(&caller, &admin(action), None);
@@ -410,7 +413,9 @@ fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
         assert!(!house.decide(&caller, "trusted", onvif("trt:GetProfiles")).allow, "{by:?}");
     }
     for caller in [as_role(Role::Administrator), anonymous(), Caller::Gateway(Reason::Identity)] {
-        for action in [AdminAction::Reload, AdminAction::Keep, AdminAction::RollBack] {
+        for action in
+            AdminAction::ALL.into_iter().filter(|it| *it != AdminAction::Start && *it != AdminAction::Stop)
+        {
             assert!(!house.engine.decide(&caller, &admin(action), None).allow, "{caller:?} {action:?}");
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the command prints, and whether its exit code says that all is well.
-fn cordon(house: &House, arguments: &[&str]) -> (String, bool) {
+pub fn cordon(house: &House, arguments: &[&str]) -> (String, bool) {
     let passwords = [ADMIN.1, OPERATOR.1, VIEWER.1, LOBBY_ONLY.1, CAMERA_PASSWORD];
     let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
     command.arg("camera").args(arguments).arg("--config").arg(house.dir().join("cordon.toml"));

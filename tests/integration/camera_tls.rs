@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::{
     client::{self, Reply, tds, trt, trt_with},
     house::{ADMIN, House, LOBBY, OPERATOR},
+    reload::BY,
 };
 
 /// What a camera shows: a certificate it signed itself, for no name, as openssl makes them by default.
@@ -141,6 +142,10 @@ fn a_camera_is_pinned_when_seen_first_and_no_other_is_told_anything() {
     assert!(pins(&house, &["--forget", "lobby"]).starts_with("forgotten"));
     house.restart();
     quarantined(&house);
+    house.reloader().accept(&BY, "lobby", "it was given another certificate").unwrap();
+    assert_eq!(ask(&house).status, 200);
+    assert_eq!(events(&house.records(), "camera-certificate-pinned"), [of(&first), of(&other)]);
+    assert!(pins(&house, &[]).contains(&of(&other)));
 }
 
 #[test]

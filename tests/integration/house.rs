@@ -119,6 +119,28 @@ pub const OTHERS: [Plan; 4] = [
     },
 ];
 
+/// Many cameras of several dialects, for tests that are about many.
+pub fn crowd(count: usize) -> &'static [Plan] {
+    /// A maker and its dialect.
+    type Kind = (&'static str, fn() -> Dialect);
+    const KINDS: [Kind; 4] = [
+        ("Hikvision", Dialect::hikvision),
+        ("Dahua", Dialect::dahua),
+        ("Bosch", Dialect::bosch),
+        ("Uniview", Dialect::uniview),
+    ];
+    let plan = |(number, (vendor, dialect)): (usize, Kind)| Plan {
+        name: Box::leak(format!("camera-{number:02}").into_boxed_str()),
+        vendor,
+        zone: "restricted",
+        dialect,
+        address: Ipv4Addr::new(127, 0, 1, 17),
+        lan: Ipv4Addr::new(192, 0, 2, 69),
+        skew_seconds: 0,
+    };
+    Box::leak(KINDS.into_iter().cycle().take(count).enumerate().map(plan).collect())
+}
+
 /// Texts of the cameras' side that no client may ever read.
 pub const CAMERA_SIDE: [&str; 10] = [
     "127.0.1.",

@@ -1,12 +1,23 @@
 //! What cameras show of their makers while they are served, whether they are the devices they were, and cameras at
 //! sensitive sites.
 
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    time::Duration,
+};
+
+use cordon::{
+    clock::{Clock, SystemClock},
+    sim::RunningCamera,
+};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
     client::{self, Reply, tds, tds_with},
-    house::{ADMIN, CAR_PARK, House, LOBBY, VIEWER, records_of},
-    reload::SIGNAL,
+    house::{ADMIN, CAR_PARK, House, LOBBY, VIEWER, crowd, records_of},
+    process::Running,
+    reload::{BY, SIGNAL},
 };
 
 fn ask(house: &House, camera: usize, body: &str) -> Reply {
@@ -106,4 +117,172 @@ fn a_restricted_camera_at_a_sensitive_site_is_served_under_an_exception_only_and
     house.stop();
     let records = records_of(&house.audit_dir());
     assert_eq!(alarms(&records, "site-restricted"), ["camera car-park"]);
+}
+
+/// What does not say who the camera is.
+fn served(house: &House, camera: usize) -> bool {
+    let reply = ask(house, camera, &tds("GetHostname"));
+    assert!([200, 400].contains(&reply.status), "{}", reply.text());
+    reply.status == 200
+}
+
+const SWAPPED: usize = 20;
+
+/// Firmware, clocks, letters, and one thing that two models of a maker may share or not.
+fn changes_for_good(camera: &RunningCamera, number: usize) {
+    match number % 5 {
+        0 => camera.set_variable("firmware", &format!("V6.{number}.0 build 261101")),
+        1 => camera.set_clock_skew(SignedDuration::from_hours(number as i64)),
+        2 => camera.set_variable("model", &format!("with a suffix {number}")),
+        3 => camera.set_variable("hardware", &format!("{number}.1")),
+        _ => camera.set_variable("manufacturer", "HiKViSiON"),
+    }
+}
+
+/// Another unit of the same model, one with other firmware, one of another model, one of another maker.
+fn is_exchanged(camera: &RunningCamera, number: usize) {
+    match number % 4 {
+        0 => camera.set_variable("serial.number", &format!("DS-OTHER-{number}")),
+        1 => {
+            camera.set_variable("serial.number", &format!("9H0{number}PAG"));
+            camera.set_variable("firmware", "2.9");
+        }
+        2 => {
+            camera.set_variable("model", &format!("another model {number}"));
+            camera.set_variable("hardware", "9.9");
+        }
+        _ => {
+            camera.set_variable("manufacturer", "Milesight");
+            camera.set_variable("model", "MS-C2964");
+        }
+    }
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "how long it took is worth seeing")]
+fn twenty_swaps_are_found_within_a_minute_and_twenty_benign_changes_darken_none() {
+    // The first ones change for good: the first is asked by the house, too.
+    let house = House::with(crowd(2 * SWAPPED));
+    house.acquaint();
+    let clock = SystemClock::new();
+    for number in 0..SWAPPED {
+        changes_for_good(house.camera(number), number);
+        is_exchanged(house.camera(SWAPPED + number), number);
+    }
+    let began = clock.monotonic();
+    for camera in SWAPPED..2 * SWAPPED {
+        while served(&house, camera) {
+            let took = clock.monotonic().saturating_sub(began);
+            assert!(took < Duration::from_secs(60), "the swap of camera {camera} was not found");
+            std::thread::yield_now();
+        }
+    }
+    println!("20 swaps found within {:?}", clock.monotonic().saturating_sub(began));
+    // Until the benign ones were looked at, too.
+    house.wait_for(|records| events(records, "camera-changed").len() >= SWAPPED / 5 * 3);
+    let dark: Vec<usize> = (0..SWAPPED).filter(|camera| !served(&house, *camera)).collect();
+    assert_eq!(dark, Vec::<usize>::new(), "of {SWAPPED}");
+    let records = house.records();
+    assert_eq!(events(&records, "camera-quarantined").len(), SWAPPED);
+    let first = events(&records, "camera-quarantined").swap_remove(0);
+    assert_eq!(
+        first["changes"][0]["bearing"].as_str().map(|it| ["certain", "half"].contains(&it)),
+        Some(true)
+    );
+}
+
+#[test]
+fn another_device_is_served_once_somebody_has_accepted_it_and_nobody_is_before() {
+    let mut house = House::open();
+    house.acquaint();
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000000");
+    assert_eq!(
+        ask(&house, LOBBY, &tds("GetDeviceInformation")).status,
+        200,
+        "it shows itself by this answer"
+    );
+    assert!(!served(&house, LOBBY));
+    let stranger = client::ask_anonymously(house.door(LOBBY), "device", &tds("GetSystemDateAndTime"));
+    assert_eq!(stranger.status, 401, "{}", stranger.text());
+    house.restart();
+    let refused = ask(&house, LOBBY, &tds("GetHostname"));
+    assert_eq!(house.record(&refused).policies(), ["sites.quarantine"]);
+    let reloader = house.reloader();
+    for (camera, reason, told) in [
+        (
+            "cellar",
+            "exchanged",
+            "the gateway that runs has no camera `cellar`; `cordon camera list` shows those it has",
+        ),
+        ("car-park", "exchanged", "camera `car-park` is not in quarantine: there is nothing to accept"),
+        ("lobby", " ", "give a reason of 1 to 512 characters: it is put on record"),
+    ] {
+        assert_eq!(reloader.accept(&BY, camera, reason).unwrap_err().to_string(), told);
+    }
+    assert!(reloader.accept(&SIGNAL, "lobby", "exchanged").is_err(), "a signal decides nothing");
+    let was = reloader.accept(&BY, "lobby", "exchanged after lightning").unwrap();
+    assert!(was.starts_with("serial was `B8A44F") && was.ends_with("is `B8A44F000000`"), "{was}");
+    assert!(served(&house, LOBBY));
+    assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
+    assert!(served(&house, LOBBY), "it is known by its new number");
+    let records = house.records();
+    let intents = records.iter().filter(|it| it["operation"] == "admin:AcceptCamera");
+    let decisions: Vec<_> = intents.map(|it| (&it["decision"], &it["arguments"]["reason"])).collect();
+    let (denied, permitted) = ("denied".into(), "permitted".into());
+    let (first, second) = ("exchanged".into(), "exchanged after lightning".into());
+    assert_eq!(decisions, [(&denied, &first), (&permitted, &second)]);
+    assert_eq!(events(&records, "camera-accepted")[0]["by"], "control, uid 0");
+    // Announced, it needs nobody.
+    let hour = SystemClock::new().now() + SignedDuration::from_hours(1);
+    reloader.expect_change(&BY, "lobby", hour).unwrap();
+    assert!(reloader.expect_change(&BY, "lobby", Timestamp::UNIX_EPOCH).is_err());
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000009");
+    assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
+    assert!(served(&house, LOBBY));
+    assert_eq!(events(&house.records(), "camera-exchanged").len(), 1);
+}
+
+#[test]
+fn what_answers_at_an_address_is_identified_and_quarantine_is_ended_from_the_command_line() {
+    let mut house = House::open();
+    house.acquaint();
+    let address = house.camera(CAR_PARK).address();
+    let nowhere = TcpListener::bind((Ipv4Addr::new(127, 0, 1, 99), 0)).unwrap().local_addr().unwrap();
+    house.enrol(CAR_PARK, nowhere);
+    house.stop();
+    let running = Running::start(house.dir());
+    let (text, well) = crate::camera_command::cordon(&house, &["identify", &address.to_string()]);
+    for line in [
+        "(asked just now, without a login; no camera is enrolled there)",
+        "  asked     GetSystemDateAndTime: answered",
+        "  asked     RTSP OPTIONS and DESCRIBE: the camera cannot be reached: nothing listens at its port",
+        "  verdict   hikvision, restricted (corroborated)",
+        "  signal    http-server `App-webs/` begins with `App-webs`",
+        "at a sensitive site nobody is served without an [[exception]]",
+    ] {
+        assert!(text.contains(line), "`{line}` is missing in {text}");
+    }
+    assert!(well);
+    let (text, _) = crate::camera_command::cordon(&house, &["identify", "lobby", "--json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&found["verdict"]["vendor"], &found["subject"]),
+        (&"axis".into(), &"lobby".into()),
+        "{found}"
+    );
+    assert!(found["verdict"]["findings"][0]["weight"].is_string(), "{found}");
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000000");
+    assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
+    let (text, _) = crate::camera_command::cordon(&house, &["list"]);
+    assert!(text.lines().any(|it| it.starts_with("lobby") && it.contains("  quarantine  ")), "{text}");
+    let (text, well) = crate::camera_command::cordon(&house, &["accept", "lobby", "--reason", "exchanged"]);
+    assert!(
+        well && text.starts_with("camera `lobby` is served again; it was in quarantine since serial was"),
+        "{text}"
+    );
+    assert!(served(&house, LOBBY));
+    let (text, well) =
+        crate::camera_command::cordon(&house, &["expect-change", "lobby", "--until", "2020-01-01T00:00:00Z"]);
+    assert!(!well && text.contains("2020-01-01T00:00:00Z is over"), "{text}");
+    running.stop();
 }

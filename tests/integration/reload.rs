@@ -27,7 +27,7 @@ use crate::{
     process::Running,
 };
 
-const BY: Caller = Caller::Local { by: Prompt::Control, uid: Some(0) };
+pub const BY: Caller = Caller::Local { by: Prompt::Control, uid: Some(0) };
 
 /// Who asks this way is not told who would lose what.
 pub const SIGNAL: Caller = Caller::Local { by: Prompt::Signal, uid: None };

@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -54,20 +54,22 @@ pub(in crate::cmd) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Reload
         (_, true) => Wish::Preview,
         _ => Wish::Reload { trial_seconds: args.confirm.map(|time| time.as_secs()) },
     };
-    let state_dir = Outline::of(&args.config, &|name| std::env::var(name).ok()).state_dir;
-    let path = Control::path(&state_dir);
-    let answer = ask(&path, wish).map_err(|source| ReloadCommandError::Unreachable { path, source })?;
-    if answer.done {
-        out.write_all(answer.text.as_bytes()).map_err(ReloadCommandError::Output)
-    } else {
-        Err(ReloadCommandError::Refused(answer.text))
-    }
+    let text = carry_out(&args.config, wish)?;
+    out.write_all(text.as_bytes()).map_err(ReloadCommandError::Output)
 }
 
-fn ask(path: &std::path::Path, wish: Wish) -> io::Result<Answer> {
+/// Has the gateway that runs with a configuration do something, and gives what it says.
+pub(in crate::cmd) fn carry_out(config: &Path, wish: Wish) -> Result<String, ReloadCommandError> {
+    let state_dir = Outline::of(config, &|name| std::env::var(name).ok()).state_dir;
+    let path = Control::path(&state_dir);
+    let answer = ask(&path, &wish).map_err(|source| ReloadCommandError::Unreachable { path, source })?;
+    if answer.done { Ok(answer.text) } else { Err(ReloadCommandError::Refused(answer.text)) }
+}
+
+fn ask(path: &Path, wish: &Wish) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(CONTROL_REPLY_TIME_MAX))?;
-    let mut line = serde_json::to_vec(&wish)?;
+    let mut line = serde_json::to_vec(wish)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = String::new();

@@ -10,6 +10,7 @@ mod changes;
 mod command;
 mod control;
 mod cuts;
+mod decisions;
 mod files;
 mod thread;
 
@@ -40,11 +41,14 @@ use crate::{
     telemetry::Reloaded,
 };
 
-pub use self::files::{Environment, Source};
 pub(super) use self::{
-    command::{Args, run},
+    command::{Args, ReloadCommandError, carry_out, run},
     control::Control,
-    thread::{Requests, Thread},
+    thread::{Requests, Thread, Wish},
+};
+pub use self::{
+    decisions::DecisionError,
+    files::{Environment, Source},
 };
 
 /// Why a configuration was not taken up. Nothing has changed.

@@ -8,25 +8,30 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{ReloadError, Reloader, Report};
+use super::{DecisionError, ReloadError, Reloader, Report};
 use crate::{
     auth::Caller,
     limits::{RELOAD_INTERVAL, RELOAD_REQUESTS_MAX},
 };
 
 /// What is asked of the gateway, as it stands on the control socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Wish {
+pub(in crate::cmd) enum Wish {
     /// Take up what the files say; on trial, if it says for how long.
     Reload { trial_seconds: Option<u64> },
     /// Say what that would change and cut.
     Preview,
     /// Keep what is on trial.
     Keep,
+    /// Take the device that is in a camera's place for the right one.
+    Accept { camera: String, reason: String },
+    /// Let another device take a camera's place until then.
+    ExpectChange { camera: String, until: Timestamp },
 }
 
 /// What became of it.
@@ -115,10 +120,27 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
         }
         Wish::Preview => reloader.preview().map(|report| previewed(&report)),
         Wish::Keep => reloader.keep(by).map(|()| "the configuration is kept\n".to_owned()),
+        Wish::Accept { camera, reason } => {
+            return decided(reloader.accept(by, &camera, &reason).map(|was| {
+                format!("camera `{camera}` is served again; it was in quarantine since {was}\n")
+            }));
+        }
+        Wish::ExpectChange { camera, until } => {
+            return decided(reloader.expect_change(by, &camera, until).map(|()| {
+                format!("until {until:.0} another device may take the place of camera `{camera}`\n")
+            }));
+        }
     };
     match outcome {
         Ok(text) => Answer { done: true, text },
         Err(error) => Answer { done: false, text: refused(&error) },
+    }
+}
+
+fn decided(outcome: Result<String, DecisionError>) -> Answer {
+    match outcome {
+        Ok(text) => Answer { done: true, text },
+        Err(error) => Answer { done: false, text: format!("{error}\nnothing has changed\n") },
     }
 }
 
