@@ -122,6 +122,14 @@ pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
 pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
+/// Least port that a viewer may have packets sent to: those below are of services.
+pub const STREAM_VIEWER_PORT_MIN: u16 = 1_024;
+/// How often two free ports in a row are looked for.
+pub const STREAM_PORT_TRIES_MAX: usize = 32;
+/// Of a viewer's report in a datagram no more is taken.
+pub const STREAM_REPORT_BYTES_MAX: usize = 1_500;
+/// Reports taken at one look.
+pub const STREAM_REPORTS_AT_ONCE_MAX: usize = 32;
 /// One session description.
 pub const SDP_BYTES_MAX: usize = 64 * 1024;
 /// Lines of one session description.

@@ -72,7 +72,7 @@ pub enum StartError {
     )]
     Listen { camera: String, address: std::net::SocketAddr, source: io::Error },
     #[error(
-        "streams cannot be served at {address}: {source}; choose another rtsp_port or stop what holds it"
+        "streams cannot be served at {address}: {source}; choose another rtsp_port (rtsps_port) or stop what holds it"
     )]
     Streams { address: std::net::SocketAddr, source: io::Error },
     #[error("camera `{0}` has no login in the configuration")]
@@ -288,9 +288,13 @@ impl Running {
         let count = loaded.threads.unwrap_or(cores).max(1);
         let mut serving = Serving::start(&house, memories, tls.clone(), count)?;
         let outcome = serving.prepare(Plan::of(&loaded.inventory));
-        let address = std::net::SocketAddr::new(loaded.bind, loaded.rtsp_port);
+        let at = |port| std::net::SocketAddr::new(loaded.bind, port);
+        let stream = |serving: &Serving| {
+            serving.stream(at(loaded.rtsp_port), false)?;
+            loaded.rtsps_port.map_or(Ok(()), |port| serving.stream(at(port), true))
+        };
         let outcome = outcome.and_then(|prepared| serving.take_up(prepared));
-        if let Err(error) = outcome.and_then(|()| serving.stream(address)) {
+        if let Err(error) = outcome.and_then(|()| stream(&serving)) {
             serving.stop();
             return Err(error);
         }

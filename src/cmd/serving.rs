@@ -151,10 +151,11 @@ impl Serving {
     }
 
     /// Serves streams of every camera at a listener.
-    pub(super) fn stream(&self, address: SocketAddr) -> Result<(), StartError> {
+    pub(super) fn stream(&self, address: SocketAddr, over_tls: bool) -> Result<(), StartError> {
         let failed = |source| StartError::Streams { address, source };
         let listener = bind(address).map_err(failed)?;
-        self.ask(0, |reply| Order::Streams { listener, reply })?.map_err(failed)
+        let tls = self.tls.clone().filter(|_| over_tls);
+        self.ask(0, |reply| Order::Streams { listener, tls, reply })?.map_err(failed)
     }
 
     /// Makes ready what a plan needs beside what is open. Nothing that serves changes.

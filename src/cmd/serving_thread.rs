@@ -38,8 +38,8 @@ pub(super) enum Order {
     Lend { at: SocketAddr, reply: oneshot::Sender<io::Result<std::net::TcpListener>> },
     /// Makes listeners ready, without accepting.
     Prepare { doors: Vec<NewDoor>, reply: oneshot::Sender<Result<(), StartError>> },
-    /// Serves streams of every camera at a listener.
-    Streams { listener: std::net::TcpListener, reply: oneshot::Sender<io::Result<()>> },
+    /// Serves streams of every camera at a listener, over TLS where that is given.
+    Streams { listener: std::net::TcpListener, tls: Option<Tls>, reply: oneshot::Sender<io::Result<()>> },
     /// Closes what was made ready.
     GiveUp { reply: oneshot::Sender<()> },
     /// Accepts no more at these; what is under way there goes on.
@@ -146,8 +146,8 @@ impl Here {
             Order::Prepare { doors, reply } => {
                 let _ = reply.send(self.prepare(doors));
             }
-            Order::Streams { listener, reply } => {
-                let _ = reply.send(self.stream(listener));
+            Order::Streams { listener, tls, reply } => {
+                let _ = reply.send(self.stream(listener, tls));
             }
             Order::GiveUp { reply } => {
                 self.ready.clear();
@@ -206,10 +206,10 @@ impl Here {
         Ok(())
     }
 
-    fn stream(&mut self, listener: std::net::TcpListener) -> io::Result<()> {
+    fn stream(&mut self, listener: std::net::TcpListener, tls: Option<Tls>) -> io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
-        self.tasks.spawn_local(streaming::serve(listener, Arc::clone(&self.house), stopped));
+        self.tasks.spawn_local(streaming::serve(listener, tls, Arc::clone(&self.house), stopped));
         self.streams.push(stop);
         Ok(())
     }

@@ -93,6 +93,7 @@ impl Reader<'_> {
             advertise: format!("{host}:{port}"),
             secure,
             advertise_rtsp: format!("{}:{}", listening.host, listening.rtsp_port),
+            advertise_rtsps: listening.rtsps_port.map(|port| format!("{}:{port}", listening.host)),
             mac,
             manufacturer: raw.manufacturer,
             model: raw.model,

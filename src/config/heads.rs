@@ -23,6 +23,8 @@ pub(super) struct Listening {
     pub(super) host: String,
     pub(super) first_camera_port: u16,
     pub(super) rtsp_port: u16,
+    /// For streams over TLS, if the gateway has a certificate for that.
+    pub(super) rtsps_port: Option<u16>,
     /// Whether the gateway has a certificate for TLS.
     pub(super) secure: bool,
     pub(super) first_tls_port: u16,
@@ -88,6 +90,7 @@ impl Reader<'_> {
             host: self.advertised(raw, bind),
             first_camera_port: self.port_or(raw.first_camera_port.as_ref(), 8081),
             rtsp_port: self.port_or(raw.rtsp_port.as_ref(), 8554),
+            rtsps_port: raw.tls_certificate.is_some().then(|| self.port_or(raw.rtsps_port.as_ref(), 8322)),
             secure: raw.tls_certificate.is_some(),
             first_tls_port: self.port_or(raw.first_tls_port.as_ref(), 20443),
             path_port: self.port_or(raw.path_port.as_ref(), 8080),

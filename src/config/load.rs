@@ -130,6 +130,7 @@ impl Reader<'_> {
             tls,
             clear_passwords,
             rtsp_port: listening.rtsp_port,
+            rtsps_port: listening.rtsps_port,
             netd,
             clients,
             absorb,
@@ -173,6 +174,9 @@ fn apart(cameras: Vec<(Camera, Login)>) -> (Vec<Camera>, BTreeMap<CameraId, Logi
 fn ports(listening: &Listening, admin: &AdminListen) -> Ports {
     let mut ports = Ports::default();
     ports.users.insert(listening.rtsp_port, vec![(None, "rtsp_port".to_owned())]);
+    if let Some(port) = listening.rtsps_port {
+        ports.users.entry(port).or_default().push((None, "rtsps_port".to_owned()));
+    }
     match admin {
         AdminListen::Tcp(address) if address.ip() == listening.bind || listening.bind.is_unspecified() => {
             ports.users.entry(address.port()).or_default().push((None, "the admin interface".to_owned()));

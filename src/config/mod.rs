@@ -59,6 +59,8 @@ pub struct Loaded {
     pub clear_passwords: bool,
     /// The port of the stream locators.
     pub rtsp_port: u16,
+    /// That of streams over TLS, if there is a certificate.
+    pub rtsps_port: Option<u16>,
     /// Where the admin interface listens.
     pub admin: AdminListen,
     /// What may be deleted of the audit log.

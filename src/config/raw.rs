@@ -26,6 +26,7 @@ pub(super) struct Listener {
     pub(super) advertise: Option<Text>,
     pub(super) first_camera_port: Option<Spanned<u16>>,
     pub(super) rtsp_port: Option<Spanned<u16>>,
+    pub(super) rtsps_port: Option<Spanned<u16>>,
     pub(super) tls_certificate: Option<Text>,
     pub(super) tls_key: Option<Text>,
     pub(super) first_tls_port: Option<Spanned<u16>>,

@@ -26,7 +26,7 @@ pub(super) const HEADS: [&str; 14] = [
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 58] = [
+const SHOWN: [&str; 59] = [
     "address",
     "advertise",
     "because",
@@ -65,6 +65,7 @@ const SHOWN: [&str; 58] = [
     "role",
     "routes",
     "rtsp_port",
+    "rtsps_port",
     "sensitive",
     "shipped",
     "site",

@@ -84,6 +84,42 @@ impl Facade {
         }
     }
 
+    /// What the camera is asked in place of a request for a stream's address: its own transport is the gateway's
+    /// affair, so it is asked for plain RTSP whatever the client would have. None for any other request.
+    pub fn asked_of_camera(
+        &self,
+        operation: OperationId,
+        request: &Document,
+    ) -> Result<Option<Document>, RewriteRefusal> {
+        let row = self.shared.tables.operation(operation);
+        let Some(row) = row.filter(|it| matches!(&*it.name, "GetStreamUri" | "GetReplayUri")) else {
+            return Ok(None);
+        };
+        let plain = if &*row.service == "media2" { "RtspUnicast" } else { "RTSP" };
+        let mut refusal = None;
+        let asked = request.rewrite(&self.shared.tables, &mut |value| {
+            let offered = match (value.local, value.text.trim()) {
+                ("Stream", "RTP-Multicast") | ("Protocol", "RtspMulticast" | "RtspsMulticast") => {
+                    Err("multicast streams")
+                }
+                ("Protocol", "HTTP" | "RtspOverHttp") => Err("streams in HTTP tunnels"),
+                ("Protocol", RTSP_OVER_TLS) if self.camera.advertise_rtsps.is_none() => {
+                    Err("streams over TLS, since it has no certificate for that,")
+                }
+                ("Protocol", text) if text != plain => Ok(Edit::Replace(plain.to_owned())),
+                _ => Ok(Edit::Keep),
+            };
+            offered.unwrap_or_else(|what| {
+                refusal = Some(RewriteRefusal::NotOffered(what));
+                Edit::Refuse("refused")
+            })
+        });
+        match refusal {
+            Some(why) => Err(why),
+            None => asked.map(Some).map_err(RewriteRefusal::Document),
+        }
+    }
+
     /// The camera can be replaced behind the gateway: its serial number is not what clients see.
     fn shown_information(&self, value: &Value<'_>) -> Option<String> {
         match value.local {
@@ -121,7 +157,8 @@ impl Facade {
                 let root = value_root(request);
                 let kind = if root == "GetReplayUri" { LocatorKind::Replay } else { LocatorKind::Stream };
                 let token = self.locate(kind, text, request, sink)?;
-                let address = self.stream_address(&token);
+                let over_tls = asked_protocol(request) == RTSP_OVER_TLS;
+                let address = self.stream_address(&token, over_tls);
                 if address.len() > STREAM_URI_BYTES_MAX {
                     return Err(RewriteRefusal::Address);
                 }
@@ -389,6 +426,7 @@ fn asked_protocol(request: &Document) -> String {
     text("Protocol").map(named).or_else(setup).unwrap_or_default()
 }
 
+const RTSP_OVER_TLS: &str = "RtspsUnicast";
 /// Media2 §5.4.1.
 const MEDIA2_PROTOCOLS: [&str; 6] =
     ["RtspUnicast", "RtspMulticast", "RTSP", "RtspsUnicast", "RtspsMulticast", "RtspOverHttp"];

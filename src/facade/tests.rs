@@ -39,6 +39,7 @@ fn bench() -> Bench {
         advertise: "192.0.2.1:8001".into(),
         secure: None,
         advertise_rtsp: "192.0.2.1:8554".into(),
+        advertise_rtsps: None,
         mac: MacPolicy::Virtual,
         manufacturer: None,
         model: None,

@@ -157,9 +157,12 @@ impl Facade {
         }
     }
 
-    /// Where clients find a stream.
-    pub fn stream_address(&self, token: &str) -> String {
-        format!("rtsp://{}/{token}", self.camera.advertise_rtsp)
+    /// Where clients find a stream; over TLS if they are to and can.
+    pub fn stream_address(&self, token: &str, over_tls: bool) -> String {
+        match self.camera.advertise_rtsps.as_ref().filter(|_| over_tls) {
+            Some(secure) => format!("rtsps://{secure}/{token}"),
+            None => format!("rtsp://{}/{token}", self.camera.advertise_rtsp),
+        }
     }
 
     /// Where clients find a snapshot.

@@ -54,7 +54,8 @@ impl AddressRules {
     /// The rules for one camera.
     pub fn new(camera: &Camera, zone: &Zone) -> Self {
         let secure = camera.secure.as_ref().map(|it| &it.advertise);
-        let advertised = [&camera.advertise, &camera.advertise_rtsp].into_iter().chain(secure);
+        let streams = [&camera.advertise_rtsp].into_iter().chain(&camera.advertise_rtsps);
+        let advertised = [&camera.advertise].into_iter().chain(streams).chain(secure);
         let mut rules = Self {
             prefixes: zone.prefixes.clone(),
             advertised: advertised.filter_map(|it| authority(it)).collect(),

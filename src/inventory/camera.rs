@@ -80,6 +80,8 @@ pub struct Camera {
     pub secure: Option<SecureDoor>,
     /// `host:port` of its stream addresses as clients see them.
     pub advertise_rtsp: String,
+    /// The same over TLS, if streams are had so.
+    pub advertise_rtsps: Option<String>,
     /// Which hardware address clients see.
     pub mac: MacPolicy,
     /// The maker's name shown to clients, if not the camera's own answer.

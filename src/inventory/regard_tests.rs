@@ -66,6 +66,7 @@ impl House {
             advertise: at.to_string(),
             secure: None,
             advertise_rtsp: at.to_string(),
+            advertise_rtsps: None,
             mac: MacPolicy::Virtual,
             manufacturer: None,
             model: None,

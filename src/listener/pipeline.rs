@@ -345,7 +345,9 @@ impl VirtualCamera {
         verify_request(tables, &document, &self.core(caller))?;
         let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
         let asked = Arc::new(with_movement_timeout(tables, document)?);
-        let kind = AskKind::Soap { operation, document: Arc::clone(&asked), endpoint };
+        let other = self.facade.asked_of_camera(operation, &asked)?.map(Arc::new);
+        let document = other.unwrap_or_else(|| Arc::clone(&asked));
+        let kind = AskKind::Soap { operation, document, endpoint };
         let _place = self.guest_place(caller)?;
         let reply = self.ask(pass, kind, idempotent, true).await?;
         let made = self.made_of(operation, &asked, caller, &reply)?;

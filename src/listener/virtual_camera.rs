@@ -496,6 +496,7 @@ mod tests {
                 advertise: (*listen).to_owned(),
                 secure: None,
                 advertise_rtsp: "192.0.2.1:554".into(),
+                advertise_rtsps: None,
                 mac: MacPolicy::Virtual,
                 manufacturer: None,
                 model: None,

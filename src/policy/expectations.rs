@@ -477,6 +477,7 @@ fn camera(
         advertise: format!("127.0.0.1:{port}"),
         secure: None,
         advertise_rtsp: "127.0.0.1:554".into(),
+        advertise_rtsps: None,
         mac: MacPolicy::Virtual,
         manufacturer: None,
         model: None,

@@ -127,6 +127,7 @@ pub(super) fn inventory() -> Inventory {
         advertise: "127.0.0.1:9000".into(),
         secure: None,
         advertise_rtsp: "127.0.0.1:9554".into(),
+        advertise_rtsps: None,
         mac: MacPolicy::Virtual,
         manufacturer: None,
         model: None,

@@ -49,6 +49,17 @@ impl Transport {
         }
     }
 
+    /// In datagrams between these ports.
+    pub fn datagrams(client_port: (u16, u16), server_port: (u16, u16)) -> Self {
+        Self {
+            lower: Lower::Udp,
+            interleaved: None,
+            client_port: Some(client_port),
+            server_port: Some(server_port),
+            ..Self::interleaved((0, 1))
+        }
+    }
+
     /// The transports of a field, the preferred first; those that are not RTP/AVP are left out. At most
     /// `RTSP_TRANSPORTS_MAX` are looked at.
     pub fn parse_list(text: &str) -> Vec<Self> {

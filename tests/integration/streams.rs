@@ -3,8 +3,12 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,6 +18,7 @@ use crate::{
     client::{self, trt_with},
     house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, LOBBY_ONLY, VIEWER},
     reload::{self, SIGNAL},
+    tls::Secured,
 };
 
 const CAMERAS: [(usize, &str); 2] = [(CAR_PARK, "Profile_1"), (LOBBY, "profile_1_h264")];
@@ -30,7 +35,7 @@ fn address(house: &House, camera: usize, profile: &str) -> String {
 
 /// The same with a login, as players want it.
 fn with_login(address: &str, (name, password): (&str, &str)) -> String {
-    address.replacen("rtsp://", &format!("rtsp://{name}:{password}@"), 1)
+    address.replacen("://", &format!("://{name}:{password}@"), 1)
 }
 
 fn skipped(player: &str) -> bool {
@@ -41,6 +46,40 @@ fn skipped(player: &str) -> bool {
     missing
 }
 
+/// The address that Media2 gives for a protocol, or the fault's reason.
+fn address2(house: &House, camera: usize, profile: &str, protocol: &str) -> Result<String, String> {
+    let body = format!("<x:Protocol>{protocol}</x:Protocol><x:ProfileToken>{profile}</x:ProfileToken>");
+    let body = client::within("http://www.onvif.org/ver20/media/wsdl", "GetStreamUri", &body);
+    let reply = client::ask(house.door(camera), "media2", VIEWER, &body);
+    reply.element("Uri").ok_or_else(|| reply.text())
+}
+
+/// Has a player decode three seconds, over this transport.
+fn decodes(address: &str, transport: &str) {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-rtsp_transport", transport, "-count_frames", "-read_intervals", "%+3"])
+        .args(["-show_entries", "stream=codec_name,codec_type,nb_read_frames,width,height", "-of", "json"])
+        .arg(with_login(address, VIEWER))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+    let stream = |kind: &str| {
+        let streams = found["streams"].as_array().unwrap_or_else(|| panic!("{address}: {told}")).iter();
+        streams
+            .clone()
+            .find(|it| it["codec_type"] == kind)
+            .unwrap_or_else(|| panic!("no {kind}: {found} {told}"))
+            .clone()
+    };
+    let video = stream("video");
+    assert_eq!((video["codec_name"].as_str(), video["width"].as_u64()), (Some("h264"), Some(320)), "{found}");
+    let frames: u32 = video["nb_read_frames"].as_str().unwrap().parse().unwrap();
+    // Ten a second for three seconds, begun at a key frame.
+    assert!((20..=40).contains(&frames), "{transport}: {frames} frames: {told}");
+    assert_eq!(stream("audio")["codec_name"], "pcm_mulaw");
+}
+
 #[test]
 fn a_player_decodes_the_pictures_of_every_camera() {
     if skipped("ffprobe") {
@@ -49,37 +88,8 @@ fn a_player_decodes_the_pictures_of_every_camera() {
     let mut house = House::open();
     for (camera, profile) in CAMERAS {
         let address = address(&house, camera, profile);
-        let output = Command::new("ffprobe")
-            .args(["-v", "error", "-rtsp_transport", "tcp", "-count_frames", "-read_intervals", "%+3"])
-            .args([
-                "-show_entries",
-                "stream=codec_name,codec_type,nb_read_frames,width,height",
-                "-of",
-                "json",
-            ])
-            .arg(with_login(&address, VIEWER))
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
-        let stream = |kind: &str| {
-            let streams = found["streams"].as_array().unwrap().iter();
-            streams
-                .clone()
-                .find(|it| it["codec_type"] == kind)
-                .unwrap_or_else(|| panic!("no {kind}: {found} {told}"))
-                .clone()
-        };
-        let video = stream("video");
-        assert_eq!(
-            (video["codec_name"].as_str(), video["width"].as_u64()),
-            (Some("h264"), Some(320)),
-            "{found}"
-        );
-        let frames: u32 = video["nb_read_frames"].as_str().unwrap().parse().unwrap();
-        // Ten a second for three seconds, begun at a key frame.
-        assert!((20..=40).contains(&frames), "{frames} frames: {told}");
-        assert_eq!(stream("audio")["codec_name"], "pcm_mulaw");
+        decodes(&address, "tcp");
+        decodes(&address, "udp");
     }
     house.stop();
     let records = house.records();
@@ -310,13 +320,20 @@ fn a_viewer_survives_a_reload_and_goes_when_policy_forbids_it() {
     for _ in 0..30 {
         assert!(player.frame().is_some(), "a reload that does not concern it ends no stream");
     }
+    // Read all the time, so that what came before the reload was done is not taken for what came after.
+    let read = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&read);
+    let reader = std::thread::spawn(move || {
+        while player.frame().is_some() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
     reload::policies(&house, "none", &reload::forbid("User", "rtsp:PLAY"));
     house.write(&reload::with_policies(&text, "none"));
     reloader.reload(&SIGNAL, None).unwrap();
-    let mut after = 0;
-    while player.frame().is_some() {
-        after += 1;
-    }
+    let before = read.load(Ordering::Relaxed);
+    reader.join().unwrap();
+    let after = read.load(Ordering::Relaxed) - before;
     // One second of ten pictures, key frames in three packets more, and what was on its way.
     assert!(after < 60, "{after} frames after the reload");
     house.stop();
@@ -439,4 +456,104 @@ fn what_is_no_good_request_is_refused() {
         stream.read_to_string(&mut told).unwrap();
         assert_eq!(told, "RTSP/1.0 400 Bad Request\r\n\r\n", "{unreadable}");
     }
+}
+
+#[test]
+fn a_player_decodes_over_tls_and_transports_that_are_not_there_are_refused() {
+    if skipped("ffprobe") {
+        return;
+    }
+    let secured = Secured::open(false, &[]);
+    let house = &secured.house;
+    let (camera, profile) = CAMERAS[0];
+    let address = address2(house, camera, profile, "RtspsUnicast").unwrap();
+    assert!(address.starts_with(&format!("rtsps://{}:8322/", house.door(camera).ip())), "{address}");
+    decodes(&address, "tcp");
+    let streams = |it: &Value| it["operation"] == "rtsp:PLAY" && it["who"]["name"] == VIEWER.0;
+    let played =
+        house.wait_for(|records| records.iter().any(|it| streams(it) && it["decision"] == "permitted"));
+    let played = played.iter().find(|it| streams(it)).unwrap();
+    assert_eq!(played["who"]["tls"], true, "{played}");
+    for (protocol, told) in [
+        ("RtspMulticast", "multicast streams"),
+        ("RtspsMulticast", "multicast streams"),
+        ("RtspOverHttp", "streams in HTTP tunnels"),
+    ] {
+        let fault = address2(house, camera, profile, protocol).unwrap_err();
+        assert!(fault.contains(told), "{protocol}: {fault}");
+    }
+    // The camera is asked for what the gateway takes, and knows of no other.
+    let plain = address2(house, camera, profile, "RTSP").unwrap();
+    assert!(plain.starts_with("rtsp://"), "{plain}");
+    let house = House::open();
+    let fault = address2(&house, camera, profile, "RtspsUnicast").unwrap_err();
+    assert!(fault.contains("it has no certificate for that"), "{fault}");
+}
+
+#[test]
+fn datagrams_go_to_whoever_logged_in_and_nowhere_else() {
+    let mut house = House::open();
+    let (camera, profile) = CAMERAS[1];
+    let address = address(&house, camera, profile);
+    let mut player = Player::connect(&house, &address, VIEWER);
+    let here = player.stream.get_ref().local_addr().unwrap().ip();
+    let (rtp, rtcp) = (UdpSocket::bind((here, 0)).unwrap(), UdpSocket::bind((here, 0)).unwrap());
+    let other = UdpSocket::bind("127.0.0.7:0").unwrap();
+    let [rtp_port, rtcp_port, other_port] = [&rtp, &rtcp, &other].map(|it| it.local_addr().unwrap().port());
+    assert_eq!(player.ask("DESCRIBE", "", "").status, 200);
+    for refused in [
+        "RTP/AVP;unicast;client_port=53-54".to_owned(),
+        "RTP/AVP;unicast".to_owned(),
+        "RTP/AVP;multicast;client_port=9000-9001".to_owned(),
+        format!("RTP/AVP;unicast;client_port={rtp_port}-{rtp_port}"),
+    ] {
+        let answer = player.ask("SETUP", "/stream=0", &format!("Transport: {refused}\r\n"));
+        assert_eq!(answer.status, 461, "{refused}: {}", answer.head);
+    }
+    let ports = format!("{rtp_port}-{rtcp_port}");
+    let asked = format!("Transport: RTP/AVP;unicast;destination=127.0.0.7;client_port={ports}\r\n");
+    let answer = player.ask("SETUP", "/stream=0", &asked);
+    let transport = answer.field("Transport").unwrap();
+    assert!(
+        transport.starts_with(&format!("RTP/AVP;unicast;client_port={ports};server_port=")),
+        "{transport}"
+    );
+    let session = answer.field("Session").unwrap().split_once(';').unwrap().0.to_owned();
+    let session = format!("Session: {session}\r\n");
+    // All streams of a session in one manner.
+    let mixed = player.ask(
+        "SETUP",
+        "/stream=1",
+        &format!("Transport: RTP/AVP/TCP;unicast;interleaved=2-3\r\n{session}"),
+    );
+    assert_eq!(mixed.status, 461, "{}", mixed.head);
+    assert_eq!(player.ask("PLAY", "", &session).status, 200);
+    let from: u16 =
+        transport.split_once("server_port=").unwrap().1.split('-').next().unwrap().parse().unwrap();
+    let mut packet = [0; 2_048];
+    let mut last = None;
+    for number in 0..60 {
+        rtp.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let (length, source) = rtp.recv_from(&mut packet).unwrap();
+        assert_eq!((source.ip(), source.port()), (house.streams().ip(), from));
+        if number == 0 {
+            assert_eq!(packet[12] & 0x1f, 7, "begins with a sequence parameter set");
+        }
+        assert!(length > 12);
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        assert!(last.is_none_or(|last: u16| sequence == last.wrapping_add(1)), "{last:?} {sequence}");
+        last = Some(sequence);
+    }
+    rtcp.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let (_, source) = rtcp.recv_from(&mut packet).unwrap();
+    assert_eq!((packet[1], source.port()), (200, from + 1), "a sender's report");
+    other.set_nonblocking(true).unwrap();
+    assert!(other.recv_from(&mut packet).is_err(), "port {other_port}: nobody else is sent anything");
+    assert_eq!(player.ask("TEARDOWN", "", &session).status, 200);
+    drop(player);
+    house.stop();
+    let records = house.records();
+    let watched = |it: &&Value| it["note"].as_str().is_some_and(|it| it.starts_with("the viewer left"));
+    let watched = records.iter().find(watched).unwrap();
+    assert!(watched["bytes"].as_u64().unwrap() > 10_000, "{watched}");
 }

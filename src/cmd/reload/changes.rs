@@ -159,7 +159,7 @@ fn camera(was: &Camera, is: &Camera) -> Vec<&'static str> {
     let listens = |it: &Camera| (it.listen, it.mount.clone(), it.secure.as_ref().map(|it| it.listen));
     let shown = |it: &Camera| {
         let secure = it.secure.as_ref().map(|it: &SecureDoor| it.advertise.clone());
-        (it.advertise.clone(), secure, it.advertise_rtsp.clone())
+        (it.advertise.clone(), secure, it.advertise_rtsp.clone(), it.advertise_rtsps.clone())
     };
     told([
         ("address", was.address != is.address),
@@ -178,12 +178,13 @@ fn camera(was: &Camera, is: &Camera) -> Vec<&'static str> {
 
 /// What cannot change while the gateway runs: section, keys, and whether it does.
 pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'static [&'static str])> {
-    let settings: [(&str, &[&str], bool); 10] = [
+    let settings: [(&str, &[&str], bool); 11] = [
         ("gateway", &["name"], old.name != new.name),
         ("gateway", &["state_dir"], old.state_dir != new.state_dir),
         ("gateway", &["threads"], old.threads != new.threads),
         ("listener", &["bind"], old.bind != new.bind),
         ("listener", &["rtsp_port"], old.rtsp_port != new.rtsp_port),
+        ("listener", &["rtsps_port"], old.rtsps_port != new.rtsps_port),
         ("listener", &["tls_certificate", "tls_key"], old.tls != new.tls),
         ("admin", &["listen"], old.admin != new.admin),
         ("audit", &["dir"], old.audit_dir != new.audit_dir),

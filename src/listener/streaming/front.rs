@@ -3,21 +3,28 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 
-use super::super::{doorway::Doorway, house::House};
+use super::{
+    super::{
+        doorway::Doorway,
+        house::House,
+        tls::{Channel, Tls},
+    },
+    wire::Carried,
+};
 use crate::{
     facade::is_token,
     ids::CameraId,
@@ -30,8 +37,11 @@ use crate::{
 
 /// A connection on its way to a camera: what it said so far is still to be answered.
 pub struct Guest {
-    pub(super) stream: std::net::TcpStream,
+    pub(super) carried: Carried,
+    pub(super) channel: Channel,
     pub(super) source: SocketAddr,
+    /// The gateway's address that was called.
+    pub(super) here: IpAddr,
     pub(super) heard: BytesMut,
 }
 
@@ -62,8 +72,13 @@ impl Front {
     }
 }
 
-/// Serves the listener until it is told to stop. Inside a `LocalSet`.
-pub async fn serve(listener: TcpListener, house: Arc<House>, mut stop: watch::Receiver<bool>) {
+/// Serves the listener, over TLS where that is given, until it is told to stop. Inside a `LocalSet`.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    house: Arc<House>,
+    mut stop: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(STREAM_CONNECTIONS_MAX));
     let mut receptions = JoinSet::new();
     loop {
@@ -82,17 +97,44 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, mut stop: watch::Re
         };
         // Beyond the bound nobody is answered: whoever asks again may find a place.
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let house = Arc::clone(&house);
+        let (house, tls) = (Arc::clone(&house), tls.clone());
         receptions.spawn_local(async move {
             let _place = place;
             // Whoever does not say in time what is wanted is cut off.
-            let _ = timeout(HTTP_HEAD_TIME_MAX, receive(stream, source, &house)).await;
+            let _ = timeout(HTTP_HEAD_TIME_MAX, receive(stream, tls, source, &house)).await;
         });
     }
 }
 
-/// Answers what is for no camera, and hands the connection on with the first request that is for one.
-async fn receive(mut stream: TcpStream, source: SocketAddr, house: &House) -> std::io::Result<()> {
+/// Hands a connection on, once it has said which camera it is for.
+async fn receive(
+    mut stream: TcpStream,
+    tls: Option<Tls>,
+    source: SocketAddr,
+    house: &House,
+) -> std::io::Result<()> {
+    let here = stream.local_addr()?.ip();
+    let (way, heard, carried, channel) = match tls {
+        None => {
+            let Some((way, heard)) = listen(&mut stream, house).await? else { return Ok(()) };
+            (way, heard, Carried::Plain(stream.into_std()?), Channel::Plain)
+        }
+        Some(tls) => {
+            let (mut stream, channel) = tls.greet(stream, HTTP_HEAD_TIME_MAX).await?;
+            let Some((way, heard)) = listen(&mut stream, house).await? else { return Ok(()) };
+            (way, heard, Carried::Tls(Box::new(stream)), channel)
+        }
+    };
+    // A full way is the same as none: the connection ends.
+    let _ = way.try_send(Guest { carried, channel, source, here, heard });
+    Ok(())
+}
+
+/// Answers what is for no camera. The way for the first request that is for one, and what was heard from it on.
+async fn listen(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    house: &House,
+) -> std::io::Result<Option<(mpsc::Sender<Guest>, BytesMut)>> {
     let (mut decoder, mut buffer) = (Decoder::new(Peer::Client), BytesMut::with_capacity(4_096));
     let mut answered = 0;
     loop {
@@ -100,31 +142,28 @@ async fn receive(mut stream: TcpStream, source: SocketAddr, house: &House) -> st
         let reply = match decoder.next(&mut buffer) {
             Ok(None) => {
                 if stream.read_buf(&mut buffer).await? == 0 {
-                    return Ok(());
+                    return Ok(None);
                 }
                 continue;
             }
             Ok(Some(Received::Request(request))) => {
                 match token(&request.uri).and_then(|token| way(house, token)) {
-                    Some(way) => {
-                        let stream = stream.into_std()?;
-                        // A full way is the same as none: the connection ends.
-                        let _ = way.try_send(Guest { stream, source, heard });
-                        return Ok(());
-                    }
+                    Some(way) => return Ok(Some((way, heard))),
                     None => answer(&request),
                 }
             }
             Ok(Some(Received::Response(_) | Received::Frame { .. })) | Err(_) => {
                 let refusal = Writer::response(Status::BadRequest, None).finish().unwrap_or_default();
-                return stream.write_all(&refusal).await;
+                stream.write_all(&refusal).await?;
+                return stream.flush().await.map(|()| None);
             }
         };
         answered += 1;
         if answered > STREAM_FIRST_REQUESTS_MAX {
-            return Ok(());
+            return Ok(None);
         }
         stream.write_all(&reply.unwrap_or_default()).await?;
+        stream.flush().await?;
     }
 }
 

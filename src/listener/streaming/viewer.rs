@@ -3,8 +3,8 @@
 use std::{
     collections::VecDeque,
     fmt::Write as _,
-    io::{self, IoSlice},
-    net::SocketAddr,
+    io,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     time::Duration,
 };
@@ -12,15 +12,19 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::json;
 use tokio::{
-    net::TcpStream,
+    io::AsyncReadExt,
+    net::UdpSocket,
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
-    super::{doorway::Doorway, trouble::Trouble, virtual_camera::VirtualCamera},
+    super::{doorway::Doorway, tls::Channel, trouble::Trouble, virtual_camera::VirtualCamera},
+    datagrams::{Outgoing, Pair},
     front::{Guest, token},
     upstream::Streams,
+    ways::{Way, Ways, are_their_own, translated},
+    wire::{SLICES_MAX, Wire},
 };
 use crate::{
     audit::Event,
@@ -34,8 +38,8 @@ use crate::{
     },
     media::{Seat, Upstream},
     rtsp::{
-        Decoder, FRAME_HEAD_BYTES, Field, Lower, Method, Peer, Received, Request, Session, Status, Transport,
-        WriteError, Writer,
+        Decoder, Field, Lower, Method, Peer, Received, Request, Session, Status, Transport, WriteError,
+        Writer,
     },
     schema::{AccessClass, Trait},
 };
@@ -48,18 +52,22 @@ pub(super) fn public() -> String {
 
 /// How often it is looked whether a viewer may go on, and does.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Runs of frames that are written at once.
-const SLICES_MAX: usize = 64;
+/// What is read at once, at least.
+const READ_BYTES: usize = 4_096;
 
 struct Viewer {
     doorway: Rc<Doorway>,
     /// As of the last request.
     camera: Rc<VirtualCamera>,
     source: SocketAddr,
-    stream: TcpStream,
+    /// The gateway's address that the viewer called.
+    here: IpAddr,
+    channel: Channel,
+    wire: Wire,
     decoder: Decoder,
     heard: BytesMut,
     out: VecDeque<Bytes>,
+    datagrams: Outgoing,
     /// When something of what waits was taken last, or nothing waited.
     taken: Duration,
     session: Option<Viewing>,
@@ -73,8 +81,8 @@ struct Viewing {
     /// The streams it is one of: others once the camera is reached otherwise.
     streams: Rc<Streams>,
     caller: Caller,
-    /// The channels of each stream that was set up.
-    channels: Vec<(usize, (u8, u8))>,
+    /// How each stream that was set up goes.
+    ways: Ways,
     play: Option<Play>,
     touched: Duration,
 }
@@ -86,6 +94,8 @@ struct Play {
     /// None once it was spent.
     pass: Option<Pass>,
     bytes: u64,
+    /// Datagrams that were not to be sent.
+    lost_packets: u64,
     told: (u64, Duration),
     began: Duration,
     ending: &'static str,
@@ -104,19 +114,20 @@ type Written = Result<Bytes, WriteError>;
 /// Serves one connection until it ends or the gateway stops.
 pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Receiver<bool>) {
     let Some(camera) = doorway.current() else { return };
-    let Guest { stream, source, heard } = guest;
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
-    // Best effort: without it answers are slower, not wrong.
-    let _ = stream.set_nodelay(true);
+    let Guest { carried, channel, source, here, heard } = guest;
+    let Ok(wire) = Wire::of(carried) else { return };
     let taken = camera.house.clock.monotonic();
     let viewer = Viewer {
         doorway,
         camera,
         source,
-        stream,
+        here,
+        channel,
+        wire,
         decoder: Decoder::new(Peer::Client),
         heard,
         out: VecDeque::new(),
+        datagrams: Outgoing::default(),
         taken,
         session: None,
     };
@@ -134,19 +145,21 @@ impl Viewer {
             }
             let queue =
                 self.session.as_ref().and_then(|it| it.play.as_ref()).map(|it| Rc::clone(&it.seat.queue));
+            let full = send(&mut self.datagrams, self.session.as_mut());
+            let idle = self.out.is_empty() && full.is_none();
+            self.heard.reserve(READ_BYTES);
             tokio::select! {
                 // Whoever takes no answers is not heard further, so that they do not pile up.
-                readable = self.stream.readable(), if self.out.len() < SLICES_MAX => {
-                    readable?;
-                    if !self.read()? {
+                read = self.wire.reader.read_buf(&mut self.heard), if self.out.len() < SLICES_MAX => {
+                    if read? == 0 {
                         return Ok(());
                     }
                 }
-                writable = self.stream.writable(), if !self.out.is_empty() => {
-                    writable?;
-                    self.write()?;
+                written = self.wire.writer.write(&self.out), if self.wire.writer.is_wanted(&self.out) => {
+                    self.written(written?);
                 }
-                more = filled(queue.as_deref()), if self.out.is_empty() && queue.is_some() => {
+                ready = room(full), if full.is_some() => ready?,
+                more = filled(queue.as_deref()), if idle && queue.is_some() => {
                     if more {
                         self.take();
                     } else {
@@ -167,25 +180,8 @@ impl Viewer {
         }
     }
 
-    /// Reads what has come; false at the end.
-    fn read(&mut self) -> io::Result<bool> {
-        self.heard.reserve(4_096);
-        match self.stream.try_read_buf(&mut self.heard) {
-            Ok(0) => Ok(false),
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes some of what waits.
-    fn write(&mut self) -> io::Result<()> {
-        let slices: Vec<IoSlice<'_>> = self.out.iter().take(SLICES_MAX).map(|it| IoSlice::new(it)).collect();
-        let mut written = match self.stream.try_write_vectored(&slices) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        };
+    /// So many bytes of what waits were taken.
+    fn written(&mut self, mut written: usize) {
         self.taken = self.camera.house.clock.monotonic();
         while let Some(first) = self.out.front_mut() {
             if written < first.len() {
@@ -195,22 +191,21 @@ impl Viewer {
             written -= first.len();
             self.out.pop_front();
         }
-        Ok(())
     }
 
-    /// Takes what the queue has, on the viewer's channels.
+    /// Takes what the queue has, on the viewer's channels or to its ports.
     fn take(&mut self) {
         let Some(viewing) = &mut self.session else { return };
         let Some(play) = &mut viewing.play else { return };
-        play.seat.queue.take(&mut self.out);
         self.taken = self.camera.house.clock.monotonic();
-        let streams = viewing.upstream.description.media.len();
-        let alike = |(place, (number, (rtp, rtcp))): (usize, &(usize, (u8, u8)))| {
-            place == *number && usize::from(*rtp) == 2 * number && usize::from(*rtcp) == 2 * number + 1
+        let channels = match &viewing.ways {
+            Ways::Interleaved(channels) => channels,
+            Ways::Datagrams(_) => return play.seat.queue.take(&mut self.datagrams.runs),
         };
-        if viewing.channels.len() != streams || !viewing.channels.iter().enumerate().all(alike) {
+        play.seat.queue.take(&mut self.out);
+        if !are_their_own(channels, viewing.upstream.description.media.len()) {
             for run in &mut self.out {
-                *run = translated(run, &viewing.channels);
+                *run = translated(run, channels);
             }
             self.out.retain(|run| !run.is_empty());
         }
@@ -274,7 +269,7 @@ impl Viewer {
                 let house = &*self.camera.house;
                 let authenticator = &self.camera.edition.authenticator;
                 let challenges = authenticator
-                    .challenges(stale, false, &*house.clock, &*house.entropy)
+                    .challenges(stale, self.channel.is_tls(), &*house.clock, &*house.entropy)
                     .unwrap_or_default();
                 let refusal = plain(Status::Unauthorized);
                 // Of several challenges some players read the first only, and FFmpeg goes by the last; both know
@@ -296,7 +291,8 @@ impl Viewer {
         let (upstream, pass) = told(described, pass)?;
         let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
         pass.finish(ended(200, text.len() as u64, None));
-        let base = self.camera.facade.stream_address(token(&request.uri).unwrap_or_default());
+        let base =
+            self.camera.facade.stream_address(token(&request.uri).unwrap_or_default(), self.channel.is_tls());
         let answer =
             Writer::response(Status::Ok, Some(request.cseq)).field(Field::ContentBase, format!("{base}/"));
         Ok(answer.body("application/sdp", &text))
@@ -322,16 +318,9 @@ impl Viewer {
             return fail(pass, Status::MethodNotValidInThisState);
         }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
-        let taken = |channel: u8| {
-            let mut all = self.session.iter().flat_map(|it| &it.channels);
-            all.any(|(other, pair)| *other != number && (pair.0 == channel || pair.1 == channel))
+        let Some(way) = self.way(number, &asked).await else {
+            return fail(pass, Status::UnsupportedTransport);
         };
-        let fits = |it: &&Transport| it.lower == Lower::Tcp && it.unicast && !it.record;
-        let own = u8::try_from(number * 2).unwrap_or_default();
-        let channels =
-            asked.iter().find(fits).map(|it| it.interleaved.unwrap_or((own, own.saturating_add(1))));
-        let channels = channels.filter(|(rtp, rtcp)| rtp != rtcp && !taken(*rtp) && !taken(*rtcp));
-        let Some(channels) = channels else { return fail(pass, Status::UnsupportedTransport) };
         let ssrc = upstream.sources.get(number).copied();
         let house = &*self.camera.house;
         let (mut random, now) = ([0; 16], house.clock.monotonic());
@@ -348,17 +337,44 @@ impl Viewer {
             upstream,
             streams: Rc::clone(&self.camera.streams),
             caller: identified.caller,
-            channels: Vec::new(),
+            ways: way.none(),
             play: None,
             touched: now,
         });
-        viewing.channels.retain(|(other, _)| *other != number);
-        viewing.channels.push((number, channels));
-        viewing.channels.sort_unstable();
+        let transport = Transport { ssrc, ..way.transport() };
+        viewing.ways.set(number, way);
         pass.finish(ended(200, 0, None));
-        let transport = Transport { ssrc, ..Transport::interleaved(channels) };
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Transport, transport);
         Ok(answer.maybe(Field::Session, self.session_field()).finish())
+    }
+
+    /// The first transport of those asked for that can be given to a stream; all streams of a session go in one
+    /// manner.
+    async fn way(&self, number: usize, asked: &[Transport]) -> Option<Way> {
+        let ways = self.session.as_ref().map(|it| &it.ways);
+        for one in asked.iter().filter(|it| it.unicast && !it.record) {
+            match (one.lower, ways) {
+                (Lower::Tcp, None | Some(Ways::Interleaved(_))) => {
+                    let own = u8::try_from(number * 2).unwrap_or_default();
+                    let channels = one.interleaved.unwrap_or((own, own.saturating_add(1)));
+                    if channels.0 != channels.1 && ways.is_none_or(|it| it.are_free(number, channels)) {
+                        return Some(Way::Interleaved(channels));
+                    }
+                }
+                (Lower::Udp, None | Some(Ways::Datagrams(_))) => {
+                    let Some(ports) = one.client_port else { continue };
+                    match Pair::open(self.here, self.source.ip(), ports).await {
+                        Ok(Some(pair)) => return Some(Way::Datagrams(ports, pair)),
+                        Ok(None) => {}
+                        Err(error) => {
+                            tracing::warn!(%error, "no sockets could be had for a stream in datagrams")
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     async fn play(&mut self, request: &Request) -> Result<Written, Refused> {
@@ -380,6 +396,7 @@ impl Viewer {
                 command,
                 pass: Some(pass),
                 bytes: 0,
+                lost_packets: 0,
                 told: (0, now),
                 began: now,
                 ending: "the viewer left",
@@ -421,8 +438,8 @@ impl Viewer {
         let house = &*self.camera.house;
         let shown = Shown {
             source: self.source,
-            tls: false,
-            certificate: None,
+            tls: self.channel.is_tls(),
+            certificate: self.channel.certificate(),
             method: request.method.as_str(),
             target: &request.uri,
             authorization: request.fields.get(Field::Authorization),
@@ -482,7 +499,7 @@ impl Viewer {
         let rejected = Rejected {
             request: self.camera.house.request_id(),
             source: self.source,
-            tls: false,
+            tls: self.channel.is_tls(),
             caller: None,
             claimed: error.and_then(|it| it.claimed.as_deref()),
             nonce: None,
@@ -513,13 +530,22 @@ impl Viewer {
         };
         let house = &*camera.house;
         let now = house.clock.monotonic();
-        if self.out.is_empty() {
+        if self.out.is_empty() && self.datagrams.is_empty() {
             self.taken = now;
         } else if now.saturating_sub(self.taken) > HTTP_WRITE_STALL_MAX {
             self.end("the viewer takes nothing");
             return false;
         }
         let Some(viewing) = &mut self.session else { return true };
+        if viewing.ways.reported() {
+            viewing.touched = now;
+        }
+        // A connection that is open says that somebody is there; a datagram says nothing.
+        let mute = matches!(viewing.ways, Ways::Datagrams(_));
+        if mute && now.saturating_sub(viewing.touched) > STREAM_SESSION_TIMEOUT {
+            self.end("the viewer gave no sign of life");
+            return false;
+        }
         let Some(play) = &mut viewing.play else {
             return now.saturating_sub(viewing.touched) <= STREAM_SESSION_TIMEOUT;
         };
@@ -547,6 +573,7 @@ impl Viewer {
                 "bytes": play.bytes,
                 "seconds": now.saturating_sub(play.began).as_secs(),
                 "lost_bytes": losses.bytes,
+                "lost_packets": play.lost_packets,
             });
             let camera = Some(camera.camera.id.to_string());
             house.gate.note(Event { camera, ..Event::new("stream", detail) });
@@ -563,11 +590,31 @@ impl Viewer {
 
     /// Writes what waits, as far as it is taken at once.
     async fn say_goodbye(mut self) -> io::Result<()> {
-        while !self.out.is_empty() {
-            tokio::time::timeout(LOOK_INTERVAL, self.stream.writable()).await??;
-            self.write()?;
+        while self.wire.writer.is_wanted(&self.out) {
+            let written = tokio::time::timeout(LOOK_INTERVAL, self.wire.writer.write(&self.out)).await??;
+            self.written(written);
         }
         Ok(())
+    }
+}
+
+/// Sends what is to go in datagrams; the socket that is full, if one is.
+fn send<'a>(outgoing: &mut Outgoing, session: Option<&'a mut Viewing>) -> Option<&'a UdpSocket> {
+    let Viewing { ways: Ways::Datagrams(pairs), play, .. } = session? else { return None };
+    let full = outgoing.send(|number| pairs.iter().find(|(it, _)| *it == number).map(|(_, pair)| pair));
+    if let Some(play) = play {
+        play.bytes += std::mem::take(&mut outgoing.sent_bytes);
+        play.lost_packets += std::mem::take(&mut outgoing.lost);
+    } else {
+        outgoing.runs.clear();
+    }
+    full
+}
+
+async fn room(socket: Option<&UdpSocket>) -> io::Result<()> {
+    match socket {
+        Some(socket) => socket.writable().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -581,8 +628,12 @@ impl Drop for Play {
     /// However a stream ends, how much it was is on record.
     fn drop(&mut self) {
         let losses = self.seat.queue.losses();
-        let note =
+        let mut note =
             format!("{}; fell behind {} times, {} bytes lost", self.ending, losses.times, losses.bytes);
+        if self.lost_packets > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(note, ", {} datagrams not sent", self.lost_packets);
+        }
         if let Some(pass) = self.pass.take() {
             pass.finish(ended(200, self.bytes, Some(note)));
         }
@@ -634,35 +685,5 @@ async fn filled(queue: Option<&crate::media::Queue>) -> bool {
     match queue {
         Some(queue) => queue.fill().await,
         None => std::future::pending().await,
-    }
-}
-
-/// The frames of a run that a viewer wants, on its channels.
-fn translated(run: &Bytes, channels: &[(usize, (u8, u8))]) -> Bytes {
-    let mut translated = BytesMut::with_capacity(run.len());
-    let mut rest = &run[..];
-    while let Some([_, channel, high, low]) = rest.first_chunk::<FRAME_HEAD_BYTES>().copied() {
-        let length = FRAME_HEAD_BYTES + usize::from(u16::from_be_bytes([high, low]));
-        let Some((frame, more)) = rest.split_at_checked(length) else { break };
-        let (stream, rtcp) = (usize::from(channel / 2), channel % 2 == 1);
-        if let Some((_, pair)) = channels.iter().find(|(number, _)| *number == stream) {
-            translated.extend_from_slice(&[b'$', if rtcp { pair.1 } else { pair.0 }, high, low]);
-            translated.extend_from_slice(frame.get(FRAME_HEAD_BYTES..).unwrap_or_default());
-        }
-        rest = more;
-    }
-    translated.freeze()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_viewer_gets_its_streams_on_its_channels() {
-        let run = Bytes::from_static(b"$\x00\x00\x01a$\x03\x00\x02bc$\x02\x00\x00$\x05\x00\x01x");
-        assert_eq!(translated(&run, &[(1, (9, 8))]), &b"$\x08\x00\x02bc$\x09\x00\x00"[..]);
-        assert_eq!(translated(&run, &[(0, (0, 1)), (2, (4, 6))]), &b"$\x00\x00\x01a$\x06\x00\x01x"[..]);
-        assert_eq!(translated(&Bytes::from_static(b"$\x00\x00\x09cut"), &[(0, (0, 1))]), &b""[..]);
     }
 }
