@@ -13,6 +13,11 @@ use super::{
 /// Reads the counts of a zone's namespace.
 pub(super) fn count(namespace: &str) -> Result<Attempts, NetError> {
     let mut counted = Attempts::default();
+    // The sums first: what is dropped meanwhile is then in the entries alone, and no part of a sum is nobody's.
+    for (family, chain) in [("netdev", "ingress"), ("inet", "input"), ("inet", "forward")] {
+        read(&kernel::listed(namespace, &["list", "chain", family, TABLE, chain])?, &mut counted);
+    }
+    let dropped = std::mem::take(&mut counted).dropped;
     // Protocols as numbers, of which every name file has other names.
     for family in ["netdev", "inet"] {
         read(&kernel::listed(namespace, &["-n", "list", "table", family, TABLE])?, &mut counted);
@@ -20,7 +25,7 @@ pub(super) fn count(namespace: &str) -> Result<Attempts, NetError> {
     // Types of frames as names where there are any: as numbers, those have their bytes swapped.
     counted.frames.clear();
     read(&kernel::listed(namespace, &["list", "set", "netdev", TABLE, "attempts_other"])?, &mut counted);
-    Ok(counted)
+    Ok(Attempts { dropped, ..counted })
 }
 
 /// Takes up the objects of one table as `nft -j` lists them. What is in no form that is known is left out: it is
