@@ -477,6 +477,12 @@ pub const REPORT_DESTINATIONS_PER_DEVICE_MAX: usize = 5;
 
 /// Counters of one zone's tripwire that are read: three sets.
 pub const ATTEMPT_ENTRIES_MAX: usize = 3 * ATTEMPTS_PER_SET_MAX;
+/// How often the tripwire's counters are read; a reading that takes long makes the next wait for ten times as long.
+pub const ATTEMPTS_READ_INTERVAL: Duration = Duration::from_secs(2);
+/// How often it is looked for zones that should be given names and time, and for what they asked.
+pub const ZONE_SERVICES_INTERVAL: Duration = Duration::from_millis(500);
+/// Bytes of a message to the zone's name server or clock that are read.
+pub const ZONE_MESSAGE_BYTES_MAX: usize = 1_500;
 /// How long the same is summed up before it is told again.
 pub const SUMMARY_PERIOD: Duration = Duration::from_secs(60);
 /// Sources of a zone that are told apart.

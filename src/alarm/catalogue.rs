@@ -189,6 +189,9 @@ alarms! {
     NoncesFull "nonces-full" Warning Happening
         "The client used more nonces at once than are remembered, and further logins of it are refused for a while."
         "Find out why the client logs in so often; other clients are not affected."
+    EgressAttempt "egress-attempt" Warning Happening
+        "The camera, or somebody else in the zone, tried for the first time to reach something beyond it: what it sent was dropped."
+        "See where to (event `egress-blocked`, and `cordon report`); an attempt is not proof of intent. Take from the camera what makes it, or look at it more closely."
     ClientOverBudget "client-over-budget" Warning Happening
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."

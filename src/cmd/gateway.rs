@@ -21,6 +21,7 @@ use super::{
     lookout::{Lookout, Watchman},
     regards::StoredRegards,
     serving::{Plan, Serving},
+    tripwire::TripwireWatch,
     zones::{self, ZoneWatch, Zones},
 };
 use crate::{
@@ -93,6 +94,7 @@ pub struct Gateway {
     certificate: Option<CertificateWatch>,
     watchman: Watchman,
     zones: ZoneWatch,
+    tripwire: TripwireWatch,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -219,12 +221,9 @@ impl Gateway {
         let (certificate_watch, tls) = tls.unzip();
         let login_key = key(&loaded.state_dir.join("login.key"), &*house.entropy)?;
         let memories = Arc::new(Memories::new(Arc::clone(&store), login_key));
-        let observe_until = loaded.observe_until.map(|it| it.to_string());
         let running = Arc::new(Running::start(house, tls, &memories, configuration)?);
         let house = Arc::clone(&running.house);
-        let cameras = running.configuration().loaded.inventory.cameras().count();
-        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": cameras, "policies": version, "observe_until": observe_until });
-        house.gate.note(Event::new("start", detail));
+        running.note_start(&version);
         let lookout = Lookout::new(log.clone(), certificate.clone(), Arc::clone(&house));
         let audit_dir = running.configuration().loaded.audit_dir.clone();
         Ok(Self {
@@ -232,6 +231,7 @@ impl Gateway {
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
+            tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), store, KnownQuirks::embedded()?)),
             state: Arc::new(State { log, lookout, certificate, house }),
             public_key_file: report.public_key_file,
@@ -264,6 +264,7 @@ impl Gateway {
         // Before doors close, which is no alarm now.
         drop(self.watchman);
         drop(self.zones);
+        drop(self.tripwire);
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();
@@ -300,6 +301,16 @@ impl Running {
         }
         let (serving, configuration) = (Mutex::new(Some(serving)), Mutex::new(Arc::new(configuration)));
         Ok(Self { house, tls, serving, configuration })
+    }
+
+    /// Records that the gateway serves from now on, and by what.
+    fn note_start(&self, policies: &str) {
+        let configuration = self.configuration();
+        let loaded = &configuration.loaded;
+        let cameras = loaded.inventory.cameras().count();
+        let observe_until = loaded.observe_until.map(|it| it.to_string());
+        let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": cameras, "policies": policies, "observe_until": observe_until });
+        self.house.gate.note(Event::new("start", detail));
     }
 
     /// The configuration in force.

@@ -34,6 +34,7 @@ pub mod schema;
 mod serving;
 mod serving_thread;
 mod settling;
+mod tripwire;
 mod vendors;
 mod zones;
 

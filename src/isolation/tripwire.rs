@@ -4,13 +4,19 @@
 //! readings make a difference; differences are summed up by source for a minute ([`Summary`]). An attempt is not
 //! proof of intent: it says what was sent, not why.
 
-use std::{collections::HashMap, fmt, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::IpAddr,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use super::{
     records::{Blocked, BlockedSummary, Flow},
     summary::{Line, Summary},
+    wire::Attempts,
 };
 use crate::limits::{ATTEMPT_ENTRIES_MAX, SUMMARY_PERIOD};
 
@@ -39,6 +45,22 @@ pub enum Target {
     Frame(u16),
 }
 
+impl Target {
+    /// Whether it leads beyond the link on which it was sent: what every device says to its neighbours (discovery,
+    /// group membership, requests for an address) does not, tagged frames do.
+    pub fn leads_out(&self) -> bool {
+        match self {
+            Self::Address { to: IpAddr::V4(to), .. } => {
+                !(to.is_multicast() || to.is_broadcast() || to.is_link_local() || to.is_unspecified())
+            }
+            Self::Address { to: IpAddr::V6(to), .. } => {
+                !(to.is_multicast() || to.is_unicast_link_local() || to.is_unspecified())
+            }
+            Self::Frame(kind) => matches!(kind, 0x8100 | 0x88a8),
+        }
+    }
+}
+
 /// One counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -59,12 +81,41 @@ pub struct Snapshot {
     pub entries: Vec<Entry>,
 }
 
+impl Snapshot {
+    /// Takes up what the kernel counted. What two tables count alike is one.
+    pub fn of(counted: &Attempts) -> Self {
+        let mut sums: HashMap<(Source, Target), u64> = HashMap::with_capacity(counted.packets.len());
+        for it in &counted.packets {
+            let target = Target::Address { to: it.destination, protocol: it.protocol, port: it.port };
+            *sums.entry((Source::Address(it.source), target)).or_insert(0) += it.packets;
+        }
+        for it in &counted.frames {
+            let Some(source) = hardware(&it.source) else { continue };
+            *sums.entry((Source::Hardware(source), Target::Frame(it.ether_type))).or_insert(0) += it.packets;
+        }
+        let entry = |((source, target), packets)| Entry { source, target, packets };
+        Self { dropped: Some(counted.dropped), entries: sums.into_iter().map(entry).collect() }
+    }
+}
+
+/// A hardware address as `02:00:00:00:00:01`.
+fn hardware(text: &str) -> Option<[u8; 6]> {
+    let mut address = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut address {
+        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(address)
+}
+
 /// What a reading brings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Packets since the reading before, exactly.
     pub packets: u64,
-    /// What was tried for the first time.
+    /// And whose they are, as far as entries tell.
+    pub by_source: BTreeMap<Source, u64>,
+    /// What was tried for the first time and would have led out.
     pub first: Vec<(Source, Target)>,
     /// What is to be recorded now, each with the source it is about.
     pub blocked: Vec<(Source, Blocked)>,
@@ -112,7 +163,8 @@ impl Tripwire {
                 continue;
             }
             reading.packets += grown;
-            if self.summary.add(&entry.source, &entry.target, grown) {
+            *reading.by_source.entry(entry.source).or_insert(0) += grown;
+            if self.summary.add(&entry.source, &entry.target, grown) && entry.target.leads_out() {
                 reading.first.push(key);
             }
         }
@@ -225,6 +277,7 @@ impl fmt::Display for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isolation::wire::{Attempt, FrameAttempt};
 
     const CAMERA: &str = "192.0.2.10";
 
@@ -311,6 +364,74 @@ mod tests {
         assert_eq!(wire.rest(at(6)).summaries, [], "told once");
         wire.read(&snapshot(3, 3), at(7));
         assert_eq!(wire.rest(at(8)).summaries, [], "both began anew");
+    }
+
+    #[test]
+    fn what_is_said_to_neighbours_leads_nowhere() {
+        let to = |to: &str| Target::Address { to: to.parse().unwrap(), protocol: 17, port: 3702 };
+        for (target, leads) in [
+            (to("203.0.113.9"), true),
+            (to("10.1.0.7"), true),
+            (to("2001:db8::9"), true),
+            (to("239.255.255.250"), false),
+            (to("224.0.0.251"), false),
+            (to("255.255.255.255"), false),
+            (to("169.254.1.1"), false),
+            (to("ff02::c"), false),
+            (to("fe80::1"), false),
+            (Target::Frame(0x0806), false),
+            (Target::Frame(0x88cc), false),
+            (Target::Frame(0x8100), true),
+            (Target::Frame(0x88a8), true),
+        ] {
+            assert_eq!(target.leads_out(), leads, "{target}");
+            let entry = Entry { source: Source::Address(CAMERA.parse().unwrap()), target, packets: 1 };
+            let reading = Tripwire::new("restricted", at(0))
+                .read(&Snapshot { dropped: None, entries: vec![entry] }, at(1));
+            assert_eq!(
+                (reading.first.len(), reading.packets),
+                (usize::from(leads), 1),
+                "{target} is counted all the same"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_counts_in_two_tables_is_one() {
+        let packet = |port, packets| Attempt {
+            source: CAMERA.parse().unwrap(),
+            destination: "203.0.113.9".parse().unwrap(),
+            protocol: 6,
+            port,
+            packets,
+            bytes: 0,
+        };
+        let frame = |source: &str| FrameAttempt {
+            source: source.to_owned(),
+            ether_type: 0x8100,
+            packets: 4,
+            bytes: 0,
+        };
+        let counted = Attempts {
+            packets: vec![packet(23, 3), packet(80, 1), packet(23, 2)],
+            frames: vec![
+                frame("02:00:5e:00:00:0a"),
+                frame("02:00:5e:00:00"),
+                frame("02:00:5e:00:00:0a:0b"),
+                frame("x"),
+            ],
+            dropped: 17,
+        };
+        let Snapshot { dropped, mut entries } = Snapshot::of(&counted);
+        entries.sort_by_key(|it| (it.source, it.target));
+        let told: Vec<_> =
+            entries.iter().map(|it| format!("{} > {}: {}", it.source, it.target, it.packets)).collect();
+        let wanted = [
+            "192.0.2.10 > 203.0.113.9 port 23 (tcp): 5",
+            "192.0.2.10 > 203.0.113.9 port 80 (tcp): 1",
+            "02:00:5e:00:00:0a > 0x8100 (ethernet): 4",
+        ];
+        assert_eq!((told, dropped), (wanted.map(str::to_owned).to_vec(), Some(17)));
     }
 
     /// 500 cameras with 600 packets each to ten destinations in two minutes: 5,000 attempts a second.

@@ -94,6 +94,7 @@ impl Collector for Exposition {
         self.clients(&mut page)?;
         self.audit(&mut page)?;
         self.cameras(&mut page)?;
+        self.zones(&mut page)?;
         process(&mut page)
     }
 }
@@ -246,6 +247,14 @@ impl Exposition {
             let busy = Duration::from_nanos(it.exchange_nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
             if happened(it) == 0 { Ok(()) } else { counter_of(to, &[("camera", id.as_str())], busy) }
         })?;
+        let help = "Packets that a camera sent where it may not, and that were dropped";
+        family(page.counters("cordon_camera_blocked_packets", help)?, &|id, it, to| match it
+            .blocked
+            .load(Ordering::Relaxed)
+        {
+            0 => Ok(()),
+            count => counter_of(to, &[("camera", id.as_str())], count),
+        })?;
         let help =
             "What is known of a camera: 1 for what is the case; cameras nobody asked anything are absent";
         family(page.gauges("cordon_camera_health", help)?, &|id, it, to| {
@@ -260,6 +269,23 @@ impl Exposition {
             Some(milliseconds) => gauge_of(to, &[("camera", id.as_str())], milliseconds as f64 / 1_000.0),
             None => Ok(()),
         })
+    }
+
+    fn zones(&self, page: &mut Page<'_>) -> fmt::Result {
+        let zones = self.metrics.zones();
+        let mut family = page.counters(
+            "cordon_zone_blocked_packets",
+            "Packets that were dropped in a zone, whoever sent them",
+        )?;
+        for (id, counts) in &zones {
+            counter_of(&mut family, &[("zone", id.as_str())], counts.blocked)?;
+        }
+        let help = "Names that were asked for in a zone, and refused";
+        let mut family = page.counters("cordon_zone_names_asked", help)?;
+        for (id, counts) in &zones {
+            counter_of(&mut family, &[("zone", id.as_str())], counts.asked)?;
+        }
+        Ok(())
     }
 }
 
@@ -354,11 +380,13 @@ mod tests {
         meter.clock_offset(Some(-1_500));
         meter.is(CameraHealth::LoginRefused);
         metrics.exchanged(&meter, Duration::from_millis(250));
+        meter.blocked(7);
         let expected = [
             "cordon_camera_commands_total{camera=\"gate\",ended=\"answered\"} 1",
             "cordon_camera_deviations_total{camera=\"gate\",kind=\"repair\"} 2",
             "cordon_camera_exchanges_total{camera=\"gate\"} 1",
             "cordon_camera_exchange_busy_seconds_total{camera=\"gate\"} 0.25",
+            "cordon_camera_blocked_packets_total{camera=\"gate\"} 7",
             "cordon_camera_health{camera=\"gate\",health=\"login_refused\"} 1",
             "cordon_camera_clock_offset_seconds{camera=\"gate\"} -1.5",
         ];

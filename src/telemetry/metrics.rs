@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::count::{ByWord, Counts, Histogram, words};
-use crate::ids::CameraId;
+use crate::ids::{CameraId, ZoneId};
 
 words!(
     /// What became of a command at the gate.
@@ -124,7 +124,18 @@ pub struct Metrics {
     pub(super) turned_away: Counts<Budget>,
     /// Reloads.
     pub(super) reloads: Counts<Reloaded>,
+    /// What was dropped, and what was asked of the name server, by zone.
+    zones: Mutex<BTreeMap<ZoneId, ZoneCounts>>,
     cameras: Mutex<BTreeMap<CameraId, Weak<CameraMeter>>>,
+}
+
+/// What is counted of one zone. There are as many as were ever configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ZoneCounts {
+    /// Packets that its cameras sent where they may not.
+    pub blocked: u64,
+    /// Names that they asked for.
+    pub asked: u64,
 }
 
 impl Metrics {
@@ -174,6 +185,18 @@ impl Metrics {
         self.commit.observe(took);
     }
 
+    /// Counts what a zone's cameras tried.
+    pub fn zone(&self, id: &ZoneId, more: ZoneCounts) {
+        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = zones.entry(id.clone()).or_default();
+        counts.blocked += more.blocked;
+        counts.asked += more.asked;
+    }
+
+    pub(super) fn zones(&self) -> BTreeMap<ZoneId, ZoneCounts> {
+        self.zones.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Counts segments that were deleted earlier than they should.
     pub fn pruned_early(&self, segments: u64) {
         self.pruned_early.fetch_add(segments, Ordering::Relaxed);
@@ -210,6 +233,8 @@ pub struct CameraMeter {
     pub(super) deviations: ByWord<AtomicU64>,
     pub(super) exchanges: AtomicU64,
     pub(super) exchange_nanoseconds: AtomicU64,
+    /// Packets that it sent where it may not.
+    pub(super) blocked: AtomicU64,
     health: AtomicU8,
     clock_offset_milliseconds: AtomicI64,
 }
@@ -221,6 +246,7 @@ impl Default for CameraMeter {
             deviations: ByWord::default(),
             exchanges: AtomicU64::new(0),
             exchange_nanoseconds: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
             health: AtomicU8::new(0),
             clock_offset_milliseconds: AtomicI64::new(NOT_MEASURED),
         }
@@ -236,6 +262,11 @@ impl CameraMeter {
     /// Counts where the camera's answer left the schema, by what was done about it.
     pub fn deviated(&self, kind: &'static str, count: u64) {
         self.deviations.of(kind).fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts packets that it sent where it may not.
+    pub fn blocked(&self, packets: u64) {
+        self.blocked.fetch_add(packets, Ordering::Relaxed);
     }
 
     /// Takes up what is known of the camera.

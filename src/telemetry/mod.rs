@@ -11,7 +11,7 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 pub use self::{
     exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
-    metrics::{Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, Tally},
+    metrics::{Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, Tally, ZoneCounts},
 };
 
 /// How much is logged if `CORDON_LOG` does not say.

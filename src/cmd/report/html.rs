@@ -79,7 +79,7 @@ fn figures(report: &Report) -> Markup {
             (figure(&sum.restricted_at_sensitive_sites.to_string(), "restricted at sensitive sites", bad_if(sum.restricted_at_sensitive_sites > sum.under_exception)))
             (figure(&sum.under_exception.to_string(), "served under a dated exception", ""))
             (figure(&isolated, "zones are isolated", bad_if(sum.zones_isolated < sum.zones)))
-            (figure(&sum.packets_blocked.to_string(), "packets out of zones were dropped", ""))
+            (figure(&sum.packets_blocked.to_string(), "packets were dropped in zones", ""))
             (figure(&sum.commands_denied.to_string(), "commands were denied", ""))
             (figure(&sum.replacement_overdue.to_string(), "replacements are overdue", bad_if(sum.replacement_overdue > 0)))
         }

@@ -1,0 +1,344 @@
+//! Reads, while the gateway serves, what cameras tried to reach beyond their zones, and gives zones a name server that
+//! knows no name and a clock: on a thread of its own, so that no flood disturbs who serves.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
+
+use crate::{
+    alarm::{Alarm, Subject},
+    audit::Event,
+    clock::Clock,
+    ids::{CameraId, ZoneId},
+    inventory::{Inventory, Isolation, Zone},
+    isolation::{
+        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, Names, NamesTold, NetdError, Rates,
+        Reading, Snapshot, Source, Target, Tripwire, sntp,
+    },
+    limits::{ATTEMPTS_READ_INTERVAL, ZONE_MESSAGE_BYTES_MAX, ZONE_SERVICES_INTERVAL},
+    listener::House,
+    telemetry::ZoneCounts,
+};
+
+/// Watches every zone that is isolated, until it is dropped; then all that was not told is.
+pub(super) struct TripwireWatch {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TripwireWatch {
+    pub(super) fn start(house: Arc<House>) -> io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let watch = move || {
+            runtime.block_on(Guard { house, zones: BTreeMap::new() }.until(stopped));
+            // A question to netd may still wait for its answer, which nobody needs any more.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("tripwire".into()).spawn(watch)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for TripwireWatch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that reads attempts to get out panicked");
+        }
+    }
+}
+
+struct Guard {
+    house: Arc<House>,
+    zones: BTreeMap<ZoneId, Guarded>,
+}
+
+/// One zone.
+struct Guarded {
+    tripwire: Tripwire,
+    /// When it is read next, in monotonic time.
+    next: Duration,
+    readable: bool,
+    services: Services,
+}
+
+impl Guard {
+    async fn until(mut self, mut stopped: oneshot::Receiver<()>) {
+        let mut tick = tokio::time::interval(ZONE_SERVICES_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = &mut stopped => break,
+                _ = tick.tick() => {}
+            }
+            tokio::select! {
+                _ = &mut stopped => break,
+                () = self.look() => {}
+            }
+        }
+        let edition = self.house.edition.load_full();
+        for (id, zone) in &mut self.zones {
+            zone.end(&Teller::new(&self.house, edition.rules.inventory(), id));
+        }
+    }
+
+    /// One look at every zone that there is now.
+    async fn look(&mut self) {
+        let edition = self.house.edition.load_full();
+        let inventory = edition.rules.inventory();
+        let now = time(&*self.house.clock);
+        let isolated = |zone: &&Zone| own_addresses(zone).is_some();
+        self.zones.retain(|id, guarded| {
+            let stays = inventory.zone(id).as_ref().is_some_and(isolated);
+            if !stays {
+                guarded.end(&Teller::new(&self.house, inventory, id));
+            }
+            stays
+        });
+        for zone in inventory.zones().filter(isolated) {
+            let guarded = self.zones.entry(zone.id.clone()).or_insert_with(|| Guarded::new(&zone.id, now));
+            let teller = Teller::new(&self.house, inventory, &zone.id);
+            guarded.services.serve(zone, &self.house).await;
+            teller.names(guarded.services.tell(now, false));
+            if now.0 >= guarded.next {
+                guarded.read(&teller).await;
+            }
+        }
+    }
+}
+
+impl Guarded {
+    fn new(zone: &ZoneId, now: (Duration, Timestamp)) -> Self {
+        let tripwire = Tripwire::new(zone.as_str(), now);
+        Self { tripwire, next: now.0, readable: true, services: Services::new(zone, now) }
+    }
+
+    /// Reads the counters.
+    async fn read(&mut self, teller: &Teller<'_>) {
+        let house = teller.house;
+        let began = house.clock.monotonic();
+        let (netd, zone) = (house.netd.clone(), teller.zone.clone());
+        let counted: Result<Attempts, NetdError> =
+            match tokio::task::spawn_blocking(move || netd.attempts(&zone)).await {
+                Ok(counted) => counted,
+                Err(_) => Err(NetdError::Other),
+            };
+        let now = time(&*house.clock);
+        self.next = now.0 + ATTEMPTS_READ_INTERVAL.max(10 * now.0.saturating_sub(began));
+        match counted {
+            Ok(counted) => {
+                teller.attempts(&self.tripwire.read(&Snapshot::of(&counted), now));
+                self.readable = true;
+            }
+            Err(error) => {
+                if std::mem::take(&mut self.readable) {
+                    tracing::warn!(zone = %teller.zone, %error, "what cameras try to reach cannot be read");
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, teller: &Teller<'_>) {
+        let now = time(&*teller.house.clock);
+        self.services.close();
+        teller.names(self.services.tell(now, true));
+        teller.attempts(&self.tripwire.rest(now));
+    }
+}
+
+/// The name server and the clock of one zone.
+struct Services {
+    names: Arc<Mutex<Names>>,
+    open: BTreeMap<SocketAddr, AbortHandle>,
+    served: bool,
+}
+
+impl Services {
+    fn new(zone: &ZoneId, now: (Duration, Timestamp)) -> Self {
+        let names = Arc::new(Mutex::new(Names::new(zone.as_str(), now)));
+        Self { names, open: BTreeMap::new(), served: true }
+    }
+
+    /// Opens what is not open, while the zone is isolated; its sockets would be another namespace's otherwise.
+    async fn serve(&mut self, zone: &Zone, house: &Arc<House>) {
+        if house.gate.watch().zones.trouble(zone).is_some() {
+            return self.close();
+        }
+        self.open.retain(|_, task| !task.is_finished());
+        let wanted: Vec<SocketAddr> = own_addresses(zone)
+            .into_iter()
+            .flatten()
+            .flat_map(|address| [NAMES_PORT, TIME_PORT].map(|port| SocketAddr::new(address, port)))
+            .collect();
+        let gone: Vec<SocketAddr> = self.open.keys().filter(|at| !wanted.contains(at)).copied().collect();
+        gone.iter().filter_map(|at| self.open.remove(at)).for_each(|task| task.abort());
+        for at in wanted {
+            if self.open.contains_key(&at) {
+                continue;
+            }
+            match datagrams(house, &zone.id, at).await {
+                Ok(socket) => {
+                    let clock = Arc::clone(&house.clock);
+                    let task = match at.port() {
+                        NAMES_PORT => {
+                            tokio::spawn(names(socket, Arc::clone(&self.names), clock)).abort_handle()
+                        }
+                        _ => tokio::spawn(clock_of(socket, clock)).abort_handle(),
+                    };
+                    self.open.insert(at, task);
+                    self.served = true;
+                }
+                Err(error) => {
+                    if std::mem::take(&mut self.served) {
+                        tracing::warn!(zone = %zone.id, %at, %error, "the zone is not given names or time");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        std::mem::take(&mut self.open).values().for_each(AbortHandle::abort);
+    }
+
+    fn tell(&self, now: (Duration, Timestamp), last: bool) -> NamesTold {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).tell(now, last)
+    }
+}
+
+/// The gateway's own addresses in a zone that is isolated.
+fn own_addresses(zone: &Zone) -> Option<Vec<IpAddr>> {
+    match &zone.isolation {
+        Isolation::Namespace(leg) => Some(leg.addresses.iter().map(ipnet::IpNet::addr).collect()),
+        Isolation::None => None,
+    }
+}
+
+async fn datagrams(house: &House, zone: &ZoneId, at: SocketAddr) -> Result<UdpSocket, NetdError> {
+    let (netd, zone) = (house.netd.clone(), zone.clone());
+    let made = tokio::task::spawn_blocking(move || netd.datagrams(&zone, at)).await;
+    UdpSocket::from_std(made.map_err(|_| NetdError::Other)??).map_err(|_| NetdError::Other)
+}
+
+/// Refuses every name. Ends when the socket does.
+async fn names(socket: UdpSocket, names: Arc<Mutex<Names>>, clock: Arc<dyn Clock>) {
+    let mut buffer = [0; ZONE_MESSAGE_BYTES_MAX];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+        let message = buffer.get(..length).unwrap_or_default();
+        let refusal = {
+            let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+            names.hear(from.ip(), message, clock.monotonic())
+        };
+        // What finds no room is lost, as datagrams are.
+        let _ = refusal.map(|refusal| socket.try_send_to(&refusal, from));
+    }
+}
+
+/// Tells the time. Ends when the socket does.
+async fn clock_of(socket: UdpSocket, clock: Arc<dyn Clock>) {
+    let (mut buffer, mut rates) = ([0; ZONE_MESSAGE_BYTES_MAX], Rates::default());
+    while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+        let received = clock.now();
+        if !rates.admit(from.ip(), clock.monotonic()) {
+            continue;
+        }
+        let answer = sntp::answer(buffer.get(..length).unwrap_or_default(), received, clock.now());
+        let _ = answer.map(|answer| socket.try_send_to(&answer, from));
+    }
+}
+
+/// Puts on record what one zone's cameras tried, and tells whoever watches.
+struct Teller<'a> {
+    house: &'a House,
+    zone: &'a ZoneId,
+    /// Cameras of the zone by address.
+    cameras: BTreeMap<IpAddr, &'a CameraId>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(house: &'a House, inventory: &'a Inventory, zone: &'a ZoneId) -> Self {
+        let own = inventory.cameras().filter(|camera| camera.zone == *zone);
+        let cameras = own.map(|camera| (camera.address.host.to_canonical(), &camera.id)).collect();
+        Self { house, zone, cameras }
+    }
+
+    fn camera(&self, source: &Source) -> Option<&'a CameraId> {
+        match source {
+            Source::Address(address) => self.cameras.get(&address.to_canonical()).copied(),
+            Source::Hardware(_) => None,
+        }
+    }
+
+    fn attempts(&self, reading: &Reading) {
+        for (source, told) in &reading.blocked {
+            self.note(BLOCKED, self.camera(source), told);
+        }
+        reading.summaries.iter().for_each(|told| self.note(BLOCKED_SUMMARY, None, told));
+        let metrics = &self.house.gate.watch().metrics;
+        if reading.packets > 0 {
+            metrics.zone(self.zone, ZoneCounts { blocked: reading.packets, asked: 0 });
+        }
+        for (source, packets) in &reading.by_source {
+            if let Some(camera) = self.camera(source) {
+                metrics.camera(camera).blocked(*packets);
+            }
+        }
+        self.alarm(&reading.first);
+    }
+
+    /// Raises one alarm for each camera, and one for all that are none, about what was tried for the first time.
+    fn alarm(&self, first: &[(Source, Target)]) {
+        let mut by_subject: BTreeMap<Subject, (String, usize)> = BTreeMap::new();
+        for (source, target) in first {
+            let (subject, found) = match self.camera(source) {
+                Some(camera) => (Subject::Camera(camera.clone()), format!("it tried to reach {target}")),
+                None => (Subject::Zone(self.zone.clone()), format!("{source} tried to reach {target}")),
+            };
+            by_subject.entry(subject).or_insert((found, 0)).1 += 1;
+        }
+        for (subject, (found, times)) in by_subject {
+            let more = if times > 1 { format!(", and {} more", times - 1) } else { String::new() };
+            let found = format!("{found}{more} for the first time");
+            self.house.gate.watch().alarms.raise(Alarm::EgressAttempt, subject, &found);
+        }
+    }
+
+    fn names(&self, told: NamesTold) {
+        let mut asked = 0;
+        for (source, told) in &told.asked {
+            asked += told.questions;
+            self.note(ASKED, self.camera(&Source::Address(*source)), told);
+        }
+        for told in &told.summaries {
+            asked += told.rest_questions + told.sources.iter().map(|(_, count)| count).sum::<u64>();
+            self.note(ASKED_SUMMARY, None, told);
+        }
+        if asked > 0 {
+            self.house.gate.watch().metrics.zone(self.zone, ZoneCounts { blocked: 0, asked });
+        }
+    }
+
+    fn note(&self, what: &str, camera: Option<&CameraId>, detail: &impl Serialize) {
+        let camera = camera.map(ToString::to_string);
+        self.house.gate.note(Event { camera, ..Event::new(what, json!(detail)) });
+    }
+}
+
+fn time(clock: &dyn Clock) -> (Duration, Timestamp) {
+    (clock.monotonic(), clock.now())
+}
+
+const NAMES_PORT: u16 = 53;
+const TIME_PORT: u16 = 123;
