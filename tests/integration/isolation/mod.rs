@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "figures are shown with --nocapture")]
 
 mod network;
+mod tripwire;
 
 use std::{
     collections::BTreeMap,

@@ -205,6 +205,13 @@ impl Network {
         (output.status.success(), said)
     }
 
+    /// What `cordon report` says.
+    pub fn report(&self) -> Value {
+        let output = self.cordon(&["report", "--format", "json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Starts the privileged process and waits until it listens.
     pub fn netd(&self) -> Process {
         let _ = fs::remove_file(self.netd_socket());

@@ -1,0 +1,186 @@
+//! What cameras try to reach, on record to the packet; and the names and the time they are given in its place.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use cordon::{
+    clock::{Clock, SystemClock},
+    ids::ZoneId,
+    isolation::Netd,
+};
+use serde_json::Value;
+
+use super::{
+    events,
+    network::{GATEWAY, GATEWAY6, HOSTILE, Network, inside},
+    wait_until,
+};
+use crate::{
+    client,
+    house::{CAMERA_PASSWORD, CAMERA_USER, records_of},
+};
+
+/// The hostile camera, as an enrolled one.
+fn enrolled(network: &Network) -> String {
+    format!(
+        "\n[[camera]]\nname = \"suspect\"\naddress = \"{HOSTILE}\"\nvendor = \"Dahua\"\nzone = \"{}\"\nsite = \"depot\"\n\
+         listen_port = 8083\nusername = \"{CAMERA_USER}\"\npassword = {{ env = \"{CAMERA_PASSWORD}\" }}\n",
+        network.zone(0)
+    )
+}
+
+/// Packets on record in a zone, by source: of lines of their own, and of those for all others; and those of nobody.
+fn on_record(network: &Network, zone: usize) -> (BTreeMap<String, u64>, u64) {
+    let (mut by_source, mut of_nobody) = (BTreeMap::new(), 0);
+    for record in records_of(&network.dir().join("audit")) {
+        let detail = &record["detail"];
+        if detail["zone"] != network.zone(zone) {
+            continue;
+        }
+        if record["what"] == "egress-blocked" {
+            let source = detail["source"].as_str().unwrap().to_owned();
+            *by_source.entry(source).or_insert(0) += detail["packets"].as_u64().unwrap();
+        } else if record["what"] == "egress-blocked-summary" {
+            for pair in detail["sources"].as_array().unwrap() {
+                *by_source.entry(pair[0].as_str().unwrap().to_owned()).or_insert(0) +=
+                    pair[1].as_u64().unwrap();
+            }
+            of_nobody +=
+                detail["rest_packets"].as_u64().unwrap_or(0) + detail["not_attributed"].as_u64().unwrap_or(0);
+        }
+    }
+    (by_source, of_nobody)
+}
+
+/// What the kernel counted, by source, and in all.
+fn counted(network: &Network) -> (BTreeMap<String, u64>, u64) {
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let attempts = Netd::at(&network.netd_socket()).attempts(&zone).unwrap();
+    let mut by_source = BTreeMap::new();
+    let packets = attempts.packets.iter().map(|it| (it.source.to_string(), it.packets));
+    let frames = attempts.frames.iter().map(|it| (it.source.clone(), it.packets));
+    for (source, count) in packets.chain(frames) {
+        *by_source.entry(source).or_insert(0) += count;
+    }
+    (by_source, attempts.dropped)
+}
+
+/// A number of the metrics.
+fn metric(network: &Network, begin: &str) -> u64 {
+    let admin: SocketAddr = "127.0.0.1:9080".parse().unwrap();
+    let reply =
+        inside(&network.gateway(), || client::send(admin, &client::request("GET", "/metrics", &[], b"")));
+    let text = String::from_utf8(reply.body).unwrap();
+    let line = text.lines().find_map(|it| it.strip_prefix(begin));
+    line.map_or(0, |it| it.trim().parse().unwrap())
+}
+
+#[test]
+fn what_a_camera_tries_is_on_record_to_the_packet() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text + &enrolled(&network));
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    let sent = network.hostile(0, ROUNDS);
+    let suspect = |it: &Value| it["camera"] == "suspect";
+    wait_until("on record", || events(&network, "egress-blocked").iter().any(suspect));
+    println!("on record {} ms after the hostile camera was started", (clock.monotonic() - began).as_millis());
+    assert!(clock.monotonic() - began < Duration::from_secs(10));
+    let sent = sent.stop();
+    let raised = events(&network, "alarm-raised");
+    let alarm = raised.iter().find(|it| it["detail"]["id"] == "egress-attempt" && suspect(it)).unwrap();
+    assert_eq!(alarm["detail"]["subject"], "camera suspect");
+    let found = alarm["detail"]["found"].as_str().unwrap();
+    assert!(found.starts_with("it tried to reach ") && found.ends_with(" for the first time"), "{found}");
+    // All is read once the metrics say what the kernel does.
+    let series = format!("cordon_zone_blocked_packets_total{{zone=\"{}\"}}", network.zone(0));
+    wait_until("all is read", || metric(&network, &series) == counted(&network).1);
+    let (wanted, dropped) = counted(&network);
+    assert_eq!(metric(&network, "cordon_camera_blocked_packets_total{camera=\"suspect\"}"), wanted[HOSTILE]);
+    assert_eq!(gateway.stop(), Some(0));
+    let (recorded, of_nobody) = on_record(&network, 0);
+    println!(
+        "{} frames sent in {ROUNDS} rounds, {dropped} dropped, {} on record, {of_nobody} of them of nobody, in {} lines",
+        sent["frames"],
+        recorded.values().sum::<u64>() + of_nobody,
+        events(&network, "egress-blocked").len() + events(&network, "egress-blocked-summary").len(),
+    );
+    assert_eq!((recorded, of_nobody), (wanted.clone(), 0));
+    let first = events(&network, "egress-blocked").into_iter().find(suspect).unwrap();
+    let destinations = first["detail"]["destinations"].as_array().unwrap();
+    assert!(destinations.iter().all(|it| it["first"] == true), "{first}");
+    let report = network.report();
+    let (in_other_zone, _) = on_record(&network, 1);
+    let total =
+        ["packets", "before_start"].map(|it| report["attempts"][it].as_u64().unwrap()).iter().sum::<u64>();
+    assert_eq!(total, dropped + in_other_zone.values().sum::<u64>());
+    let devices = report["devices"].as_array().unwrap();
+    let suspect = devices.iter().find(|it| it["name"] == "suspect").unwrap();
+    let of_suspect = ["attempts", "attempts_before_start"].map(|it| suspect[it].as_u64().unwrap());
+    assert_eq!(of_suspect.iter().sum::<u64>(), wanted[HOSTILE]);
+    assert_eq!(suspect["observable"]["is"], "partly");
+    assert_eq!(report["zones"][0]["isolated"], true);
+    assert!(report["zones"][0]["in_force_seconds"].as_i64().unwrap() > 0, "{}", report["zones"][0]);
+}
+
+const ROUNDS: u32 = 20;
+
+/// What a camera hears that sends a datagram to the gateway.
+fn exchange(network: &Network, gateway: &str, port: u16, message: &[u8]) -> Vec<u8> {
+    let to = SocketAddr::new(gateway.parse::<IpAddr>().unwrap(), port);
+    inside(&network.side(0), || {
+        let socket = UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut buffer = [0; 1_500];
+        // The services are there a moment after the gateway is.
+        for _ in 0..20 {
+            socket.send_to(message, to).unwrap();
+            if let Ok(length) = socket.recv(&mut buffer) {
+                return buffer[..length].to_vec();
+            }
+        }
+        Vec::new()
+    })
+}
+
+#[test]
+fn cameras_are_told_no_name_and_the_time() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text + &enrolled(&network));
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03dev\x09hik-cloud\x07example\x00\x00\x01\x00\x01";
+    let mut request = [0; 48];
+    request[0] = 0x23;
+    request[40..].copy_from_slice(b"sent-at!");
+    for address in [GATEWAY, GATEWAY6] {
+        let refusal = exchange(&network, address, 53, query);
+        assert_eq!(refusal.get(..4), Some(&[0x12, 0x34, 0x81, 0x05][..]), "{address}: REFUSED");
+        assert_eq!(refusal.len(), query.len());
+        let answer = exchange(&network, address, 123, &request);
+        assert_eq!((answer.len(), &answer[24..32]), (48, &b"sent-at!"[..]), "{address}");
+        let seconds = i64::from(u32::from_be_bytes(answer[40..44].try_into().unwrap())) - 2_208_988_800;
+        let off = seconds - SystemClock::new().now().as_second();
+        assert!(off.abs() <= 2, "{address}: {off} s off");
+    }
+    // Anything else at that port is no answer, and nothing ends by it.
+    assert_eq!(exchange(&network, GATEWAY, 53, b"nonsense"), b"");
+    assert_eq!(exchange(&network, GATEWAY, 53, query).len(), query.len());
+    let asked = || events(&network, "names-asked");
+    wait_until("on record", || !asked().is_empty());
+    let name = |it: &Value| it["detail"]["names"][0][0] == "dev.hik-cloud.example A";
+    assert!(asked().iter().any(name), "{:?}", asked());
+    assert_eq!(gateway.stop(), Some(0));
+    let questions: u64 = asked().iter().map(|it| it["detail"]["questions"].as_u64().unwrap()).sum();
+    assert!(questions >= 3, "{questions}");
+    let unanswered: u64 = events(&network, "names-asked-summary")
+        .iter()
+        .map(|it| it["detail"]["unanswered"].as_u64().unwrap())
+        .sum();
+    assert_eq!(unanswered, 20, "what was no question");
+}
