@@ -394,7 +394,9 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
          3. see who did what:      {cordon} audit tail {shown}/audit\n  \
          4. check that nobody changed the record:\n                            {cordon} audit verify {shown}/audit\n  \
          5. ask why:               {cordon} policy explain --config {shown}/cordon.toml \\\n                              \
-         --client vms-admin --camera car-park --operation tds:SetNTP\n\n\
+         --client vms-admin --camera car-park --operation tds:SetNTP\n  \
+         6. print what an auditor wants, of all that is a minute old:\n                            {cordon} report \
+         --config {shown}/cordon.toml --output {shown}/report.html\n\n\
          NETWORK ISOLATION IS OFF: in this demo everything is on loopback, and only the gateway's own rules keep the\n\
          two sides apart. Events and discovery are not built yet; video is had over RTSP with TCP.\n\n  files         {shown}\n"
     );
