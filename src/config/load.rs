@@ -74,7 +74,6 @@ impl Reader<'_> {
         let listener: raw::Listener = self.one(&table, "listener").unwrap_or_default();
         let admin: raw::Admin = self.one(&table, "admin").unwrap_or_default();
         let audit: raw::Audit = self.one(&table, "audit").unwrap_or_default();
-        let netd = self.netd(&table);
         let policy: raw::Policy = self.one(&table, "policy").unwrap_or_default();
         let (vendors, vendors_dir) = self.vendors(&table, shipped)?;
         let (listening, admin) = (self.listening(&listener), self.admin(admin.listen.as_ref()));
@@ -106,7 +105,7 @@ impl Reader<'_> {
         let (name, threads) =
             (self.gateway_name(gateway.name.as_ref()), self.threads(gateway.threads.as_ref()));
         let (retention, policy_dir) = (self.retention(&audit), self.policy_dir(policy.dir.as_ref()));
-        let observe_until = self.observe_until(&policy);
+        let (observe_until, netd) = (self.observe_until(&policy), self.netd(&table));
         (!self.is_refused()).then_some(())?;
         let (cameras, logins) = apart(cameras);
         self.legs_apart(&table, &zones, listening.bind, &cameras);
