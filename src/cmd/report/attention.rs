@@ -24,6 +24,15 @@ fn of_the_log(report: &Report) -> Vec<Found> {
         let what = format!("The audit log is not as it was signed: {damage}");
         (CRITICAL, what, "Believe none of the figures below; keep the folder and run `cordon audit verify`.")
     });
+    let strange = (log.not_understood > 0).then(|| {
+        let what =
+            format!("{} lines of the log are of a form that this program does not know.", log.not_understood);
+        (
+            CRITICAL,
+            what,
+            "Make the report with the version of the program that wrote them: figures are too low.",
+        )
+    });
     let deleted = (log.deleted_lines > 0).then(|| {
         let what = format!("The first {} lines of the log were deleted by retention.", log.deleted_lines);
         (NOTICE, what, "Figures are about what is left; look for older exports.")
@@ -32,7 +41,7 @@ fn of_the_log(report: &Report) -> Vec<Found> {
         let what = format!("{} denied commands went on, in observe mode.", report.denied.observed);
         (WARNING, what, "End the observation: mode = \"enforce\" under [policy].")
     });
-    [damaged, deleted, observed].into_iter().flatten().collect()
+    [damaged, strange, deleted, observed].into_iter().flatten().collect()
 }
 
 fn of_zones(report: &Report) -> Vec<Found> {

@@ -58,7 +58,7 @@ pub(super) fn report(
     };
     report.tables.shown = regards.is_some();
     report.tables.sources = sources(&report, inventory);
-    report.summary = summary(&report);
+    report.summary = summary(&report, ledger.permitted);
     report.attention = attention::of(&report);
     report
 }
@@ -341,21 +341,23 @@ fn sources(report: &Report, inventory: &Inventory) -> BTreeMap<String, String> {
     named.filter_map(|it| Some((it.clone(), inventory.vendors().source(it)?.to_owned()))).collect()
 }
 
-fn summary(report: &Report) -> Summary {
+fn summary(report: &Report, permitted: u64) -> Summary {
     let count = |of: &dyn Fn(&Device) -> bool| report.devices.iter().filter(|it| of(it)).count() as u64;
     let here = |it: &Device| it.address.is_some();
     let restricted = |it: &Device| here(it) && it.restricted;
+    let excepted = |it: &Device| it.exceptions.iter().any(|it| !it.over);
     let replaced = |it: &Device| it.replacement.as_ref().is_some_and(|it| it.state == "done");
     Summary {
         cameras: count(&here),
         restricted: count(&restricted),
         unknown: count(&|it| here(it) && it.class == "unknown"),
         restricted_at_sensitive_sites: count(&|it| restricted(it) && it.sensitive == Some(true)),
-        under_exception: count(&|it| it.exceptions.iter().any(|it| !it.over)),
+        without_exception: count(&|it| restricted(it) && it.sensitive == Some(true) && !excepted(it)),
+        under_exception: count(&excepted),
         replaced: count(&replaced),
         replacement_overdue: count(&|it| it.replacement.as_ref().is_some_and(|it| it.overdue)),
         on_record_only: count(&|it| !here(it)),
-        commands_permitted: report.devices.iter().map(|it| it.permitted).sum(),
+        commands_permitted: permitted,
         commands_denied: report.denied.commands,
         packets_blocked: report.attempts.packets,
         zones: report.zones.len() as u64,

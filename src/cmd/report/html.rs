@@ -76,7 +76,7 @@ fn figures(report: &Report) -> Markup {
         div.figures {
             (figure(&restricted, "cameras are treated as restricted", ""))
             (figure(&sum.unknown.to_string(), "of these are of unknown makers", ""))
-            (figure(&sum.restricted_at_sensitive_sites.to_string(), "restricted at sensitive sites", bad_if(sum.restricted_at_sensitive_sites > sum.under_exception)))
+            (figure(&sum.restricted_at_sensitive_sites.to_string(), "restricted at sensitive sites", bad_if(sum.without_exception > 0)))
             (figure(&sum.under_exception.to_string(), "served under a dated exception", ""))
             (figure(&isolated, "zones are isolated", bad_if(sum.zones_isolated < sum.zones)))
             (figure(&sum.packets_blocked.to_string(), "packets were dropped in zones", ""))
@@ -118,12 +118,12 @@ fn devices(report: &Report) -> Markup {
             "Class is what rules go by. Dropped packets “before” stood in the counters when reading began.  Seat, the UK order, section 889 and the FCC's list are separate facts about the \
              maker, each with its confidence. What led to a class stands under “Evidence”."
         }
-        table {
+        table.wide {
             thead {
                 tr {
                     th { "Camera" } th { "Site" } th { "Maker" } th { "Class" } th { "Seat" } th { "UK order" }
                     th { "US 889" } th { "US FCC" } th { "Exception" } th { "Replacement" } th.n { "Denied" }
-                    th.n { "Dropped packets" } th { "Attempts seen" }
+                    th.n { "Dropped packets" } th { "Attempts seen?" }
                 }
             }
             tbody { @for it in &report.devices { (device(it)) } }

@@ -30,10 +30,14 @@ pub(super) struct Span {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) records: u64,
+    /// Lines that are records and cannot be understood: what they say is in no figure.
+    pub(super) not_understood: u64,
+    /// Commands that were permitted, whatever they were about.
+    pub(super) permitted: u64,
     /// Times of the first and the last of them.
     pub(super) span: Option<(String, String)>,
     pub(super) cameras: BTreeMap<String, OnRecord>,
-    /// Cameras that are not in it, since there are too many.
+    /// Lines of cameras that are not in it, since there are too many.
     pub(super) cameras_left_out: u64,
     pub(super) denied: Rows<(String, String, String)>,
     /// Denials that observe mode let through.
@@ -164,11 +168,10 @@ impl Ledger {
         let mut ledger = Self::default();
         let query = Query { since: span.since, until: span.until, ..Query::default() };
         search(dir, &query, true, &mut |text| {
-            // Lines of another form were refused by the search.
-            if let Ok(line) = serde_json::from_slice::<Line<'_>>(text)
-                && line.seq < span.lines
-            {
-                ledger.take(&line);
+            match serde_json::from_slice::<Line<'_>>(text) {
+                Ok(line) if line.seq < span.lines => ledger.take(&line),
+                Ok(_) => {}
+                Err(_) => ledger.not_understood += 1,
             }
             Ok(())
         })?;
@@ -182,8 +185,9 @@ impl Ledger {
             Some((_, last)) => (*line.time).clone_into(last),
             None => self.span = Some((line.time.to_string(), line.time.to_string())),
         }
-        if let Some(camera) = self.camera(line) {
-            (*line.time).clone_into(&mut camera.last);
+        match self.camera(line) {
+            Some(camera) => (*line.time).clone_into(&mut camera.last),
+            None => self.cameras_left_out += u64::from(line.camera.is_some()),
         }
         match &*line.kind {
             "intent" => self.intent(line),
@@ -200,7 +204,6 @@ impl Ledger {
         let name = line.camera.as_deref()?;
         if !self.cameras.contains_key(name) {
             if self.cameras.len() >= REPORT_ROWS_MAX {
-                self.cameras_left_out += 1;
                 return None;
             }
             let fresh = OnRecord { first: line.time.to_string(), ..OnRecord::default() };
@@ -218,6 +221,7 @@ impl Ledger {
                 false
             }
         };
+        self.permitted += u64::from(!denied);
         if let Some(camera) = self.camera(line) {
             *(if denied { &mut camera.denied } else { &mut camera.permitted }) += 1;
             let own = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);

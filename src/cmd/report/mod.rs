@@ -193,6 +193,8 @@ impl Args {
             signed_lines: latest.checkpoint.size,
             unsigned_lines: lines.saturating_sub(latest.checkpoint.size),
             records: ledger.records,
+            records_of_unlisted_cameras: ledger.cameras_left_out,
+            not_understood: ledger.not_understood,
             from,
             to,
             since: since.map(|it| it.to_string()),

@@ -36,8 +36,12 @@ pub(super) struct LogPart {
     pub(super) unsigned_lines: u64,
     /// Records among the signed ones that the report is about.
     pub(super) records: u64,
+    /// Of these, records of cameras that are not told apart, since there are too many.
+    pub(super) records_of_unlisted_cameras: u64,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
+    /// Lines that could not be understood: what they say is in no figure.
+    pub(super) not_understood: u64,
     /// What the report was asked to be limited to.
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
@@ -57,6 +61,8 @@ pub(super) struct Summary {
     /// Of these, those of makers that nobody knows.
     pub(super) unknown: u64,
     pub(super) restricted_at_sensitive_sites: u64,
+    /// Of these, those without an exception that runs.
+    pub(super) without_exception: u64,
     pub(super) under_exception: u64,
     pub(super) replaced: u64,
     pub(super) replacement_overdue: u64,
