@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use super::pins;
 use crate::{
     admin::{CameraRow, CameraView, Fleet, Held},
+    alarm::Alarm,
     command::{Command, Operation},
     ids::{CameraId, RequestId},
     inventory::{Camera, KnownQuirks},
     listener::{
         House,
-        diagnosis::{Diagnosis, Surroundings, diagnose},
+        diagnosis::{Diagnosis, Layer, Surroundings, diagnose},
     },
     schema::AccessClass,
     store::Store,
@@ -29,10 +30,33 @@ impl HouseFleet {
     }
 
     fn why(&self, camera: &Camera, any_client: bool) -> Diagnosis {
+        if let Some(barred) = self.barred(camera) {
+            return barred;
+        }
         let log_failure = self.house.gate.log().health().failure;
         let around =
             Surroundings { log_failure: log_failure.as_deref(), any_client, now: self.house.clock.now() };
         diagnose(&self.house.standings.read(&camera.id), around)
+    }
+
+    /// Why nobody is served, where that is not for a policy of somebody's own.
+    fn barred(&self, camera: &Camera) -> Option<Diagnosis> {
+        let edition = self.house.edition.load();
+        let rules = &edition.rules;
+        let told = |sentence: String, remedy: &str| {
+            Some(Diagnosis { layer: Layer::Policy, sentence, remedy: remedy.to_owned() })
+        };
+        if let Some(quarantine) = &rules.regards().of(&camera.id).quarantine {
+            let sentence = format!("it is in quarantine, another device may be there: {}", quarantine.why);
+            return told(sentence, Alarm::CameraQuarantined.entry().remedy);
+        }
+        let sensitive = rules.inventory().site(&camera.site).is_none_or(|site| site.sensitive);
+        if sensitive && camera.vendor.class.is_restricted() && camera.exception.is_none() {
+            let sentence =
+                format!("it is restricted, and the sensitive site `{}` has no exception for it", camera.site);
+            return told(sentence, Alarm::SiteRestricted.entry().remedy);
+        }
+        None
     }
 
     /// Whether policy permits any client anything that is not open to all.

@@ -275,6 +275,11 @@ fn what_answers_at_an_address_is_identified_and_quarantine_is_ended_from_the_com
     assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
     let (text, _) = crate::camera_command::cordon(&house, &["list"]);
     assert!(text.lines().any(|it| it.starts_with("lobby") && it.contains("  quarantine  ")), "{text}");
+    let (text, _) = crate::camera_command::cordon(&house, &["why", "lobby"]);
+    assert!(
+        text.starts_with("policy: it is in quarantine, another device may be there: serial was `B8A44F"),
+        "{text}"
+    );
     let (text, well) = crate::camera_command::cordon(&house, &["accept", "lobby", "--reason", "exchanged"]);
     assert!(
         well && text.starts_with("camera `lobby` is served again; it was in quarantine since serial was"),
