@@ -148,7 +148,7 @@ alarms! {
         "The camera is there, but TLS cannot be made with it, or its certificate is not the pinned one."
         "If the camera or its certificate was exchanged on purpose, run `cordon camera accept CAMERA --reason TEXT`; else find out what answers at its address."
     CameraQuarantined "camera-quarantined" Error State
-        "Another device may be in the camera's place: its serial number, key or MAC address changed, or several other things at once. Nobody is served by it."
+        "Another device may be in the camera's place: its serial number or its key changed, or several other things at once. Nobody is served by it."
         "Find out what answers at its address; if it is the right device, `cordon camera accept CAMERA --reason TEXT`. Announce exchanges with `cordon camera expect-change`."
     CameraChanged "camera-changed" Warning Happening
         "The camera shows something else than before (a name, a server, a certificate's subject), which new firmware may do and another device, too."

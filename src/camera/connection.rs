@@ -156,6 +156,11 @@ impl Connection {
         self.memo.borrow_mut().clear();
     }
 
+    /// Takes up the MAC address it has in its zone.
+    pub fn seen_by(&self, mac: &str) {
+        self.session.show(&shown::of_mac(mac));
+    }
+
     /// Another camera is there now: what the one before showed of its maker says nothing of it.
     pub fn forget_evidence(&self) {
         self.memo.borrow_mut().clear();

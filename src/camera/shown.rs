@@ -118,6 +118,13 @@ pub fn of_document(answer: &Document) -> Evidence {
     shown
 }
 
+/// What the neighbour table of a camera's zone shows.
+pub fn of_mac(mac: &str) -> Evidence {
+    let mut shown = Evidence::default();
+    shown.add(SignalKind::Mac, mac);
+    shown
+}
+
 /// What a certificate shows: whose it is, and who issued it.
 pub fn of_certificate(der: &[u8]) -> Evidence {
     let mut shown = Evidence::default();

@@ -14,9 +14,11 @@ use crate::{
     admin::Part,
     alarm::{Alarm, Subject},
     audit::Event,
+    gate::Rules,
     ids::ZoneId,
+    inventory::Isolation,
     isolation::{Desired, Drift, Reply, Request, ZoneState},
-    limits::{ISOLATION_ASK_INTERVAL, ISOLATION_WORD_TIME_MAX},
+    limits::{IDENTITY_LOOK_INTERVAL, ISOLATION_ASK_INTERVAL, ISOLATION_WORD_TIME_MAX},
     listener::House,
 };
 
@@ -37,6 +39,8 @@ struct Heard {
     good: BTreeMap<ZoneId, Duration>,
     /// Zones with an alarm.
     alarmed: BTreeSet<ZoneId>,
+    /// When neighbours were looked at last, in monotonic time.
+    neighbours: Option<Duration>,
 }
 
 impl Zones {
@@ -77,6 +81,32 @@ impl Zones {
         };
         for zone in &wanted {
             self.stands(zone, &answer, &mut heard);
+        }
+        if answer.is_ok() {
+            self.look_at_neighbours(&inventory.rules, &mut heard);
+        }
+    }
+
+    /// Takes note of the MAC addresses that cameras have in isolated zones, where nothing stands between. Not more often
+    /// than cameras are asked who they are.
+    fn look_at_neighbours(&self, rules: &Rules, heard: &mut Heard) {
+        let now = self.house.clock.monotonic();
+        if heard.neighbours.is_some_and(|at| now.saturating_sub(at) < IDENTITY_LOOK_INTERVAL) {
+            return;
+        }
+        heard.neighbours = Some(now);
+        for zone in rules.inventory().zones() {
+            let Isolation::Namespace(leg) = &zone.isolation else { continue };
+            // What the process cannot tell is an alarm of its own.
+            let Ok(neighbours) = self.house.netd.neighbours(&zone.id) else { continue };
+            for camera in rules.inventory().cameras().filter(|it| it.zone == zone.id) {
+                let host = camera.address.host;
+                let near = leg.addresses.iter().any(|network| network.contains(&host));
+                let its = neighbours.iter().find(|it| near && it.address == host && it.state != "FAILED");
+                if let Some(mac) = its.and_then(|it| it.mac.as_deref()) {
+                    rules.regards().seen_by(&camera.id, mac);
+                }
+            }
         }
     }
 

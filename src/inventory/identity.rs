@@ -1,8 +1,9 @@
 //! Whether what a camera shows now is what it showed before: a pure comparison.
 //!
 //! Firmware changes strings, owners rename cameras, servers announce themselves anew; none of that makes another
-//! device. A serial number or a MAC address does, and so does a camera that has changed two of maker, model, hardware
-//! and name in discovery at once.
+//! device. A serial number does, and so does a camera that has changed two of maker, model, hardware, MAC address and
+//! name in discovery at once. A MAC address alone does not: any neighbour can claim one for a camera's address, and must
+//! not darken the camera by that.
 
 use std::fmt;
 
@@ -82,7 +83,7 @@ fn is_same(one: &str, other: &str) -> bool {
 /// What is compared. Scopes are the owner's to change; what a dialect tells is for the verdict.
 const WATCHED: [(SignalKind, Bearing); 13] = [
     (SignalKind::Serial, Bearing::Certain),
-    (SignalKind::Mac, Bearing::Certain),
+    (SignalKind::Mac, Bearing::Half),
     (SignalKind::Manufacturer, Bearing::Half),
     (SignalKind::Model, Bearing::Half),
     (SignalKind::Hardware, Bearing::Half),
@@ -147,6 +148,7 @@ mod tests {
             &[(SignalKind::Model, "DS-2CD2143G0-IS")],
             &[(SignalKind::Hardware, "89"), (SignalKind::Firmware, "V6"), (SignalKind::HttpServer, "nginx")],
             &[(SignalKind::Serial, ""), (SignalKind::Firmware, "V6")],
+            &[(SignalKind::Mac, "44:19:b6:00:00:02")],
         ] {
             let found = with(changed);
             assert!(!is_another(&found), "{changed:?}: {found:?}");
@@ -159,7 +161,7 @@ mod tests {
     fn another_device_is_told_by_its_number_or_by_two_other_things() {
         for (changed, first) in [
             (&[(SignalKind::Serial, "DS-2CD2143G0-I20190101AAWR999999999")][..], SignalKind::Serial),
-            (&[(SignalKind::Mac, "44:19:b6:00:00:02")], SignalKind::Mac),
+            (&[(SignalKind::Mac, "44:19:b6:00:00:02"), (SignalKind::Model, "IPC-HDW")], SignalKind::Mac),
             (
                 &[(SignalKind::Manufacturer, "Dahua"), (SignalKind::Model, "IPC-HDW")],
                 SignalKind::Manufacturer,

@@ -118,6 +118,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     book: Box<dyn RegardBook>,
     held: RwLock<BTreeMap<CameraId, Arc<Regard>>>,
+    /// The MAC addresses that cameras have in their zones, as seen last.
+    macs: RwLock<BTreeMap<CameraId, String>>,
     /// Held by whoever changes one.
     turn: Mutex<()>,
 }
@@ -125,7 +127,13 @@ struct Inner {
 impl Regards {
     /// Those that are kept in a book.
     pub fn new(clock: Arc<dyn Clock>, book: Box<dyn RegardBook>) -> Self {
-        Self(Arc::new(Inner { clock, book, held: RwLock::default(), turn: Mutex::default() }))
+        Self(Arc::new(Inner {
+            clock,
+            book,
+            held: RwLock::default(),
+            macs: RwLock::default(),
+            turn: Mutex::default(),
+        }))
     }
 
     /// How a camera is held to be. If that cannot be read, nobody is served: it may have been in quarantine.
@@ -139,6 +147,17 @@ impl Regards {
             let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(held.entry(camera.clone()).or_insert_with(|| Arc::new(regard)))
         })
+    }
+
+    /// Takes note of the MAC address that a camera has in its zone.
+    pub fn seen_by(&self, camera: &CameraId, mac: &str) {
+        let mut macs = self.0.macs.write().unwrap_or_else(PoisonError::into_inner);
+        macs.insert(camera.clone(), mac.to_owned());
+    }
+
+    /// The MAC address that a camera had in its zone when that was looked at last.
+    pub fn mac(&self, camera: &CameraId) -> Option<String> {
+        self.0.macs.read().unwrap_or_else(PoisonError::into_inner).get(camera).cloned()
     }
 
     /// A camera as it is to be treated now: its maker's class as found, where that is stricter and nobody decided;

@@ -56,6 +56,10 @@ impl VirtualCamera {
         } else if let Ok(request) = device_information(&self.house.tables) {
             let _ = self.own_command(Reason::Identity, request).await;
         }
+        if let Some(mac) = self.edition.rules.regards().mac(&self.camera.id) {
+            self.connection.seen_by(&mac);
+            self.take_news();
+        }
     }
 
     /// Takes up what was learnt of the camera since this was done last.
