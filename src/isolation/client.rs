@@ -50,8 +50,9 @@ impl Netd {
             let stream = UnixStream::connect(&self.0)?;
             stream.set_read_timeout(Some(NETD_TIME_MAX))?;
             stream.set_write_timeout(Some(NETD_TIME_MAX))?;
-            wire::send(&stream, request, None)?;
-            wire::receive(&stream, NETD_ANSWER_BYTES_MAX)
+            // Whoever may not ask is told so before the question is read.
+            let sent = wire::send(&stream, request, None);
+            wire::receive(&stream, NETD_ANSWER_BYTES_MAX).map_err(|error| sent.err().unwrap_or(error))
         };
         match asked() {
             Ok((Reply::Failed { why }, _)) => Err(NetdError::Refused(why)),

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpStream, UdpSocket},
+    net::{SocketAddr, TcpStream, UdpSocket},
     process::Command,
     sync::{
         Arc,
@@ -122,7 +122,7 @@ fn a_player_decodes_the_pictures_of_every_camera() {
 }
 
 /// A player of our own, which says what it is told.
-struct Player {
+pub struct Player {
     stream: BufReader<TcpStream>,
     address: String,
     login: (&'static str, &'static str),
@@ -133,8 +133,8 @@ struct Player {
     transport: String,
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     head: String,
     body: String,
 }
@@ -147,7 +147,12 @@ impl Answer {
 
 impl Player {
     fn connect(house: &House, address: &str, login: (&'static str, &'static str)) -> Self {
-        let stream = TcpStream::connect(house.streams()).unwrap();
+        Self::at(house.streams(), address, login)
+    }
+
+    /// Connects to where streams are.
+    pub fn at(streams: SocketAddr, address: &str, login: (&'static str, &'static str)) -> Self {
+        let stream = TcpStream::connect(streams).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Self {
             stream: BufReader::new(stream),
@@ -160,7 +165,7 @@ impl Player {
     }
 
     /// Asks, and asks again with a login if it is to.
-    fn ask(&mut self, method: &str, path: &str, fields: &str) -> Answer {
+    pub fn ask(&mut self, method: &str, path: &str, fields: &str) -> Answer {
         let answer = self.ask_once(method, path, fields);
         if answer.status != 401 || self.challenge.is_some() {
             return answer;
@@ -215,7 +220,7 @@ impl Player {
         Some(Ok(answer))
     }
 
-    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Err(frame) = self.next()? {
                 return Some(frame);
@@ -224,7 +229,7 @@ impl Player {
     }
 
     /// Describes and sets the pictures up; the session's name.
-    fn set_up(&mut self) -> String {
+    pub fn set_up(&mut self) -> String {
         assert_eq!(self.ask("DESCRIBE", "", "").status, 200);
         let answer = self.ask("SETUP", "/stream=0", "Transport: RTP/AVP/TCP;unicast;interleaved=6-9\r\n");
         assert_eq!(answer.status, 200, "{}", answer.head);

@@ -3,7 +3,7 @@
 
 hostile.py INTERFACE OWN_IP OWN_IP6 GATEWAY_IP GATEWAY_IP6 GATEWAY_MAC CORE_IP OTHER_ZONE_IP ROUNDS MARKER
 
-ROUNDS 0 means until its input ends. Prints a JSON object: rounds, frames, and how often each kind was sent.
+ROUNDS 0 means until its input ends, and less than that so many frames to as many places. Prints a JSON object: rounds, frames, and how often each kind was sent.
 """
 import json
 import select
@@ -125,6 +125,10 @@ wire.bind((INTERFACE, 0))
 SELF = wire.getsockname()[4]
 prepared = list(frames())
 sent, rounds = {}, 0
+for number in range(-ROUNDS):
+    place = f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+    wire.send(ether(mac(GATEWAY_MAC), 0x0800, ip4(OWN, place, 17, udp(53))))
+    sent["flood"] = number + 1
 while ROUNDS == 0 or rounds < ROUNDS:
     for name, frame in prepared:
         wire.send(frame)

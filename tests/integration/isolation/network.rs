@@ -215,17 +215,22 @@ impl Network {
     /// Starts the privileged process and waits until it listens.
     pub fn netd(&self) -> Process {
         let _ = fs::remove_file(self.netd_socket());
-        let mut netd = Process::start(self, &["netd"], "netd.txt");
+        let mut netd = Process::start(self, &[], &["netd"], "netd.txt");
         netd.wait_for(&self.netd_socket());
         netd
     }
 
     /// Starts the gateway and waits until it serves.
     pub fn gateway_process(&self) -> Process {
+        self.gateway_process_as(&[])
+    }
+
+    /// The same by a command that runs it as somebody else.
+    pub fn gateway_process_as(&self, by: &[&str]) -> Process {
         let ready = self.dir().join("ready.json");
         let _ = fs::remove_file(&ready);
         let ready_file = ready.display().to_string();
-        let mut gateway = Process::start(self, &["run", "--ready-file", &ready_file], "run.txt");
+        let mut gateway = Process::start(self, by, &["run", "--ready-file", &ready_file], "run.txt");
         gateway.wait_for(&ready);
         gateway
     }
@@ -237,8 +242,9 @@ impl Network {
         links[0]["address"].as_str().unwrap().to_owned()
     }
 
-    /// Starts a hostile camera in a zone; `rounds` 0 means until it is stopped.
-    pub fn hostile(&self, zone: usize, rounds: u32) -> Hostile {
+    /// Starts a hostile camera in a zone; `rounds` 0 means until it is stopped, and
+    /// less that so many frames go to as many places.
+    pub fn hostile(&self, zone: usize, rounds: i32) -> Hostile {
         let link = Self::link(zone);
         let home = fs::exists(format!("/run/netns/{}", self.namespace(zone))).unwrap();
         let place = if home { self.namespace(zone) } else { self.gateway() };
@@ -291,9 +297,15 @@ fn enter(namespace: &str) {
 pub struct Process(Child);
 
 impl Process {
-    fn start(network: &Network, arguments: &[&str], said: &str) -> Self {
+    fn start(network: &Network, by: &[&str], arguments: &[&str], said: &str) -> Self {
         let said = File::create(network.dir().join(said)).unwrap();
         let mut command = network.cordon(arguments);
+        if let Some((program, before)) = by.split_first() {
+            let mut outer = Command::new(program);
+            outer.args(before).arg(command.get_program()).args(command.get_args());
+            outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command = outer;
+        }
         command.stdout(Stdio::null()).stderr(said);
         Self(inside(&network.gateway(), || command.spawn().unwrap()))
     }
@@ -303,6 +315,12 @@ impl Process {
             assert_eq!(self.0.try_wait().unwrap(), None, "it ended before {} was there", file.display());
             std::thread::yield_now();
         }
+    }
+
+    /// A line of what the kernel says of it (proc(5)).
+    pub fn status(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
     }
 
     pub fn signal(&self, name: &str) {

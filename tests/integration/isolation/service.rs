@@ -1,0 +1,155 @@
+//! What is served while zones are isolated, and to whom: streams, the privileged process's own peers, floods.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
+
+use cordon::{
+    clock::{Clock, SystemClock},
+    ids::ZoneId,
+    isolation::Netd,
+    limits::ATTEMPTS_PER_SET_MAX,
+    sim::Dialect,
+};
+
+use super::{
+    GATE, LOBBY, answers,
+    network::{Camera, GATEWAY_CORE, Network, inside, must, run},
+    wait_until,
+};
+use crate::{
+    client::{self, trt_with},
+    house::{ADMIN, records_of},
+    streams::Player,
+};
+
+fn play(network: &Network, port: u16, profile: &str) -> Player {
+    let body = format!(
+        "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
+         </x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>"
+    );
+    inside(&network.core(), || {
+        let door = format!("{GATEWAY_CORE}:{port}").parse().unwrap();
+        let reply = client::ask(door, "media", ADMIN, &trt_with("GetStreamUri", &body));
+        let address = reply.element("Uri").unwrap_or_else(|| panic!("{}", reply.text()));
+        let mut player = Player::at(format!("{GATEWAY_CORE}:8554").parse().unwrap(), &address, ADMIN);
+        let session = player.set_up();
+        assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
+        assert!(player.frame().is_some());
+        player
+    })
+}
+
+#[test]
+fn open_streams_of_restricted_cameras_end_with_their_isolation() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _cameras =
+        [Camera::start(&network, 0, Dialect::hikvision), Camera::start(&network, 1, Dialect::axis)];
+    let netd = network.netd();
+    let gateway = network.gateway_process();
+    let mut gate = play(&network, GATE, "Profile_1");
+    let mut lobby = play(&network, LOBBY, "profile_1_h264");
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    // The network is as it was, but nobody says so any more.
+    netd.crash();
+    while gate.frame().is_some() {}
+    let took = clock.monotonic() - began;
+    println!("a restricted camera's stream ended {} ms after netd was killed", took.as_millis());
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(lobby.frame().is_some(), "a trusted camera's stream goes on");
+    drop(lobby);
+    assert_eq!(gateway.stop(), Some(0));
+    let records = records_of(&network.dir().join("audit"));
+    let why = "the isolation of the camera's zone is not in force any more";
+    assert!(
+        records.iter().any(|it| it["type"] == "outcome" && it["note"].to_string().contains(why)),
+        "{records:#?}"
+    );
+}
+
+/// A user without any rights.
+const NOBODY: &str = "65534";
+const STRANGER: &str = "65533";
+
+#[test]
+fn the_gateway_needs_no_powers_and_nobody_else_is_heard_by_netd() {
+    let Some(network) = Network::build() else { return };
+    let program = env!("CARGO_BIN_EXE_cordon");
+    let as_user = |user: &'static str| ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"];
+    if !run(&[&as_user(NOBODY)[..], &[program, "--version"]].concat()) {
+        println!("SKIPPED: {program} cannot be run by another user here");
+        return;
+    }
+    network.configure(|text| text);
+    let _cameras =
+        [Camera::start(&network, 0, Dialect::hikvision), Camera::start(&network, 1, Dialect::axis)];
+    let netd = network.netd();
+    let root = network.gateway_process();
+    // Of root's powers it keeps that of low ports (bit 10).
+    let powers = (root.status("CapEff:"), root.status("NoNewPrivs:"));
+    assert_eq!(powers, ("0000000000000400".into(), "1".into()));
+    answers(&network, GATE, "HIKVISION");
+    assert_eq!(root.stop(), Some(0));
+    netd.crash();
+    network.configure(|text| text.replace("netd.sock\"", &format!("netd.sock\"\nuser = {NOBODY}")));
+    let netd = network.netd();
+    must(&["chown", "-R", NOBODY, &network.dir().display().to_string()]);
+    let gateway = network.gateway_process_as(&as_user(NOBODY));
+    assert_eq!(
+        (gateway.status("CapEff:"), gateway.status("CapPrm:")),
+        ("0000000000000000".into(), "0000000000000000".into())
+    );
+    answers(&network, GATE, "HIKVISION");
+    answers(&network, LOBBY, "AXIS");
+    // Even if anybody could open the socket.
+    fs::set_permissions(network.netd_socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(network.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let ask = format!(
+        r#"
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("{}")
+question = b'{{"ask":"zones","after":0}}'
+try:
+    s.sendall(len(question).to_bytes(4, "big") + question)
+except OSError:
+    pass  # refused before it was asked
+length = int.from_bytes(s.recv(4), "big")
+print(s.recv(length, socket.MSG_WAITALL).decode())
+"#,
+        network.netd_socket().display()
+    );
+    let asked = |user| {
+        let command = [&as_user(user)[..], &["/usr/bin/python3", "-c", &ask]].concat();
+        let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
+        [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap()).concat()
+    };
+    let refused = asked(STRANGER);
+    assert!(refused.contains("only the user of `cordon run` and root may ask"), "{refused}");
+    assert!(asked(NOBODY).contains("\"answer\":\"zones\""));
+    netd.crash();
+}
+
+#[test]
+fn a_flood_to_more_places_than_are_remembered_is_dropped_and_counted_to_the_last() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _netd = network.netd();
+    let flood = 80_000;
+    let sent = network.hostile(0, -flood).stop();
+    assert_eq!(sent["frames"], flood);
+    let netd = Netd::at(&network.netd_socket());
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    let attempts = netd.attempts(&zone).unwrap();
+    let took = clock.monotonic() - began;
+    let remembered = attempts.packets.len();
+    println!(
+        "{flood} frames to as many places: {remembered} remembered, {} dropped, read in {took:?}",
+        attempts.dropped
+    );
+    assert!(remembered <= 2 * ATTEMPTS_PER_SET_MAX && remembered >= ATTEMPTS_PER_SET_MAX / 2, "{remembered}");
+    assert!(attempts.dropped >= u64::try_from(flood).unwrap(), "{}", attempts.dropped);
+    wait_until("still isolated", || network.isolate("check").0);
+}
