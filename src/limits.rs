@@ -445,6 +445,13 @@ pub const ZONE_ROUTES_MAX: usize = 64;
 pub const ATTEMPTS_PER_SET_MAX: usize = 65_535;
 /// How long the kernel remembers an attempt that is not repeated.
 pub const ATTEMPT_KEPT_TIME: Duration = Duration::from_secs(3_600);
+/// How many addresses a zone may have for its neighbours not to be held back.
+pub const NEIGHBOURS_UNBOUNDED_MAX: u128 = 256;
+/// How often neighbours of one zone may say where they are; the kernel's table of all namespaces has 1024 places, and
+/// takes back those that were not used for five seconds once half are taken (`gc_thresh2`).
+pub const NEIGHBOUR_CLAIMS_PER_SECOND: u32 = 100;
+/// How many of them may come at once.
+pub const NEIGHBOUR_CLAIMS_BURST: u32 = 200;
 /// How long `ip` or `nft` may take for one step.
 pub const NET_TOOL_TIME_MAX: Duration = Duration::from_secs(20);
 /// What `ip` or `nft` may answer: all attempts of one zone, at some 200 bytes each.
@@ -527,6 +534,7 @@ const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVA
 const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);
 // An address takes 39 characters at most, its count 20, and four signs are around them.
 const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 6) < AUDIT_ARGUMENTS_BYTES_MAX);
+const _: () = assert!(5 * NEIGHBOUR_CLAIMS_PER_SECOND + NEIGHBOUR_CLAIMS_BURST < 1_024);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
 const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);

@@ -15,7 +15,6 @@ use super::{
     cameras::{Ports, Surroundings},
     diagnostic::Diagnostic,
     heads::Listening,
-    legs::Legs,
     raw,
     reader::Reader,
     source::{HEADS, Source},
@@ -84,8 +83,7 @@ impl Reader<'_> {
         let site_names = self.declared(&table, "site");
         let sites = self.many(&table, "site", |reader, _, raw| reader.site(raw));
         let zone_names = self.declared(&table, "zone");
-        let mut legs = Legs::default();
-        let zones = self.many(&table, "zone", |reader, _, raw| reader.zone(raw, &mut legs));
+        let zones = self.zones(&table);
         let camera_names = self.declared(&table, "camera");
         let mut around = Surroundings {
             listening: &listening,

@@ -1,5 +1,7 @@
 //! `[[network]]`, `[[site]]` and `[[zone]]`.
 
+use toml::de::DeTable;
+
 use super::{legs::Legs, raw, reader::Reader};
 use crate::{
     ids::{SiteId, ZoneId},
@@ -19,7 +21,12 @@ impl Reader<'_> {
         Some(Site { id: self.name(&raw.name, SiteId::new)?, sensitive: raw.sensitive })
     }
 
-    pub(super) fn zone(&mut self, raw: raw::Zone, legs: &mut Legs) -> Option<Zone> {
+    pub(super) fn zones(&mut self, table: &DeTable<'_>) -> Vec<Zone> {
+        let mut legs = Legs::default();
+        self.many(table, "zone", |reader, _, raw| reader.zone(raw, &mut legs))
+    }
+
+    fn zone(&mut self, raw: raw::Zone, legs: &mut Legs) -> Option<Zone> {
         let (id, prefixes) = (self.name(&raw.name, ZoneId::new), self.prefixes(&raw.prefixes));
         let isolation = match raw.isolation.get_ref().as_str() {
             "namespace" => {

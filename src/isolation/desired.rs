@@ -124,7 +124,7 @@ fn setting(path: &str, value: &'static str) -> Sysctl {
     Sysctl { path: path.to_owned(), value }
 }
 
-const IPV4_SETTINGS: [(&str, &str); 12] = [
+const IPV4_SETTINGS: [(&str, &str); 16] = [
     ("forwarding", "0"),
     ("bc_forwarding", "0"),
     ("proxy_arp", "0"),
@@ -136,7 +136,12 @@ const IPV4_SETTINGS: [(&str, &str); 12] = [
     // Answers ARP for addresses of the very interface only, and asks by no other.
     ("arp_ignore", "1"),
     ("arp_announce", "2"),
+    ("arp_accept", "0"),
     ("rp_filter", "1"),
+    ("accept_local", "0"),
+    ("route_localnet", "0"),
+    // A camera must not write the kernel's log.
+    ("log_martians", "0"),
     ("drop_unicast_in_l2_multicast", "1"),
 ];
 

@@ -9,7 +9,10 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::desired::Desired;
-use crate::limits::{ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX};
+use crate::limits::{
+    ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX, NEIGHBOUR_CLAIMS_BURST, NEIGHBOUR_CLAIMS_PER_SECOND,
+    NEIGHBOURS_UNBOUNDED_MAX,
+};
 
 /// The table in both families.
 pub(super) const TABLE: &str = "cordon";
@@ -116,12 +119,14 @@ fn netdev(zone: &Desired) -> Vec<Value> {
     if !own4.is_empty() {
         let of_zone = networks(&zone.networks(true));
         // Cameras ask for the gateway and answer it; who claims its address is no camera.
-        objects.push(add(vec![
+        let mut asked = vec![
             matches("==", payload("arp", "saddr ip"), of_zone.clone()),
             matches("!=", payload("arp", "saddr ip"), addresses(&own4)),
             matches("==", payload("arp", "daddr ip"), addresses(&own4)),
-            accept(),
-        ]));
+        ];
+        asked.extend(few_neighbours(zone, true));
+        asked.push(accept());
+        objects.push(add(asked));
         objects.push(add(vec![
             matches("==", payload("ip", "saddr"), of_zone),
             matches("!=", payload("ip", "saddr"), addresses(&own4)),
@@ -131,7 +136,13 @@ fn netdev(zone: &Desired) -> Vec<Value> {
     }
     if !own6.is_empty() {
         let of_zone = networks(&zone.networks(false));
-        objects.push(add(neighbours()));
+        let [hops, kinds, accepted] = neighbours();
+        let mut asked = vec![hops, kinds.clone()];
+        asked.extend(few_neighbours(zone, false));
+        asked.push(accepted);
+        objects.push(add(asked));
+        // Else they would pass as what any packet to the gateway passes as.
+        objects.push(add(vec![kinds, counter(), drop()]));
         objects.push(add(vec![
             matches("==", payload("ip6", "saddr"), of_zone),
             matches("!=", payload("ip6", "saddr"), addresses(&own6)),
@@ -151,6 +162,7 @@ fn netdev(zone: &Desired) -> Vec<Value> {
 /// What is addressed to the gateway, and what leaves it.
 fn inet(zone: &Desired) -> Vec<Value> {
     let mut objects = vec![table("inet"), attempts4("inet"), attempts6("inet")];
+    objects.extend(untracked());
     objects.push(base_chain("inet", "input", "input", None, "drop"));
     let input = |expressions| rule("inet", "input", expressions);
     let state = json!({ "ct": { "key": "state" } });
@@ -159,9 +171,19 @@ fn inet(zone: &Desired) -> Vec<Value> {
         accept(),
     ]));
     // Time and names are the gateway's own services in the zone.
-    objects.push(input(vec![matches("==", payload("udp", "dport"), json!({ "set": [53, 123] })), accept()]));
+    for (protocol, v4) in [("ip", true), ("ip6", false)] {
+        let own = zone.own(v4);
+        if !own.is_empty() {
+            let services = matches("==", payload("udp", "dport"), json!({ "set": [53, 123] }));
+            let mut asked = vec![matches("==", payload(protocol, "daddr"), addresses(&own)), services];
+            // Whoever is answered has to be found first.
+            asked.extend(few_neighbours(zone, v4));
+            asked.push(accept());
+            objects.push(input(asked));
+        }
+    }
     if !zone.own(false).is_empty() {
-        objects.push(input(neighbours()));
+        objects.push(input(neighbours().into()));
     }
     objects.extend(counting("inet", "input"));
     objects.push(counted_drop("inet", "input"));
@@ -176,7 +198,7 @@ fn inet(zone: &Desired) -> Vec<Value> {
         }
     }
     if !zone.own(false).is_empty() {
-        objects.push(output(neighbours()));
+        objects.push(output(neighbours().into()));
     }
     objects.push(counted_drop("inet", "output"));
     objects
@@ -184,13 +206,44 @@ fn inet(zone: &Desired) -> Vec<Value> {
 
 /// Neighbour discovery (RFC 4861) of the two kinds that lead nowhere; routers' advertisements and redirects are not
 /// among them. A hop limit of 255 shows that it comes from the link itself (§11.2).
-fn neighbours() -> Vec<Value> {
+fn neighbours() -> [Value; 3] {
     let kinds = json!({ "set": ["nd-neighbor-solicit", "nd-neighbor-advert"] });
-    vec![
+    [
         matches("==", payload("ip6", "hoplimit"), json!(255)),
         matches("==", payload("icmpv6", "type"), kinds),
         accept(),
     ]
+}
+
+/// The kernel has one table of neighbours for all namespaces: a camera that claims many addresses would put out those
+/// of the core side. None where a zone has few addresses to claim.
+fn few_neighbours(zone: &Desired, v4: bool) -> Option<Value> {
+    let addresses = |it: &IpNet| 1_u128.checked_shl(u32::from(it.max_prefix_len() - it.prefix_len()));
+    let sum = |sum: u128, it: &IpNet| sum.saturating_add(addresses(it).unwrap_or(u128::MAX));
+    let many = zone.networks(v4).iter().fold(0, sum) > NEIGHBOURS_UNBOUNDED_MAX;
+    let limit =
+        json!({ "rate": NEIGHBOUR_CLAIMS_PER_SECOND, "burst": NEIGHBOUR_CLAIMS_BURST, "per": "second" });
+    many.then(|| json!({ "limit": limit }))
+}
+
+/// Questions for time and names are no connections, so that no camera fills the kernel's table of those.
+fn untracked() -> Vec<Value> {
+    let services = || json!({ "set": [53, 123] });
+    let mut objects = Vec::new();
+    for (chain, hook, port) in [("untracked_in", "prerouting", "dport"), ("untracked_out", "output", "sport")]
+    {
+        let mut raw = base_chain("inet", chain, hook, None, "accept");
+        if let Some(priority) = raw.pointer_mut("/chain/prio") {
+            // Before connections are tracked (`NF_IP_PRI_RAW`).
+            *priority = json!(-300);
+        }
+        let notrack = json!({ "notrack": null });
+        objects.extend([
+            raw,
+            rule("inet", chain, vec![matches("==", payload("udp", port), services()), notrack]),
+        ]);
+    }
+    objects
 }
 
 /// Rules that count what comes past them by who, whither, protocol and port.

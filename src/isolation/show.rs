@@ -282,7 +282,8 @@ fn value_text(value: &Value) -> String {
         "prefix" => format!("{}/{}", part("addr"), part("len")),
         "set" if of.is_array() => format!("{{ {} }}", list(Some(of), ", ")),
         "set" => format!("{} {} {{ {} }}", part("op"), part("set"), part("elem")),
-        "counter" | "accept" | "drop" => kind.clone(),
+        "limit" => format!("limit rate {}/{} burst {} packets", part("rate"), part("per"), part("burst")),
+        "counter" | "accept" | "drop" | "notrack" => kind.clone(),
         _ => value.to_string(),
     }
 }

@@ -249,6 +249,9 @@ fn a_plan_is_read_by_an_engineer() {
         "      add rule netdev cordon ingress ip saddr { 192.0.2.0/24, 198.51.100.0/24 } ip saddr != 192.0.2.1 ip daddr 192.0.2.1 accept\n",
         "      add rule netdev cordon ingress meta l4proto { tcp, udp } update @attempts4 { ip saddr . ip daddr . meta l4proto . th dport }\n",
         "      add rule inet cordon output ip6 daddr 2001:db8:1::/64 accept\n",
+        "      add chain inet cordon untracked_in { type filter hook prerouting priority -300; policy accept; }\n",
+        "      add rule inet cordon untracked_out udp sport { 123, 53 } notrack\n",
+        "      add rule netdev cordon ingress arp saddr ip { 192.0.2.0/24, 198.51.100.0/24 } arp saddr ip != 192.0.2.1 arp daddr ip 192.0.2.1 limit rate 100/second burst 200 packets accept\n",
         "      add rule inet cordon output counter drop\n",
     ] {
         assert!(text.contains(line), "{line}{text}");

@@ -3,7 +3,8 @@
 
 hostile.py INTERFACE OWN_IP OWN_IP6 GATEWAY_IP GATEWAY_IP6 GATEWAY_MAC CORE_IP OTHER_ZONE_IP ROUNDS MARKER
 
-ROUNDS 0 means until its input ends, and less than that so many frames to as many places. Prints a JSON object: rounds, frames, and how often each kind was sent.
+ROUNDS 0 means until its input ends, and less than that so many frames to as many
+places, and a quarter as many neighbours. Prints a JSON object: rounds, frames, and how often each kind was sent.
 """
 import json
 import select
@@ -129,6 +130,11 @@ for number in range(-ROUNDS):
     place = f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
     wire.send(ether(mac(GATEWAY_MAC), 0x0800, ip4(OWN, place, 17, udp(53))))
     sent["flood"] = number + 1
+for number in range(-ROUNDS // 4):
+    claimed = f"2001:db8:1::{number >> 16:x}:{number & 0xFFFF:x}:66"
+    question = b"\x87\0\0\0\0\0\0\0" + socket.inet_pton(socket.AF_INET6, GATEWAY6) + b"\1\1" + SELF
+    wire.send(ether(mac(GATEWAY_MAC), 0x86DD, icmp6(claimed, GATEWAY6, question)))
+    sent["neighbours"] = number + 1
 while ROUNDS == 0 or rounds < ROUNDS:
     for name, frame in prepared:
         wire.send(frame)

@@ -242,9 +242,17 @@ impl Network {
         links[0]["address"].as_str().unwrap().to_owned()
     }
 
-    /// Starts a hostile camera in a zone; `rounds` 0 means until it is stopped, and
-    /// less that so many frames go to as many places.
-    pub fn hostile(&self, zone: usize, rounds: i32) -> Hostile {
+    /// Starts a hostile camera in a zone; `rounds` 0 means until it is stopped.
+    pub fn hostile(&self, zone: usize, rounds: u32) -> Hostile {
+        self.hostile_told(zone, &rounds.to_string())
+    }
+
+    /// The same, which sends so many frames to as many places.
+    pub fn flood(&self, zone: usize, frames: u32) -> Hostile {
+        self.hostile_told(zone, &format!("-{frames}"))
+    }
+
+    fn hostile_told(&self, zone: usize, rounds: &str) -> Hostile {
         let link = Self::link(zone);
         let home = fs::exists(format!("/run/netns/{}", self.namespace(zone))).unwrap();
         let place = if home { self.namespace(zone) } else { self.gateway() };
@@ -252,7 +260,7 @@ impl Network {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/isolation/hostile.py");
         let mut command = Command::new("python3");
         command.args([script, "leg", HOSTILE, HOSTILE6, GATEWAY, GATEWAY6, &mac, CORE, CAMERA]);
-        command.args([&rounds.to_string(), MARKER]);
+        command.args([rounds, MARKER]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Hostile(Some(inside(&self.side(zone), || command.spawn().unwrap())))
     }
