@@ -481,8 +481,10 @@ fn two_gateways_on_one_machine_do_not_share_a_zone() {
     command.args(["isolate", "apply", "--config"]).arg(second.join("cordon.toml"));
     let output = inside(&network.gateway(), || command.output().unwrap());
     let said = String::from_utf8(output.stderr).unwrap();
-    let told = format!("but in namespace `{}`: another zone, or another gateway", network.namespace(0));
-    assert!(said.contains(&told), "{said}");
+    // Other tests may have interfaces of this name in zones of theirs at the same time.
+    let told =
+        ["there is no interface `cam0` here, but in namespace `cordon-", "another gateway on this machine"];
+    assert!(told.iter().all(|it| said.contains(it)), "{said}");
     netd.crash();
     let (fine, said) = network.isolate("check");
     assert!(fine, "{said}");
