@@ -30,6 +30,18 @@ pub struct Difference {
     pub is: String,
 }
 
+impl Difference {
+    /// Whether it says that nothing of a zone is there.
+    pub(super) fn is_absence(&self, desired: &Desired) -> bool {
+        self.what == namespace_of(desired)
+    }
+}
+
+/// What differs where there is no namespace.
+fn namespace_of(desired: &Desired) -> String {
+    format!("namespace {}", desired.namespace())
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: should be {}, is {}", self.what, self.should, self.is)
@@ -41,7 +53,7 @@ pub fn compare(desired: &Desired, found: &Found) -> Vec<Difference> {
     let mut said = Said::default();
     let name = desired.interface();
     match &found.zone {
-        None => said.say(&format!("namespace {}", desired.namespace()), "there", "missing"),
+        None => said.say(&namespace_of(desired), "there", "missing"),
         Some(zone) => {
             settings(&desired.settings(), zone, &mut said);
             rules("", &desired.rules().as_listed(), zone, &mut said);

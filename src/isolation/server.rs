@@ -162,18 +162,23 @@ impl Server {
     /// Looks at a zone and mends it. Gives what was otherwise.
     fn look_at(&self, zone: &Desired) -> Result<Vec<super::Difference>, String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.state().zones.get(&zone.zone).map(|it| it.grade.clone());
         let found = match self.keeper.check(zone) {
             Ok(differences) if differences.is_empty() => Ok(differences),
             Ok(differences) => {
                 let mended = self.keeper.apply(zone).map_err(in_full);
-                tracing::warn!(zone = %zone.zone, ?differences, ?mended, "not as it should be");
-                self.drifted(zone, &differences, mended.as_ref().err());
+                // After a start of the machine nothing is there yet: nobody changed anything.
+                if known.is_none() && mended.is_ok() && differences.iter().any(|it| it.is_absence(zone)) {
+                    tracing::info!(zone = %zone.zone, "was made");
+                } else {
+                    tracing::warn!(zone = %zone.zone, ?differences, ?mended, "not as it should be");
+                    self.drifted(zone, &differences, mended.as_ref().err());
+                }
                 mended.map(|_| differences)
             }
             Err(error) => Err(in_full(error)),
         };
         let trouble = found.as_ref().err().cloned();
-        let known = self.state().zones.get(&zone.zone).map(|it| it.grade.clone());
         let graded = || self.keeper.grade(zone).map_or("unknown", |grade| grade.as_str()).to_owned();
         let grade = known.unwrap_or_else(graded);
         let state = ZoneState { zone: zone.zone.to_string(), digest: zone.digest(), grade, trouble };
