@@ -442,7 +442,7 @@ pub const ZONE_ADDRESSES_MAX: usize = 8;
 /// Routes within one zone.
 pub const ZONE_ROUTES_MAX: usize = 64;
 /// Attempts of one kind that the kernel remembers in one zone; what does not fit is counted in one sum.
-pub const ATTEMPTS_PER_SET_MAX: usize = 65_535;
+pub const ATTEMPTS_PER_SET_MAX: usize = 16_384;
 /// How long the kernel remembers an attempt that is not repeated.
 pub const ATTEMPT_KEPT_TIME: Duration = Duration::from_secs(3_600);
 /// How many addresses a zone may have for its neighbours not to be held back.
@@ -472,6 +472,10 @@ pub const NETD_REQUESTS_MAX: usize = 32;
 pub const NETD_REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// An answer of netd: all attempts of one zone.
 pub const NETD_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long netd may take to say how zones stand, which it knows, or who is in one.
+pub const NETD_WORD_TIME_MAX: Duration = Duration::from_secs(2);
+/// How old netd's last look at a zone may be; what is older says nothing.
+pub const ISOLATION_LOOK_AGE_MAX: Duration = Duration::from_secs(10);
 /// How long netd may take over a request, a look at all zones included.
 pub const NETD_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -482,8 +486,10 @@ pub const REPORT_TOP_ROWS_MAX: usize = 1_000;
 /// Destinations that a report names of one camera.
 pub const REPORT_DESTINATIONS_PER_DEVICE_MAX: usize = 5;
 
-/// Counters of one zone's tripwire that are read: three sets.
-pub const ATTEMPT_ENTRIES_MAX: usize = 3 * ATTEMPTS_PER_SET_MAX;
+/// Sets of counters of one zone: of IPv4 and IPv6 in two tables each, and of other frames.
+pub const ATTEMPT_SETS: usize = 5;
+/// Counters of one zone's tripwire that are read: all that fit.
+pub const ATTEMPT_ENTRIES_MAX: usize = ATTEMPT_SETS * ATTEMPTS_PER_SET_MAX;
 /// How often the tripwire's counters are read; a reading that takes long makes the next wait for ten times as long.
 pub const ATTEMPTS_READ_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked for zones that should be given names and time, and for what they asked.
@@ -531,6 +537,8 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 
 const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVAL.as_secs() < 5);
+// An entry takes up to 200 bytes of JSON.
+const _: () = assert!(ATTEMPT_ENTRIES_MAX * 200 < NETD_ANSWER_BYTES_MAX);
 const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);
 // An address takes 39 characters at most, its count 20, and four signs are around them.
 const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 6) < AUDIT_ARGUMENTS_BYTES_MAX);

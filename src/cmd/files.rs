@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    os::unix::{
+        fs::{FileTypeExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     path::Path,
 };
 
@@ -33,9 +36,12 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(beside, path)
 }
 
-/// Removes the socket that an earlier run left behind, and nothing but a socket.
+/// Removes the socket that an earlier run left behind, and nothing but a socket at which nobody answers.
 pub(super) fn remove_socket(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() && UnixStream::connect(path).is_ok() => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves at this socket"))
+        }
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
         Ok(_) => Err(io::Error::other("something is there that is no socket")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -58,8 +64,10 @@ mod tests {
     fn only_a_socket_makes_way_for_the_admin_socket() {
         let folder = tempfile::tempdir().unwrap();
         let (socket, file) = (folder.path().join("admin.sock"), folder.path().join("cordon.toml"));
-        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let serving = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         fs::write(&file, "kept").unwrap();
+        assert_eq!(remove_socket(&socket).unwrap_err().to_string(), "another process serves at this socket");
+        drop(serving);
         remove_socket(&socket).unwrap();
         assert!(!socket.exists());
         remove_socket(&socket).unwrap();

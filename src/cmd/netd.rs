@@ -8,11 +8,12 @@ use std::{
         net::UnixListener,
     },
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
 };
 
 use super::{files::remove_socket, isolate::keeper};
 use crate::{
+    clock::SystemClock,
     config::{Loaded, NetdUser},
     isolation::{KeeperError, Server},
 };
@@ -50,7 +51,7 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), NetdStartError> {
     keeper.hold()?;
     let user = loaded.netd.user.as_ref().map(number).transpose()?;
     let all = keeper.zones().len();
-    let server = Server::new(keeper, user);
+    let server = Server::new(keeper, user, Arc::new(SystemClock::new()));
     let isolated = server.look();
     let path = &loaded.netd.socket;
     let listener = open(path, user).map_err(|error| NetdStartError::Socket { path: path.clone(), error })?;

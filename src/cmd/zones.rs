@@ -183,6 +183,17 @@ pub(super) fn parts(house: &House) -> Vec<Part> {
         .collect()
 }
 
+/// While nobody looks any more, no zone counts as isolated.
+struct Blind<'a>(&'a Zones);
+
+impl Drop for Blind<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.house.gate.watch().zones.forget();
+        }
+    }
+}
+
 /// Looks every `ISOLATION_ASK_INTERVAL`, until it is dropped.
 pub(super) struct ZoneWatch {
     stop: Option<mpsc::Sender<()>>,
@@ -193,6 +204,7 @@ impl ZoneWatch {
     pub(super) fn start(zones: Zones) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let look = move || {
+            let _blind = Blind(&zones);
             while stopped.recv_timeout(ISOLATION_ASK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
                 zones.look();
             }

@@ -258,7 +258,10 @@ impl Gate {
         if !camera.vendor.class.is_restricted() {
             return None;
         }
-        self.watch.zones.trouble(rules.inventory().zone(&camera.zone)?)
+        match rules.inventory().zone(&camera.zone) {
+            Some(zone) => self.watch.zones.trouble(zone),
+            None => Some(Arc::from("its zone is not configured")),
+        }
     }
 
     /// A place for one more command of a caller, within its budget over all cameras.

@@ -33,6 +33,11 @@ impl Zones {
         }
     }
 
+    /// Forgets how all stand: then none counts as isolated.
+    pub fn forget(&self) {
+        self.known().clear();
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<ZoneId, Option<Arc<str>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,6 +60,8 @@ mod tests {
         assert_eq!(zones.trouble(&zone).as_deref(), Some("rules are gone"));
         assert!(zones.set(&id, None));
         assert_eq!(zones.trouble(&zone), None);
+        zones.forget();
+        assert_eq!(zones.trouble(&zone).as_deref(), Some("nobody has looked yet"));
         zones.set(&id, Some("rules are gone"));
         zone.isolation = Isolation::None;
         assert_eq!(zones.trouble(&zone), None);

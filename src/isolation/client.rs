@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::wire::{self, Attempts, Neighbour, Reply, Request, SocketKind};
 use crate::{
     ids::ZoneId,
-    limits::{NETD_ANSWER_BYTES_MAX, NETD_TIME_MAX},
+    limits::{NETD_ANSWER_BYTES_MAX, NETD_TIME_MAX, NETD_WORD_TIME_MAX},
 };
 
 /// Asks the privileged process. Each question is a connection of its own; questions are few, since connections to
@@ -48,8 +48,13 @@ impl Netd {
     pub fn ask(&self, request: &Request) -> Result<(Reply, Option<OwnedFd>), NetdError> {
         let asked = || {
             let stream = UnixStream::connect(&self.0)?;
-            stream.set_read_timeout(Some(NETD_TIME_MAX))?;
-            stream.set_write_timeout(Some(NETD_TIME_MAX))?;
+            let time_max = match request {
+                // Isolation is a condition of service: who waits for the word on it must not wait long.
+                Request::Zones { .. } | Request::Neighbours { .. } => NETD_WORD_TIME_MAX,
+                Request::Apply { .. } | Request::Socket { .. } | Request::Attempts { .. } => NETD_TIME_MAX,
+            };
+            stream.set_read_timeout(Some(time_max))?;
+            stream.set_write_timeout(Some(time_max))?;
             // Whoever may not ask is told so before the question is read.
             let sent = wire::send(&stream, request, None);
             wire::receive(&stream, NETD_ANSWER_BYTES_MAX).map_err(|error| sent.err().unwrap_or(error))

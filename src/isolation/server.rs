@@ -17,6 +17,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    time::Duration,
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt::socket_peercred};
@@ -29,10 +30,11 @@ use super::{
     wire::{self, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
 };
 use crate::{
+    clock::Clock,
     ids::ZoneId,
     limits::{
-        ISOLATION_CHECK_INTERVAL, ISOLATION_DRIFTS_MAX, NETD_REQUEST_BYTES_MAX, NETD_REQUESTS_MAX,
-        NETD_TIME_MAX,
+        ISOLATION_CHECK_INTERVAL, ISOLATION_DRIFTS_MAX, ISOLATION_LOOK_AGE_MAX, NETD_REQUEST_BYTES_MAX,
+        NETD_REQUESTS_MAX, NETD_TIME_MAX,
     },
 };
 
@@ -45,11 +47,14 @@ pub struct Server {
     turn: Arc<Mutex<()>>,
     state: Arc<Mutex<State>>,
     asked: Arc<AtomicUsize>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     zones: BTreeMap<ZoneId, ZoneState>,
+    /// When each was looked at last, in monotonic time.
+    looked: BTreeMap<ZoneId, Duration>,
     drifts: VecDeque<Drift>,
     /// Drifts so far.
     number: u64,
@@ -57,9 +62,9 @@ struct State {
 
 impl Server {
     /// Keeps these zones, and listens to this user, besides root.
-    pub fn new(keeper: Keeper, user: Option<u32>) -> Self {
+    pub fn new(keeper: Keeper, user: Option<u32>, clock: Arc<dyn Clock>) -> Self {
         let (turn, state, asked) = (Arc::default(), Arc::default(), Arc::default());
-        Self { keeper: Arc::new(keeper), user, turn, state, asked }
+        Self { keeper: Arc::new(keeper), user, turn, state, asked, clock }
     }
 
     /// Looks at every zone, and mends what is otherwise than it should be. Gives how many are isolated.
@@ -152,9 +157,17 @@ impl Server {
 
     fn zones(&self, after: u64) -> Reply {
         let state = self.state();
+        let now = self.clock.monotonic();
+        // Whoever looks may hang in a tool, or be gone.
+        let told = |(id, known): (&ZoneId, &ZoneState)| {
+            let age = state.looked.get(id).map_or(Duration::MAX, |at| now.saturating_sub(*at));
+            let stale = (age > ISOLATION_LOOK_AGE_MAX)
+                .then(|| format!("`cordon netd` has not looked at it for {} s", age.as_secs()));
+            ZoneState { trouble: stale.or_else(|| known.trouble.clone()), ..known.clone() }
+        };
         Reply::Zones {
             process: std::process::id(),
-            zones: state.zones.values().cloned().collect(),
+            zones: state.zones.iter().map(told).collect(),
             drifts: state.drifts.iter().filter(|drift| drift.number > after).cloned().collect(),
         }
     }
@@ -182,7 +195,11 @@ impl Server {
         let graded = || self.keeper.grade(zone).map_or("unknown", |grade| grade.as_str()).to_owned();
         let grade = known.unwrap_or_else(graded);
         let state = ZoneState { zone: zone.zone.to_string(), digest: zone.digest(), grade, trouble };
-        self.state().zones.insert(zone.zone.clone(), state);
+        let now = self.clock.monotonic();
+        let mut all = self.state();
+        all.zones.insert(zone.zone.clone(), state);
+        all.looked.insert(zone.zone.clone(), now);
+        drop(all);
         found
     }
 
