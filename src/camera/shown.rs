@@ -66,15 +66,16 @@ pub fn of_description(text: &[u8]) -> Evidence {
 pub fn of_envelope(body: &[u8], known: &Evidence) -> Evidence {
     let mut shown = Evidence::default();
     let head = String::from_utf8_lossy(body.get(..EVIDENCE_SCAN_BYTES_MAX).unwrap_or(body));
-    for declared in head.split("xmlns").skip(1) {
-        let Some((prefix, rest)) = declared.split_once('=') else { continue };
-        let rest = rest.trim_start();
-        let Some(quote) = rest.chars().next().filter(|it| ['"', '\''].contains(it)) else { continue };
-        let Some(name) = rest.split(quote).nth(1) else { continue };
+    // A text or a token may be a client's: what looks like a declaration there is none of the camera's. Up to the first
+    // comment or CDATA section, `<` begins a tag and nothing else does.
+    let tags = head.split("<!").next().unwrap_or_default().split('<').skip(1);
+    let declared = tags.filter(|tag| !tag.starts_with('?')).flat_map(attributes);
+    for (attribute, name) in declared {
+        let Some(prefix) = attribute.strip_prefix("xmlns") else { continue };
         if EVERYBODYS.iter().any(|it| name.starts_with(it)) {
             continue;
         }
-        let prefix = prefix.trim().trim_start_matches(':');
+        let prefix = prefix.trim_start_matches(':');
         for (kind, value) in [(SignalKind::Namespace, name), (SignalKind::Prefix, prefix)] {
             if !known.shows(kind, value) {
                 shown.add(kind, value);
@@ -82,6 +83,20 @@ pub fn of_envelope(body: &[u8], known: &Evidence) -> Evidence {
         }
     }
     shown
+}
+
+/// The attributes of a tag, up to the first that is not well-formed. `tag` begins behind its `<`.
+fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
+    let inside = tag.split('>').next().unwrap_or_default();
+    let mut rest = inside.split_once(char::is_whitespace).map_or("", |(_, rest)| rest);
+    std::iter::from_fn(move || {
+        let (name, value) = rest.split_once('=')?;
+        let value = value.trim_start();
+        let quote = value.chars().next().filter(|it| ['"', '\''].contains(it))?;
+        let (value, more) = value.get(1..)?.split_once(quote)?;
+        rest = more;
+        Some((name.trim(), value))
+    })
 }
 
 /// What an answer says of the camera: who it is (`tds:GetDeviceInformation`), its scopes, and the name it has in
@@ -173,6 +188,13 @@ mod tests {
             ["namespace http://www.maker.example/2011/event/topics", "prefix tnshik", "namespace urn:x"];
         assert_eq!(told(&shown), expected);
         assert_eq!(told(&of_envelope(body, &shown)), Vec::<String>::new(), "known already");
+        let clients = br#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><Name>a xmlns='hikvision' b</Name>
+            <Preset token="c xmlns:hik='hikvision'" n='1'><![CDATA[<d xmlns="hikvision">]]></Preset>"#;
+        assert_eq!(
+            told(&of_envelope(clients, &Evidence::default())),
+            Vec::<String>::new(),
+            "a client's text"
+        );
         let far = [&[b' '; EVIDENCE_SCAN_BYTES_MAX][..], &body[..]].concat();
         assert_eq!(told(&of_envelope(&far, &Evidence::default())), Vec::<String>::new());
     }
