@@ -104,48 +104,55 @@ impl Packing {
     fn all(&mut self, dir: &Path) -> io::Result<()> {
         let all = segment::segments(dir)?;
         let sealed = all.split_last().map_or(&[] as &[Segment], |(_, sealed)| sealed);
+        let mut failure = None;
         for segment in sealed.iter().filter(|segment| !segment.is_packed()) {
             if self.stopping.load(Ordering::Relaxed) {
                 break;
             }
-            match self.pack(dir, segment) {
+            let [_, packed] = segment.forms();
+            let beside = packed.with_extension("gz.new");
+            let done = self.pack(dir, segment, &packed, &beside);
+            if done.is_err() && beside.exists() {
+                // The log may need the space. What cannot be removed now is by the next pass.
+                let _ = self.files.remove(&beside);
+            }
+            match done {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
                 // Retention was faster.
                 Err(_) if !segment.path.exists() => {}
-                Err(error) => return Err(error),
+                // One that cannot be packed keeps no other from it.
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
-    fn pack(&mut self, dir: &Path, segment: &Segment) -> io::Result<()> {
-        let [_, packed] = segment.forms();
-        let beside = packed.with_extension("gz.new");
+    fn pack(&mut self, dir: &Path, segment: &Segment, packed: &Path, beside: &Path) -> io::Result<()> {
         if beside.exists() {
             // Left by a crash.
-            self.files.remove(&beside)?;
+            self.files.remove(beside)?;
         }
         let (bytes, sum) = segment.end()?;
-        let file = Beside { file: self.files.create(&beside)?, waiting: Vec::new() };
+        let file = Beside { file: self.files.create(beside)?, waiting: Vec::new() };
         let mut encoder =
             GzBuilder::new().comment(format!("{bytes} {sum}")).write(file, Compression::default());
         self.copy(&mut BufReader::new(File::open(&segment.path)?), &mut encoder)?;
         let mut file = encoder.finish()?;
         file.flush()?;
         file.file.sync()?;
-        self.compare(segment, &beside)?;
+        self.compare(segment, beside)?;
         let _held = self.sealed.wait();
         if !segment.path.exists() {
-            return self.files.remove(&beside);
+            return self.files.remove(beside);
         }
-        self.files.rename(&beside, &packed)?;
+        self.files.rename(beside, packed)?;
         self.files.remove(&segment.path)?;
         self.files.settle(dir)?;
         tracing::info!(
             segment = segment.name,
             bytes,
-            packed = fs::metadata(&packed)?.len(),
+            packed = fs::metadata(packed)?.len(),
             "an audit segment was packed"
         );
         Ok(())
