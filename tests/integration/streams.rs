@@ -487,6 +487,13 @@ fn a_player_decodes_over_tls_and_transports_that_are_not_there_are_refused() {
         let fault = address2(house, camera, profile, protocol).unwrap_err();
         assert!(fault.contains(told), "{protocol}: {fault}");
     }
+    // Nor are there pictures in clear for whoever calls over TLS.
+    let clear = Command::new("ffprobe")
+        .args(["-v", "error", "-rtsp_transport", "udp"])
+        .arg(with_login(&address, VIEWER))
+        .output()
+        .unwrap();
+    assert!(!clear.status.success(), "{clear:?}");
     // The camera is asked for what the gateway takes, and knows of no other.
     let plain = address2(house, camera, profile, "RTSP").unwrap();
     assert!(plain.starts_with("rtsp://"), "{plain}");

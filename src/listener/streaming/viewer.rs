@@ -70,6 +70,8 @@ struct Viewer {
     datagrams: Outgoing,
     /// When something of what waits was taken last, or nothing waited.
     taken: Duration,
+    /// When it asked for something last.
+    asked: Duration,
     session: Option<Viewing>,
 }
 
@@ -129,6 +131,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Recei
         out: VecDeque::new(),
         datagrams: Outgoing::default(),
         taken,
+        asked: taken,
         session: None,
     };
     // A client may go at any moment.
@@ -230,6 +233,7 @@ impl Viewer {
                 viewing.touched = now;
             }
             let Received::Request(request) = received else { continue };
+            self.asked = now;
             let Some(camera) = self.doorway.current() else { return Ok(false) };
             self.camera = camera;
             let done = self.answer(&request).await;
@@ -361,7 +365,8 @@ impl Viewer {
                         return Some(Way::Interleaved(channels));
                     }
                 }
-                (Lower::Udp, None | Some(Ways::Datagrams(_))) => {
+                // Whoever called over TLS is not sent pictures in clear.
+                (Lower::Udp, None | Some(Ways::Datagrams(_))) if !self.channel.is_tls() => {
                     let Some(ports) = one.client_port else { continue };
                     match Pair::open(self.here, self.source.ip(), ports).await {
                         Ok(Some(pair)) => return Some(Way::Datagrams(ports, pair)),
@@ -536,7 +541,10 @@ impl Viewer {
             self.end("the viewer takes nothing");
             return false;
         }
-        let Some(viewing) = &mut self.session else { return true };
+        let Some(viewing) = &mut self.session else {
+            // Whoever asks for nothing keeps no place that a viewer may want.
+            return now.saturating_sub(self.asked) <= STREAM_SESSION_TIMEOUT;
+        };
         if viewing.ways.reported() {
             viewing.touched = now;
         }
@@ -590,11 +598,14 @@ impl Viewer {
 
     /// Writes what waits, as far as it is taken at once.
     async fn say_goodbye(mut self) -> io::Result<()> {
-        while self.wire.writer.is_wanted(&self.out) {
-            let written = tokio::time::timeout(LOOK_INTERVAL, self.wire.writer.write(&self.out)).await??;
-            self.written(written);
-        }
-        Ok(())
+        tokio::time::timeout(LOOK_INTERVAL, async {
+            while self.wire.writer.is_wanted(&self.out) {
+                let written = self.wire.writer.write(&self.out).await?;
+                self.written(written);
+            }
+            Ok(())
+        })
+        .await?
     }
 }
 
