@@ -2,7 +2,7 @@
 #![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream, UdpSocket},
     process::Command,
     sync::{
@@ -122,8 +122,8 @@ fn a_player_decodes_the_pictures_of_every_camera() {
 }
 
 /// A player of our own, which says what it is told.
-pub struct Player {
-    stream: BufReader<TcpStream>,
+pub struct Player<S = TcpStream> {
+    stream: BufReader<S>,
     address: String,
     login: (&'static str, &'static str),
     /// The challenge, with how often it was answered.
@@ -154,6 +154,13 @@ impl Player {
     pub fn at(streams: SocketAddr, address: &str, login: (&'static str, &'static str)) -> Self {
         let stream = TcpStream::connect(streams).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self::over(stream, address, login)
+    }
+}
+
+impl<S: Read + Write> Player<S> {
+    /// Over a connection to where streams are.
+    fn over(stream: S, address: &str, login: (&'static str, &'static str)) -> Self {
         Self {
             stream: BufReader::new(stream),
             address: address.to_owned(),
@@ -488,12 +495,15 @@ fn a_player_decodes_over_tls_and_transports_that_are_not_there_are_refused() {
         assert!(fault.contains(told), "{protocol}: {fault}");
     }
     // Nor are there pictures in clear for whoever calls over TLS.
-    let clear = Command::new("ffprobe")
-        .args(["-v", "error", "-rtsp_transport", "udp"])
-        .arg(with_login(&address, VIEWER))
-        .output()
-        .unwrap();
-    assert!(!clear.status.success(), "{clear:?}");
+    let streams = SocketAddr::new(house.door(camera).ip(), 8322);
+    let mut player = Player::over(secured.connect_to(streams), &address, VIEWER);
+    assert_eq!(player.ask("DESCRIBE", "", "").status, 200);
+    for (transport, status) in
+        [("RTP/AVP;unicast;client_port=9000-9001", 461), ("RTP/AVP/TCP;unicast;interleaved=0-1", 200)]
+    {
+        let answer = player.ask("SETUP", "/stream=0", &format!("Transport: {transport}\r\n"));
+        assert_eq!(answer.status, status, "{transport}: {}", answer.head);
+    }
     // The camera is asked for what the gateway takes, and knows of no other.
     let plain = address2(house, camera, profile, "RTSP").unwrap();
     assert!(plain.starts_with("rtsp://"), "{plain}");
