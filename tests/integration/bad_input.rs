@@ -584,6 +584,16 @@ fn content_lies() -> Vec<Told> {
 fn a_camera_that_lies_is_refused_by_name_and_costs_its_neighbour_nothing() {
     let mut house = House::open();
     house.stop();
+    // Who it is in its lies is who it is: it would be taken for an exchanged one else.
+    for (name, value) in [
+        ("manufacturer", "Axis"),
+        ("model", "P3245"),
+        ("firmware", "1"),
+        ("serial.number", "2"),
+        ("hardware", "3"),
+    ] {
+        house.camera(LOBBY).set_variable(name, value);
+    }
     let bench = Bench::new(house);
     head("bad input of a camera");
     let lies = [framing_lies(bench.house.door(CAR_PARK)), content_lies()].concat();
@@ -602,6 +612,7 @@ fn a_camera_that_lies_is_refused_by_name_and_costs_its_neighbour_nothing() {
         }
         let found = bench.recorded("lobby", reply.source);
         let [intent] = found.as_slice() else { panic!("{name}: {found:?}") };
+        assert_eq!(intent["decision"], "permitted", "{name}: {intent}");
         let outcome = bench.outcome(intent);
         let why = text_of(&outcome, "note");
         let what = text_of(&outcome, "what");
