@@ -190,6 +190,8 @@ pub const EVIDENCE_BYTES_MAX: usize = 16 * 1024;
 pub const EVIDENCE_BY_TURNS_MAX: usize = 24;
 /// Bytes at the beginning of an answer in which namespaces are looked for.
 pub const EVIDENCE_SCAN_BYTES_MAX: usize = 8 * 1024;
+/// Tags of an answer in which they are looked for: envelope, header, body, and what begins in them.
+pub const EVIDENCE_TAGS_MAX: usize = 8;
 /// How often each camera is asked who it is, whether or not somebody uses it.
 pub const IDENTITY_LOOK_INTERVAL: Duration = Duration::from_secs(45);
 /// Over how long the first of these questions are spread, so that not all cameras are asked at once.

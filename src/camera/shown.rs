@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::{
     auth::digest::Challenge,
     inventory::{Evidence, SignalKind},
-    limits::EVIDENCE_SCAN_BYTES_MAX,
+    limits::{EVIDENCE_SCAN_BYTES_MAX, EVIDENCE_TAGS_MAX},
     rtsp::{Field, Fields},
     schema::Document,
 };
@@ -68,8 +68,9 @@ pub fn of_envelope(body: &[u8], known: &Evidence) -> Evidence {
     let head = String::from_utf8_lossy(body.get(..EVIDENCE_SCAN_BYTES_MAX).unwrap_or(body));
     // A text or a token may be a client's: what looks like a declaration there is none of the camera's. Up to the first
     // comment or CDATA section, `<` begins a tag and nothing else does.
+    // What is declared, is declared by the envelope, the body, or what is in it.
     let tags = head.split("<!").next().unwrap_or_default().split('<').skip(1);
-    let declared = tags.filter(|tag| !tag.starts_with('?')).flat_map(attributes);
+    let declared = tags.filter(|tag| !tag.starts_with('?')).take(EVIDENCE_TAGS_MAX).flat_map(attributes);
     for (attribute, name) in declared {
         let Some(prefix) = attribute.strip_prefix("xmlns") else { continue };
         if EVERYBODYS.iter().any(|it| name.starts_with(it)) {

@@ -50,8 +50,7 @@ impl HouseFleet {
             let sentence = format!("it is in quarantine, another device may be there: {}", quarantine.why);
             return told(sentence, Alarm::CameraQuarantined.entry().remedy);
         }
-        let sensitive = rules.inventory().site(&camera.site).is_none_or(|site| site.sensitive);
-        if sensitive && camera.vendor.class.is_restricted() && camera.exception.is_none() {
+        if rules.lacks_exception(camera) {
             let sentence =
                 format!("it is restricted, and the sensitive site `{}` has no exception for it", camera.site);
             return told(sentence, Alarm::SiteRestricted.entry().remedy);

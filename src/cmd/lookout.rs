@@ -91,7 +91,7 @@ impl Lookout {
             set(Alarm::CameraStricter, stricter.then(told));
             let restricted = camera.vendor.class.is_restricted()
                 && rules.inventory().site(&camera.site).is_none_or(|site| site.sensitive);
-            let unserved = restricted && camera.exception.is_none();
+            let unserved = rules.lacks_exception(&camera);
             set(Alarm::SiteRestricted, unserved.then(|| format!("site {}, {}", camera.site, told())));
             let ending = camera
                 .exception

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{AbsorbRule, noise};
 use crate::{
     auth::Caller,
-    command::Command,
+    command::{Command, Reason},
     ids::CameraId,
     inventory::{Camera, Inventory, Regards},
     policy::{Decision, Engine},
@@ -74,7 +74,33 @@ impl Rules {
     pub(super) fn decide(&self, command: &Command, caller: &Caller) -> (Option<Cow<'_, Camera>>, Decision) {
         let camera = command.camera.as_ref().and_then(|id| self.camera(id));
         let decision = self.engine.decide(caller, command, camera.as_deref());
+        let bar = camera.as_deref().filter(|_| decision.allow).and_then(|it| self.bar(it, caller));
+        let decision = match bar {
+            Some(why) => decision.barred(why),
+            None => decision,
+        };
         (camera, decision)
+    }
+
+    /// Why a camera is served to nobody, whatever policies are in force; the shipped ones say the same by name. What
+    /// the gateway asks to learn who it is goes on.
+    fn bar(&self, camera: &Camera, caller: &Caller) -> Option<&'static str> {
+        match caller {
+            Caller::Client { .. } | Caller::Anonymous { .. } | Caller::Gateway(Reason::Stream) => {}
+            Caller::Gateway(_) | Caller::Local { .. } => return None,
+        }
+        if camera.quarantined {
+            return Some("the camera is in quarantine");
+        }
+        let why = "the camera is restricted, and its sensitive site has no exception for it";
+        self.lacks_exception(camera).then_some(why)
+    }
+
+    /// Whether a camera, as it is to be treated now, is restricted, at a sensitive site, and has no exception that runs.
+    pub fn lacks_exception(&self, camera: &Camera) -> bool {
+        camera.vendor.class.is_restricted()
+            && camera.exception.is_none()
+            && self.inventory.site(&camera.site).is_none_or(|site| site.sensitive)
     }
 
     /// A camera as it is to be treated now.
@@ -95,7 +121,9 @@ impl Rules {
         camera: Option<&Camera>,
         now: Timestamp,
     ) -> bool {
-        self.engine.observes(caller, command, camera, now) && !self.absorbs(command, caller)
+        self.engine.observes(caller, command, camera, now)
+            && !self.absorbs(command, caller)
+            && camera.is_none_or(|camera| self.bar(camera, caller).is_none())
     }
 
     /// Whether a denied command is told as a success.

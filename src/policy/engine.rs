@@ -65,6 +65,12 @@ impl Decision {
     pub fn refusal_kind(&self) -> Option<RefusalKind> {
         self.refusal
     }
+
+    /// A denial in its place, for a reason that is no policy's.
+    pub fn barred(self, why: &str) -> Self {
+        let refusal = Some(RefusalKind::OperationProhibited);
+        Self { allow: false, policies: Vec::new(), note: Some(why.to_owned()), refusal, ..self }
+    }
 }
 
 /// Kinds of refusal.

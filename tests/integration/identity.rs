@@ -17,7 +17,7 @@ use crate::{
     client::{self, Reply, tds, tds_with},
     house::{ADMIN, CAR_PARK, House, LOBBY, VIEWER, crowd, records_of},
     process::Running,
-    reload::{BY, SIGNAL},
+    reload::{self, BY, SIGNAL},
 };
 
 fn ask(house: &House, camera: usize, body: &str) -> Reply {
@@ -123,6 +123,34 @@ fn a_restricted_camera_at_a_sensitive_site_is_served_under_an_exception_only_and
     house.stop();
     let records = records_of(&house.audit_dir());
     assert_eq!(alarms(&records, "site-restricted"), ["camera car-park"]);
+}
+
+#[test]
+fn no_policy_of_an_owners_serves_a_camera_in_quarantine_or_one_without_its_exception() {
+    let house = House::open();
+    house.acquaint();
+    let dir = house.dir().join("own");
+    std::fs::create_dir_all(&dir).unwrap();
+    let all = "@id(\"own.all\") permit (principal, action, resource);\n";
+    std::fs::write(dir.join("10-all.cedar"), all).unwrap();
+    let text = reload::with_policies(&house.configuration(), "own");
+    let denied = |camera: usize, why: &str| {
+        let reply = ask(&house, camera, &tds("GetHostname"));
+        let found = records_of(&house.audit_dir());
+        let own = |it: &&Value| it["type"] == "intent" && it["source"] == *reply.source.to_string();
+        let intent = found.iter().find(own).unwrap();
+        assert_eq!((reply.status, intent["note"].as_str()), (400, Some(why)), "{intent}");
+        assert_eq!(client::ask_anonymously(house.door(camera), "device", &tds("GetHostname")).status, 401);
+    };
+    house.write(&text);
+    house.reloader().reload(&SIGNAL, None).unwrap();
+    assert_eq!(ask(&house, CAR_PARK, &tds("GetHostname")).status, 200, "the policies permit it");
+    house.write(&text.replace("sensitive = false", "sensitive = true"));
+    house.reloader().reload(&SIGNAL, None).unwrap();
+    denied(CAR_PARK, "the camera is restricted, and its sensitive site has no exception for it");
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000000");
+    ask(&house, LOBBY, &tds("GetDeviceInformation"));
+    denied(LOBBY, "the camera is in quarantine");
 }
 
 /// What does not say who the camera is.
