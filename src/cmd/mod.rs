@@ -47,7 +47,7 @@ use configuration::Configuration;
 use crate::{
     alarm,
     clock::SystemClock,
-    config::{self, Loaded},
+    config::{self, Diagnostic, Loaded},
     schema::Tables,
     telemetry,
 };
@@ -135,13 +135,14 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Vendors(args) => makers(&args),
-        Command::Isolate(args) => match load(args.config()) {
+        Command::Isolate(args) => match shown(config::load_without_secrets(args.config())) {
             Some(loaded) => {
                 told(isolate::run(&args, &loaded, &mut io::stdout().lock(), &mut io::stderr().lock()))
             }
             None => ExitCode::FAILURE,
         },
-        Command::Netd(args) => match load(&args.config) {
+        // What has privileges has no passwords.
+        Command::Netd(args) => match shown(config::load_without_secrets(&args.config)) {
             Some(loaded) => told(netd::run(&loaded)),
             None => ExitCode::FAILURE,
         },
@@ -153,7 +154,12 @@ pub fn main() -> ExitCode {
 
 /// Loads a configuration, or prints every error it has.
 fn load(path: &Path) -> Option<Loaded> {
-    match config::load(path, &|name| std::env::var(name).ok()) {
+    shown(config::load(path, &|name| std::env::var(name).ok()))
+}
+
+/// A configuration; or its errors are printed.
+fn shown(loaded: Result<Loaded, Vec<Diagnostic>>) -> Option<Loaded> {
+    match loaded {
         Ok(loaded) => Some(loaded),
         Err(diagnostics) => {
             for diagnostic in diagnostics {

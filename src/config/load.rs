@@ -17,6 +17,7 @@ use super::{
     heads::Listening,
     raw,
     reader::Reader,
+    secret,
     source::{HEADS, Source},
     vendors::Shipped,
 };
@@ -29,12 +30,18 @@ use crate::{
 
 /// Loads a configuration, or says everything that is wrong with it. `env` reads the environment.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Diagnostic>> {
-    load_with(path, env, &Vendors::embedded)
+    load_with(path, Some(env), &Vendors::embedded)
+}
+
+/// The same for whoever needs no secrets, and so gets no clients and no logins: none is read.
+pub fn load_without_secrets(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    let loaded = load_with(path, None, &Vendors::embedded)?;
+    Ok(Loaded { clients: Vec::new(), logins: BTreeMap::new(), ..loaded })
 }
 
 fn load_with(
     path: &Path,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: Option<secret::Environment<'_>>,
     shipped: Shipped<'_>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let base = path.parent().unwrap_or(Path::new("."));

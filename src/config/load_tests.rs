@@ -772,6 +772,18 @@ fn secrets_come_from_the_environment_and_may_have_1024_bytes() {
 }
 
 #[test]
+fn whoever_needs_no_secrets_reads_none_and_has_no_logins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cordon.toml");
+    fs::write(&path, EXAMPLE).unwrap();
+    let loaded = load_without_secrets(&path).unwrap();
+    assert_eq!((loaded.clients.len(), loaded.logins.len(), loaded.inventory.zones().count()), (0, 0, 2));
+    fs::write(&path, EXAMPLE.replacen("{ file = \"secrets/gate\" }", "\"hunter2\"", 1)).unwrap();
+    let wrong = load_without_secrets(&path).unwrap_err();
+    assert_eq!(wrong[0].message, "a secret must not stand in the configuration");
+}
+
+#[test]
 fn no_message_shows_a_password_that_stands_in_the_file() {
     let folder = Folder::new();
     for line in [
@@ -843,7 +855,7 @@ fn a_broken_vendor_table_ends_the_start() {
     let folder = Folder::new();
     fs::write(folder.path("cordon.toml"), EXAMPLE).unwrap();
     let found =
-        load_with(&folder.path("cordon.toml"), &|_| None, &|| Vendors::from_texts(&[("v.toml", "x")]));
+        load_with(&folder.path("cordon.toml"), Some(&|_| None), &|| Vendors::from_texts(&[("v.toml", "x")]));
     let message = found.unwrap_err()[0].message.clone();
     assert!(message.starts_with("the vendor table of the program cannot be used: v.toml:1"), "{message}");
 }

@@ -28,7 +28,7 @@ use std::{
 use jiff::civil::Date;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::{load, read};
+pub use load::{load, load_without_secrets, read};
 pub use outline::{Outline, Spot, at};
 
 use crate::{

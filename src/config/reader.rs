@@ -22,7 +22,8 @@ const SHAPE_REMEDY: &str = "compare the section with cordon.example.toml";
 pub(super) struct Reader<'a> {
     pub(super) path: &'a Path,
     pub(super) base: &'a Path,
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Where secrets are looked for, if they are read at all.
+    pub(super) env: Option<secret::Environment<'a>>,
     pub(super) source: Source,
     pub(super) found: Vec<Diagnostic>,
 }
@@ -145,7 +146,10 @@ impl Reader<'_> {
 
     /// Follows the reference to a secret.
     pub(super) fn secret(&mut self, value: &Spanned<toml::Value>) -> Option<Secret> {
-        let secret = secret::resolve(value.get_ref(), self.base, self.env);
+        let secret = secret::reference(value.get_ref()).and_then(|reference| match self.env {
+            Some(env) => secret::follow(reference, self.base, env),
+            None => Ok(Secret::new(String::new())),
+        });
         secret.map_err(|(what, remedy)| self.error(value.span(), &what, &remedy)).ok()
     }
 

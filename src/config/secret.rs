@@ -14,12 +14,19 @@ use crate::{auth::Secret, limits::SECRET_BYTES_MAX};
 /// What is wrong, and what to do.
 pub(super) type Complaint = (String, String);
 
-/// Follows a secret's reference. Paths are relative to `base`. No complaint holds any of the secret.
-pub(super) fn resolve(
-    value: &toml::Value,
-    base: &Path,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Secret, Complaint> {
+/// Looks an environment variable up.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Where a secret is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reference<'a> {
+    File(&'a str),
+    Environment(&'a str),
+    Credential(&'a str),
+}
+
+/// Reads a secret's reference, which must not be the secret.
+pub(super) fn reference(value: &toml::Value) -> Result<Reference<'_>, Complaint> {
     let how = "write password = { file = \"PATH\" }, { env = \"NAME\" } or { credential = \"NAME\" }";
     let toml::Value::Table(table) = value else {
         let what = "a secret must not stand in the configuration";
@@ -30,22 +37,35 @@ pub(super) fn resolve(
         return Err(("this is no reference to one secret".to_owned(), how.to_owned()));
     };
     match kind.as_str() {
-        "file" => from_file(&base.join(name)),
-        "env" => match env(name) {
+        "file" => Ok(Reference::File(name)),
+        "env" => Ok(Reference::Environment(name)),
+        "credential" => Ok(Reference::Credential(name)),
+        _ => Err((format!("`{kind}` is no way to refer to a secret"), how.to_owned())),
+    }
+}
+
+/// Follows a secret's reference. Paths are relative to `base`. No complaint holds any of the secret.
+pub(super) fn follow(
+    reference: Reference<'_>,
+    base: &Path,
+    env: Environment<'_>,
+) -> Result<Secret, Complaint> {
+    match reference {
+        Reference::File(name) => from_file(&base.join(name)),
+        Reference::Environment(name) => match env(name) {
             Some(text) => fitting(&Zeroizing::new(text), &format!("environment variable {name}")),
             None => {
                 let what = format!("environment variable {name} is not set");
                 Err((what, "set it before the gateway starts".to_owned()))
             }
         },
-        "credential" => match env("CREDENTIALS_DIRECTORY") {
+        Reference::Credential(name) => match env("CREDENTIALS_DIRECTORY") {
             Some(folder) => from_file(&Path::new(&folder).join(name)),
             None => {
                 let what = format!("credential {name} is not there: systemd passed no credentials");
                 Err((what, format!("add LoadCredential={name}:PATH to the service unit")))
             }
         },
-        _ => Err((format!("`{kind}` is no way to refer to a secret"), how.to_owned())),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::ids::ZoneId;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum KeeperError {
-    #[error("{0}")]
+    #[error(transparent)]
     Plan(#[from] PlanError),
     #[error("zone `{zone}` cannot be looked at")]
     Look { zone: ZoneId, source: NetError },
