@@ -212,7 +212,7 @@ pub async fn receive_guests(
 fn answer(request: &Request) -> Result<bytes::Bytes, crate::rtsp::WriteError> {
     match request.method {
         Method::Options => Writer::response(Status::Ok, Some(request.cseq))
-            .field(Field::Public, super::viewer::public())
+            .field(Field::Public, super::methods::public())
             .finish(),
         _ => Writer::response(Status::NotFound, Some(request.cseq)).finish(),
     }

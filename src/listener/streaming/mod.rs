@@ -1,9 +1,12 @@
 //! RTSP towards clients: one listener, viewers' connections, and streams opened through the gate.
 
+mod admission;
 mod datagrams;
 mod front;
+mod methods;
 mod upstream;
 mod viewer;
+mod viewing;
 mod ways;
 mod wire;
 

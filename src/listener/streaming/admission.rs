@@ -1,0 +1,161 @@
+//! Who may ask for what: logins, locators and the gate, for requests of viewers.
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use super::{super::trouble::Trouble, front::token, viewer::Viewer};
+use crate::{
+    auth::{AuthError, Identified, Shown},
+    command::{Command, Operation, RtspMethod},
+    facade::{Locator, LocatorKind, resolve},
+    gate::{Disposal, Ended, Pass, Refusal, Rejected},
+    media::Upstream,
+    rtsp::{Field, Request, Status},
+    schema::{AccessClass, Trait},
+};
+
+/// Why a request is not done.
+pub(super) enum Refused {
+    /// Told and recorded already.
+    With(Status),
+    /// To be told how to log in.
+    Challenge { stale: bool },
+}
+
+impl Viewer {
+    /// Who asks, and for what. Whoever may not is told so, and it is on record.
+    pub(super) async fn permitted_at(
+        &self,
+        request: &Request,
+        method: RtspMethod,
+    ) -> Result<(Locator, Identified), Refused> {
+        let operation = Operation::Rtsp(method).name();
+        let house = &*self.camera.house;
+        let shown = Shown {
+            source: self.source,
+            tls: self.channel.is_tls(),
+            certificate: self.channel.certificate(),
+            method: request.method.as_str(),
+            target: &request.uri,
+            authorization: request.fields.get(Field::Authorization),
+            token: None,
+            camera: Some(&self.camera.camera.id),
+        };
+        let identified = match self.camera.edition.authenticator.identify(&shown, &*house.clock) {
+            Ok(identified) => identified,
+            Err(error) => {
+                self.reject(&operation, Status::Unauthorized, Some(&error), error.to_string()).await;
+                return Err(Refused::Challenge { stale: error.stale() });
+            }
+        };
+        let found = token(&request.uri).and_then(|token| {
+            let locators = house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            resolve(&**locators, self.camera.facade.shared().key(), &self.camera.camera.id, token)
+                .ok()
+                .flatten()
+        });
+        match found.filter(|it| it.kind == LocatorKind::Stream) {
+            Some(locator) => Ok((locator, identified)),
+            None => {
+                self.reject(&operation, Status::NotFound, None, "no such stream".to_owned()).await;
+                Err(Refused::With(Status::NotFound))
+            }
+        }
+    }
+
+    pub(super) async fn decide(
+        &self,
+        method: RtspMethod,
+        locator: &Locator,
+        identified: &Identified,
+    ) -> Result<(Pass, Command), Refused> {
+        let house = &*self.camera.house;
+        let command = Command {
+            request: house.request_id(),
+            camera: Some(self.camera.camera.id.clone()),
+            operation: Operation::Rtsp(method),
+            class: AccessClass::ReadMedia,
+            traits: [Trait::Session].into_iter().collect(),
+            destinations: Vec::new(),
+            arguments: json!({ "profile": locator.profile, "protocol": locator.protocol }),
+        };
+        let nonce = identified.nonce.map(|it| it.to_string());
+        match house.gate.decide(&self.camera.edition.rules, command.clone(), &identified.caller, nonce).await
+        {
+            Ok(pass) => Ok((pass, command)),
+            Err(Refusal::Unauthenticated) => Err(Refused::Challenge { stale: false }),
+            Err(refusal) => Err(Refused::With(status_of(&refusal))),
+        }
+    }
+
+    /// Records a request that became no command.
+    pub(super) async fn reject(
+        &self,
+        operation: &str,
+        status: Status,
+        error: Option<&AuthError>,
+        reason: String,
+    ) {
+        let fault = status.code().to_string();
+        let rejected = Rejected {
+            request: self.camera.house.request_id(),
+            source: self.source,
+            tls: self.channel.is_tls(),
+            caller: None,
+            claimed: error.and_then(|it| it.claimed.as_deref()),
+            nonce: None,
+            camera: &self.camera.camera.id,
+            operation,
+            fault: &fault,
+            reason,
+        };
+        if let Err(error) = self.camera.house.gate.reject(&self.camera.edition.rules, rejected).await {
+            tracing::debug!(%error, "a rejection was not recorded by itself");
+        }
+    }
+}
+
+/// What the camera's side brought, or what the viewer is told instead.
+pub(super) fn told(
+    brought: Result<Rc<Upstream>, Trouble>,
+    pass: Pass,
+) -> Result<(Rc<Upstream>, Pass), Refused> {
+    match brought {
+        Ok(upstream) => Ok((upstream, pass)),
+        Err(trouble) => {
+            let status = match &trouble {
+                Trouble::Refused(refusal) => status_of(refusal),
+                Trouble::Camera(error) if error.is_timeout() => Status::GatewayTimeout,
+                _ => Status::BadGateway,
+            };
+            tracing::info!(%trouble, "a stream could not be had");
+            pass.finish(Ended { status: Some(status.code()), ..trouble.ended() });
+            Err(Refused::With(status))
+        }
+    }
+}
+
+fn status_of(refusal: &Refusal) -> Status {
+    match refusal {
+        Refusal::Unauthenticated => Status::Unauthorized,
+        Refusal::NotAuthorized
+        | Refusal::Forbidden
+        | Refusal::Users
+        | Refusal::NotIsolated
+        | Refusal::Absorbed => Status::Forbidden,
+        Refusal::NotSupported => Status::NotImplemented,
+        Refusal::Noise | Refusal::Unrecordable(_) => Status::ServiceUnavailable,
+    }
+}
+
+pub(super) fn ended(status: u16, bytes: u64, note: Option<String>) -> Ended {
+    Ended {
+        disposal: Disposal::Answered,
+        status: Some(status),
+        fault: None,
+        deviations: Vec::new(),
+        bytes,
+        note,
+    }
+}

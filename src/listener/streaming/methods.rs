@@ -1,0 +1,226 @@
+//! What a viewer asks for, method by method (RFC 2326 §10).
+
+use std::{fmt::Write as _, rc::Rc};
+
+use bytes::Bytes;
+
+use super::{
+    admission::{Refused, ended, told},
+    datagrams::Pair,
+    front::token,
+    viewer::Viewer,
+    viewing::{Play, Viewing},
+    ways::{Way, Ways},
+};
+use crate::{
+    command::RtspMethod,
+    gate::Pass,
+    limits::STREAM_SESSION_TIMEOUT,
+    rtsp::{Field, Lower, Method, Request, Session, Status, Transport, WriteError, Writer},
+};
+
+/// Every method that is answered.
+pub(super) fn public() -> String {
+    let names: Vec<_> = Method::KNOWN.iter().map(Method::as_str).collect();
+    names.join(", ")
+}
+
+pub(super) type Written = Result<Bytes, WriteError>;
+
+impl Viewer {
+    pub(super) async fn answer(&mut self, request: &Request) -> Written {
+        let plain = |status| Writer::response(status, Some(request.cseq));
+        if let Some(unknown) = request.fields.get(Field::Require) {
+            return plain(Status::OptionNotSupported).field(Field::Unsupported, unknown).finish();
+        }
+        let done = match &request.method {
+            Method::Options => return plain(Status::Ok).field(Field::Public, public()).finish(),
+            Method::Describe => self.describe(request).await,
+            Method::Setup => self.set_up(request).await,
+            Method::Play => self.play(request).await,
+            Method::Pause => self.pause(request).await,
+            Method::Teardown => self.tear_down(request).await,
+            // A sign of life, which was taken as such.
+            Method::GetParameter | Method::SetParameter if self.is_in_session(request) => {
+                Ok(plain(Status::Ok).maybe(Field::Session, self.session_field()).finish())
+            }
+            Method::GetParameter | Method::SetParameter => Err(Refused::With(Status::SessionNotFound)),
+            Method::Other(_) => {
+                return plain(Status::MethodNotAllowed).field(Field::Public, public()).finish();
+            }
+        };
+        match done {
+            Ok(written) => written,
+            Err(Refused::With(status)) => plain(status).finish(),
+            Err(Refused::Challenge { stale }) => {
+                let house = &*self.camera.house;
+                let authenticator = &self.camera.edition.authenticator;
+                let challenges = authenticator
+                    .challenges(stale, self.channel.is_tls(), &*house.clock, &*house.entropy)
+                    .unwrap_or_default();
+                let refusal = plain(Status::Unauthorized);
+                // Of several challenges some players read the first only, and FFmpeg goes by the last; both know
+                // MD5 and nothing else. It stands at either end, and SHA-256 between for those who look for it.
+                let last = challenges.first().filter(|_| challenges.len() > 1);
+                challenges
+                    .iter()
+                    .chain(last)
+                    .fold(refusal, |it, one| it.field(Field::WwwAuthenticate, one))
+                    .finish()
+            }
+        }
+    }
+
+    pub(super) async fn describe(&mut self, request: &Request) -> Result<Written, Refused> {
+        let (locator, identified) = self.permitted_at(request, RtspMethod::Describe).await?;
+        let (pass, _) = self.decide(RtspMethod::Describe, &locator, &identified).await?;
+        let described = self.camera.described(&locator.endpoint).await;
+        let (upstream, pass) = told(described, pass)?;
+        let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
+        pass.finish(ended(200, text.len() as u64, None));
+        let base =
+            self.camera.facade.stream_address(token(&request.uri).unwrap_or_default(), self.channel.is_tls());
+        let answer =
+            Writer::response(Status::Ok, Some(request.cseq)).field(Field::ContentBase, format!("{base}/"));
+        Ok(answer.body("application/sdp", &text))
+    }
+
+    pub(super) async fn set_up(&mut self, request: &Request) -> Result<Written, Refused> {
+        let (locator, identified) = self.permitted_at(request, RtspMethod::Setup).await?;
+        let (pass, _) = self.decide(RtspMethod::Setup, &locator, &identified).await?;
+        let described = self.camera.described(&locator.endpoint).await;
+        let (upstream, pass) = told(described, pass)?;
+        let number = request.uri.rsplit_once("/stream=").and_then(|(_, number)| number.parse::<usize>().ok());
+        let number = number.filter(|number| *number < upstream.description.media.len());
+        let fail = |pass: Pass, status: Status| {
+            pass.finish(ended(status.code(), 0, None));
+            Err(Refused::With(status))
+        };
+        let Some(number) = number else { return fail(pass, Status::NotFound) };
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|it| it.locator != locator || !it.names(request) || it.play.is_some())
+        {
+            return fail(pass, Status::MethodNotValidInThisState);
+        }
+        let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
+        let Some(way) = self.way(number, &asked).await else {
+            return fail(pass, Status::UnsupportedTransport);
+        };
+        let ssrc = upstream.sources.get(number).copied();
+        let house = &*self.camera.house;
+        let (mut random, now) = ([0; 16], house.clock.monotonic());
+        if house.entropy.fill(&mut random).is_err() {
+            return fail(pass, Status::InternalServerError);
+        }
+        let viewing = self.session.get_or_insert_with(|| Viewing {
+            id: random.iter().fold(String::new(), |mut id, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(id, "{byte:02x}");
+                id
+            }),
+            locator,
+            upstream,
+            streams: Rc::clone(&self.camera.streams),
+            caller: identified.caller,
+            ways: way.none(),
+            play: None,
+            touched: now,
+        });
+        let transport = Transport { ssrc, ..way.transport() };
+        viewing.ways.set(number, way);
+        pass.finish(ended(200, 0, None));
+        let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Transport, transport);
+        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+    }
+
+    /// The first transport of those asked for that can be given to a stream; all streams of a session go in one
+    /// manner.
+    pub(super) async fn way(&self, number: usize, asked: &[Transport]) -> Option<Way> {
+        let ways = self.session.as_ref().map(|it| &it.ways);
+        for one in asked.iter().filter(|it| it.unicast && !it.record) {
+            match (one.lower, ways) {
+                (Lower::Tcp, None | Some(Ways::Interleaved(_))) => {
+                    let own = u8::try_from(number * 2).unwrap_or_default();
+                    let channels = one.interleaved.unwrap_or((own, own.saturating_add(1)));
+                    if channels.0 != channels.1 && ways.is_none_or(|it| it.are_free(number, channels)) {
+                        return Some(Way::Interleaved(channels));
+                    }
+                }
+                // Whoever called over TLS is not sent pictures in clear.
+                (Lower::Udp, None | Some(Ways::Datagrams(_))) if !self.channel.is_tls() => {
+                    let Some(ports) = one.client_port else { continue };
+                    match Pair::open(self.here, self.source.ip(), ports).await {
+                        Ok(Some(pair)) => return Some(Way::Datagrams(ports, pair)),
+                        Ok(None) => {}
+                        Err(error) => {
+                            tracing::warn!(%error, "no sockets could be had for a stream in datagrams")
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    pub(super) async fn play(&mut self, request: &Request) -> Result<Written, Refused> {
+        let (locator, identified) = self.permitted_at(request, RtspMethod::Play).await?;
+        let Some(viewing) = self.session.as_mut().filter(|it| it.locator == locator && it.names(request))
+        else {
+            return Err(Refused::With(Status::SessionNotFound));
+        };
+        if viewing.play.is_none() {
+            let (pass, command) = self.decide(RtspMethod::Play, &locator, &identified).await?;
+            let playing = self.camera.playing(&locator.endpoint).await;
+            let (upstream, pass) = told(playing, pass)?;
+            let now = self.camera.house.clock.monotonic();
+            let Some(viewing) = &mut self.session else { return Err(Refused::With(Status::SessionNotFound)) };
+            let seat = upstream.join();
+            viewing.upstream = upstream;
+            viewing.play = Some(Play {
+                seat,
+                command,
+                pass: Some(pass),
+                bytes: 0,
+                lost_packets: 0,
+                told: (0, now),
+                began: now,
+                ending: "the viewer left",
+            });
+        }
+        let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
+        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+    }
+
+    pub(super) async fn pause(&mut self, request: &Request) -> Result<Written, Refused> {
+        let (locator, identified) = self.permitted_at(request, RtspMethod::Pause).await?;
+        if !self.is_in_session(request) {
+            return Err(Refused::With(Status::SessionNotFound));
+        }
+        let (pass, _) = self.decide(RtspMethod::Pause, &locator, &identified).await?;
+        self.end("paused");
+        pass.finish(ended(200, 0, None));
+        let answer = Writer::response(Status::Ok, Some(request.cseq));
+        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+    }
+
+    pub(super) async fn tear_down(&mut self, request: &Request) -> Result<Written, Refused> {
+        if !self.is_in_session(request) {
+            return Err(Refused::With(Status::SessionNotFound));
+        }
+        // Whoever holds the session may always give it up; what ends is on record with the stream.
+        self.end("the viewer left");
+        self.session = None;
+        Ok(Writer::response(Status::Ok, Some(request.cseq)).finish())
+    }
+    pub(super) fn is_in_session(&self, request: &Request) -> bool {
+        self.session.as_ref().is_some_and(|it| it.names(request))
+    }
+
+    pub(super) fn session_field(&self) -> Option<Session> {
+        let timeout_seconds = u32::try_from(STREAM_SESSION_TIMEOUT.as_secs()).unwrap_or_default();
+        self.session.as_ref().map(|it| Session { id: it.id.clone(), timeout_seconds })
+    }
+}

@@ -1,0 +1,63 @@
+//! The session of a viewer, and the stream under way in it.
+
+use std::{fmt::Write as _, rc::Rc, time::Duration};
+
+use super::{admission::ended, upstream::Streams, ways::Ways};
+use crate::{
+    auth::Caller,
+    command::Command,
+    facade::Locator,
+    gate::Pass,
+    media::{Seat, Upstream},
+    rtsp::{Field, Request, Session},
+};
+
+/// A session: set up, and perhaps playing.
+pub(super) struct Viewing {
+    pub(super) id: String,
+    pub(super) locator: Locator,
+    pub(super) upstream: Rc<Upstream>,
+    /// The streams it is one of: others once the camera is reached otherwise.
+    pub(super) streams: Rc<Streams>,
+    pub(super) caller: Caller,
+    /// How each stream that was set up goes.
+    pub(super) ways: Ways,
+    pub(super) play: Option<Play>,
+    pub(super) touched: Duration,
+}
+
+/// A stream under way.
+pub(super) struct Play {
+    pub(super) seat: Seat,
+    pub(super) command: Command,
+    /// None once it was spent.
+    pub(super) pass: Option<Pass>,
+    pub(super) bytes: u64,
+    /// Datagrams that were not to be sent.
+    pub(super) lost_packets: u64,
+    pub(super) told: (u64, Duration),
+    pub(super) began: Duration,
+    pub(super) ending: &'static str,
+}
+
+impl Viewing {
+    pub(super) fn names(&self, request: &Request) -> bool {
+        request.fields.get(Field::Session).and_then(Session::parse).is_some_and(|it| it.id == self.id)
+    }
+}
+
+impl Drop for Play {
+    /// However a stream ends, how much it was is on record.
+    fn drop(&mut self) {
+        let losses = self.seat.queue.losses();
+        let mut note =
+            format!("{}; fell behind {} times, {} bytes lost", self.ending, losses.times, losses.bytes);
+        if self.lost_packets > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(note, ", {} datagrams not sent", self.lost_packets);
+        }
+        if let Some(pass) = self.pass.take() {
+            pass.finish(ended(200, self.bytes, Some(note)));
+        }
+    }
+}
