@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     camera::{CameraMemory, Identity, Scheme},
     inventory::{
-        Accepted, Camera, Evidence, Finding, Inventory, Judgement, KnownQuirks, Quarantine, Quirk, Regard,
-        Signal, VendorVerdict,
+        Accepted, Camera, Evidence, Expected, Finding, Inventory, Judgement, KnownQuirks, Quarantine, Quirk,
+        Regard, Signal, VendorVerdict,
     },
     listener::diagnosis::{Diagnosis, SeenDeviation, Standing},
 };
@@ -73,8 +73,9 @@ pub struct IdentityView {
     pub contradictions: Vec<String>,
     /// Why nobody is served, if so.
     pub quarantine: Option<Quarantine>,
-    /// Until when another device may take its place without anybody being asked.
-    pub expected_until: Option<Timestamp>,
+    /// The announcement that one other device may take its place without anybody being asked.
+    #[serde(default)]
+    pub expected: Option<Expected>,
     /// Who accepted the device that is there, when and why.
     pub accepted: Option<Accepted>,
     /// On whose word it is served although it is restricted and its site is sensitive.
@@ -152,7 +153,7 @@ impl IdentityView {
             decision: decision.map(|it| it.to_string()),
             reasons,
             quarantine: regard.quarantine.clone(),
-            expected_until: regard.expected_until,
+            expected: regard.expected.clone(),
             accepted: regard.accepted.clone(),
             exception: camera.exception.as_ref().map(|it| ExceptionView {
                 owner: it.owner.clone(),

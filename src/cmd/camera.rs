@@ -58,7 +58,8 @@ pub(super) enum Args {
         #[arg(long)]
         json: bool,
     },
-    /// Ends a camera's quarantine: the device that is there now is the right one. Asks the running gateway.
+    /// Ends a camera's quarantine: the device that was seen there, as `camera show` has it, is the right one. Another
+    /// one goes into quarantine anew. Asks the running gateway.
     Accept {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -69,7 +70,8 @@ pub(super) enum Args {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Announces that another device, or other firmware, may take a camera's place until then. Asks the running gateway.
+    /// Announces that one other device, or other firmware, may take a camera's place until then. Asks the running
+    /// gateway.
     ExpectChange {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -224,7 +226,8 @@ fn view(loaded: &Loaded, name: &str) -> Result<CameraView, CameraError> {
 }
 
 fn regards(store: Arc<Mutex<Store>>) -> Regards {
-    Regards::new(Arc::new(SystemClock::new()), Box::new(StoredRegards::new(store)))
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(&store, &clock)))
 }
 
 /// How cameras were held to be when the gateway ran; none if it never did.
@@ -245,6 +248,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CameraError> {
     serde_json::from_slice(body).map_err(|error| CameraError::NotUnderstood(error.to_string()))
 }
 
+const NOT_SEEN: &str = "nothing yet; the device has not said who it is";
 const RUNNING: &str = "the running gateway";
 const STORED: &str = "the state database, since no gateway answers";
 
@@ -332,9 +336,15 @@ fn held_to_be(verdict: &IdentityView, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(it) = &verdict.quarantine {
         writeln!(out, "  quarantine since {:.0}: {}", it.since, it.why)?;
+        let device = it.device.as_ref().map_or_else(|| NOT_SEEN.to_owned(), ToString::to_string);
+        writeln!(out, "            to accept: {device}")?;
     }
-    if let Some(until) = verdict.expected_until {
-        writeln!(out, "  expected  another device may take its place until {until:.0}")?;
+    if let Some(it) = &verdict.expected {
+        writeln!(
+            out,
+            "  expected  one other device may take its place until {:.0}: announced {:.0}, {}",
+            it.until, it.at, it.by
+        )?;
     }
     if let Some(it) = &verdict.accepted {
         writeln!(out, "  accepted  {:.0} by {}: {}", it.at, it.by, it.reason)?;

@@ -195,7 +195,7 @@ impl Gateway {
         let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
         restore(&authenticator, &report, &*clock);
         let watch = Watch::new(metrics, Alarms::new(log.clone(), Arc::clone(&clock)));
-        let regards = Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(Arc::clone(&store))));
+        let regards = Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(&store, &clock)));
         let edition = configuration.edition(engine, authenticator, regards, &watch.metrics);
         let facade_key = FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?);
         let house = Arc::new(House {

@@ -3,24 +3,28 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
+    clock::Clock,
     ids::CameraId,
-    inventory::{Regard, RegardBook},
-    store::Store,
+    inventory::{Regard, RegardBook, SeenCertificate},
+    store::{Pin, Store},
 };
 
 /// Regards in the state database.
-pub(super) struct StoredRegards(Arc<Mutex<Store>>);
+pub(super) struct StoredRegards {
+    store: Arc<Mutex<Store>>,
+    clock: Arc<dyn Clock>,
+}
 
 /// The key they are kept under.
 const REGARD: &str = "regard";
 
 impl StoredRegards {
-    pub(super) fn new(store: Arc<Mutex<Store>>) -> Self {
-        Self(store)
+    pub(super) fn new(store: &Arc<Mutex<Store>>, clock: &Arc<dyn Clock>) -> Self {
+        Self { store: Arc::clone(store), clock: Arc::clone(clock) }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -39,9 +43,13 @@ impl RegardBook for StoredRegards {
         }
     }
 
-    fn forget_pin(&self, camera: &CameraId) {
-        if let Err(error) = self.store().pin_remove(camera.as_str()) {
-            tracing::error!(%camera, %error, "the pin of a camera could not be forgotten");
-        }
+    fn pin(&self, camera: &CameraId, certificate: &SeenCertificate) -> Result<(), String> {
+        let pin = Pin {
+            camera: camera.to_string(),
+            key: certificate.key.clone(),
+            certificate: certificate.certificate.clone(),
+            pinned: self.clock.now().as_second(),
+        };
+        self.store().pin_put(&pin).map_err(|error| error.to_string())
     }
 }

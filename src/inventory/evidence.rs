@@ -104,6 +104,27 @@ impl SignalKind {
         }
     }
 
+    /// Whether it comes with `tds:GetDeviceInformation`: all of these in one answer.
+    pub(super) fn is_of_device(self) -> bool {
+        match self {
+            Self::Manufacturer | Self::Model | Self::Firmware | Self::Serial | Self::Hardware => true,
+            Self::Endpoint
+            | Self::ScopeName
+            | Self::ScopeHardware
+            | Self::Scope
+            | Self::Mac
+            | Self::HttpServer
+            | Self::HttpRealm
+            | Self::RtspServer
+            | Self::RtspRealm
+            | Self::Sdp
+            | Self::TlsSubject
+            | Self::TlsIssuer
+            | Self::Namespace
+            | Self::Prefix => false,
+        }
+    }
+
     /// Whether a camera shows one after the other of it: each port and path may have a server of its own, each
     /// stream a description. Of everything else, what it shows now takes the place of what it showed before.
     fn is_by_turns(self) -> bool {
@@ -203,6 +224,12 @@ impl Evidence {
             let line = line.split_once(' ').filter(|_| line.starts_with("o=")).map_or(line, |(name, _)| name);
             self.add(SignalKind::Sdp, line);
         }
+    }
+
+    /// The signals of some kinds.
+    pub(super) fn only(&self, is_kept: impl Fn(SignalKind) -> bool) -> Self {
+        let signals = self.signals.iter().filter(|it| is_kept(it.kind)).cloned().collect();
+        Self { signals, left_out: self.left_out }
     }
 
     /// Takes up what a camera shows now, in place of what it showed of the same kinds before; of what is shown by

@@ -72,6 +72,16 @@ pub fn is_another(changes: &[Change]) -> bool {
     of(Bearing::Certain) > 0 || of(Bearing::Half) > 1
 }
 
+/// What tells a device from others, in words.
+pub(super) fn signs(evidence: &Evidence) -> String {
+    let telling = WATCHED.iter().filter(|(_, bearing)| *bearing >= Bearing::Half);
+    let told = telling.flat_map(|(kind, _)| {
+        let last = evidence.of(*kind).last();
+        last.filter(|value| !value.is_empty()).map(|value| format!("{kind} `{}`", shown(value)))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// Letters, digits and nothing else are compared, whatever case they have.
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |text: &str| -> String {

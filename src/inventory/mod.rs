@@ -27,7 +27,10 @@ pub use identity::{Bearing, Change};
 pub use macs::{MacPrefix, MacTable};
 pub use place::{Attachment, Isolation, Leg, Network, OTHER_NETWORK, Route, Site, Zone};
 pub use quirks::{Effect, KnownQuirk, KnownQuirks, Quirk, QuirkError, QuirkOrder};
-pub use regard::{Accepted, Found, Outcome, Quarantine, Regard, RegardBook, Regards, Weighed};
+pub use regard::{
+    Accepted, Device, Expected, Found, NotAccepted, Outcome, Quarantine, Regard, RegardBook, Regards,
+    SeenCertificate, Weighed,
+};
 pub use registry::{Block, RegistryError, mac_file, registry};
 pub use replacement::{Day, Replacement, ReplacementState};
 pub use snapshot::{Inventory, InventoryError};

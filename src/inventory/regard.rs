@@ -7,6 +7,7 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Camera, Evidence, Judgement, SignalKind, VendorClass, VendorVerdict, Vendors,
-    identity::{Change, changes, is_another},
+    identity::{Change, changes, is_another, signs},
 };
 use crate::{clock::Clock, ids::CameraId};
 
@@ -29,8 +30,8 @@ pub struct Regard {
     pub known_by: Evidence,
     /// Set while nobody is served.
     pub quarantine: Option<Quarantine>,
-    /// Until when another device may take its place without anybody being asked.
-    pub expected_until: Option<Timestamp>,
+    /// The announcement that another device may take its place, until one has.
+    pub expected: Option<Expected>,
     /// The device that is there was accepted last.
     pub accepted: Option<Accepted>,
     /// It was accepted, and has not said since who it is.
@@ -57,8 +58,39 @@ pub struct Quarantine {
     pub since: Timestamp,
     /// What is otherwise than it was.
     pub why: String,
-    /// Whether it is the certificate that is another.
-    pub certificate: bool,
+    /// The device that is there: the one that somebody may accept. None until it has said who it is.
+    #[serde(default)]
+    pub device: Option<Device>,
+}
+
+/// A device in a camera's place, by what tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// The one that shows this.
+    Shows(Evidence),
+    /// The one with this certificate. It was told nothing, so it has said nothing.
+    Certificate(SeenCertificate),
+}
+
+/// A certificate that a camera showed, by its fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenCertificate {
+    /// That of its public key.
+    pub key: String,
+    /// That of the whole.
+    pub certificate: String,
+}
+
+/// An announcement that another device, or other firmware, may come. The first that comes uses it up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Until when.
+    pub until: Timestamp,
+    /// By which user of the gateway's machine.
+    pub by: String,
+    /// When it was announced.
+    pub at: Timestamp,
 }
 
 /// Somebody's decision that the device which is there is the right one.
@@ -86,14 +118,14 @@ pub struct Weighed {
 }
 
 /// Whether a camera is the device it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is.
     Same,
     /// It is, with some changes that are told and known from now on.
     Changed,
-    /// It is another, and that was announced.
-    Expected,
+    /// It is another, and that was announced: by this, which is used up now.
+    Expected(Expected),
     /// It is another: it is in quarantine from now on.
     Quarantined,
     /// It was in quarantine before.
@@ -106,8 +138,19 @@ pub trait RegardBook: Send + Sync {
     fn recall(&self, camera: &CameraId) -> Result<Option<Regard>, String>;
     /// Keeps it in place of what was kept before, durably as far as the disk allows.
     fn keep(&self, camera: &CameraId, regard: &Regard);
-    /// Forgets which certificate the camera was known by.
-    fn forget_pin(&self, camera: &CameraId);
+    /// Has the camera known by this certificate from now on, in place of the one before. An error if that is not so.
+    fn pin(&self, camera: &CameraId, certificate: &SeenCertificate) -> Result<(), String>;
+}
+
+/// Why a device was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAccepted {
+    /// There is nothing to decide.
+    #[error("is not in quarantine")]
+    NotInQuarantine,
+    /// Its certificate could not be pinned.
+    #[error("could not be given the pin of the certificate that was seen: {0}")]
+    Pin(String),
 }
 
 /// The regards of all cameras. Clones are the same. Holds no more cameras than were ever configured.
@@ -142,7 +185,7 @@ impl Regards {
         known.unwrap_or_else(|| {
             let regard = self.0.book.recall(camera).map(Option::unwrap_or_default).unwrap_or_else(|error| {
                 let why = format!("what was held of it before cannot be read: {error}");
-                Regard { quarantine: Some(self.quarantine(why, false)), ..Regard::default() }
+                Regard { quarantine: Some(self.quarantine(why, None)), ..Regard::default() }
             });
             let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(held.entry(camera.clone()).or_insert_with(|| Arc::new(regard)))
@@ -188,94 +231,104 @@ impl Regards {
         let mut regard = Regard::clone(&before);
         let (declared, decision) = (camera.vendor.declared.as_deref(), camera.vendor.decision.as_ref());
         let judgement = vendors.judge(declared, evidence, decision);
-        let says_who_it_is = evidence.of(SignalKind::Manufacturer).next().is_some();
-        if regard.afresh && says_who_it_is {
+        let changes = changes(&regard.known_by, evidence);
+        // A device that nobody accepted takes no verdict away by what it says.
+        if regard.afresh && says_who_it_is(evidence) && !is_another(&changes) {
             (regard.found, regard.afresh) = (None, false);
         }
         let stricter = regard.find(camera, vendors, &judgement.verdict, self.0.clock.now());
-        let changes = changes(&regard.known_by, evidence);
-        let outcome = self.compare(camera, &mut regard, evidence, &changes);
-        if outcome == Outcome::Expected {
-            // It is judged anew, by what the new device shows.
-            regard.afresh = true;
-        }
+        let outcome = self.compare(&mut regard, evidence, &changes);
         self.keep(camera, &before, regard);
         Weighed { judgement, stricter, changes, outcome }
     }
 
-    fn compare(&self, camera: &Camera, regard: &mut Regard, now: &Evidence, changes: &[Change]) -> Outcome {
-        let outcome = if regard.quarantine.is_some() {
+    fn compare(&self, regard: &mut Regard, now: &Evidence, changes: &[Change]) -> Outcome {
+        if let Some(quarantine) = &mut regard.quarantine {
+            quarantine.look_at(now);
             return Outcome::InQuarantine;
-        } else if changes.is_empty() {
-            Outcome::Same
-        } else if !is_another(changes) {
-            Outcome::Changed
-        } else if self.is_expected(regard) {
-            Outcome::Expected
-        } else {
-            let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
-            regard.quarantine = Some(self.quarantine(told.join("; "), false));
-            return Outcome::Quarantined;
-        };
-        match outcome {
-            Outcome::Expected => {
-                regard.known_by = now.clone();
-                regard.accepted = Some(self.accepted("announced", "another device was expected"));
-                if camera.certificates.is_some() {
-                    self.0.book.forget_pin(&camera.id);
-                }
+        }
+        if changes.is_empty() || !is_another(changes) {
+            regard.known_by.take_up(now);
+            return if changes.is_empty() { Outcome::Same } else { Outcome::Changed };
+        }
+        match self.use_up(regard) {
+            Some(expected) => {
+                // What it says of itself came in one answer; the rest may still be the one's before.
+                regard.known_by =
+                    now.only(|kind| kind.is_of_device() || changes.iter().any(|it| it.kind == kind));
+                Outcome::Expected(expected)
             }
-            _ => {
-                regard.known_by.take_up(now);
+            None => {
+                let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                let device = Device::Shows(now.clone());
+                regard.quarantine = Some(self.quarantine(told.join("; "), Some(device)));
+                Outcome::Quarantined
             }
         }
-        outcome
     }
 
     /// The camera showed a certificate that is not the one it is known by. Whether it is in quarantine for that from
-    /// now on; if another device was announced, the next certificate is the one it is known by.
-    pub fn showed_another_certificate(&self, camera: &CameraId, key: &str) -> Outcome {
+    /// now on; if another device was announced, this certificate is the one it is known by.
+    pub fn showed_another_certificate(&self, camera: &CameraId, seen: &SeenCertificate) -> Outcome {
         let _turn = self.turn();
         let before = self.of(camera);
         let mut regard = Regard::clone(&before);
-        if self.is_expected(&regard) {
-            self.0.book.forget_pin(camera);
-            return Outcome::Expected;
-        }
         if regard.quarantine.is_some() {
             return Outcome::InQuarantine;
         }
-        let why = format!("it has another certificate, with the key {key}");
-        regard.quarantine = Some(self.quarantine(why, true));
+        let mut why = format!("it has another certificate, with the key {}", seen.key);
+        let outcome = self.use_up(&mut regard).and_then(|expected| {
+            let pinned = self.0.book.pin(camera, seen);
+            // It is told by its key now; what it says of itself it has still to say.
+            regard.known_by = Evidence::default();
+            pinned
+                .map(|()| Outcome::Expected(expected))
+                .map_err(|error| why = format!("{why}, which could not be pinned: {error}"))
+                .ok()
+        });
+        let outcome = outcome.unwrap_or_else(|| {
+            let device = Device::Certificate(seen.clone());
+            regard = Regard::clone(&before);
+            regard.quarantine = Some(self.quarantine(why, Some(device)));
+            Outcome::Quarantined
+        });
         self.put(camera, regard);
-        Outcome::Quarantined
+        outcome
     }
 
-    /// Takes the device that is there now for the right one, on somebody's word. False if nothing was to decide.
-    pub fn accept(&self, camera: &CameraId, by: &str, reason: &str) -> bool {
+    /// Takes this device for the right one, on somebody's word, and no other: one that shows itself to be another goes
+    /// into quarantine anew.
+    pub fn accept(
+        &self,
+        camera: &CameraId,
+        device: &Device,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), NotAccepted> {
         let _turn = self.turn();
         let before = self.of(camera);
-        let Some(quarantine) = &before.quarantine else { return false };
-        if quarantine.certificate {
-            self.0.book.forget_pin(camera);
+        if before.quarantine.is_none() {
+            return Err(NotAccepted::NotInQuarantine);
         }
-        let accepted = Some(self.accepted(by, reason));
-        let regard = Regard {
-            known_by: Evidence::default(),
-            quarantine: None,
-            expected_until: None,
-            accepted,
-            afresh: true,
-            ..Regard::clone(&before)
+        let known_by = match device {
+            Device::Shows(evidence) => evidence.clone(),
+            Device::Certificate(seen) => {
+                self.0.book.pin(camera, seen).map_err(NotAccepted::Pin)?;
+                Evidence::default()
+            }
         };
+        let accepted = Some(self.accepted(by, reason));
+        let before = Regard::clone(&before);
+        let regard = Regard { known_by, quarantine: None, expected: None, accepted, afresh: true, ..before };
         self.put(camera, regard);
-        true
+        Ok(())
     }
 
-    /// Announces that another device, or other firmware, may come until then.
-    pub fn expect(&self, camera: &CameraId, until: Timestamp) {
+    /// Announces that another device, or other firmware, may come until then: one.
+    pub fn expect(&self, camera: &CameraId, until: Timestamp, by: &str) {
         let _turn = self.turn();
-        let regard = Regard { expected_until: Some(until), ..Regard::clone(&self.of(camera)) };
+        let expected = Some(Expected { until, by: by.to_owned(), at: self.0.clock.now() });
+        let regard = Regard { expected, ..Regard::clone(&self.of(camera)) };
         self.put(camera, regard);
     }
 
@@ -283,12 +336,17 @@ impl Regards {
         self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_expected(&self, regard: &Regard) -> bool {
-        regard.expected_until.is_some_and(|until| self.0.clock.now() < until)
+    /// Takes the announcement of another device, if there is one whose time is not over: it is judged anew, by what it
+    /// shows.
+    fn use_up(&self, regard: &mut Regard) -> Option<Expected> {
+        let expected = regard.expected.take().filter(|it| self.0.clock.now() < it.until)?;
+        regard.accepted = Some(self.accepted("announced", &expected.to_string()));
+        regard.afresh = true;
+        Some(expected)
     }
 
-    fn quarantine(&self, why: String, certificate: bool) -> Quarantine {
-        Quarantine { since: self.0.clock.now(), why, certificate }
+    fn quarantine(&self, why: String, device: Option<Device>) -> Quarantine {
+        Quarantine { since: self.0.clock.now(), why, device }
     }
 
     fn accepted(&self, by: &str, reason: &str) -> Accepted {
@@ -336,6 +394,39 @@ impl Regard {
         }
         false
     }
+}
+
+impl Quarantine {
+    /// Takes up what the device shows beside what put it here, unless it is yet another that shows it: what somebody
+    /// looks at is what they accept.
+    fn look_at(&mut self, now: &Evidence) {
+        match &mut self.device {
+            Some(Device::Shows(device)) if !is_another(&changes(device, now)) => {
+                device.take_up(now);
+            }
+            None if says_who_it_is(now) => self.device = Some(Device::Shows(now.clone())),
+            Some(Device::Shows(_) | Device::Certificate(_)) | None => {}
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shows(evidence) => f.write_str(&signs(evidence)),
+            Self::Certificate(seen) => write!(f, "key {}, certificate {}", seen.key, seen.certificate),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another device was expected until {:.0} ({}, at {:.0})", self.until, self.by, self.at)
+    }
+}
+
+fn says_who_it_is(evidence: &Evidence) -> bool {
+    evidence.of(SignalKind::Manufacturer).next().is_some()
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use jiff::civil::date;
 
@@ -13,7 +17,8 @@ use crate::{
 #[derive(Clone, Default)]
 struct Book {
     kept: Arc<Mutex<BTreeMap<CameraId, String>>>,
-    pins_forgotten: Arc<Mutex<u32>>,
+    pins: Arc<Mutex<Vec<String>>>,
+    is_full: Arc<AtomicBool>,
 }
 
 impl RegardBook for Book {
@@ -26,8 +31,12 @@ impl RegardBook for Book {
         self.kept.lock().unwrap().insert(camera.clone(), serde_json::to_string(regard).unwrap());
     }
 
-    fn forget_pin(&self, _: &CameraId) {
-        *self.pins_forgotten.lock().unwrap() += 1;
+    fn pin(&self, _: &CameraId, certificate: &SeenCertificate) -> Result<(), String> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err("no space".into());
+        }
+        self.pins.lock().unwrap().push(certificate.key.clone());
+        Ok(())
     }
 }
 
@@ -86,6 +95,21 @@ impl House {
         camera.vendor.declared = Some(declared);
         self.regards.weigh(&camera, &self.vendors, &evidence)
     }
+
+    fn expect(&self, camera: &Camera) {
+        self.regards.expect(&camera.id, "2026-11-26T13:00:00Z".parse().unwrap(), "control, uid 7");
+    }
+
+    /// The device that could be accepted.
+    fn device(&self, camera: &Camera) -> Option<Device> {
+        self.regards.of(&camera.id).quarantine.as_ref().and_then(|it| it.device.clone())
+    }
+
+    /// Accepts it.
+    fn accept(&self, camera: &Camera, reason: &str) -> Result<(), NotAccepted> {
+        let device = self.device(camera).unwrap_or(Device::Shows(Evidence::default()));
+        self.regards.accept(&camera.id, &device, "control, uid 7", reason)
+    }
 }
 
 const AXIS: [(SignalKind, &str); 4] = [
@@ -100,12 +124,27 @@ const RELABELLED: [(SignalKind, &str); 4] = [
     (SignalKind::Serial, "ACCC8E000001"),
     (SignalKind::HttpServer, "App-webs/"),
 ];
+const THIRD: [(SignalKind, &str); 4] = [
+    (SignalKind::Manufacturer, "AXIS"),
+    (SignalKind::Model, "M3045-V"),
+    (SignalKind::Serial, "ACCC8E000003"),
+    (SignalKind::Firmware, "9.80"),
+];
 const OTHER: [(SignalKind, &str); 4] = [
     (SignalKind::Manufacturer, "AXIS"),
     (SignalKind::Model, "M3045-V"),
     (SignalKind::Serial, "ACCC8E000002"),
     (SignalKind::Firmware, "9.80"),
 ];
+
+fn with_mac(signals: &[(SignalKind, &'static str)]) -> Vec<(SignalKind, &'static str)> {
+    [signals, &[(SignalKind::Mac, "ac:cc:8e:00:00:02")]].concat()
+}
+
+/// The first device with other firmware.
+fn firmware(version: &'static str) -> Vec<(SignalKind, &'static str)> {
+    [&AXIS[..3], &[(SignalKind::Firmware, version)]].concat()
+}
 
 #[test]
 fn what_a_camera_shows_makes_it_stricter_until_somebody_decides() {
@@ -143,12 +182,101 @@ fn another_device_is_in_quarantine_until_it_is_accepted() {
     assert!(house.regards.treated(&camera).quarantined, "nor by a restart");
     let why = house.regards.of(&camera.id).quarantine.clone().unwrap().why;
     assert_eq!(why, "serial was `ACCC8E000001`, is `ACCC8E000002`");
-    assert!(house.regards.accept(&camera.id, "control, uid 7", "replaced after lightning"));
+    assert_eq!(house.accept(&camera, "replaced after lightning"), Ok(()));
     assert!(!house.regards.treated(&camera).quarantined);
-    assert!(!house.regards.accept(&camera.id, "control, uid 7", "again"), "nothing is left to decide");
+    assert_eq!(
+        house.accept(&camera, "again"),
+        Err(NotAccepted::NotInQuarantine),
+        "nothing is left to decide"
+    );
     assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Same);
     assert_eq!(house.weigh(&camera, &AXIS).outcome, Outcome::Quarantined, "the old one is another now");
-    assert_eq!(*house.book.pins_forgotten.lock().unwrap(), 0);
+    assert_eq!(*house.book.pins.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_device_that_was_seen_is_accepted_and_not_the_one_that_took_its_place_meanwhile() {
+    let mut house = House::new();
+    let camera = house.camera("Axis");
+    house.weigh(&camera, &RELABELLED);
+    assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Quarantined);
+    let seen = house.device(&camera).unwrap();
+    let shows = "serial `ACCC8E000002`, manufacturer `AXIS`, model `M3045-V`";
+    assert_eq!(seen.to_string(), shows);
+    // What the same device shows besides is told; a third device is not what somebody looked at.
+    house.weigh(&camera, &with_mac(&OTHER));
+    assert_eq!(house.weigh(&camera, &THIRD).outcome, Outcome::InQuarantine);
+    let shows = "serial `ACCC8E000002`, mac `ac:cc:8e:00:00:02`, manufacturer `AXIS`, model `M3045-V`";
+    assert_eq!(house.device(&camera).unwrap().to_string(), shows);
+    house.again();
+    assert_eq!(house.accept(&camera, "replaced after lightning"), Ok(()));
+    house.again();
+    assert_eq!(house.weigh(&camera, &THIRD).outcome, Outcome::Quarantined);
+    assert!(house.regards.treated(&camera).vendor.class.is_restricted(), "it takes no verdict away");
+    let third = house.device(&camera).unwrap().to_string();
+    assert!(third.starts_with("serial `ACCC8E000003`"), "{third}");
+    let why = house.regards.of(&camera.id).quarantine.clone().unwrap().why;
+    assert_eq!(why, "serial was `ACCC8E000002`, is `ACCC8E000003`");
+}
+
+#[test]
+fn an_announcement_is_used_up_by_the_first_device_that_comes() {
+    let mut house = House::new();
+    let camera = house.camera("Axis");
+    house.weigh(&camera, &AXIS);
+    house.expect(&camera);
+    assert_eq!(house.weigh(&camera, &firmware("10.1")).outcome, Outcome::Changed, "still the same device");
+    house.again();
+    let Outcome::Expected(used) = house.weigh(&camera, &OTHER).outcome else { panic!("it was announced") };
+    assert_eq!((used.by.as_str(), used.at), ("control, uid 7", house.clock.now()));
+    let accepted = house.regards.of(&camera.id).accepted.clone().unwrap();
+    assert_eq!(accepted.by, "announced");
+    assert_eq!(
+        accepted.reason,
+        "another device was expected until 2026-11-26T13:00:00Z (control, uid 7, at 2026-11-26T12:00:00Z)"
+    );
+    house.again();
+    assert_eq!(house.weigh(&camera, &THIRD).outcome, Outcome::Quarantined, "within the announced hour");
+    let key = |text: &str| SeenCertificate { key: text.into(), certificate: "c".into() };
+    let outcome = house.regards.showed_another_certificate(&camera.id, &key("ef56"));
+    assert_eq!(outcome, Outcome::InQuarantine);
+    assert_eq!(*house.book.pins.lock().unwrap(), Vec::<String>::new(), "no key had changed");
+}
+
+#[test]
+fn a_device_that_was_let_in_by_its_key_says_itself_who_it_is_and_no_third_comes_after_it() {
+    let house = House::new();
+    let camera = house.camera("Axis");
+    house.weigh(&camera, &AXIS);
+    house.expect(&camera);
+    let key = |text: &str| SeenCertificate { key: text.into(), certificate: "c".into() };
+    let outcome = |text: &str| house.regards.showed_another_certificate(&camera.id, &key(text));
+    assert!(matches!(outcome("ab12"), Outcome::Expected(_)));
+    assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Same, "the number of the one with that key");
+    assert_eq!(outcome("cd34"), Outcome::Quarantined, "a second one within the hour");
+    assert_eq!(*house.book.pins.lock().unwrap(), ["ab12"]);
+    assert_eq!(house.device(&camera).unwrap().to_string(), "key cd34, certificate c");
+    // A pin that cannot be kept is no reason to believe the next certificate.
+    house.book.is_full.store(true, Ordering::Relaxed);
+    assert_eq!(house.accept(&camera, "another one"), Err(NotAccepted::Pin("no space".into())));
+    assert!(house.regards.treated(&camera).quarantined);
+    let other = Camera { id: CameraId::new("hall").unwrap(), ..camera.clone() };
+    house.expect(&other);
+    let seen = house.regards.showed_another_certificate(&other.id, &key("ef56"));
+    assert_eq!(seen, Outcome::Quarantined);
+    assert!(house.regards.of(&other.id).expected.is_some(), "nothing came of the announcement");
+}
+
+#[test]
+fn what_is_in_quarantine_unseen_is_accepted_once_it_has_said_who_it_is() {
+    let house = House::new();
+    let camera = house.camera("Axis");
+    house.book.kept.lock().unwrap().insert(camera.id.clone(), "{".into());
+    house.weigh(&camera, &[(SignalKind::HttpServer, "Apache")]);
+    assert_eq!(house.device(&camera), None);
+    house.weigh(&camera, &OTHER);
+    house.accept(&camera, "it is the right one").unwrap();
+    assert_eq!(house.weigh(&camera, &AXIS).outcome, Outcome::Quarantined);
 }
 
 #[test]
@@ -156,9 +284,10 @@ fn an_exchange_that_was_announced_is_no_quarantine_until_its_time_is_over() {
     let house = House::new();
     let camera = house.camera("Axis");
     house.weigh(&camera, &AXIS);
-    house.regards.expect(&camera.id, "2026-11-26T13:00:00Z".parse().unwrap());
-    assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Expected);
+    house.expect(&camera);
+    assert!(matches!(house.weigh(&camera, &OTHER).outcome, Outcome::Expected(_)));
     assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Same);
+    house.expect(&camera);
     house.clock.advance(Duration::from_secs(3_601));
     assert_eq!(house.weigh(&camera, &AXIS).outcome, Outcome::Quarantined);
 }
@@ -169,7 +298,7 @@ fn an_exchanged_camera_is_judged_by_what_it_shows_itself() {
     let camera = house.camera("Axis");
     house.weigh(&camera, &RELABELLED);
     house.weigh(&camera, &OTHER);
-    house.regards.accept(&camera.id, "control", "a true one now");
+    house.accept(&camera, "a true one now").unwrap();
     assert!(house.regards.treated(&camera).vendor.class.is_restricted(), "until it has said who it is");
     house.weigh(&camera, &[(SignalKind::HttpServer, "Apache")]);
     assert!(house.regards.treated(&camera).vendor.class.is_restricted());
@@ -178,17 +307,21 @@ fn an_exchanged_camera_is_judged_by_what_it_shows_itself() {
 }
 
 #[test]
-fn another_certificate_is_quarantine_and_accepting_it_forgets_the_pin() {
+fn another_certificate_is_quarantine_and_accepting_it_pins_the_one_that_was_seen() {
     let house = House::new();
     let camera = house.camera("Axis");
-    assert_eq!(house.regards.showed_another_certificate(&camera.id, "ab12"), Outcome::Quarantined);
-    assert_eq!(house.regards.showed_another_certificate(&camera.id, "ab12"), Outcome::InQuarantine);
+    house.weigh(&camera, &AXIS);
+    let outcome = |text: &str| {
+        let seen = SeenCertificate { key: text.into(), certificate: "c".into() };
+        house.regards.showed_another_certificate(&camera.id, &seen)
+    };
+    assert_eq!(outcome("ab12"), Outcome::Quarantined);
+    assert_eq!(outcome("cd34"), Outcome::InQuarantine);
     assert!(house.regards.treated(&camera).quarantined);
-    assert!(house.regards.accept(&camera.id, "control", "a new certificate"));
-    assert_eq!(*house.book.pins_forgotten.lock().unwrap(), 1);
-    house.regards.expect(&camera.id, "2026-11-26T13:00:00Z".parse().unwrap());
-    assert_eq!(house.regards.showed_another_certificate(&camera.id, "cd34"), Outcome::Expected);
-    assert_eq!(*house.book.pins_forgotten.lock().unwrap(), 2);
+    house.accept(&camera, "a new certificate").unwrap();
+    assert_eq!(*house.book.pins.lock().unwrap(), ["ab12"]);
+    assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Same, "the number of the one with that key");
+    assert_eq!(outcome("cd34"), Outcome::Quarantined);
 }
 
 #[test]

@@ -18,10 +18,10 @@ use super::{doorway::Doorway, virtual_camera::VirtualCamera};
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
-    camera::{CameraMemory, Health},
+    camera::{CameraMemory, Health, Pin},
     command::Reason,
     facade::device_information,
-    inventory::{Bearing, Change, Outcome, VendorVerdict, Weighed},
+    inventory::{Bearing, Change, Outcome, SeenCertificate, VendorVerdict, Weighed},
     limits::IDENTITY_LOOK_INTERVAL,
 };
 
@@ -118,13 +118,14 @@ impl VirtualCamera {
         let what = match outcome {
             Outcome::Same | Outcome::InQuarantine => return,
             Outcome::Changed => "camera-changed",
-            Outcome::Expected => "camera-exchanged",
+            Outcome::Expected(_) => "camera-exchanged",
             Outcome::Quarantined => "camera-quarantined",
         };
         let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
         let found = told.join("; ");
         tracing::warn!(camera = %self.camera.id, changes = found, "{what}");
-        self.record(what, json!({ "changes": changes.iter().map(change_detail).collect::<Vec<_>>() }));
+        let changed: Vec<Value> = changes.iter().map(change_detail).collect();
+        self.record(what, self.exchange_detail(outcome, json!(changed)));
         if *outcome == Outcome::Changed && changes.iter().any(|it| it.bearing > Bearing::None) {
             alarms.raise(Alarm::CameraChanged, subject, &found);
         } else if *outcome == Outcome::Quarantined {
@@ -133,20 +134,43 @@ impl VirtualCamera {
     }
 
     /// The camera showed a certificate that is not its own: another device may be there.
-    pub(super) fn showed_another_certificate(&self, key: &str) {
-        let outcome = self.edition.rules.regards().showed_another_certificate(&self.camera.id, key);
+    pub(super) fn showed_another_certificate(&self, pin: Pin) {
+        let (key, certificate) = (pin.key.to_string(), pin.whole.to_string());
+        let seen = SeenCertificate { key, certificate };
+        let outcome = self.edition.rules.regards().showed_another_certificate(&self.camera.id, &seen);
         let what = match outcome {
-            Outcome::Expected => "camera-exchanged",
+            Outcome::Expected(_) => "camera-exchanged",
             Outcome::Quarantined => "camera-quarantined",
             Outcome::Same | Outcome::Changed | Outcome::InQuarantine => return,
         };
-        let change = json!({ "signal": "tls-key", "now": key, "bearing": "certain" });
-        self.record(what, json!({ "changes": [change] }));
+        let SeenCertificate { key, certificate } = seen;
+        let change =
+            json!({ "signal": "tls-key", "now": key, "certificate": certificate, "bearing": "certain" });
+        self.record(what, self.exchange_detail(&outcome, json!([change])));
         if outcome == Outcome::Quarantined {
             let found = format!("it has another certificate, with the key {key}");
             let subject = Subject::Camera(self.camera.id.clone());
             self.house.gate.watch().alarms.raise(Alarm::CameraQuarantined, subject, &found);
         }
+    }
+
+    /// What is told of another device: what changed, which one is there, and what announced it.
+    fn exchange_detail(&self, outcome: &Outcome, changes: Value) -> Value {
+        let mut detail = json!({ "changes": changes });
+        let mut also =
+            |name: &str, value: Value| detail.as_object_mut().map(|it| it.insert(name.to_owned(), value));
+        let regard = self.edition.rules.regards().of(&self.camera.id);
+        match outcome {
+            Outcome::Expected(expected) => {
+                also("expected", json!(expected));
+            }
+            Outcome::Quarantined => {
+                let device = regard.quarantine.as_ref().and_then(|it| it.device.as_ref());
+                also("device", json!(device.map(ToString::to_string)));
+            }
+            Outcome::Same | Outcome::Changed | Outcome::InQuarantine => {}
+        }
+        detail
     }
 
     fn record(&self, what: &str, detail: Value) {

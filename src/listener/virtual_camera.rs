@@ -394,7 +394,7 @@ impl VirtualCamera {
         // What the configuration names is not for the camera to change; the connection is refused anyway.
         let by_pin = self.camera.certificates.as_ref().is_some_and(Vec::is_empty);
         if by_pin && matches!(news, CertificateNews::Refused(_)) {
-            self.showed_another_certificate(&pin.key.to_string());
+            self.showed_another_certificate(pin);
         }
     }
 

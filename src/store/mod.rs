@@ -231,6 +231,17 @@ impl Store {
         Ok(kept)
     }
 
+    /// Pins a camera's certificate in place of the one before.
+    pub fn pin_put(&mut self, pin: &Pin) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO camera_pin (camera, key, certificate, pinned) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (camera) DO UPDATE SET
+                 key = excluded.key, certificate = excluded.certificate, pinned = excluded.pinned",
+            params![pin.camera, pin.key, pin.certificate, pin.pinned],
+        )?;
+        Ok(())
+    }
+
     /// The pin of a camera's certificate.
     pub fn pin_get(&self, camera: &str) -> Result<Option<Pin>, StoreError> {
         let mut statement = self.connection.prepare(&format!("{PINS} WHERE camera = ?1"))?;
@@ -408,6 +419,8 @@ mod tests {
         assert_eq!((store.pin_get("gate-2").unwrap(), store.pin_all().unwrap()), (None, vec![pin("a", 1)]));
         assert!(store.pin_remove("gate-1").unwrap() && !store.pin_remove("gate-1").unwrap());
         assert_eq!(store.pin_first(&pin("b", 3)).unwrap(), pin("b", 3));
+        store.pin_put(&pin("c", 4)).unwrap();
+        assert_eq!(store.pin_all().unwrap(), [pin("c", 4)]);
     }
 
     #[test]

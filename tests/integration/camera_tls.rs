@@ -142,10 +142,27 @@ fn a_camera_is_pinned_when_seen_first_and_no_other_is_told_anything() {
     assert!(pins(&house, &["--forget", "lobby"]).starts_with("forgotten"));
     house.restart();
     quarantined(&house);
-    house.reloader().accept(&BY, "lobby", "it was given another certificate").unwrap();
-    assert_eq!(ask(&house).status, 200);
-    assert_eq!(events(&house.records(), "camera-certificate-pinned"), [of(&first), of(&other)]);
+    // What is accepted is the certificate that was seen, and no third one.
+    let third = Shown::new();
+    house.camera(LOBBY).set_tls(Some(Arc::clone(&third.config)));
+    let accepted = house.reloader().accept(&BY, "lobby", "it was given another certificate").unwrap();
+    let device = accepted.device.unwrap().to_string();
+    assert_eq!(device, format!("key {}, certificate {}", other.certificate.key, of(&other)));
     assert!(pins(&house, &[]).contains(&of(&other)));
+    refused(&house, "another certificate than before");
+    quarantined(&house);
+    house.camera(LOBBY).set_tls(Some(Arc::clone(&other.config)));
+    house.reloader().accept(&BY, "lobby", "the third one, by mistake").unwrap();
+    refused(&house, "another certificate than before");
+    quarantined(&house);
+    house.reloader().accept(&BY, "lobby", "the right one again").unwrap();
+    assert_eq!(ask(&house).status, 200);
+    assert_eq!(
+        events(&house.records(), "camera-certificate-pinned"),
+        [of(&first)],
+        "the others were decided"
+    );
+    assert_eq!(events(&house.records(), "camera-certificate-refused"), [of(&other), of(&third), of(&other)]);
 }
 
 #[test]

@@ -254,26 +254,58 @@ fn another_device_is_served_once_somebody_has_accepted_it_and_nobody_is_before()
         assert_eq!(reloader.accept(&BY, camera, reason).unwrap_err().to_string(), told);
     }
     assert!(reloader.accept(&SIGNAL, "lobby", "exchanged").is_err(), "a signal decides nothing");
+    // Before somebody decides, a third device takes its place: nobody has looked at that one.
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F777777");
     let was = reloader.accept(&BY, "lobby", "exchanged after lightning").unwrap();
-    assert!(was.starts_with("serial was `B8A44F") && was.ends_with("is `B8A44F000000`"), "{was}");
-    assert!(served(&house, LOBBY));
+    let (why, device) = (was.why, was.device.unwrap().to_string());
+    assert!(why.starts_with("serial was `B8A44F") && why.ends_with("is `B8A44F000000`"), "{why}");
+    assert!(device.starts_with("serial `B8A44F000000`, "), "{device}");
+    assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200, "by this it shows itself");
+    assert!(!served(&house, LOBBY), "the third one was not accepted");
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000000");
+    reloader.accept(&BY, "lobby", "the wrong one, taken away again").unwrap();
+    assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
+    assert!(!served(&house, LOBBY), "and what was accepted now was the third one");
+    reloader.accept(&BY, "lobby", "this one stays").unwrap();
     assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
     assert!(served(&house, LOBBY), "it is known by its new number");
     let records = house.records();
     let intents = records.iter().filter(|it| it["operation"] == "admin:AcceptCamera");
     let decisions: Vec<_> = intents.map(|it| (&it["decision"], &it["arguments"]["reason"])).collect();
     let (denied, permitted) = ("denied".into(), "permitted".into());
-    let (first, second) = ("exchanged".into(), "exchanged after lightning".into());
-    assert_eq!(decisions, [(&denied, &first), (&permitted, &second)]);
-    assert_eq!(events(&records, "camera-accepted")[0]["by"], "control, uid 0");
-    // Announced, it needs nobody.
+    let reasons =
+        ["exchanged", "exchanged after lightning", "the wrong one, taken away again", "this one stays"];
+    let reasons = reasons.map(Value::from);
+    let [first, second, third, last] = &reasons;
+    let expected = [(&denied, first), (&permitted, second), (&permitted, third), (&permitted, last)];
+    assert_eq!(decisions, expected);
+    let accepted = events(&records, "camera-accepted");
+    assert_eq!(accepted[0]["by"], "control, uid 0");
+    assert!(accepted[0]["device"].as_str().unwrap().starts_with("serial `B8A44F000000`, "), "{accepted:?}");
+    assert_eq!(events(&records, "camera-quarantined")[0]["device"], accepted[0]["device"]);
+}
+
+#[test]
+fn an_announced_device_needs_nobody_and_the_next_one_within_the_hour_does() {
+    let house = House::open();
+    house.acquaint();
+    let reloader = house.reloader();
     let hour = SystemClock::new().now() + SignedDuration::from_hours(1);
     reloader.expect_change(&BY, "lobby", hour).unwrap();
     assert!(reloader.expect_change(&BY, "lobby", Timestamp::UNIX_EPOCH).is_err());
     house.camera(LOBBY).set_variable("serial.number", "B8A44F000009");
     assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
     assert!(served(&house, LOBBY));
-    assert_eq!(events(&house.records(), "camera-exchanged").len(), 1);
+    // One, and no second one within the hour.
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000010");
+    assert_eq!(ask(&house, LOBBY, &tds("GetDeviceInformation")).status, 200);
+    assert!(!served(&house, LOBBY));
+    let exchanged = events(&house.records(), "camera-exchanged");
+    assert_eq!(exchanged.len(), 1);
+    assert_eq!(
+        (&exchanged[0]["expected"]["by"], &exchanged[0]["changes"][0]["now"]),
+        (&"control, uid 0".into(), &"B8A44F000009".into())
+    );
 }
 
 #[test]
@@ -317,6 +349,10 @@ fn what_answers_at_an_address_is_identified_and_quarantine_is_ended_from_the_com
     let (text, well) = crate::camera_command::cordon(&house, &["accept", "lobby", "--reason", "exchanged"]);
     assert!(
         well && text.starts_with("camera `lobby` is served again; it was in quarantine since serial was"),
+        "{text}"
+    );
+    assert!(
+        text.contains("accepted is the device with serial `B8A44F000000`, manufacturer `AXIS`"),
         "{text}"
     );
     assert!(served(&house, LOBBY));

@@ -10,6 +10,7 @@ use crate::{
     command::AdminAction,
     gate::Disposal,
     ids::CameraId,
+    inventory::{NotAccepted, Quarantine},
     limits::{DECISION_REASON_CHARS_MAX, EXPECT_CHANGE_TIME_MAX},
 };
 
@@ -21,6 +22,12 @@ pub enum DecisionError {
     NoCamera(String),
     #[error("camera `{0}` is not in quarantine: there is nothing to accept")]
     NotInQuarantine(CameraId),
+    #[error(
+        "the device in the place of camera `{0}` has not said yet who it is: see that it runs, and try again in a minute"
+    )]
+    NotSeen(CameraId),
+    #[error("camera `{0}` {1}")]
+    NotAccepted(CameraId, NotAccepted),
     #[error("give a reason of 1 to {DECISION_REASON_CHARS_MAX} characters: it is put on record")]
     NoReason,
     #[error("{until:.0} is over, or farther away than {days} days", days = EXPECT_CHANGE_TIME_MAX.as_secs() / 86_400)]
@@ -30,8 +37,9 @@ pub enum DecisionError {
 }
 
 impl Reloader {
-    /// Takes the device that is in a camera's place now for the right one. Says what it was in quarantine for.
-    pub fn accept(&self, by: &Caller, camera: &str, reason: &str) -> Result<String, DecisionError> {
+    /// Takes the device that was seen in a camera's place for the right one, and no other. Gives what the camera was in
+    /// quarantine for.
+    pub fn accept(&self, by: &Caller, camera: &str, reason: &str) -> Result<Quarantine, DecisionError> {
         let id = self.enrolled(camera)?;
         let reason = reason.trim();
         if reason.is_empty() || reason.chars().count() > DECISION_REASON_CHARS_MAX {
@@ -41,16 +49,22 @@ impl Reloader {
         let edition = house.edition.load_full();
         let quarantine = edition.rules.regards().of(&id).quarantine.clone();
         let Some(quarantine) = quarantine else { return Err(DecisionError::NotInQuarantine(id)) };
-        let arguments = json!({ "camera": id.as_str(), "reason": reason, "quarantined_for": quarantine.why });
+        let Some(device) = &quarantine.device else { return Err(DecisionError::NotSeen(id)) };
+        let (why, shows) = (&quarantine.why, device.to_string());
+        let arguments =
+            json!({ "camera": id.as_str(), "reason": reason, "quarantined_for": why, "device": shows });
         let pass = self.pass(AdminAction::AcceptCamera, by, &edition.rules, arguments)?;
-        edition.rules.regards().accept(&id, &person(by), reason);
+        if let Err(error) = edition.rules.regards().accept(&id, device, &person(by), reason) {
+            pass.finish(ended(Disposal::Failed, &error.to_string()));
+            return Err(DecisionError::NotAccepted(id, error));
+        }
         pass.finish(ended(Disposal::Answered, "accepted"));
-        let detail = json!({ "by": person(by), "reason": reason, "quarantined_for": quarantine.why });
+        let detail = json!({ "by": person(by), "reason": reason, "quarantined_for": why, "device": shows });
         self.tell(&id, "camera-accepted", detail);
-        Ok(quarantine.why)
+        Ok(quarantine)
     }
 
-    /// Announces that another device may take a camera's place until then.
+    /// Announces that one other device may take a camera's place until then.
     pub fn expect_change(&self, by: &Caller, camera: &str, until: Timestamp) -> Result<(), DecisionError> {
         let id = self.enrolled(camera)?;
         let house = &self.running.house;
@@ -62,7 +76,7 @@ impl Reloader {
         let edition = house.edition.load_full();
         let arguments = json!({ "camera": id.as_str(), "until": format!("{until:.0}") });
         let pass = self.pass(AdminAction::ExpectChange, by, &edition.rules, arguments)?;
-        edition.rules.regards().expect(&id, until);
+        edition.rules.regards().expect(&id, until, &person(by));
         pass.finish(ended(Disposal::Answered, "expected"));
         let detail = json!({ "by": person(by), "until": format!("{until:.0}") });
         self.tell(&id, "camera-change-expected", detail);

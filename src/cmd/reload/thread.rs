@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::{DecisionError, ReloadError, Reloader, Report};
 use crate::{
     auth::Caller,
+    inventory::Quarantine,
     limits::{RELOAD_INTERVAL, RELOAD_REQUESTS_MAX},
 };
 
@@ -28,9 +29,9 @@ pub(in crate::cmd) enum Wish {
     Preview,
     /// Keep what is on trial.
     Keep,
-    /// Take the device that is in a camera's place for the right one.
+    /// Take the device that was seen in a camera's place for the right one.
     Accept { camera: String, reason: String },
-    /// Let another device take a camera's place until then.
+    /// Let one other device take a camera's place until then.
     ExpectChange { camera: String, until: Timestamp },
 }
 
@@ -121,13 +122,18 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
         Wish::Preview => reloader.preview().map(|report| previewed(&report)),
         Wish::Keep => reloader.keep(by).map(|()| "the configuration is kept\n".to_owned()),
         Wish::Accept { camera, reason } => {
-            return decided(reloader.accept(by, &camera, &reason).map(|was| {
-                format!("camera `{camera}` is served again; it was in quarantine since {was}\n")
+            return decided(reloader.accept(by, &camera, &reason).map(|Quarantine { why, device, .. }| {
+                let device = device.map_or_else(String::new, |it| it.to_string());
+                format!(
+                    "camera `{camera}` is served again; it was in quarantine since {why}\naccepted is the device with {device}; another one goes into quarantine again\n"
+                )
             }));
         }
         Wish::ExpectChange { camera, until } => {
             return decided(reloader.expect_change(by, &camera, until).map(|()| {
-                format!("until {until:.0} another device may take the place of camera `{camera}`\n")
+                format!(
+                    "until {until:.0} one other device may take the place of camera `{camera}`: the first that comes\n"
+                )
             }));
         }
     };

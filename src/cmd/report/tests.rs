@@ -18,7 +18,7 @@ use crate::{
     cmd::regards::StoredRegards,
     config,
     ids::CameraId,
-    inventory::{Accepted, Quarantine, Regard, RegardBook, SignalKind},
+    inventory::{Accepted, Device, Quarantine, Regard, RegardBook, SignalKind},
     isolation::{ASKED, BLOCKED, BLOCKED_SUMMARY},
     store::Store,
 };
@@ -117,10 +117,13 @@ impl Folder {
         regard.known_by.add(SignalKind::HttpServer, HOSTILE);
         regard.known_by.add(SignalKind::Mac, "58:03:fb:36:12:2a");
         let since = "2026-11-26T08:00:01Z".parse().unwrap();
-        regard.quarantine = Some(Quarantine { since, why: HOSTILE.to_owned(), certificate: false });
+        let device = Some(Device::Shows(regard.known_by.clone()));
+        regard.quarantine = Some(Quarantine { since, why: HOSTILE.to_owned(), device });
         let accepted = Accepted { at: since, by: "root".to_owned(), reason: HOSTILE.to_owned() };
         regard.accepted = Some(accepted);
-        StoredRegards::new(Arc::new(Mutex::new(store))).keep(&CameraId::new("lobby").unwrap(), &regard);
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        StoredRegards::new(&Arc::new(Mutex::new(store)), &clock)
+            .keep(&CameraId::new("lobby").unwrap(), &regard);
     }
 
     fn fill(&self) {
