@@ -118,6 +118,14 @@ pub const STREAM_HEARTBEAT_BYTES: u64 = 100 * 1024 * 1024;
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
 /// Requests of such a connection that are answered.
 pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
+/// Bytes of what the two connections of an RTSP tunnel have in common.
+pub const TUNNEL_COOKIE_BYTES_MAX: usize = 128;
+/// How long the first connection of a tunnel waits for the second.
+pub const TUNNEL_PAIR_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a tunnel lives without its second connection, which its client may renew.
+pub const TUNNEL_RENEWAL_TIME_MAX: Duration = Duration::from_secs(10);
+/// Text that is read of a tunnel at once.
+pub const TUNNEL_READ_BYTES: usize = 2 * 1024;
 /// Streams of one camera that are described or play, each over a connection of its own.
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
@@ -229,6 +237,8 @@ pub const TLS_FILES_INTERVAL: Duration = Duration::from_secs(1);
 pub const CLIENT_CERTIFICATES_MAX: usize = 16;
 /// Time for a client to send a request head.
 pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// What is read at first of a connection's first request.
+pub const HTTP_FIRST_READ_BYTES: usize = 2 * 1024;
 /// Time for a client to send a request body.
 pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
 /// Time in which a client must take something of a reply; who takes nothing is cut off.

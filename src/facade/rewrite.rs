@@ -102,7 +102,6 @@ impl Facade {
                 ("Stream", "RTP-Multicast") | ("Protocol", "RtspMulticast" | "RtspsMulticast") => {
                     Err("multicast streams")
                 }
-                ("Protocol", "HTTP" | "RtspOverHttp") => Err("streams in HTTP tunnels"),
                 ("Protocol", RTSP_OVER_TLS) if self.camera.advertise_rtsps.is_none() => {
                     Err("streams over TLS, since it has no certificate for that,")
                 }
@@ -157,8 +156,10 @@ impl Facade {
                 let root = value_root(request);
                 let kind = if root == "GetReplayUri" { LocatorKind::Replay } else { LocatorKind::Stream };
                 let token = self.locate(kind, text, request, sink)?;
-                let over_tls = asked_protocol(request) == RTSP_OVER_TLS;
-                let address = self.stream_address(&token, over_tls);
+                let address = match asked_protocol(request).as_str() {
+                    RTSP_OVER_HTTP | RTSP_OVER_HTTP_MEDIA1 => self.tunnel_address(&token, entrance),
+                    protocol => self.stream_address(&token, protocol == RTSP_OVER_TLS),
+                };
                 if address.len() > STREAM_URI_BYTES_MAX {
                     return Err(RewriteRefusal::Address);
                 }
@@ -427,9 +428,11 @@ fn asked_protocol(request: &Document) -> String {
 }
 
 const RTSP_OVER_TLS: &str = "RtspsUnicast";
+const RTSP_OVER_HTTP: &str = "RtspOverHttp";
+const RTSP_OVER_HTTP_MEDIA1: &str = "RTP-Unicast/HTTP";
 /// Media2 §5.4.1.
 const MEDIA2_PROTOCOLS: [&str; 6] =
-    ["RtspUnicast", "RtspMulticast", "RTSP", "RtspsUnicast", "RtspsMulticast", "RtspOverHttp"];
+    ["RtspUnicast", "RtspMulticast", "RTSP", "RtspsUnicast", "RtspsMulticast", RTSP_OVER_HTTP];
 
 /// `Port` beside a multicast group is shown as zero: a port without a group leads nowhere.
 fn multicast_ports(tables: &Tables, answer: &Document) -> Vec<NodeId> {

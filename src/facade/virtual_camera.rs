@@ -165,6 +165,16 @@ impl Facade {
         }
     }
 
+    /// Where clients find a stream in a tunnel (ONVIF Media §5.15.1: at the port of the web service).
+    pub fn tunnel_address(&self, token: &str, entrance: Entrance) -> String {
+        format!("{}{STREAM_PATH}{token}", self.origin(entrance))
+    }
+
+    /// What stands before the place of tunnels in a path, and the token after it with all that follows.
+    pub fn tunnel_at(path: &str) -> Option<(&str, &str)> {
+        path.split_once(STREAM_PATH)
+    }
+
     /// Where clients find a snapshot.
     pub fn snapshot_address(&self, token: &str, entrance: Entrance) -> String {
         format!("{}{SNAPSHOT_PATH}{token}", self.origin(entrance))
@@ -197,6 +207,7 @@ impl Facade {
     }
 }
 
+const STREAM_PATH: &str = "/onvif/stream/";
 const SNAPSHOT_PATH: &str = "/onvif/snapshot/";
 const UPLOAD_PATH: &str = "/onvif/upload/";
 const DOWNLOAD_PATH: &str = "/onvif/download/";

@@ -4,10 +4,12 @@
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use ::http::{Method, StatusCode};
+use tokio::sync::mpsc;
 
 use super::{
     house::{Edition, Enrolled, House},
     http::{Missed, Reply, Request, Service},
+    streaming::Guest,
     transfer::takes_file,
     virtual_camera::VirtualCamera,
 };
@@ -94,6 +96,10 @@ impl Service for Doorway {
 
     fn takes_file(&self, method: &Method, path: &str) -> bool {
         takes_file(method, path)
+    }
+
+    fn tunnel_at(&self, path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
+        self.house.tunnel_at(path).filter(|(camera, _)| *camera == self.id)
     }
 
     async fn answer(self: Rc<Self>, request: Request) -> Reply {

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -25,16 +25,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Sleep, sleep, timeout},
 };
 
 use super::{
+    first_head::{self, Begun, First},
     outgoing::{Outgoing, Rest},
+    streaming::{Guest, Stream, Tunnels, refuse},
     tls::{Channel, Tls},
 };
-use crate::limits;
+use crate::{ids::CameraId, limits};
 
 /// One request with its whole body.
 #[derive(Debug)]
@@ -152,6 +154,11 @@ pub trait Service {
         false
     }
 
+    /// The camera whose stream's tunnel begins at a path, and the way to it; none if that is a path like any other.
+    fn tunnel_at(&self, _path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
+        None
+    }
+
     /// Answers one request.
     fn answer(self: Rc<Self>, request: Request) -> impl Future<Output = Reply>;
 }
@@ -159,7 +166,7 @@ pub trait Service {
 /// Where connections come in.
 pub trait Accept {
     /// A connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
     /// The next connection and where it comes from.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>>;
@@ -285,7 +292,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
     door: Door,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = Places::default();
+    let (places, tunnels) = (Places::default(), Tunnels::default());
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -310,17 +317,18 @@ async fn serve_at<A: Accept, S: Service + 'static>(
             continue;
         };
         let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
+        let desk = Desk { request_bytes_max: door.request_bytes_max(), tunnels: tunnels.clone() };
         connections.spawn_local(async move {
             let stream = Impatient::new(stream, pace.write_stall_max);
             match door.tls() {
                 None => {
                     let peer = Peer { source, channel: Channel::Plain };
-                    connection(stream, peer, service, door.request_bytes_max(), stop).await;
+                    reception(stream, peer, service, desk, stop).await;
                 }
                 Some(tls) => match tls.greet(stream, pace.handshake_max).await {
                     Ok((stream, channel)) => {
                         let peer = Peer { source, channel };
-                        connection(stream, peer, service, door.request_bytes_max(), stop).await;
+                        reception(stream, peer, service, desk, stop).await;
                     }
                     Err(error) => {
                         tracing::info!(%source, %error, "no TLS connection came about");
@@ -393,6 +401,51 @@ impl Drop for Place {
 struct Peer {
     source: SocketAddr,
     channel: Channel,
+}
+
+/// What the connections of one listener have in common.
+struct Desk {
+    request_bytes_max: usize,
+    tunnels: Tunnels,
+}
+
+/// Tells connections that are to carry RTSP from those that are answered by HTTP.
+async fn reception<S: Service + 'static>(
+    mut stream: impl Stream,
+    peer: Peer,
+    service: Rc<S>,
+    desk: Desk,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Desk { request_bytes_max, tunnels } = desk;
+    let source = peer.source;
+    let mut heard = BytesMut::with_capacity(limits::HTTP_FIRST_READ_BYTES);
+    let first = tokio::select! {
+        first = timeout(limits::HTTP_HEAD_TIME_MAX, first_head::listen(&mut stream, &mut heard)) => first,
+        // HTTP knows how to end.
+        _ = stop.wait_for(|stop| *stop) => Ok(Ok(First::Http)),
+    };
+    let first = match first {
+        Ok(Ok(first)) => first,
+        Ok(Err(error)) => return tracing::debug!(%source, %error, "connection ended"),
+        Err(_) => return tracing::debug!(%source, "no request came in time"),
+    };
+    let stream = Begun::new(heard, stream);
+    let carried = match first {
+        First::Http => return connection(stream, peer, service, request_bytes_max, stop).await,
+        First::Malformed => refuse(stream).await,
+        First::Half(half) => match service.tunnel_at(&half.path) {
+            Some(way) => tokio::select! {
+                carried = tunnels.take(stream, half, (source, peer.channel), way) => carried,
+                // Whoever watches is told by the camera.
+                _ = stop.wait_for(|stop| *stop) => Ok(()),
+            },
+            None => refuse(stream).await,
+        },
+    };
+    if let Err(error) = carried {
+        tracing::debug!(%source, %error, "a tunnel ended");
+    }
 }
 
 async fn connection<S: Service + 'static>(

@@ -3,6 +3,7 @@
 mod action;
 pub mod diagnosis;
 mod doorway;
+mod first_head;
 mod house;
 pub mod http;
 mod identity;

@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use ::http::Method;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     house::House,
     http::{Missed, Reply, Request, Service},
     pipeline::Answer,
+    streaming::Guest,
     trouble::Trouble,
     virtual_camera::VirtualCamera,
 };
@@ -17,7 +18,7 @@ use crate::{
     auth::{AuthError, Caller, Failure as LoginFailure},
     camera::{CameraError, Failure, Health},
     gate::Turn,
-    ids::ClientId,
+    ids::{CameraId, ClientId},
     telemetry::{Budget, CameraHealth},
 };
 
@@ -59,6 +60,10 @@ impl<S: Service> Service for Vigil<S> {
 
     fn takes_file(&self, method: &Method, path: &str) -> bool {
         self.service.takes_file(method, path)
+    }
+
+    fn tunnel_at(&self, path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
+        self.house.tunnel_at(path)
     }
 
     async fn answer(self: Rc<Self>, request: Request) -> Reply {

@@ -48,6 +48,7 @@ mod stage;
 mod strangers;
 mod streams;
 mod tls;
+mod tunnels;
 mod uploads;
 mod valve;
 mod vendors;

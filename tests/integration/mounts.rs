@@ -9,15 +9,15 @@ use crate::{
 };
 
 /// Two cameras that share a port, and one over TLS.
-struct Shared {
-    house: House,
-    plain: SocketAddr,
+pub struct Shared {
+    pub house: House,
+    pub plain: SocketAddr,
     secure: SocketAddr,
     own: Pair,
 }
 
 impl Shared {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let mut house = House::open();
         let host = house.door(LOBBY).ip();
         let own = Pair::new(&host.to_string());
@@ -41,7 +41,7 @@ impl Shared {
         Self { house, plain, secure, own }
     }
 
-    fn ask(&self, target: &str, user: Option<User>, body: &str) -> Reply {
+    pub fn ask(&self, target: &str, user: Option<User>, body: &str) -> Reply {
         client::send(self.plain, &request(target, user, body))
     }
 }

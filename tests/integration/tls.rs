@@ -97,7 +97,7 @@ impl Secured {
 
     /// A connection to a camera's door, with a certificate of the client's or without. The gateway's own is
     /// checked as any client checks it.
-    fn connect(&self, camera: usize, shown: Option<&Pair>) -> StreamOwned<ClientConnection, TcpStream> {
+    pub fn connect(&self, camera: usize, shown: Option<&Pair>) -> StreamOwned<ClientConnection, TcpStream> {
         connect(self.doors[camera], &self.own.der, shown)
     }
 
@@ -111,7 +111,7 @@ impl Secured {
     }
 
     /// Asks an operation over TLS.
-    fn ask(&self, camera: usize, shown: Option<&Pair>, service: &str, header: &str, body: &str) -> Reply {
+    pub fn ask(&self, camera: usize, shown: Option<&Pair>, service: &str, header: &str, body: &str) -> Reply {
         let target = format!("/onvif/{service}_service");
         let body = envelope(header, body);
         self.send(camera, shown, &client::request("POST", &target, &[SOAP], body.as_bytes()))

@@ -26,7 +26,7 @@ use super::{
     wire::Carried,
 };
 use crate::{
-    facade::is_token,
+    facade::{Facade, is_token},
     ids::CameraId,
     limits::{
         ACCEPT_PAUSE, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX, STREAM_CONNECTIONS_MAX,
@@ -40,9 +40,17 @@ pub struct Guest {
     pub(super) carried: Carried,
     pub(super) channel: Channel,
     pub(super) source: SocketAddr,
-    /// The gateway's address that was called.
-    pub(super) here: IpAddr,
+    pub(super) port: Port,
     pub(super) heard: BytesMut,
+}
+
+/// Where a connection came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Port {
+    /// The port for streams, at this address of the gateway's.
+    Streams(IpAddr),
+    /// The port of the web service, in a tunnel: nothing goes beside it.
+    Web,
 }
 
 /// The way for connections to one camera.
@@ -113,7 +121,7 @@ async fn receive(
     source: SocketAddr,
     house: &House,
 ) -> std::io::Result<()> {
-    let here = stream.local_addr()?.ip();
+    let port = Port::Streams(stream.local_addr()?.ip());
     let (way, heard, carried, channel) = match tls {
         None => {
             let Some((way, heard)) = listen(&mut stream, house).await? else { return Ok(()) };
@@ -126,7 +134,7 @@ async fn receive(
         }
     };
     // A full way is the same as none: the connection ends.
-    let _ = way.try_send(Guest { carried, channel, source, here, heard });
+    let _ = way.try_send(Guest { carried, channel, source, port, heard });
     Ok(())
 }
 
@@ -167,15 +175,33 @@ async fn listen(
     }
 }
 
+impl House {
+    /// The camera whose stream's tunnel begins at a path of the web service, and the way to it. That its name is
+    /// genuine is found out there.
+    pub fn tunnel_at(&self, path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
+        let (mount, token) = Facade::tunnel_at(path)?;
+        let token = token.split(['/', '?']).next()?;
+        let camera = camera_of(self, token)?;
+        let edition = self.edition.load();
+        edition.rules.inventory().camera(&camera).filter(|it| it.mount == mount)?;
+        let way = self.front.way(&camera)?;
+        Some((camera, way))
+    }
+}
+
 /// The way to the camera of a token. That the token is genuine is found out there.
 fn way(house: &House, token: &str) -> Option<mpsc::Sender<Guest>> {
+    house.front.way(&camera_of(house, token)?)
+}
+
+fn camera_of(house: &House, token: &str) -> Option<CameraId> {
     if !is_token(token) {
         return None;
     }
     let locators = house.locators.lock().unwrap_or_else(PoisonError::into_inner);
     let found = locators.find(token).ok().flatten();
     drop(locators);
-    house.front.way(&found?.camera)
+    found.map(|it| it.camera)
 }
 
 /// Serves connections for one camera until the gateway stops. Inside a `LocalSet`.
@@ -218,10 +244,16 @@ fn answer(request: &Request) -> Result<bytes::Bytes, crate::rtsp::WriteError> {
     }
 }
 
-/// The token in a stream's address: the first part of its path.
+/// The token in a stream's address: the first part of its path, or what stands at the place of tunnels, of which some
+/// clients keep the scheme.
 pub(super) fn token(uri: &str) -> Option<&str> {
-    let rest = uri.strip_prefix("rtsp://").or_else(|| uri.strip_prefix("rtsps://"))?;
-    let (_, path) = rest.split_once('/')?;
+    let (scheme, rest) = uri.split_once("://")?;
+    let (_, path) = rest.split_at_checked(rest.find('/')?)?;
+    let path = match (scheme, Facade::tunnel_at(path)) {
+        ("rtsp" | "rtsps" | "http" | "https", Some((_, rest))) => rest,
+        ("rtsp" | "rtsps", None) => path.strip_prefix('/')?,
+        _ => return None,
+    };
     path.split(['/', '?']).next().filter(|token| !token.is_empty())
 }
 
@@ -240,6 +272,10 @@ mod tests {
             ("*", None),
             ("/abc", None),
             ("http://h/abc", None),
+            ("http://h:80/onvif/stream/abc", Some("abc")),
+            ("rtsp://h/gate/onvif/stream/abc/stream=0", Some("abc")),
+            ("ftp://h/onvif/stream/abc", None),
+            ("rtsp://h/onvif/stream/", None),
         ] {
             assert_eq!(token(uri), expected, "{uri}");
         }

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use super::{
     admission::{Refused, ended, told},
     datagrams::Pair,
-    front::token,
+    front::{Port, token},
     viewer::Viewer,
     viewing::{Play, Viewing},
     ways::{Way, Ways},
 };
 use crate::{
     command::RtspMethod,
+    facade::Entrance,
     gate::Pass,
     limits::STREAM_SESSION_TIMEOUT,
     rtsp::{Field, Lower, Method, Request, Session, Status, Transport, WriteError, Writer},
@@ -78,8 +79,7 @@ impl Viewer {
         let (upstream, pass) = told(described, pass)?;
         let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
         pass.finish(ended(200, text.len() as u64, None));
-        let base =
-            self.camera.facade.stream_address(token(&request.uri).unwrap_or_default(), self.channel.is_tls());
+        let base = self.base(request);
         let answer =
             Writer::response(Status::Ok, Some(request.cseq)).field(Field::ContentBase, format!("{base}/"));
         Ok(answer.body("application/sdp", &text))
@@ -150,8 +150,8 @@ impl Viewer {
                 }
                 // Whoever called over TLS is not sent pictures in clear.
                 (Lower::Udp, None | Some(Ways::Datagrams(_))) if !self.channel.is_tls() => {
-                    let Some(ports) = one.client_port else { continue };
-                    match Pair::open(self.here, self.source.ip(), ports).await {
+                    let (Some(ports), Port::Streams(here)) = (one.client_port, self.port) else { continue };
+                    match Pair::open(here, self.source.ip(), ports).await {
                         Ok(Some(pair)) => return Some(Way::Datagrams(ports, pair)),
                         Ok(None) => {}
                         Err(error) => {
@@ -215,6 +215,18 @@ impl Viewer {
         self.session = None;
         Ok(Writer::response(Status::Ok, Some(request.cseq)).finish())
     }
+    /// The address of the stream that was asked for, as the client may use it where it is.
+    fn base(&self, request: &Request) -> String {
+        let (token, tls) = (token(&request.uri).unwrap_or_default(), self.channel.is_tls());
+        match self.port {
+            Port::Streams(_) => self.camera.facade.stream_address(token, tls),
+            // Within a tunnel all speak of RTSP.
+            Port::Web => {
+                self.camera.facade.tunnel_address(token, Entrance::of(tls)).replacen("http", "rtsp", 1)
+            }
+        }
+    }
+
     pub(super) fn is_in_session(&self, request: &Request) -> bool {
         self.session.as_ref().is_some_and(|it| it.names(request))
     }

@@ -4,6 +4,7 @@ mod admission;
 mod datagrams;
 mod front;
 mod methods;
+mod tunnel;
 mod upstream;
 mod viewer;
 mod viewing;
@@ -11,4 +12,5 @@ mod ways;
 mod wire;
 
 pub use front::{Front, Guest, guests, receive_guests, serve};
+pub(super) use tunnel::{Stream, Tunnels, refuse};
 pub(super) use upstream::Streams;

@@ -1,12 +1,6 @@
 //! One viewer's connection, on its camera's thread: requests, answers, and the stream between them.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::{IpAddr, SocketAddr},
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::json;
@@ -20,7 +14,7 @@ use tokio::{
 use super::{
     super::{doorway::Doorway, tls::Channel, virtual_camera::VirtualCamera},
     datagrams::Outgoing,
-    front::Guest,
+    front::{Guest, Port},
     viewing::Viewing,
     ways::{Ways, are_their_own, translated},
     wire::{SLICES_MAX, Wire},
@@ -44,8 +38,7 @@ pub(super) struct Viewer {
     /// As of the last request.
     pub(super) camera: Rc<VirtualCamera>,
     pub(super) source: SocketAddr,
-    /// The gateway's address that the viewer called.
-    pub(super) here: IpAddr,
+    pub(super) port: Port,
     pub(super) channel: Channel,
     pub(super) wire: Wire,
     pub(super) decoder: Decoder,
@@ -62,14 +55,14 @@ pub(super) struct Viewer {
 /// Serves one connection until it ends or the gateway stops.
 pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Receiver<bool>) {
     let Some(camera) = doorway.current() else { return };
-    let Guest { carried, channel, source, here, heard } = guest;
+    let Guest { carried, channel, source, port, heard } = guest;
     let Ok(wire) = Wire::of(carried) else { return };
     let taken = camera.house.clock.monotonic();
     let viewer = Viewer {
         doorway,
         camera,
         source,
-        here,
+        port,
         channel,
         wire,
         decoder: Decoder::new(Peer::Client),

@@ -18,6 +18,8 @@ pub(super) enum Carried {
     Plain(std::net::TcpStream),
     /// What wakes it stays with the thread that it comes from.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Both directions apart. What wakes them stays as well.
+    Joined(Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>),
 }
 
 /// Both directions of a connection.
@@ -49,6 +51,7 @@ impl Wire {
                 let (reader, writer) = tokio::io::split(*stream);
                 Self { reader: Box::new(reader), writer: Outlet::new(Box::new(writer)) }
             }
+            Carried::Joined(reader, writer) => Self { reader, writer: Outlet::new(writer) },
         })
     }
 }
