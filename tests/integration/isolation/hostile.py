@@ -6,6 +6,7 @@ hostile.py INTERFACE OWN_IP OWN_IP6 GATEWAY_IP GATEWAY_IP6 GATEWAY_MAC CORE_IP O
 ROUNDS 0 means until its input ends, and less than that so many frames to as many
 places, and a quarter as many neighbours. Prints a JSON object: rounds, frames, and how often each kind was sent.
 """
+import errno
 import json
 import select
 import socket
@@ -123,21 +124,34 @@ def frames():
 
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 wire.bind((INTERFACE, 0))
+
+
+def send(frame):
+    """Sends once there is room: on a busy machine the other end takes a while."""
+    while True:
+        try:
+            return wire.send(frame)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            select.select([], [], [], 0.001)
+
+
 SELF = wire.getsockname()[4]
 prepared = list(frames())
 sent, rounds = {}, 0
 for number in range(-ROUNDS):
     place = f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
-    wire.send(ether(mac(GATEWAY_MAC), 0x0800, ip4(OWN, place, 17, udp(53))))
+    send(ether(mac(GATEWAY_MAC), 0x0800, ip4(OWN, place, 17, udp(53))))
     sent["flood"] = number + 1
 for number in range(-ROUNDS // 4):
     claimed = f"2001:db8:1::{number >> 16:x}:{number & 0xFFFF:x}:66"
     question = b"\x87\0\0\0\0\0\0\0" + socket.inet_pton(socket.AF_INET6, GATEWAY6) + b"\1\1" + SELF
-    wire.send(ether(mac(GATEWAY_MAC), 0x86DD, icmp6(claimed, GATEWAY6, question)))
+    send(ether(mac(GATEWAY_MAC), 0x86DD, icmp6(claimed, GATEWAY6, question)))
     sent["neighbours"] = number + 1
 while ROUNDS == 0 or rounds < ROUNDS:
     for name, frame in prepared:
-        wire.send(frame)
+        send(frame)
         sent[name] = sent.get(name, 0) + 1
     rounds += 1
     # In turns with whoever else runs on this machine; ends with its input.
