@@ -464,6 +464,20 @@ pub const NEIGHBOURS_UNBOUNDED_MAX: u128 = 256;
 pub const NEIGHBOUR_CLAIMS_PER_SECOND: u32 = 100;
 /// How many of them may come at once.
 pub const NEIGHBOUR_CLAIMS_BURST: u32 = 200;
+/// How often one hardware address may, so that the others have room.
+pub const NEIGHBOUR_CLAIMS_PER_SOURCE: u32 = 5;
+/// How many of one may come at once.
+pub const NEIGHBOUR_CLAIMS_PER_SOURCE_BURST: u32 = 10;
+/// Hardware addresses of one zone that have a share each.
+pub const NEIGHBOUR_SOURCES_MAX: usize = 16_384;
+/// How long one that says nothing more is remembered.
+pub const NEIGHBOUR_SOURCE_KEPT_TIME: Duration = Duration::from_secs(10);
+/// Cameras of one zone that are held to their hardware addresses.
+pub const RESIDENTS_PER_ZONE_MAX: usize = 4_096;
+/// False claims of one kind that the kernel remembers in one zone.
+pub const CLAIMS_PER_SET_MAX: usize = 2_048;
+/// How often it is looked for hardware addresses of cameras that have none yet.
+pub const RESIDENTS_LEARN_INTERVAL: Duration = Duration::from_secs(2);
 /// How long `ip` or `nft` may take for one step.
 pub const NET_TOOL_TIME_MAX: Duration = Duration::from_secs(20);
 /// What `ip` or `nft` may answer: all attempts of one zone, at some 200 bytes each.
@@ -480,8 +494,8 @@ pub const ISOLATION_DIFFERENCES_MAX: usize = 32;
 pub const ISOLATION_DRIFTS_MAX: usize = 64;
 /// Requests that netd deals with at once.
 pub const NETD_REQUESTS_MAX: usize = 32;
-/// A request to netd.
-pub const NETD_REQUEST_BYTES_MAX: usize = 4 * 1024;
+/// A request to netd: all residents of one zone.
+pub const NETD_REQUEST_BYTES_MAX: usize = 512 * 1024;
 /// An answer of netd: all attempts of one zone.
 pub const NETD_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long netd may take to say how zones stand, which it knows, or who is in one.
@@ -500,8 +514,10 @@ pub const REPORT_DESTINATIONS_PER_DEVICE_MAX: usize = 5;
 
 /// Sets of counters of one zone: of IPv4 and IPv6 in two tables each, and of other frames.
 pub const ATTEMPT_SETS: usize = 5;
+/// Sets of false claims of one zone.
+pub const CLAIM_SETS: usize = 5;
 /// Counters of one zone's tripwire that are read: all that fit.
-pub const ATTEMPT_ENTRIES_MAX: usize = ATTEMPT_SETS * ATTEMPTS_PER_SET_MAX;
+pub const ATTEMPT_ENTRIES_MAX: usize = ATTEMPT_SETS * ATTEMPTS_PER_SET_MAX + CLAIM_SETS * CLAIMS_PER_SET_MAX;
 /// How often the tripwire's counters are read; a reading that takes long makes the next wait for ten times as long.
 pub const ATTEMPTS_READ_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked for zones that should be given names and time, and for what they asked.
@@ -554,6 +570,8 @@ const _: () = assert!(ATTEMPT_ENTRIES_MAX * 200 < NETD_ANSWER_BYTES_MAX);
 const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);
 // An address takes 39 characters at most, its count 20, and four signs are around them.
 const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 6) < AUDIT_ARGUMENTS_BYTES_MAX);
+// A resident takes up to 90 bytes of JSON.
+const _: () = assert!(RESIDENTS_PER_ZONE_MAX * 90 + 1_024 < NETD_REQUEST_BYTES_MAX);
 const _: () = assert!(5 * NEIGHBOUR_CLAIMS_PER_SECOND + NEIGHBOUR_CLAIMS_BURST < 1_024);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);

@@ -192,6 +192,9 @@ alarms! {
     EgressAttempt "egress-attempt" Warning Happening
         "The camera, or somebody else in the zone, tried for the first time to reach something beyond it: what it sent was dropped."
         "See where to (event `egress-blocked`, and `cordon report`); an attempt is not proof of intent. Take from the camera what makes it, or look at it more closely."
+    AddressClaimed "address-claimed" Error Happening
+        "The camera, or somebody else in the zone, says that the address of an enrolled camera is its own. What it sent was dropped; the camera whose address it is is served as before."
+        "Find the device with the hardware address that the detail names. If the enrolled camera was exchanged, announce that with `cordon camera expect-change`: then another hardware address may answer."
     ClientOverBudget "client-over-budget" Warning Happening
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."

@@ -19,11 +19,12 @@ use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
     clock::Clock,
+    gate::Rules,
     ids::{CameraId, ZoneId},
-    inventory::{Inventory, Isolation, Zone},
+    inventory::{Isolation, MacAddress, Zone},
     isolation::{
-        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, Names, NamesTold, NetdError, Rates,
-        Reading, Snapshot, Source, Target, Tripwire, sntp,
+        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Names, NamesTold,
+        NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, sntp,
     },
     limits::{ATTEMPTS_READ_INTERVAL, ZONE_MESSAGE_BYTES_MAX, ZONE_SERVICES_INTERVAL},
     listener::House,
@@ -89,7 +90,7 @@ impl Guard {
         }
         let edition = self.house.edition.load_full();
         for (id, zone) in &mut self.zones {
-            zone.end(&Teller::new(&self.house, edition.rules.inventory(), id));
+            zone.end(&Teller::new(&self.house, &edition.rules, id));
         }
     }
 
@@ -102,13 +103,13 @@ impl Guard {
         self.zones.retain(|id, guarded| {
             let stays = inventory.zone(id).as_ref().is_some_and(isolated);
             if !stays {
-                guarded.end(&Teller::new(&self.house, inventory, id));
+                guarded.end(&Teller::new(&self.house, &edition.rules, id));
             }
             stays
         });
         for zone in inventory.zones().filter(isolated) {
             let guarded = self.zones.entry(zone.id.clone()).or_insert_with(|| Guarded::new(&zone.id, now));
-            let teller = Teller::new(&self.house, inventory, &zone.id);
+            let teller = Teller::new(&self.house, &edition.rules, &zone.id);
             guarded.services.serve(zone, &self.house).await;
             teller.names(guarded.services.tell(now, false));
             if now.0 >= guarded.next {
@@ -265,19 +266,22 @@ struct Teller<'a> {
     zone: &'a ZoneId,
     /// Cameras of the zone by address.
     cameras: BTreeMap<IpAddr, &'a CameraId>,
+    /// And those that are held to a hardware address, by that.
+    residents: BTreeMap<MacAddress, &'a CameraId>,
 }
 
 impl<'a> Teller<'a> {
-    fn new(house: &'a House, inventory: &'a Inventory, zone: &'a ZoneId) -> Self {
-        let own = inventory.cameras().filter(|camera| camera.zone == *zone);
-        let cameras = own.map(|camera| (camera.address.host.to_canonical(), &camera.id)).collect();
-        Self { house, zone, cameras }
+    fn new(house: &'a House, rules: &'a Rules, zone: &'a ZoneId) -> Self {
+        let own = || rules.inventory().cameras().filter(|camera| camera.zone == *zone);
+        let cameras = own().map(|camera| (camera.address.host.to_canonical(), &camera.id)).collect();
+        let held = own().filter_map(|camera| Some((rules.regards().hardware(camera)?, &camera.id)));
+        Self { house, zone, cameras, residents: held.collect() }
     }
 
     fn camera(&self, source: &Source) -> Option<&'a CameraId> {
         match source {
             Source::Address(address) => self.cameras.get(&address.to_canonical()).copied(),
-            Source::Hardware(_) => None,
+            Source::Hardware(address) => self.residents.get(address).copied(),
         }
     }
 
@@ -296,6 +300,33 @@ impl<'a> Teller<'a> {
             }
         }
         self.alarm(&reading.first);
+        self.claims(&reading.claims);
+    }
+
+    /// Puts on record, the first time, who claims the address of another, and raises an alarm about the one who does:
+    /// whose address it is cannot help it.
+    fn claims(&self, claims: &[Claimed]) {
+        for it in claims {
+            let claimant = self.camera(&it.by);
+            let victim = it.address.and_then(|address| self.camera(&Source::Address(address)));
+            let of = match (it.address, victim) {
+                (Some(address), Some(camera)) => format!("{address}, the address of camera {camera}"),
+                (Some(address), None) => address.to_string(),
+                (None, _) => "the address of an enrolled camera".to_owned(),
+            };
+            if it.first {
+                let victim = victim.map(ToString::to_string);
+                let detail = json!({
+                    "zone": self.zone.to_string(), "claimant": it.by.to_string(), "claimed": it.address,
+                    "of": victim, "how": it.kind, "packets": it.packets,
+                });
+                self.note(CLAIMED, claimant, &detail);
+            }
+            let subject =
+                claimant.map_or_else(|| Subject::Zone(self.zone.clone()), |it| Subject::Camera(it.clone()));
+            let found = format!("{} claims {of}, {}", it.by, it.kind);
+            self.house.gate.watch().alarms.raise(Alarm::AddressClaimed, subject, &found);
+        }
     }
 
     /// Raises one alarm for each camera, and one for all that are none, about what was tried for the first time.

@@ -16,9 +16,11 @@ use crate::{
     audit::Event,
     gate::Rules,
     ids::ZoneId,
-    inventory::Isolation,
-    isolation::{Desired, Drift, Reply, Request, ZoneState},
-    limits::{IDENTITY_LOOK_INTERVAL, ISOLATION_ASK_INTERVAL, ISOLATION_WORD_TIME_MAX},
+    inventory::{Camera, Isolation, MacAddress},
+    isolation::{Desired, Drift, Neighbour, Reply, Request, Resident, Residents, ZoneState},
+    limits::{
+        IDENTITY_LOOK_INTERVAL, ISOLATION_ASK_INTERVAL, ISOLATION_WORD_TIME_MAX, RESIDENTS_LEARN_INTERVAL,
+    },
     listener::House,
 };
 
@@ -82,30 +84,57 @@ impl Zones {
         for zone in &wanted {
             self.stands(zone, &answer, &mut heard);
         }
-        if answer.is_ok() {
+        if let Ok(states) = &answer {
             self.look_at_neighbours(&inventory.rules, &mut heard);
+            self.hold(&inventory.rules, states);
         }
     }
 
-    /// Takes note of the MAC addresses that cameras have in isolated zones, where nothing stands between. Not more often
-    /// than cameras are asked who they are.
+    /// Takes note of the MAC addresses that cameras have in isolated zones, where nothing stands between: the first that
+    /// a camera has after it has said who it is, is what its address is held to. Often as long as there are cameras
+    /// without, else not more often than cameras are asked who they are.
     fn look_at_neighbours(&self, rules: &Rules, heard: &mut Heard) {
         let now = self.house.clock.monotonic();
-        if heard.neighbours.is_some_and(|at| now.saturating_sub(at) < IDENTITY_LOOK_INTERVAL) {
+        let passed = heard.neighbours.map_or(Duration::MAX, |at| now.saturating_sub(at));
+        let regards = rules.regards();
+        let waits = |camera: &Camera| regards.hardware(camera).is_none() && near(rules, camera);
+        let some_wait = rules.inventory().cameras().any(waits);
+        if passed < if some_wait { RESIDENTS_LEARN_INTERVAL } else { IDENTITY_LOOK_INTERVAL } {
             return;
         }
         heard.neighbours = Some(now);
-        for zone in rules.inventory().zones() {
-            let Isolation::Namespace(leg) = &zone.isolation else { continue };
+        for zone in rules.inventory().zones().filter(|zone| Desired::of(zone).is_some()) {
             // What the process cannot tell is an alarm of its own.
             let Ok(neighbours) = self.house.netd.neighbours(&zone.id) else { continue };
-            for camera in rules.inventory().cameras().filter(|it| it.zone == zone.id) {
-                let host = camera.address.host;
-                let near = leg.addresses.iter().any(|network| network.contains(&host));
-                let its = neighbours.iter().find(|it| near && it.address == host && it.state != "FAILED");
-                if let Some(mac) = its.and_then(|it| it.mac.as_deref()) {
-                    rules.regards().seen_by(&camera.id, mac);
+            for camera in rules.inventory().cameras().filter(|it| it.zone == zone.id && near(rules, it)) {
+                let its = |it: &&Neighbour| it.address == camera.address.host && it.state != "FAILED";
+                let mac = neighbours.iter().find(its).and_then(|it| it.mac.as_ref()?.parse().ok());
+                let Some(mac): Option<MacAddress> = mac else { continue };
+                regards.learn_hardware(&camera.id, mac);
+                // Any other would be what a neighbour claims.
+                if regards.hardware(camera) == Some(mac) || regards.is_change_expected(&camera.id) {
+                    regards.seen_by(&camera.id, &mac.to_string());
                 }
+            }
+        }
+    }
+
+    /// Has cameras held to their MAC addresses, where the privileged process holds others.
+    fn hold(&self, rules: &Rules, states: &[ZoneState]) {
+        for zone in rules.inventory().zones().filter_map(Desired::of) {
+            let Some(state) = states.iter().find(|it| it.zone == zone.zone.as_str()) else { continue };
+            let own = rules.inventory().cameras().filter(|it| it.zone == zone.zone);
+            let resident = |camera: &Camera| {
+                let mac = rules.regards().hardware(camera)?;
+                Some(Resident { address: camera.address.host, mac })
+            };
+            let wanted = Residents::of(&zone, &own.filter_map(resident).collect::<Vec<_>>());
+            if state.residents.as_ref() == Some(&wanted.digest()) {
+                continue;
+            }
+            // What it cannot do is tried again, and is an alarm of its own if the zone is not as it should be.
+            if let Err(error) = self.house.netd.hold(&zone.zone, wanted.iter().collect()) {
+                tracing::warn!(zone = %zone.zone, %error, "cameras are not held to their hardware addresses");
             }
         }
     }
@@ -152,6 +181,13 @@ impl Zones {
         };
         self.house.gate.watch().alarms.raise(Alarm::IsolationDrift, Subject::Zone(zone), &found);
     }
+}
+
+/// Whether a camera is a neighbour of the gateway in an isolated zone; behind a router it has the router's MAC address.
+fn near(rules: &Rules, camera: &Camera) -> bool {
+    let zone = rules.inventory().zone(&camera.zone);
+    let Some(Isolation::Namespace(leg)) = zone.map(|it| &it.isolation) else { return false };
+    leg.addresses.iter().any(|network| network.contains(&camera.address.host))
 }
 
 /// Why a zone is not isolated as this configuration says.

@@ -18,8 +18,8 @@ use crate::{
     auth::Login,
     ids::{CameraId, SiteId, ZoneId},
     inventory::{
-        Camera, CameraAddress, Evidence, Isolation, MacPolicy, Replacement, ReplacementState, Site,
-        SiteException, VendorClass, VendorVerdict, Vendors, Zone,
+        Camera, CameraAddress, Evidence, Isolation, MacAddress, MacPolicy, Replacement, ReplacementState,
+        Site, SiteException, VendorClass, VendorVerdict, Vendors, Zone,
     },
 };
 
@@ -60,6 +60,7 @@ impl Reader<'_> {
         let address = self.address(&raw, around, &vendor);
         let certificates = self.camera_certificates(&raw);
         let mac = self.mac(raw.mac.as_ref());
+        let hardware = self.hardware(&raw, around);
         let device_path = self.device_path(raw.device_path.as_ref());
         let quirks = self.quirks(raw.quirks.as_ref());
         let replacement = replacement(&raw);
@@ -94,6 +95,7 @@ impl Reader<'_> {
             secure,
             advertise_rtsp: format!("{}:{}", listening.host, listening.rtsp_port),
             advertise_rtsps: listening.rtsps_port.map(|port| format!("{}:{port}", listening.host)),
+            hardware,
             mac,
             manufacturer: raw.manufacturer,
             model: raw.model,
@@ -165,6 +167,23 @@ impl Reader<'_> {
                 MacPolicy::Virtual
             }
         }
+    }
+
+    /// The camera's hardware address, which has a meaning only where its zone is isolated and no router is between.
+    fn hardware(&mut self, raw: &raw::Camera, around: &Surroundings<'_>) -> Option<MacAddress> {
+        let text = raw.hardware_address.as_ref()?;
+        let read =
+            text.get_ref().to_ascii_lowercase().parse().ok().filter(|it: &MacAddress| it.is_of_a_device());
+        if read.is_none() {
+            let what = format!("`{}` is no hardware address of a device", text.get_ref().escape_debug());
+            self.error(text.span(), &what, "write it as 44:19:b6:00:00:01, as the camera's label has it");
+        }
+        let zone = around.zones.iter().find(|zone| zone.id.as_str() == raw.zone.get_ref());
+        if zone.is_some_and(|zone| zone.isolation == Isolation::None) {
+            let what = "a hardware address is not held to in a zone without isolation";
+            self.warn(text.span(), what, "set isolation = \"namespace\" on its zone, or leave it out");
+        }
+        read
     }
 
     fn device_path(&mut self, raw: Option<&raw::Text>) -> String {

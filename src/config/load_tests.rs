@@ -645,6 +645,13 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "mac = \"virtual\"",
+        "mac = \"virtual\"\nhardware_address = \"44:19:b6:00:00\"",
+        "\"44:19:b6:00:00\"",
+        "`44:19:b6:00:00` is no hardware address of a device",
+        "write it as 44:19:b6:00:00:01, as the camera's label has it",
+    ),
+    (
+        "mac = \"virtual\"",
         "mac = \"real\"",
         "\"real\"",
         "`real` is no choice of mac",

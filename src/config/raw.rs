@@ -135,6 +135,7 @@ pub(super) struct Netd {
 pub(super) struct Camera {
     pub(super) name: Text,
     pub(super) address: Text,
+    pub(super) hardware_address: Option<Text>,
     pub(super) tls: Option<Spanned<bool>>,
     pub(super) certificate_sha256: Option<Vec<Text>>,
     pub(super) key_sha256: Option<Vec<Text>>,

@@ -26,7 +26,7 @@ pub(super) const HEADS: [&str; 14] = [
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 59] = [
+const SHOWN: [&str; 60] = [
     "address",
     "advertise",
     "because",
@@ -41,6 +41,7 @@ const SHOWN: [&str; 59] = [
     "dir",
     "first_camera_port",
     "first_tls_port",
+    "hardware_address",
     "interface",
     "is",
     "isolation",

@@ -47,6 +47,7 @@ fn bench() -> Bench {
         replacement: None,
         exception: None,
         quarantined: false,
+        hardware: None,
     };
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
     let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes };

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{QuirkOrder, Replacement, SiteException, VendorVerdict};
+use super::{MacAddress, QuirkOrder, Replacement, SiteException, VendorVerdict};
 use crate::{
     auth::KnownCertificate,
     ids::{CameraId, SiteId, ZoneId},
@@ -59,6 +59,8 @@ pub struct Camera {
     pub id: CameraId,
     /// Where it is dialled.
     pub address: CameraAddress,
+    /// Its hardware address, where its owner says so; else the one is taken that it has when it is known first.
+    pub hardware: Option<MacAddress>,
     /// Set where it is reached over TLS, and only so: the certificates it may show; none for the one that is
     /// pinned when it is seen first.
     pub certificates: Option<Vec<KnownCertificate>>,

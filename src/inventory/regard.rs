@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Camera, Evidence, Judgement, SignalKind, VendorClass, VendorVerdict, Vendors,
+    Camera, Evidence, Judgement, MacAddress, SignalKind, VendorClass, VendorVerdict, Vendors,
     identity::{Change, changes, is_another, signs},
 };
 use crate::{clock::Clock, ids::CameraId};
@@ -198,9 +198,43 @@ impl Regards {
         macs.insert(camera.clone(), mac.to_owned());
     }
 
+    /// Another device is the right one now: the MAC address that was seen may be the one's before.
+    fn forget_mac(&self, camera: &CameraId) {
+        self.0.macs.write().unwrap_or_else(PoisonError::into_inner).remove(camera);
+    }
+
     /// The MAC address that a camera had in its zone when that was looked at last.
     pub fn mac(&self, camera: &CameraId) -> Option<String> {
         self.0.macs.read().unwrap_or_else(PoisonError::into_inner).get(camera).cloned()
+    }
+
+    /// The hardware address that a camera's address is held to: as its owner says, else the one it had when it was
+    /// taken for what it is. None while another device may take its place.
+    pub fn hardware(&self, camera: &Camera) -> Option<MacAddress> {
+        let regard = self.of(&camera.id);
+        let learnt = || regard.known_by.of(SignalKind::Mac).find_map(|it| it.parse().ok());
+        let known = || says_who_it_is(&regard.known_by).then(learnt).flatten();
+        (!self.is_change_expected(&camera.id)).then(|| camera.hardware.or_else(known)).flatten()
+    }
+
+    /// Whether another device may take the camera's place without anybody being asked.
+    pub fn is_change_expected(&self, camera: &CameraId) -> bool {
+        self.of(camera).expected.as_ref().is_some_and(|it| self.0.clock.now() < it.until)
+    }
+
+    /// Takes the hardware address that a camera has now for the one it is known by. Whether it did: only where the
+    /// camera has said who it is, and none is known yet.
+    pub fn learn_hardware(&self, camera: &CameraId, address: MacAddress) -> bool {
+        let _turn = self.turn();
+        let before = self.of(camera);
+        let known = before.known_by.of(SignalKind::Mac).next().is_some();
+        if known || before.quarantine.is_some() || !says_who_it_is(&before.known_by) {
+            return false;
+        }
+        let mut regard = Regard::clone(&before);
+        regard.known_by.add(SignalKind::Mac, &address.to_string());
+        self.put(camera, regard);
+        true
     }
 
     /// A camera as it is to be treated now: its maker's class as found, where that is stricter and nobody decided;
@@ -238,6 +272,9 @@ impl Regards {
         }
         let stricter = regard.find(camera, vendors, &judgement.verdict, self.0.clock.now());
         let outcome = self.compare(&mut regard, evidence, &changes);
+        if matches!(outcome, Outcome::Expected(_)) {
+            self.forget_mac(&camera.id);
+        }
         self.keep(camera, &before, regard);
         Weighed { judgement, stricter, changes, outcome }
     }
@@ -292,6 +329,9 @@ impl Regards {
             regard.quarantine = Some(self.quarantine(why, Some(device)));
             Outcome::Quarantined
         });
+        if matches!(outcome, Outcome::Expected(_)) {
+            self.forget_mac(camera);
+        }
         self.put(camera, regard);
         outcome
     }
@@ -320,6 +360,7 @@ impl Regards {
         let accepted = Some(self.accepted(by, reason));
         let before = Regard::clone(&before);
         let regard = Regard { known_by, quarantine: None, expected: None, accepted, afresh: true, ..before };
+        self.forget_mac(camera);
         self.put(camera, regard);
         Ok(())
     }

@@ -83,6 +83,7 @@ impl House {
             replacement: None,
             exception: None,
             quarantined: false,
+            hardware: None,
         }
     }
 
@@ -347,4 +348,28 @@ fn an_exception_ends_by_itself() {
     assert!(house.regards.treated(&camera).exception.is_some(), "the last second of its last day");
     house.clock.advance(Duration::from_secs(1));
     assert_eq!(house.regards.treated(&camera).exception, None);
+}
+
+#[test]
+fn a_camera_is_held_to_the_hardware_address_it_is_known_by() {
+    let mut house = House::new();
+    let camera = house.camera("Axis");
+    let [own, other] = ["ac:cc:8e:00:00:01", "02:66:00:00:00:01"].map(|it| it.parse::<MacAddress>().unwrap());
+    assert!(!house.regards.learn_hardware(&camera.id, other), "it has not said who it is");
+    assert_eq!(house.regards.hardware(&camera), None);
+    house.weigh(&camera, &AXIS);
+    assert!(house.regards.learn_hardware(&camera.id, own));
+    assert!(!house.regards.learn_hardware(&camera.id, other), "the first is the one");
+    house.again();
+    assert_eq!(house.regards.hardware(&camera), Some(own), "after a restart too");
+    let configured = Camera { hardware: Some(other), ..camera.clone() };
+    assert_eq!(house.regards.hardware(&configured), Some(other), "its owner's word");
+    house.regards.seen_by(&camera.id, &own.to_string());
+    house.regards.expect(&camera.id, house.clock.now() + jiff::SignedDuration::from_mins(10), "alex");
+    assert_eq!(house.regards.hardware(&camera), None, "another may come");
+    assert!(matches!(house.weigh(&camera, &OTHER).outcome, Outcome::Expected(_)));
+    assert_eq!(house.regards.hardware(&camera), None, "it is learnt anew");
+    assert_eq!(house.regards.mac(&camera.id), None, "that was the one's before");
+    assert!(house.regards.learn_hardware(&camera.id, other));
+    assert_eq!(house.regards.hardware(&camera), Some(other));
 }

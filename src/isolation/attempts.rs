@@ -6,37 +6,44 @@ use serde_json::Value;
 
 use super::{
     kernel::{self, NetError},
+    residents::{FORGED, Residents},
     ruleset::TABLE,
-    wire::{Attempt, Attempts, FrameAttempt},
+    wire::{Attempt, Attempts, Claim, ClaimKind, FrameAttempt},
 };
+use crate::inventory::MacAddress;
 
-/// Reads the counts of a zone's namespace.
-pub(super) fn count(namespace: &str) -> Result<Attempts, NetError> {
+/// Reads the counts of a zone's namespace, where these are held to their hardware addresses.
+pub(super) fn count(namespace: &str, residents: &Residents) -> Result<Attempts, NetError> {
     let mut counted = Attempts::default();
     // The sums first: what is dropped meanwhile is then in the entries alone, and no part of a sum is nobody's.
-    for (family, chain) in [("netdev", "ingress"), ("inet", "input"), ("inet", "forward")] {
-        read(&kernel::listed(namespace, &["list", "chain", family, TABLE, chain])?, &mut counted);
+    for (family, chain) in [("netdev", "ingress"), ("netdev", FORGED), ("inet", "input"), ("inet", "forward")]
+    {
+        read(&kernel::listed(namespace, &["list", "chain", family, TABLE, chain])?, residents, &mut counted);
     }
     let dropped = std::mem::take(&mut counted).dropped;
     // Protocols as numbers, of which every name file has other names.
     for family in ["netdev", "inet"] {
-        read(&kernel::listed(namespace, &["-n", "list", "table", family, TABLE])?, &mut counted);
+        read(&kernel::listed(namespace, &["-n", "list", "table", family, TABLE])?, residents, &mut counted);
     }
     // Types of frames as names where there are any: as numbers, those have their bytes swapped.
     counted.frames.clear();
-    read(&kernel::listed(namespace, &["list", "set", "netdev", TABLE, "attempts_other"])?, &mut counted);
+    read(
+        &kernel::listed(namespace, &["list", "set", "netdev", TABLE, "attempts_other"])?,
+        residents,
+        &mut counted,
+    );
     Ok(Attempts { dropped, ..counted })
 }
 
 /// Takes up the objects of one table as `nft -j` lists them. What is in no form that is known is left out: it is
 /// still in the sum.
-fn read(listed: &Value, counted: &mut Attempts) {
+fn read(listed: &Value, residents: &Residents, counted: &mut Attempts) {
     let objects = listed.get("nftables").and_then(Value::as_array).into_iter().flatten();
     for object in objects {
         if let Some(set) = object.get("set") {
             let elements = set.get("elem").and_then(Value::as_array).into_iter().flatten();
             for element in elements.filter_map(|it| it.get("elem")) {
-                entry(set.get("name").and_then(Value::as_str), element, counted);
+                entry(set.get("name").and_then(Value::as_str), element, residents, counted);
             }
         }
         if let Some(rule) = object.get("rule") {
@@ -56,12 +63,14 @@ fn dropped(rule: &Value) -> Option<u64> {
     expressions.iter().find_map(|it| it.pointer("/counter/packets")?.as_u64())
 }
 
-fn entry(set: Option<&str>, element: &Value, counted: &mut Attempts) -> Option<()> {
+fn entry(set: Option<&str>, element: &Value, residents: &Residents, counted: &mut Attempts) -> Option<()> {
     let key = element.pointer("/val/concat")?.as_array()?;
     let number = |name: &str| element.pointer(name).and_then(Value::as_u64);
     let (packets, bytes) = (number("/counter/packets")?, number("/counter/bytes")?);
     let address = |at: usize| key.get(at)?.as_str()?.parse::<IpAddr>().ok();
-    match set? {
+    let mac = |at: usize| key.get(at)?.as_str()?.parse::<MacAddress>().ok();
+    let set = set?;
+    match set {
         "attempts4" | "attempts6" => counted.packets.push(Attempt {
             source: address(0)?,
             destination: address(1)?,
@@ -76,9 +85,28 @@ fn entry(set: Option<&str>, element: &Value, counted: &mut Attempts) -> Option<(
             packets,
             bytes,
         }),
+        "claims4" => counted.claims.push(Claim {
+            claimant: claimant(mac(0)?, mac(1)?, address(2)?, residents),
+            claimed: address(2),
+            kind: ClaimKind::Arp,
+            packets,
+        }),
+        "claims6" | "claims6_target" | "forged4" | "forged6" => counted.claims.push(Claim {
+            claimant: mac(0)?,
+            // Whose address is advertised is not told, only who says so.
+            claimed: address(1).filter(|_| set != "claims6_target"),
+            kind: if set.starts_with("claims") { ClaimKind::Discovery } else { ClaimKind::Source },
+            packets,
+        }),
         _ => return None,
     }
     Some(())
+}
+
+/// Who claims an address by ARP: whoever's frame it is; if that is sent as the true owner's, whom it names. Never the one
+/// whose address it is.
+fn claimant(frame: MacAddress, named: MacAddress, claimed: IpAddr, residents: &Residents) -> MacAddress {
+    if residents.of_address(claimed) == Some(frame) { named } else { frame }
 }
 
 /// A number, or a word that `nft` has for it.
@@ -120,6 +148,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        ids::ZoneId,
+        inventory::{Attachment, Leg},
+        isolation::{Desired, Resident},
+    };
 
     #[test]
     fn entries_are_read_with_names_and_numbers_and_the_rest_is_in_the_sum() {
@@ -138,10 +171,16 @@ mod tests {
                 element(json!(["02:00:00:00:00:01", "8021q"]), 4),
                 element(json!(["02:00:00:00:00:01", 35020]), 5),
             ]),
+            set("claims4", vec![
+                element(json!(["02:66:00:00:00:01", "02:66:00:00:00:01", "192.0.2.7"]), 6),
+                element(json!(["44:19:b6:00:00:07", "02:66:00:00:00:02", "192.0.2.7"]), 7),
+            ]),
+            set("claims6_target", vec![element(json!(["02:66:00:00:00:03", "fe80::1"]), 8)]),
+            set("forged4", vec![element(json!(["02:66:00:00:00:01", "192.0.2.7"]), 9)]),
             rule("ingress", 16, "drop"), rule("output", 100, "drop"), rule("input", 100, "accept"),
         ] });
         let mut counted = Attempts::default();
-        read(&listed, &mut counted);
+        read(&listed, &residents(), &mut counted);
         let packets: Vec<_> = counted
             .packets
             .iter()
@@ -153,5 +192,31 @@ mod tests {
         );
         let frames: Vec<_> = counted.frames.iter().map(|it| (it.ether_type, it.packets)).collect();
         assert_eq!((frames, counted.dropped), (vec![(0x8100, 4), (35_020, 5)], 16));
+        let claims: Vec<_> = counted
+            .claims
+            .iter()
+            .map(|it| format!("{} claims {:?} {}: {}", it.claimant, it.claimed, it.kind, it.packets))
+            .collect();
+        assert_eq!(
+            claims,
+            [
+                "02:66:00:00:00:01 claims Some(192.0.2.7) by ARP: 6",
+                // In a frame that is sent as the true owner's: never the one whose address it is.
+                "02:66:00:00:00:02 claims Some(192.0.2.7) by ARP: 7",
+                "02:66:00:00:00:03 claims None by neighbour discovery: 8",
+                "02:66:00:00:00:01 claims Some(192.0.2.7) as a source: 9",
+            ]
+        );
+    }
+
+    fn residents() -> Residents {
+        let leg = Leg {
+            attachment: Attachment::Interface("eth1".into()),
+            addresses: vec!["192.0.2.1/24".parse().unwrap()],
+            routes: Vec::new(),
+        };
+        let zone = Desired { zone: ZoneId::new("yard").unwrap(), prefixes: Vec::new(), leg, residents: None };
+        let mac = "44:19:b6:00:00:07".parse().unwrap();
+        Residents::of(&zone, &[Resident { address: "192.0.2.7".parse().unwrap(), mac }])
     }
 }

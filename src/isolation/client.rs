@@ -10,6 +10,7 @@ use std::{
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::residents::Resident;
 use super::wire::{self, Attempts, Neighbour, Reply, Request, SocketKind};
 use crate::{
     ids::ZoneId,
@@ -51,7 +52,10 @@ impl Netd {
             let time_max = match request {
                 // Isolation is a condition of service: who waits for the word on it must not wait long.
                 Request::Zones { .. } | Request::Neighbours { .. } => NETD_WORD_TIME_MAX,
-                Request::Apply { .. } | Request::Socket { .. } | Request::Attempts { .. } => NETD_TIME_MAX,
+                Request::Apply { .. }
+                | Request::Socket { .. }
+                | Request::Hold { .. }
+                | Request::Attempts { .. } => NETD_TIME_MAX,
             };
             stream.set_read_timeout(Some(time_max))?;
             stream.set_write_timeout(Some(time_max))?;
@@ -73,6 +77,17 @@ impl Netd {
     pub fn neighbours(&self, zone: &ZoneId) -> Result<Vec<Neighbour>, NetdError> {
         match self.ask(&Request::Neighbours { zone: zone.to_string() })? {
             (Reply::Neighbours { neighbours }, _) => Ok(neighbours),
+            _ => Err(NetdError::Other),
+        }
+    }
+
+    /// Holds cameras of a zone to their hardware addresses, and no others.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn hold(&self, zone: &ZoneId, residents: Vec<Resident>) -> Result<(), NetdError> {
+        match self.ask(&Request::Hold { zone: zone.to_string(), residents })? {
+            (Reply::Held { .. }, _) => Ok(()),
             _ => Err(NetdError::Other),
         }
     }

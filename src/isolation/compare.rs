@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::IpAddr,
 };
 
 use ipnet::IpNet;
@@ -56,10 +57,11 @@ pub fn compare(desired: &Desired, found: &Found) -> Vec<Difference> {
         None => said.say(&namespace_of(desired), "there", "missing"),
         Some(zone) => {
             settings(&desired.settings(), zone, &mut said);
-            rules("", &desired.rules().as_listed(), zone, &mut said);
+            rules("", &desired.rules().as_listed(), zone, desired.residents.is_none(), &mut said);
             links(&name, zone, &mut said);
             if let Some(link) = zone.link(&name) {
                 interface(desired, link, zone, &mut said);
+                residents(desired, zone, &mut said);
             }
             routes(desired, zone, &mut said);
         }
@@ -177,22 +179,56 @@ pub(super) fn text(network: &IpNet) -> String {
     }
 }
 
-fn rules(of: &str, desired: &Ruleset, zone: &FoundZone, said: &mut Said) {
+/// Whoever is to be held to a hardware address is, and nobody else.
+fn residents(desired: &Desired, zone: &FoundZone, said: &mut Said) {
+    let Some(residents) = &desired.residents else { return };
+    let held: BTreeMap<IpAddr, &str> =
+        zone.neighbours.iter().map(|it| (it.dst, it.lladdr.as_deref().unwrap_or("nothing"))).collect();
+    for it in residents.iter() {
+        let (mac, is) = (it.mac.to_string(), held.get(&it.address).copied().unwrap_or("missing"));
+        if is != mac {
+            said.say(&format!("neighbour {}", it.address), &format!("held to {mac}"), is);
+        }
+    }
+    for (address, mac) in held.iter().filter(|(it, _)| residents.of_address(**it).is_none()) {
+        said.say(&format!("neighbour {address}"), "held to nothing", mac);
+    }
+}
+
+/// What is otherwise in rules, by what an engineer calls it; without what residents are held by, if that is not to say.
+fn rules(of: &str, desired: &Ruleset, zone: &FoundZone, residents_aside: bool, said: &mut Said) {
     let Some(found) = &zone.ruleset else {
         said.say(&format!("{of}rules"), "as planned", "not to be read");
         return;
     };
+    let differences = differing(desired, found);
+    let aside = |place: &str| residents_aside && place == RESIDENT_RULES;
+    for (place, (should, is)) in differences.iter().filter(|(place, _)| !aside(place)) {
+        said.say(&format!("{of}{place}"), should, is);
+    }
+}
+
+/// The rules that hold residents, as they are called.
+pub(super) const RESIDENT_RULES: &str = "rules of chain netdev cordon residents";
+
+/// Where two rulesets differ, and how.
+pub(super) fn differing(
+    desired: &Ruleset,
+    found: &Ruleset,
+) -> BTreeMap<String, (&'static str, &'static str)> {
     let (should, is) = (grouped(desired), grouped(found));
+    let mut differences = BTreeMap::new();
     for (place, wanted) in &should {
         match is.get(place) {
             Some(there) if there == wanted => {}
-            Some(_) => said.say(&format!("{of}{place}"), "as planned", "changed"),
-            None => said.say(&format!("{of}{place}"), "as planned", "missing"),
+            Some(_) => drop(differences.insert(place.clone(), ("as planned", "changed"))),
+            None => drop(differences.insert(place.clone(), ("as planned", "missing"))),
         }
     }
     for place in is.keys().filter(|place| !should.contains_key(*place)) {
-        said.say(&format!("{of}{place}"), "missing", "there");
+        differences.insert(place.clone(), ("missing", "there"));
     }
+    differences
 }
 
 /// Objects by what an engineer calls them; the rules of a chain in their order.
@@ -222,7 +258,7 @@ fn trunk(desired: &Desired, parent: &str, trunk: Option<&FoundZone>, said: &mut 
         said.say(&format!("namespace {name}"), "there", "missing");
         return;
     };
-    rules("trunk: ", &super::ruleset::of_trunk(parent).as_listed(), trunk, said);
+    rules("trunk: ", &super::ruleset::of_trunk(parent).as_listed(), trunk, false, said);
     match trunk.link(parent) {
         None => said.say(&format!("interface {parent}"), &format!("in {name}"), "missing"),
         Some(link) if !link.is_up() => said.say(&format!("interface {parent}"), "up", "down"),

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::ruleset::{self, Ruleset};
+use super::{
+    residents::Residents,
+    ruleset::{self, Ruleset},
+};
 use crate::{
     ids::ZoneId,
     inventory::{Attachment, Isolation, Leg, Route, Zone},
@@ -35,13 +38,21 @@ pub struct Desired {
     pub prefixes: Vec<IpNet>,
     /// How the gateway stands in it.
     pub leg: Leg,
+    /// Whose addresses are held to which hardware addresses; none as long as nobody has said, so that what is in force
+    /// stays. No part of the configuration, and so none of the digest.
+    pub residents: Option<Residents>,
 }
 
 impl Desired {
     /// None for a zone that is not isolated.
     pub fn of(zone: &Zone) -> Option<Self> {
         let Isolation::Namespace(leg) = &zone.isolation else { return None };
-        Some(Self { zone: zone.id.clone(), prefixes: zone.prefixes.clone(), leg: leg.clone() })
+        Some(Self {
+            zone: zone.id.clone(),
+            prefixes: zone.prefixes.clone(),
+            leg: leg.clone(),
+            residents: None,
+        })
     }
 
     /// The zone's network namespace.
@@ -103,9 +114,8 @@ impl Desired {
 
     /// A digest of all this: two that read the same configuration have the same.
     pub fn digest(&self) -> String {
-        let text = format!("{self:?}{}", self.rules().commands());
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        let configured = Self { residents: None, ..self.clone() };
+        hex_digest(&format!("{configured:?}{}", configured.rules().commands()))
     }
 
     fn settings_of(&self, interface: &str) -> Vec<Sysctl> {
@@ -118,6 +128,12 @@ impl Desired {
             .map(|(family, name, value)| setting(&format!("net/{family}/conf/{interface}/{name}"), value))
             .collect()
     }
+}
+
+/// SHA-256, in hexadecimal digits.
+pub(super) fn hex_digest(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn setting(path: &str, value: &'static str) -> Sysctl {

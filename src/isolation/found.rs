@@ -132,6 +132,8 @@ pub struct FoundZone {
     pub rules: Vec<RoutingRule>,
     /// The settings that were asked for, as far as the kernel has them.
     pub settings: BTreeMap<String, String>,
+    /// Its permanent neighbours.
+    pub neighbours: Vec<FoundNeighbour>,
     /// Its rules; none if they could not be listed in a form that can be compared.
     pub ruleset: Option<Ruleset>,
 }

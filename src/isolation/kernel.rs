@@ -20,6 +20,7 @@ use super::{
     desired::{Desired, Sysctl},
     found::{self, Found, FoundNeighbour, FoundZone},
     plan::Step,
+    residents,
     ruleset::Ruleset,
     show::HOME,
 };
@@ -87,6 +88,7 @@ fn look_inside(namespace: &str, settings: &[Sysctl]) -> Result<Option<FoundZone>
             rules: [ask(&["ip", "-json", "rule", "show"])?, ask(&["ip", "-json", "-6", "rule", "show"])?]
                 .concat(),
             settings: read_settings(settings),
+            neighbours: ask(&["ip", "-json", "neighbour", "show", "nud", "permanent"])?,
             ruleset: Some(ruleset()?),
         }))
     })?
@@ -142,6 +144,19 @@ pub(super) fn perform(step: &Step) -> Result<(), NetError> {
             let command = ["nft", "-j", "-f", "-"].map(str::to_owned);
             inside(namespace, || run(&command, commands.as_bytes()))??;
             Ok(())
+        }
+        Step::LoadResidents { namespace, rules } => {
+            let commands = rules.chain_commands(residents::CHAIN).to_string();
+            let command = ["nft", "-j", "-f", "-"].map(str::to_owned);
+            inside(namespace, || run(&command, commands.as_bytes()))??;
+            Ok(())
+        }
+        Step::Hold { link, held, free, .. } => {
+            let held = held.iter().map(|it| {
+                format!("neighbour replace {} lladdr {} nud permanent dev {link}\n", it.address, it.mac)
+            });
+            let free = free.iter().map(|it| format!("neighbour delete {it} dev {link}\n"));
+            run(&step.command(), free.chain(held).collect::<String>().as_bytes()).map(|_| ())
         }
         Step::AddNamespace { .. }
         | Step::DeleteNamespace { .. }

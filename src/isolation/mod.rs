@@ -8,6 +8,7 @@
 //! - `found`, `compare`: what it is, as `ip` and `nft` tell it, and each difference: pure
 //! - `plan`: the steps between them, each with what undoes it: pure
 //! - `kernel`: looks, and does steps, with `ip` and `nft`
+//! - `residents`: which hardware addresses enrolled cameras are held to: pure
 //! - `show`: plans as a network engineer reads them
 //! - `tripwire`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
 //! - `attempts`: what the kernel counted of what it dropped
@@ -24,6 +25,7 @@ mod kernel;
 mod names;
 mod plan;
 mod records;
+mod residents;
 mod ruleset;
 mod server;
 mod show;
@@ -42,13 +44,18 @@ pub use kernel::NetError;
 pub use names::{Names, NamesTold, Rates};
 pub use plan::{Plan, PlanError, Step};
 pub use records::{
-    ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary, Flow,
+    ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary, CLAIMED,
+    Flow,
 };
+pub use residents::{Resident, Residents};
 pub use ruleset::Ruleset;
 pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
-pub use tripwire::{Entry, Reading, Snapshot, Source, Target, Tripwire};
-pub use wire::{Attempt, Attempts, Drift, FrameAttempt, Neighbour, Reply, Request, SocketKind, ZoneState};
+pub use tripwire::{Claimed, Entry, Reading, Snapshot, Source, Target, Tripwire};
+pub use wire::{
+    Attempt, Attempts, Claim, ClaimKind, Drift, FrameAttempt, Neighbour, Reply, Request, SocketKind,
+    ZoneState,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{
     desired::{Desired, Sysctl},
     found::{Found, FoundRoute, FoundZone, Link},
+    residents::Resident,
     ruleset::{self, Ruleset},
 };
 use crate::inventory::{Attachment, Route};
@@ -22,6 +23,8 @@ pub enum Step {
     DeleteNamespace { name: String },
     Set { namespace: String, setting: Sysctl },
     Load { namespace: String, rules: Ruleset },
+    LoadResidents { namespace: String, rules: Ruleset },
+    Hold { namespace: String, link: String, held: Vec<Resident>, free: Vec<IpAddr> },
     Down { place: Place, link: String },
     Up { place: Place, link: String },
     Move { link: String, from: Place, to: Place },
@@ -97,9 +100,7 @@ impl Plan {
         };
         set(steps, &namespace, desired.settings(), settled);
         let rules = if there.is_some() { desired.rules() } else { desired.first_rules() };
-        if zone.ruleset.as_ref() != Some(&rules.clone().as_listed()) {
-            steps.push(Step::Load { namespace: namespace.clone(), rules });
-        }
+        load(steps, desired, rules, zone);
         banish(steps, &namespace, &name, zone);
         if there.is_none() {
             check(desired, found, core)?;
@@ -119,10 +120,12 @@ impl Plan {
         if !there.is_some_and(Link::is_up) {
             steps.push(Step::Up { place: Some(namespace.clone()), link: name.clone() });
         }
+        let was_up = there.is_some_and(Link::is_up);
+        hold(steps, desired, if was_up { fresh } else { &nothing });
         for route in desired.routes() {
             let known = fresh.routes.iter().any(|it| it.dst == written(&route.to) && leads_by(it, route.via));
             // The kernel forgets routes of an interface that was down.
-            if !known || !there.is_some_and(Link::is_up) {
+            if !known || !was_up {
                 let (namespace, link) = (namespace.clone(), name.clone());
                 steps.push(Step::AddRoute { namespace, route: *route, link });
             }
@@ -170,12 +173,45 @@ impl Step {
             Self::DeleteNamespace { .. }
             | Self::Set { .. }
             | Self::Load { .. }
+            | Self::LoadResidents { .. }
+            | Self::Hold { .. }
             | Self::Release { .. }
             | Self::DeleteLink { .. }
             | Self::AddRoute { .. }
             | Self::DeleteRoute { .. }
             | Self::DeleteRule { .. } => None,
         }
+    }
+}
+
+/// Rules, where they are otherwise; of residents alone by themselves, so that counts go on.
+fn load(steps: &mut Vec<Step>, desired: &Desired, rules: Ruleset, zone: &FoundZone) {
+    let namespace = desired.namespace();
+    let listed = rules.clone().as_listed();
+    let differences = zone.ruleset.as_ref().map(|found| super::compare::differing(&listed, found));
+    match differences {
+        Some(none) if none.is_empty() => {}
+        Some(few) if few.keys().all(|place| place == super::compare::RESIDENT_RULES) => {
+            if desired.residents.is_some() {
+                steps.push(Step::LoadResidents { namespace, rules });
+            }
+        }
+        Some(_) | None => steps.push(Step::Load { namespace, rules }),
+    }
+}
+
+/// Permanent neighbours: those there should be, and none that there should not.
+fn hold(steps: &mut Vec<Step>, desired: &Desired, zone: &FoundZone) {
+    let Some(residents) = &desired.residents else { return };
+    let is_held = |it: &Resident| {
+        let mac = it.mac.to_string();
+        zone.neighbours.iter().any(|found| found.dst == it.address && found.lladdr.as_ref() == Some(&mac))
+    };
+    let held: Vec<_> = residents.iter().filter(|it| !is_held(it)).collect();
+    let strange = |it: &IpAddr| residents.of_address(*it).is_none();
+    let free: Vec<_> = zone.neighbours.iter().map(|it| it.dst).filter(strange).collect();
+    if !held.is_empty() || !free.is_empty() {
+        steps.push(Step::Hold { namespace: desired.namespace(), link: desired.interface(), held, free });
     }
 }
 

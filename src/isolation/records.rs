@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub const BLOCKED: &str = "egress-blocked";
 /// The event for what further sources tried in a period: [`BlockedSummary`].
 pub const BLOCKED_SUMMARY: &str = "egress-blocked-summary";
+/// The event for who says for the first time that an enrolled camera's address is its own.
+pub const CLAIMED: &str = "address-claimed";
 /// The event for the names one source asked for: [`Asked`].
 pub const ASKED: &str = "names-asked";
 /// The event for what further sources asked for in a period: [`AskedSummary`].

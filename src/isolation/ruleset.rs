@@ -8,10 +8,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::desired::Desired;
+use super::{
+    desired::Desired,
+    residents::{self, CLAIMS, FORGED},
+};
 use crate::limits::{
-    ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX, NEIGHBOUR_CLAIMS_BURST, NEIGHBOUR_CLAIMS_PER_SECOND,
-    NEIGHBOURS_UNBOUNDED_MAX,
+    ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX, CLAIMS_PER_SET_MAX, NEIGHBOUR_CLAIMS_BURST,
+    NEIGHBOUR_CLAIMS_PER_SECOND, NEIGHBOUR_CLAIMS_PER_SOURCE, NEIGHBOUR_CLAIMS_PER_SOURCE_BURST,
+    NEIGHBOUR_SOURCE_KEPT_TIME, NEIGHBOUR_SOURCES_MAX, NEIGHBOURS_UNBOUNDED_MAX,
 };
 
 /// The table in both families.
@@ -42,6 +46,14 @@ impl Ruleset {
             }
         }
         self
+    }
+
+    /// What `nft` is given to make one chain anew, with all else as it is.
+    pub(super) fn chain_commands(&self, chain: &str) -> Value {
+        let of_chain = json!({ "chain": { "family": "netdev", "table": TABLE, "name": chain } });
+        let own = self.0.iter().filter(|it| it.pointer("/rule/chain").and_then(Value::as_str) == Some(chain));
+        let added = own.map(|object| json!({ "add": object }));
+        json!({ "nftables": std::iter::once(json!({ "flush": of_chain })).chain(added).collect::<Vec<_>>() })
     }
 
     /// The objects.
@@ -112,9 +124,14 @@ fn netdev(zone: &Desired) -> Vec<Value> {
     let add = |expressions| rule("netdev", "ingress", expressions);
     let tagged = || matches("==", payload("ether", "type"), json!({ "set": ["8021q", "8021ad"] }));
     let mut objects = vec![table("netdev"), attempts4("netdev"), attempts6("netdev"), attempts_other()];
+    objects.extend(CLAIMS.map(|(name, kind)| set("netdev", name, kind, CLAIMS_PER_SET_MAX)));
+    objects.extend([neighbour_sources(), plain_chain(FORGED), plain_chain(residents::CHAIN)]);
     objects.push(base_chain("netdev", "ingress", "ingress", Some(&zone.interface()), "drop"));
+    objects.push(counted_drop("netdev", FORGED));
+    objects.extend(residents::rules(zone));
     objects.push(add(vec![tagged(), count(&other_key(), "attempts_other")]));
     objects.push(add(vec![tagged(), counter(), drop()]));
+    objects.push(add(vec![json!({ "jump": { "target": residents::CHAIN } })]));
     let (own4, own6) = (zone.own(true), zone.own(false));
     if !own4.is_empty() {
         let of_zone = networks(&zone.networks(true));
@@ -127,28 +144,18 @@ fn netdev(zone: &Desired) -> Vec<Value> {
         asked.extend(few_neighbours(zone, true));
         asked.push(accept());
         objects.push(add(asked));
-        objects.push(add(vec![
-            matches("==", payload("ip", "saddr"), of_zone),
-            matches("!=", payload("ip", "saddr"), addresses(&own4)),
-            matches("==", payload("ip", "daddr"), addresses(&own4)),
-            accept(),
-        ]));
+        objects.extend(served(zone, "ip", &of_zone));
     }
     if !own6.is_empty() {
         let of_zone = networks(&zone.networks(false));
-        let [hops, kinds, accepted] = neighbours();
+        let [hops, kinds] = icmp_kinds();
         let mut asked = vec![hops, kinds.clone()];
         asked.extend(few_neighbours(zone, false));
-        asked.push(accepted);
+        asked.push(accept());
         objects.push(add(asked));
         // Else they would pass as what any packet to the gateway passes as.
         objects.push(add(vec![kinds, counter(), drop()]));
-        objects.push(add(vec![
-            matches("==", payload("ip6", "saddr"), of_zone),
-            matches("!=", payload("ip6", "saddr"), addresses(&own6)),
-            matches("==", payload("ip6", "daddr"), addresses(&own6)),
-            accept(),
-        ]));
+        objects.extend(served(zone, "ip6", &of_zone));
     }
     objects.extend(counting("netdev", "ingress"));
     objects.push(add(vec![
@@ -157,6 +164,32 @@ fn netdev(zone: &Desired) -> Vec<Value> {
     ]));
     objects.push(counted_drop("netdev", "ingress"));
     objects
+}
+
+/// What the zone's cameras send to the gateway: answers, and questions for time and names. Whoever is answered has to be
+/// found first, so that questions are held back as claims of neighbours are.
+fn served(zone: &Desired, protocol: &str, of_zone: &Value) -> Vec<Value> {
+    let v4 = protocol == "ip";
+    let own = addresses(&zone.own(v4));
+    let to_gateway = [
+        matches("==", payload(protocol, "saddr"), of_zone.clone()),
+        matches("!=", payload(protocol, "saddr"), own.clone()),
+        matches("==", payload(protocol, "daddr"), own),
+    ];
+    let few = few_neighbours(zone, v4);
+    let mut rules = Vec::new();
+    if !few.is_empty() {
+        let mut add = |last: &[Value]| {
+            rules.push(rule("netdev", "ingress", [&to_gateway[..], &[services()], last].concat()));
+        };
+        add(&[&few[..], &[accept()]].concat());
+        // The rest is counted as what is dropped is; else it would pass as what goes to the gateway.
+        let (port, set) = (payload("udp", "dport"), if v4 { "attempts4" } else { "attempts6" });
+        add(&[count(&attempt_key(protocol, &port), set)]);
+        add(&[counter(), drop()]);
+    }
+    rules.push(rule("netdev", "ingress", [&to_gateway[..], &[accept()]].concat()));
+    rules
 }
 
 /// What is addressed to the gateway, and what leaves it.
@@ -174,16 +207,15 @@ fn inet(zone: &Desired) -> Vec<Value> {
     for (protocol, v4) in [("ip", true), ("ip6", false)] {
         let own = zone.own(v4);
         if !own.is_empty() {
-            let services = matches("==", payload("udp", "dport"), json!({ "set": [53, 123] }));
-            let mut asked = vec![matches("==", payload(protocol, "daddr"), addresses(&own)), services];
-            // Whoever is answered has to be found first.
-            asked.extend(few_neighbours(zone, v4));
-            asked.push(accept());
-            objects.push(input(asked));
+            objects.push(input(vec![
+                matches("==", payload(protocol, "daddr"), addresses(&own)),
+                services(),
+                accept(),
+            ]));
         }
     }
     if !zone.own(false).is_empty() {
-        objects.push(input(neighbours().into()));
+        objects.push(input(neighbours()));
     }
     objects.extend(counting("inet", "input"));
     objects.push(counted_drop("inet", "input"));
@@ -198,7 +230,7 @@ fn inet(zone: &Desired) -> Vec<Value> {
         }
     }
     if !zone.own(false).is_empty() {
-        objects.push(output(neighbours().into()));
+        objects.push(output(neighbours()));
     }
     objects.push(counted_drop("inet", "output"));
     objects
@@ -206,24 +238,47 @@ fn inet(zone: &Desired) -> Vec<Value> {
 
 /// Neighbour discovery (RFC 4861) of the two kinds that lead nowhere; routers' advertisements and redirects are not
 /// among them. A hop limit of 255 shows that it comes from the link itself (§11.2).
-fn neighbours() -> [Value; 3] {
+fn neighbours() -> Vec<Value> {
+    let [hops, kinds] = icmp_kinds();
+    vec![hops, kinds, accept()]
+}
+
+pub(super) fn icmp_kinds() -> [Value; 2] {
     let kinds = json!({ "set": ["nd-neighbor-solicit", "nd-neighbor-advert"] });
-    [
-        matches("==", payload("ip6", "hoplimit"), json!(255)),
-        matches("==", payload("icmpv6", "type"), kinds),
-        accept(),
-    ]
+    [matches("==", payload("ip6", "hoplimit"), json!(255)), matches("==", payload("icmpv6", "type"), kinds)]
+}
+
+/// Questions for names and for the time.
+pub(super) fn services() -> Value {
+    matches("==", payload("udp", "dport"), json!({ "set": [53, 123] }))
 }
 
 /// The kernel has one table of neighbours for all namespaces: a camera that claims many addresses would put out those
-/// of the core side. None where a zone has few addresses to claim.
-fn few_neighbours(zone: &Desired, v4: bool) -> Option<Value> {
+/// of the core side. Each source has a share, so that one which claims much takes little from the others; and all have
+/// no more than the table bears. Nothing where a zone has few addresses to claim.
+fn few_neighbours(zone: &Desired, v4: bool) -> Vec<Value> {
     let addresses = |it: &IpNet| 1_u128.checked_shl(u32::from(it.max_prefix_len() - it.prefix_len()));
     let sum = |sum: u128, it: &IpNet| sum.saturating_add(addresses(it).unwrap_or(u128::MAX));
     let many = zone.networks(v4).iter().fold(0, sum) > NEIGHBOURS_UNBOUNDED_MAX;
-    let limit =
-        json!({ "rate": NEIGHBOUR_CLAIMS_PER_SECOND, "burst": NEIGHBOUR_CLAIMS_BURST, "per": "second" });
-    many.then(|| json!({ "limit": limit }))
+    if !many {
+        return Vec::new();
+    }
+    let limit = |rate: u32, burst: u32| json!({ "limit": { "rate": rate, "burst": burst, "per": "second" } });
+    let share = limit(NEIGHBOUR_CLAIMS_PER_SOURCE, NEIGHBOUR_CLAIMS_PER_SOURCE_BURST);
+    let of_source = json!({ "set": {
+        "op": "update", "elem": payload("ether", "saddr"), "set": format!("@{NEIGHBOUR_SOURCES}"), "stmt": [share],
+    } });
+    vec![of_source, limit(NEIGHBOUR_CLAIMS_PER_SECOND, NEIGHBOUR_CLAIMS_BURST)]
+}
+
+/// The set of those who have a share each.
+const NEIGHBOUR_SOURCES: &str = "neighbour_sources";
+
+fn neighbour_sources() -> Value {
+    json!({ "set": {
+        "family": "netdev", "name": NEIGHBOUR_SOURCES, "table": TABLE, "type": "ether_addr",
+        "size": NEIGHBOUR_SOURCES_MAX, "flags": ["timeout"], "timeout": NEIGHBOUR_SOURCE_KEPT_TIME.as_secs(),
+    } })
 }
 
 /// Questions for time and names are no connections, so that no camera fills the kernel's table of those.
@@ -251,19 +306,28 @@ fn counting(family: &str, chain: &str) -> Vec<Value> {
     let ported = json!({ "set": ["tcp", "udp"] });
     let mut rules = Vec::new();
     for (protocol, set) in [("ip", "attempts4"), ("ip6", "attempts6")] {
-        let key = |port: Value| json!({ "concat": [payload(protocol, "saddr"), payload(protocol, "daddr"), meta("l4proto"), port] });
         rules.push(rule(
             family,
             chain,
-            vec![matches("==", meta("l4proto"), ported.clone()), count(&key(payload("th", "dport")), set)],
+            vec![
+                matches("==", meta("l4proto"), ported.clone()),
+                count(&attempt_key(protocol, &payload("th", "dport")), set),
+            ],
         ));
         rules.push(rule(
             family,
             chain,
-            vec![matches("!=", meta("l4proto"), ported.clone()), count(&key(json!(0)), set)],
+            vec![
+                matches("!=", meta("l4proto"), ported.clone()),
+                count(&attempt_key(protocol, &json!(0)), set),
+            ],
         ));
     }
     rules
+}
+
+fn attempt_key(protocol: &str, port: &Value) -> Value {
+    json!({ "concat": [payload(protocol, "saddr"), payload(protocol, "daddr"), meta("l4proto"), port] })
 }
 
 fn other_key() -> Value {
@@ -275,20 +339,20 @@ fn table(family: &str) -> Value {
 }
 
 fn attempts4(family: &str) -> Value {
-    set(family, "attempts4", &["ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"])
+    set(family, "attempts4", &["ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"], ATTEMPTS_PER_SET_MAX)
 }
 
 fn attempts6(family: &str) -> Value {
-    set(family, "attempts6", &["ipv6_addr", "ipv6_addr", "inet_proto", "inet_service"])
+    set(family, "attempts6", &["ipv6_addr", "ipv6_addr", "inet_proto", "inet_service"], ATTEMPTS_PER_SET_MAX)
 }
 
 fn attempts_other() -> Value {
-    set("netdev", "attempts_other", &["ether_addr", "ether_type"])
+    set("netdev", "attempts_other", &["ether_addr", "ether_type"], ATTEMPTS_PER_SET_MAX)
 }
 
-fn set(family: &str, name: &str, kind: &[&str]) -> Value {
+fn set(family: &str, name: &str, kind: &[&str], size: usize) -> Value {
     json!({ "set": {
-        "family": family, "name": name, "table": TABLE, "type": kind, "size": ATTEMPTS_PER_SET_MAX,
+        "family": family, "name": name, "table": TABLE, "type": kind, "size": size,
         "flags": ["timeout"], "timeout": ATTEMPT_KEPT_TIME.as_secs(), "stmt": [{ "counter": null }],
     } })
 }
@@ -303,7 +367,12 @@ fn base_chain(family: &str, name: &str, hook: &str, device: Option<&str>, policy
     chain
 }
 
-fn rule(family: &str, chain: &str, expressions: Vec<Value>) -> Value {
+/// A chain that others lead to.
+fn plain_chain(name: &str) -> Value {
+    json!({ "chain": { "family": "netdev", "table": TABLE, "name": name } })
+}
+
+pub(super) fn rule(family: &str, chain: &str, expressions: Vec<Value>) -> Value {
     json!({ "rule": { "family": family, "table": TABLE, "chain": chain, "expr": expressions } })
 }
 
@@ -311,11 +380,11 @@ fn counted_drop(family: &str, chain: &str) -> Value {
     rule(family, chain, vec![counter(), drop()])
 }
 
-fn matches(op: &str, left: Value, right: Value) -> Value {
+pub(super) fn matches(op: &str, left: Value, right: Value) -> Value {
     json!({ "match": { "op": op, "left": left, "right": right } })
 }
 
-fn payload(protocol: &str, field: &str) -> Value {
+pub(super) fn payload(protocol: &str, field: &str) -> Value {
     json!({ "payload": { "protocol": protocol, "field": field } })
 }
 
@@ -323,7 +392,7 @@ fn meta(key: &str) -> Value {
     json!({ "meta": { "key": key } })
 }
 
-fn count(key: &Value, set: &str) -> Value {
+pub(super) fn count(key: &Value, set: &str) -> Value {
     json!({ "set": { "op": "update", "elem": key, "set": format!("@{set}") } })
 }
 
@@ -331,7 +400,7 @@ fn counter() -> Value {
     json!({ "counter": null })
 }
 
-fn accept() -> Value {
+pub(super) fn accept() -> Value {
     json!({ "accept": null })
 }
 
@@ -339,7 +408,7 @@ fn drop() -> Value {
     json!({ "drop": null })
 }
 
-fn addresses(of: &[IpAddr]) -> Value {
+pub(super) fn addresses(of: &[IpAddr]) -> Value {
     one_of(of.iter().map(|it| it.to_string().into()).collect())
 }
 

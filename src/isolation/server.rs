@@ -27,6 +27,7 @@ use super::{
     desired::Desired,
     keeper::Keeper,
     kernel::{self, NetError},
+    residents::{Resident, Residents},
     wire::{self, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Server {
 #[derive(Debug, Default)]
 struct State {
     zones: BTreeMap<ZoneId, ZoneState>,
+    /// Which cameras are held to their hardware addresses, of zones where somebody has said.
+    residents: BTreeMap<ZoneId, Residents>,
     /// When each was looked at last, in monotonic time.
     looked: BTreeMap<ZoneId, Duration>,
     drifts: VecDeque<Drift>,
@@ -141,8 +144,13 @@ impl Server {
                 });
                 Reply::Neighbours { neighbours: neighbours.collect() }
             }
+            Request::Hold { zone, residents } => {
+                Reply::Held { residents: self.hold(self.zone(zone)?, residents)? }
+            }
             Request::Attempts { zone } => {
-                Reply::Attempts(attempts::count(&self.zone(zone)?.namespace()).map_err(in_full)?)
+                let zone = self.zone(zone)?;
+                let residents = self.state().residents.get(&zone.zone).cloned().unwrap_or_default();
+                Reply::Attempts(attempts::count(&zone.namespace(), &residents).map_err(in_full)?)
             }
         };
         Ok((reply, None))
@@ -175,6 +183,8 @@ impl Server {
     /// Looks at a zone and mends it. Gives what was otherwise.
     fn look_at(&self, zone: &Desired) -> Result<Vec<super::Difference>, String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let residents = self.state().residents.get(&zone.zone).cloned();
+        let zone = &Desired { residents, ..zone.clone() };
         let known = self.state().zones.get(&zone.zone).map(|it| it.grade.clone());
         let found = match self.keeper.check(zone) {
             Ok(differences) if differences.is_empty() => Ok(differences),
@@ -194,13 +204,31 @@ impl Server {
         let trouble = found.as_ref().err().cloned();
         let graded = || self.keeper.grade(zone).map_or("unknown", |grade| grade.as_str()).to_owned();
         let grade = known.unwrap_or_else(graded);
-        let state = ZoneState { zone: zone.zone.to_string(), digest: zone.digest(), grade, trouble };
+        let (digest, residents) = (zone.digest(), zone.residents.as_ref().map(Residents::digest));
+        let state = ZoneState { zone: zone.zone.to_string(), digest, residents, grade, trouble };
         let now = self.clock.monotonic();
         let mut all = self.state();
         all.zones.insert(zone.zone.clone(), state);
         all.looked.insert(zone.zone.clone(), now);
         drop(all);
         found
+    }
+
+    /// Holds cameras to their hardware addresses from now on; where the zone is not there yet, once it is. Gives whom, as
+    /// a digest. Not a drift: it was asked for.
+    fn hold(&self, zone: &Desired, residents: &[Resident]) -> Result<String, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let residents = Residents::of(zone, residents);
+        let digest = residents.digest();
+        let zone = Desired { residents: Some(residents.clone()), ..zone.clone() };
+        let mut all = self.state();
+        all.residents.insert(zone.zone.clone(), residents);
+        if let Some(state) = all.zones.get_mut(&zone.zone) {
+            state.residents = Some(digest.clone());
+        }
+        drop(all);
+        self.keeper.apply(&zone).map_err(in_full)?;
+        Ok(digest)
     }
 
     /// Remembers a drift, unless it is the last one that goes on.

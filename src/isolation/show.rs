@@ -166,9 +166,10 @@ impl Step {
                 let word = format!("{}={}", setting.path, setting.value);
                 words(&["ip", "netns", "exec", namespace, "sysctl", "-w", &word])
             }
-            Self::Load { namespace, .. } => {
+            Self::Load { namespace, .. } | Self::LoadResidents { namespace, .. } => {
                 words(&["ip", "netns", "exec", namespace, "nft", "-j", "-f", "-"])
             }
+            Self::Hold { namespace, .. } => words(&["ip", "-n", namespace, "-force", "-batch", "-"]),
             Self::Down { place, link } => ip(place, &["link", "set", link, "down"]),
             Self::Up { place, link } => ip(place, &["link", "set", link, "up"]),
             Self::Move { link, from, to } => {
@@ -222,14 +223,21 @@ pub(super) fn object_text(object: &Value) -> String {
     match kind.as_str() {
         "table" => format!("add table {} {}", field("family"), field("name")),
         "set" => format!(
-            "add set {} {} {} {{ type {}; size {}; flags dynamic,timeout; timeout {}s; counter; }}",
+            "add set {} {} {} {{ type {}; size {}; flags dynamic,timeout; timeout {}s;{} }}",
             field("family"),
             field("table"),
             field("name"),
-            list(fields.get("type"), " . "),
+            fields
+                .get("type")
+                .filter(|it| it.is_string())
+                .map_or_else(|| list(fields.get("type"), " . "), value_text),
             field("size"),
             field("timeout"),
+            if fields.get("stmt").is_some() { " counter;" } else { "" },
         ),
+        "chain" if fields.get("hook").is_none() => {
+            format!("add chain {} {} {}", field("family"), field("table"), field("name"))
+        }
         "chain" => {
             let device =
                 fields.get("dev").map_or_else(String::new, |it| format!(" device {}", value_text(it)));
@@ -276,12 +284,19 @@ fn value_text(value: &Value) -> String {
             let op = if op == "==" || op == "in" { String::new() } else { format!("{op} ") };
             format!("{} {op}{}", part("left"), part("right"))
         }
+        "payload" if of.get("base").is_some() => {
+            format!("@{},{},{}", part("base"), part("offset"), part("len"))
+        }
         "payload" => format!("{} {}", part("protocol"), part("field")),
+        "jump" | "goto" => format!("{kind} {}", part("target")),
         "meta" | "ct" => format!("{kind} {}", part("key")),
         "concat" => list(Some(of), " . "),
         "prefix" => format!("{}/{}", part("addr"), part("len")),
         "set" if of.is_array() => format!("{{ {} }}", list(Some(of), ", ")),
-        "set" => format!("{} {} {{ {} }}", part("op"), part("set"), part("elem")),
+        "set" => {
+            let share = of.get("stmt").map(|it| format!(" {}", list(Some(it), " "))).unwrap_or_default();
+            format!("{} {} {{ {}{share} }}", part("op"), part("set"), part("elem"))
+        }
         "limit" => format!("limit rate {}/{} burst {} packets", part("rate"), part("per"), part("burst")),
         "counter" | "accept" | "drop" | "notrack" => kind.clone(),
         _ => value.to_string(),

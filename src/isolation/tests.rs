@@ -21,7 +21,7 @@ fn desired(attachment: Attachment) -> Desired {
     };
     let prefixes =
         ["192.0.2.0/24", "198.51.100.0/24", "2001:db8:1::/64"].map(|it| it.parse().unwrap()).to_vec();
-    Desired { zone: ZoneId::new("yard").unwrap(), prefixes, leg }
+    Desired { zone: ZoneId::new("yard").unwrap(), prefixes, leg, residents: None }
 }
 
 fn own() -> Desired {
@@ -68,6 +68,7 @@ fn isolated(desired: &Desired) -> Found {
         routes: read(routes.to_string().as_bytes()).unwrap(),
         rules: read(rules.to_string().as_bytes()).unwrap(),
         settings: settings.map(|it| (it.path, it.value.to_owned())).collect(),
+        neighbours: Vec::new(),
         ruleset: Some(desired.rules().as_listed()),
     };
     Found { zone: Some(zone), ..Found::default() }
@@ -251,7 +252,7 @@ fn a_plan_is_read_by_an_engineer() {
         "      add rule inet cordon output ip6 daddr 2001:db8:1::/64 accept\n",
         "      add chain inet cordon untracked_in { type filter hook prerouting priority -300; policy accept; }\n",
         "      add rule inet cordon untracked_out udp sport { 123, 53 } notrack\n",
-        "      add rule netdev cordon ingress arp saddr ip { 192.0.2.0/24, 198.51.100.0/24 } arp saddr ip != 192.0.2.1 arp daddr ip 192.0.2.1 limit rate 100/second burst 200 packets accept\n",
+        "      add rule netdev cordon ingress arp saddr ip { 192.0.2.0/24, 198.51.100.0/24 } arp saddr ip != 192.0.2.1 arp daddr ip 192.0.2.1 update @neighbour_sources { ether saddr limit rate 5/second burst 10 packets } limit rate 100/second burst 200 packets accept\n",
         "      add rule inet cordon output counter drop\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
@@ -260,4 +261,83 @@ fn a_plan_is_read_by_an_engineer() {
     assert_eq!(Grade::of(&tagged(), &found, false), Grade::Vlan);
     let veth = home(&json!({ "linkinfo": { "info_kind": "veth" } }));
     assert_eq!(Grade::of(&own(), &veth, false), Grade::Virtual);
+}
+
+const CAMERA_MAC: &str = "44:19:b6:00:00:01";
+
+fn with_residents(of: &[(&str, &str)]) -> Desired {
+    let resident = |(address, mac): &(&str, &str)| Resident {
+        address: address.parse().unwrap(),
+        mac: mac.parse().unwrap(),
+    };
+    let all: Vec<_> = of.iter().map(resident).collect();
+    Desired { residents: Some(Residents::of(&own(), &all)), ..own() }
+}
+
+#[test]
+fn who_may_be_held_to_a_hardware_address() {
+    let held = |of: &[(&str, &str)]| {
+        let residents = with_residents(of).residents.unwrap();
+        residents.iter().map(|it| format!("{} {}", it.address, it.mac)).collect::<Vec<_>>()
+    };
+    let all = [
+        ("192.0.2.10", CAMERA_MAC),
+        ("2001:db8:1::10", CAMERA_MAC),
+        ("192.0.2.10", "44:19:b6:00:00:02"),
+        // Behind a router, the gateway itself, a group.
+        ("198.51.100.7", CAMERA_MAC),
+        ("192.0.2.1", CAMERA_MAC),
+        ("192.0.2.11", "01:00:5e:00:00:01"),
+    ];
+    assert_eq!(held(&all), ["192.0.2.10 44:19:b6:00:00:01", "2001:db8:1::10 44:19:b6:00:00:01"]);
+    assert_eq!(with_residents(&all).digest(), own().digest(), "no part of the configuration");
+}
+
+#[test]
+fn residents_change_without_anything_else_being_made_anew() {
+    let held = with_residents(&[("192.0.2.10", CAMERA_MAC), ("2001:db8:1::10", CAMERA_MAC)]);
+    let mut found = isolated(&own());
+    let told: Vec<_> = compare(&held, &found).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "rules of chain netdev cordon residents: should be as planned, is missing",
+            "neighbour 192.0.2.10: should be held to 44:19:b6:00:00:01, is missing",
+            "neighbour 2001:db8:1::10: should be held to 44:19:b6:00:00:01, is missing",
+        ]
+    );
+    let plan = to(&held, &found).unwrap();
+    let [Step::LoadResidents { rules, .. }, Step::Hold { held: now, free, .. }] = &plan.steps[..] else {
+        panic!("{:?}", plan.steps)
+    };
+    assert_eq!((now.len(), free.len()), (2, 0));
+    let text = rules.text();
+    for line in [
+        "arp saddr ip 192.0.2.10 arp saddr ip . arp saddr ether != { 192.0.2.10 . 44:19:b6:00:00:01 } update @claims4 { ether saddr . arp saddr ether . arp saddr ip }\n",
+        "arp saddr ip 192.0.2.10 arp saddr ip . ether saddr != { 192.0.2.10 . 44:19:b6:00:00:01 } goto forged\n",
+        "ip saddr 192.0.2.10 ip saddr . ether saddr != { 192.0.2.10 . 44:19:b6:00:00:01 } update @forged4 { ether saddr . ip saddr }\n",
+        "icmpv6 type nd-neighbor-advert @th,64,128 0x20010db8000100000000000000000010 @th,64,128 . ether saddr != { 0x20010db8000100000000000000000010 . 44:19:b6:00:00:01 } update @claims6_target { ether saddr . ip6 saddr }\n",
+        "add rule netdev cordon residents arp saddr ip 192.0.2.10 arp daddr ip 192.0.2.1 accept\n",
+        "add rule netdev cordon forged counter drop\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    let zone = found.zone.as_mut().unwrap();
+    zone.ruleset = Some(held.rules().as_listed());
+    zone.neighbours = read(
+        br#"[{"dst":"192.0.2.10","lladdr":"44:19:b6:00:00:01"},{"dst":"2001:db8:1::10","lladdr":"44:19:b6:00:00:01"}]"#,
+    )
+    .unwrap();
+    assert_eq!((compare(&held, &found), to(&held, &found).unwrap().steps), (vec![], vec![]));
+    // As long as nobody has said who is held, what is in force stays.
+    assert_eq!((compare(&own(), &found), to(&own(), &found).unwrap().steps), (vec![], vec![]));
+    let nobody = with_residents(&[]);
+    let told: Vec<_> = compare(&nobody, &found).iter().map(|it| it.what.clone()).collect();
+    assert_eq!(
+        told,
+        ["rules of chain netdev cordon residents", "neighbour 192.0.2.10", "neighbour 2001:db8:1::10"]
+    );
+    assert!(
+        matches!(&to(&nobody, &found).unwrap().steps[..], [Step::LoadResidents { .. }, Step::Hold { free, .. }] if free.len() == 2)
+    );
 }

@@ -16,9 +16,12 @@ use jiff::Timestamp;
 use super::{
     records::{Blocked, BlockedSummary, Flow},
     summary::{Line, Summary},
-    wire::Attempts,
+    wire::{Attempts, ClaimKind},
 };
-use crate::limits::{ATTEMPT_ENTRIES_MAX, SUMMARY_PERIOD};
+use crate::{
+    inventory::MacAddress,
+    limits::{ATTEMPT_ENTRIES_MAX, SUMMARY_PERIOD},
+};
 
 /// Who sent it, as the packet says: cameras can lie about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +29,7 @@ pub enum Source {
     /// An IP address.
     Address(IpAddr),
     /// A hardware address, of frames without an IP address.
-    Hardware([u8; 6]),
+    Hardware(MacAddress),
 }
 
 /// What it was sent to.
@@ -43,6 +46,8 @@ pub enum Target {
     },
     /// A frame of this kind (EtherType).
     Frame(u16),
+    /// No target: the address of an enrolled camera is claimed so; none for one that is not told.
+    Claim(ClaimKind, Option<IpAddr>),
 }
 
 impl Target {
@@ -57,6 +62,7 @@ impl Target {
                 !(to.is_multicast() || to.is_unicast_link_local() || to.is_unspecified())
             }
             Self::Frame(kind) => matches!(kind, 0x8100 | 0x88a8),
+            Self::Claim(..) => false,
         }
     }
 }
@@ -90,22 +96,16 @@ impl Snapshot {
             *sums.entry((Source::Address(it.source), target)).or_insert(0) += it.packets;
         }
         for it in &counted.frames {
-            let Some(source) = hardware(&it.source) else { continue };
+            let Ok(source) = it.source.parse() else { continue };
             *sums.entry((Source::Hardware(source), Target::Frame(it.ether_type))).or_insert(0) += it.packets;
+        }
+        for it in &counted.claims {
+            let claim = Target::Claim(it.kind, it.claimed);
+            *sums.entry((Source::Hardware(it.claimant), claim)).or_insert(0) += it.packets;
         }
         let entry = |((source, target), packets)| Entry { source, target, packets };
         Self { dropped: Some(counted.dropped), entries: sums.into_iter().map(entry).collect() }
     }
-}
-
-/// A hardware address as `02:00:00:00:00:01`.
-fn hardware(text: &str) -> Option<[u8; 6]> {
-    let mut address = [0; 6];
-    let mut parts = text.split(':');
-    for byte in &mut address {
-        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
-    }
-    parts.next().is_none().then_some(address)
 }
 
 /// What a reading brings.
@@ -117,10 +117,27 @@ pub struct Reading {
     pub by_source: BTreeMap<Source, u64>,
     /// What was tried for the first time and would have led out.
     pub first: Vec<(Source, Target)>,
+    /// Who claims an address that is another's.
+    pub claims: Vec<Claimed>,
     /// What is to be recorded now, each with the source it is about.
     pub blocked: Vec<(Source, Blocked)>,
     /// And of sources without a line of their own.
     pub summaries: Vec<BlockedSummary>,
+}
+
+/// Claims of one kind since the reading before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// By whom.
+    pub by: Source,
+    /// The address, if it is told.
+    pub address: Option<IpAddr>,
+    /// How.
+    pub kind: ClaimKind,
+    /// How many.
+    pub packets: u64,
+    /// Whether it is the first time.
+    pub first: bool,
 }
 
 /// Reads the counters of one zone.
@@ -164,7 +181,11 @@ impl Tripwire {
             }
             reading.packets += grown;
             *reading.by_source.entry(entry.source).or_insert(0) += grown;
-            if self.summary.add(&entry.source, &entry.target, grown) && entry.target.leads_out() {
+            let first = self.summary.add(&entry.source, &entry.target, grown);
+            if let Target::Claim(kind, address) = entry.target {
+                reading.claims.push(Claimed { by: entry.source, address, kind, packets: grown, first });
+            }
+            if first && entry.target.leads_out() {
                 reading.first.push(key);
             }
         }
@@ -235,6 +256,10 @@ fn flow(target: Target, packets: u64, first: bool) -> Flow {
             let to = format!("{kind:#06x}");
             Flow { to, protocol: "ethernet".to_owned(), port: 0, packets, first }
         }
+        Target::Claim(kind, claimed) => {
+            let to = claimed.map_or_else(|| "an enrolled camera".to_owned(), |it| it.to_string());
+            Flow { to, protocol: format!("claim {kind}"), port: 0, packets, first }
+        }
     }
 }
 
@@ -257,9 +282,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
-            Self::Hardware([a, b, c, d, e, g]) => {
-                write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-            }
+            Self::Hardware(address) => address.fmt(f),
         }
     }
 }
@@ -277,7 +300,7 @@ impl fmt::Display for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isolation::wire::{Attempt, FrameAttempt};
+    use crate::isolation::wire::{Attempt, Claim, FrameAttempt};
 
     const CAMERA: &str = "192.0.2.10";
 
@@ -420,6 +443,12 @@ mod tests {
                 frame("02:00:5e:00:00:0a:0b"),
                 frame("x"),
             ],
+            claims: vec![Claim {
+                claimant: "02:66:00:00:00:01".parse().unwrap(),
+                claimed: Some(CAMERA.parse().unwrap()),
+                kind: ClaimKind::Arp,
+                packets: 9,
+            }],
             dropped: 17,
         };
         let Snapshot { dropped, mut entries } = Snapshot::of(&counted);
@@ -430,8 +459,15 @@ mod tests {
             "192.0.2.10 > 203.0.113.9 port 23 (tcp): 5",
             "192.0.2.10 > 203.0.113.9 port 80 (tcp): 1",
             "02:00:5e:00:00:0a > 0x8100 (ethernet): 4",
+            "02:66:00:00:00:01 > 192.0.2.10 (claim by ARP): 9",
         ];
         assert_eq!((told, dropped), (wanted.map(str::to_owned).to_vec(), Some(17)));
+        let mut wire = Tripwire::new("restricted", at(0));
+        let reading = wire.read(&Snapshot::of(&counted), at(1));
+        let claims: Vec<_> =
+            reading.claims.iter().map(|it| format!("{} {:?} {}", it.by, it.address, it.packets)).collect();
+        assert_eq!(claims, ["02:66:00:00:00:01 Some(192.0.2.10) 9"]);
+        assert!(reading.claims[0].first && !reading.first.iter().any(|it| it.0 == reading.claims[0].by));
     }
 
     /// 500 cameras with 600 packets each to ten destinations in two minutes: 5,000 attempts a second.

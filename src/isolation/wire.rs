@@ -1,6 +1,7 @@
 //! What the gateway asks the privileged process, and what it answers: JSON behind its length, sockets beside it.
 
 use std::{
+    fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
@@ -16,7 +17,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::compare::Difference;
+use super::{compare::Difference, residents::Resident};
+use crate::inventory::MacAddress;
 
 /// A question. Nothing in it comes from a camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,13 @@ pub enum Request {
     Neighbours {
         /// Its name.
         zone: String,
+    },
+    /// From now on the addresses of these cameras are held to these hardware addresses, and no others.
+    Hold {
+        /// The zone.
+        zone: String,
+        /// All of it.
+        residents: Vec<Resident>,
     },
     /// What was dropped in a zone.
     Attempts {
@@ -90,6 +99,10 @@ pub enum Reply {
     Neighbours {
         neighbours: Vec<Neighbour>,
     },
+    Held {
+        /// What they are now, as a digest.
+        residents: String,
+    },
     Attempts(Attempts),
     /// It was not done.
     Failed {
@@ -104,6 +117,8 @@ pub struct ZoneState {
     pub zone: String,
     /// What it should be, as a digest: two that read the same configuration have the same.
     pub digest: String,
+    /// Which cameras are held to their hardware addresses, as a digest; none as long as nobody has said.
+    pub residents: Option<String>,
     /// How well it is kept apart.
     pub grade: String,
     /// Why it is not isolated; none if it is.
@@ -141,6 +156,8 @@ pub struct Attempts {
     pub packets: Vec<Attempt>,
     /// Frames of other protocols, ARP for others, frames with a tag.
     pub frames: Vec<FrameAttempt>,
+    /// Claims of enrolled cameras' addresses by others.
+    pub claims: Vec<Claim>,
     /// All that was dropped since the rules were loaded, also what is not remembered by itself.
     pub dropped: u64,
 }
@@ -173,6 +190,41 @@ pub struct FrameAttempt {
     pub packets: u64,
     /// How much.
     pub bytes: u64,
+}
+
+/// How somebody claims an address that is another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimKind {
+    /// By ARP.
+    Arp,
+    /// By neighbour discovery.
+    Discovery,
+    /// By packets that have it as their source.
+    Source,
+}
+
+impl fmt::Display for ClaimKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Arp => "by ARP",
+            Self::Discovery => "by neighbour discovery",
+            Self::Source => "as a source",
+        })
+    }
+}
+
+/// Claims of one kind that were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Whose frames they are, or whom they name as the owner if they are sent as the true owner's.
+    pub claimant: MacAddress,
+    /// The address; none for one of a camera that is not told (advertised in another's name).
+    pub claimed: Option<IpAddr>,
+    /// How.
+    pub kind: ClaimKind,
+    /// How many, since it is remembered.
+    pub packets: u64,
 }
 
 /// Sends a message, with a socket if there is one.

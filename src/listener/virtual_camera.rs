@@ -504,6 +504,7 @@ mod tests {
                 replacement: None,
                 exception: None,
                 quarantined: false,
+                hardware: None,
             }
         };
         let zones = vec![Zone { id: zone.clone(), isolation: Isolation::None, prefixes: Vec::new() }];

@@ -489,6 +489,7 @@ fn camera(
             until: jiff::civil::Date::MAX,
         }),
         quarantined: false,
+        hardware: None,
     })
 }
 

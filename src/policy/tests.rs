@@ -139,6 +139,7 @@ pub(super) fn inventory() -> Inventory {
             until: jiff::civil::date(2027, 3, 31),
         }),
         quarantined: false,
+        hardware: None,
     };
     let site = |name, sensitive| Site { id: SiteId::new(name).unwrap(), sensitive };
     let zone = Zone { id: ZoneId::new("yard").unwrap(), isolation: Isolation::None, prefixes: Vec::new() };

@@ -38,6 +38,7 @@ pub const GATEWAY_CORE: &str = "10.77.0.1";
 pub const GATEWAY: &str = "192.168.1.1";
 pub const GATEWAY6: &str = "2001:db8:1::1";
 pub const CAMERA: &str = "192.168.1.10";
+pub const CAMERA6: &str = "2001:db8:1::10";
 pub const HOSTILE: &str = "192.168.1.66";
 pub const HOSTILE6: &str = "2001:db8:1::66";
 pub const MARKER: &str = "CAMERA-ORIGIN";
@@ -359,6 +360,10 @@ impl Drop for Process {
 pub struct Hostile(Option<Child>);
 
 impl Hostile {
+    pub fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     /// Stops it, or waits until it has done its rounds; gives what it sent.
     pub fn stop(mut self) -> Value {
         let mut child = self.0.take().unwrap();

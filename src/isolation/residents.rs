@@ -1,0 +1,184 @@
+//! Which hardware address each enrolled camera of a zone is held to, and the rules that hold it: pure.
+//!
+//! ARP and neighbour discovery believe whoever speaks last. For a resident's address the kernel is told once and for
+//! all (a permanent neighbour), frames that say otherwise are counted by who sent them and dropped, and frames that
+//! say the truth pass without being held back among those of strangers. Somebody who sends with the resident's own
+//! hardware address cannot be told from it here: that is the switch's to prevent.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    desired::Desired,
+    ruleset::{accept, addresses, count, icmp_kinds, matches, payload, rule, services},
+};
+use crate::{inventory::MacAddress, limits::RESIDENTS_PER_ZONE_MAX};
+
+/// One camera's address and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resident {
+    /// The address.
+    pub address: IpAddr,
+    /// The hardware address that it is held to.
+    pub mac: MacAddress,
+}
+
+/// The residents of a zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Residents(BTreeMap<IpAddr, MacAddress>);
+
+impl Residents {
+    /// Those that are the gateway's neighbours in the zone: one behind a router has the router's hardware address.
+    /// `RESIDENTS_PER_ZONE_MAX` at most; of two that have one address the first.
+    pub fn of(zone: &Desired, all: &[Resident]) -> Self {
+        let near = |it: &&Resident| {
+            let own = zone.leg.addresses.iter().any(|own| own.addr() == it.address);
+            let near = zone.leg.addresses.iter().any(|network| network.contains(&it.address));
+            near && !own && it.mac.is_of_a_device()
+        };
+        let mut residents = BTreeMap::new();
+        for it in all.iter().filter(near) {
+            if residents.len() < RESIDENTS_PER_ZONE_MAX {
+                residents.entry(it.address).or_insert(it.mac);
+            }
+        }
+        Self(residents)
+    }
+
+    /// Each address and its hardware address, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Resident> {
+        self.0.iter().map(|(address, mac)| Resident { address: *address, mac: *mac })
+    }
+
+    /// What an address is held to.
+    pub fn of_address(&self, address: IpAddr) -> Option<MacAddress> {
+        self.0.get(&address).copied()
+    }
+
+    /// A digest: two that are alike have the same.
+    pub fn digest(&self) -> String {
+        super::desired::hex_digest(&format!("{:?}", self.0))
+    }
+
+    fn family(&self, v4: bool) -> Vec<Resident> {
+        self.iter().filter(|it| it.address.is_ipv4() == v4).collect()
+    }
+}
+
+/// The chain that holds residents, and the one for what is not theirs.
+pub(super) const CHAIN: &str = "residents";
+pub(super) const FORGED: &str = "forged";
+
+/// The sets of who claimed what: with a resident's address in ARP; in the source of neighbour discovery; in what is
+/// advertised; in the source of any packet.
+pub(super) const CLAIMS: [(&str, &[&str]); 5] = [
+    ("claims4", &["ether_addr", "ether_addr", "ipv4_addr"]),
+    ("claims6", &["ether_addr", "ipv6_addr"]),
+    ("claims6_target", &["ether_addr", "ipv6_addr"]),
+    ("forged4", &["ether_addr", "ipv4_addr"]),
+    ("forged6", &["ether_addr", "ipv6_addr"]),
+];
+
+/// The rules of the chain.
+pub(super) fn rules(zone: &Desired) -> Vec<Value> {
+    let Some(residents) = &zone.residents else { return Vec::new() };
+    let (v4, v6) = (residents.family(true), residents.family(false));
+    let mut rules = Vec::new();
+    if !v4.is_empty() {
+        arp(&v4, &mut rules);
+        let (source, ether) = (payload("ip", "saddr"), payload("ether", "saddr"));
+        let forged = [is_resident(&source, &v4), is_not_paired(&source, &ether, &v4)];
+        counted(&mut rules, &forged, "forged4", &[ether, source.clone()]);
+        // What is a resident's is held back by no limit that others could use up.
+        let own = addresses(&zone.own(true));
+        let asks = vec![
+            is_resident(&payload("arp", "saddr ip"), &v4),
+            matches("==", payload("arp", "daddr ip"), own.clone()),
+            accept(),
+        ];
+        rules.push(rule("netdev", CHAIN, asks));
+        let served =
+            vec![is_resident(&source, &v4), matches("==", payload("ip", "daddr"), own), services(), accept()];
+        rules.push(rule("netdev", CHAIN, served));
+    }
+    if !v6.is_empty() {
+        discovery(&v6, &mut rules);
+        let (source, ether) = (payload("ip6", "saddr"), payload("ether", "saddr"));
+        let forged = [is_resident(&source, &v6), is_not_paired(&source, &ether, &v6)];
+        counted(&mut rules, &forged, "forged6", &[ether, source.clone()]);
+        let mut asks = vec![is_resident(&source, &v6)];
+        asks.extend(icmp_kinds());
+        asks.push(accept());
+        rules.push(rule("netdev", CHAIN, asks));
+        let own = addresses(&zone.own(false));
+        let served = vec![
+            is_resident(&source, &v6),
+            matches("==", payload("ip6", "daddr"), own),
+            services(),
+            accept(),
+        ];
+        rules.push(rule("netdev", CHAIN, served));
+    }
+    rules
+}
+
+/// A claim is false by the hardware address it names, or comes in a frame of another.
+fn arp(v4: &[Resident], rules: &mut Vec<Value>) {
+    let claimed = payload("arp", "saddr ip");
+    let (named, ether) = (payload("arp", "saddr ether"), payload("ether", "saddr"));
+    for hardware in [&named, &ether] {
+        let forged = [is_resident(&claimed, v4), is_not_paired(&claimed, hardware, v4)];
+        counted(rules, &forged, "claims4", &[ether.clone(), named.clone(), claimed.clone()]);
+    }
+}
+
+/// The source of a question names itself (RFC 4861 §4.3), an advertisement its target (§4.4), which need not be the
+/// source.
+fn discovery(v6: &[Resident], rules: &mut Vec<Value>) {
+    let (source, ether) = (payload("ip6", "saddr"), payload("ether", "saddr"));
+    let [_, kinds] = icmp_kinds();
+    let asked = [kinds, is_resident(&source, v6), is_not_paired(&source, &ether, v6)];
+    counted(rules, &asked, "claims6", &[ether.clone(), source.clone()]);
+    // `nft` has no name for the target before 1.0.8: 8 bytes into the message.
+    let target = json!({ "payload": { "base": "th", "offset": 64, "len": 128 } });
+    let advertised = matches("==", payload("icmpv6", "type"), json!("nd-neighbor-advert"));
+    let of_residents = one_of(v6.iter().map(|it| as_number(it.address)).collect());
+    let pairs = v6.iter().map(|it| json!({ "concat": [as_number(it.address), it.mac.to_string()] }));
+    let not_paired =
+        matches("!=", json!({ "concat": [target, ether] }), json!({ "set": pairs.collect::<Vec<_>>() }));
+    let forged = [advertised, matches("==", target, of_residents), not_paired];
+    counted(rules, &forged, "claims6_target", &[ether, source]);
+}
+
+/// Counting is a rule apart from dropping, as everywhere: a set that is full breaks off its rule.
+fn counted(rules: &mut Vec<Value>, condition: &[Value], set: &str, key: &[Value]) {
+    let key = json!({ "concat": key });
+    for last in [count(&key, set), json!({ "goto": { "target": FORGED } })] {
+        rules.push(rule("netdev", CHAIN, [condition, &[last]].concat()));
+    }
+}
+
+fn is_resident(field: &Value, of: &[Resident]) -> Value {
+    let all: Vec<IpAddr> = of.iter().map(|it| it.address).collect();
+    matches("==", field.clone(), addresses(&all))
+}
+
+fn is_not_paired(address: &Value, hardware: &Value, of: &[Resident]) -> Value {
+    let pairs = of.iter().map(|it| json!({ "concat": [it.address.to_string(), it.mac.to_string()] }));
+    matches("!=", json!({ "concat": [address, hardware] }), json!({ "set": pairs.collect::<Vec<_>>() }))
+}
+
+fn one_of(mut values: Vec<Value>) -> Value {
+    if values.len() == 1 { values.remove(0) } else { json!({ "set": values }) }
+}
+
+/// As `nft` writes bits that have no type.
+fn as_number(address: IpAddr) -> Value {
+    match address {
+        IpAddr::V4(it) => format!("{:#x}", u32::from(it)).into(),
+        IpAddr::V6(it) => format!("{:#x}", u128::from(it)).into(),
+    }
+}
