@@ -6,6 +6,7 @@
 mod decode;
 mod fields;
 mod message;
+mod playback;
 mod rtp;
 mod sdp;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 pub use decode::{DecodeError, Decoder, FRAME_HEAD_BYTES, Peer, Received};
 pub use fields::{Lower, Session, Transport};
 pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, Writer};
+pub use playback::{Frames, Playback, PlaybackError, REPLAY_FEATURE, Range, Rate};
 pub use rtp::{
     JPEG_EXTENSIONS, REPLAY_EXTENSION, Rtcp, RtcpError, RtpError, RtpHeader, SenderReport, Ssrc,
     receiver_report,
