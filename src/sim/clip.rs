@@ -2,10 +2,14 @@
 
 use jiff::Timestamp;
 
+use crate::rtsp::{REPLAY_EXTENSION, RtpHeader};
+
 /// Pictures of the clip in Annex B form (ITU-T H.264), made by `data/clip/make`.
 const CLIP: &[u8] = include_bytes!("data/clip/clip.h264");
 /// Time between two pictures, and two pieces of sound.
 pub(super) const TICK_MILLISECONDS: u32 = 100;
+/// Ticks between two pictures that stand for themselves.
+pub(super) const KEY_TICKS: u64 = 10;
 /// Ticks between two documents of metadata.
 const METADATA_TICKS: u64 = 10;
 /// Bytes of payload in one packet, below the MTU of Ethernet.
@@ -23,6 +27,16 @@ pub(super) enum Track {
 
 impl Track {
     pub(super) const ALL: [Self; 3] = [Self::Video, Self::Audio, Self::Metadata];
+
+    /// The track of a type as the recording service writes it.
+    pub(super) fn of_type(word: &str) -> Option<Self> {
+        match word {
+            "Video" => Some(Self::Video),
+            "Audio" => Some(Self::Audio),
+            "Metadata" => Some(Self::Metadata),
+            _ => None,
+        }
+    }
 
     /// Its payload type.
     fn payload_type(self) -> u8 {
@@ -104,6 +118,38 @@ fn pictures() -> Vec<Vec<&'static [u8]>> {
     pictures
 }
 
+/// What packets of a recording say of the moment they are of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recorded {
+    /// When it was.
+    pub(super) at: Timestamp,
+    /// Whether a decoder can begin with it.
+    pub(super) clean: bool,
+    /// Whether nothing comes after it.
+    pub(super) last: bool,
+    /// Whether it does not follow the one before.
+    pub(super) jumped: bool,
+    /// The low byte of the number of the PLAY it is sent for.
+    pub(super) cseq: u8,
+}
+
+impl Recorded {
+    /// The header extension of the first packet (ONVIF Streaming Specification §6.3).
+    fn extension(&self) -> Vec<u8> {
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        let flags = flag(self.clean, 0x80) | flag(self.last, 0x50) | flag(self.jumped, 0x20);
+        [&REPLAY_EXTENSION.to_be_bytes()[..], &[0, 3], &ntp(self.at).to_be_bytes(), &[flags, self.cseq, 0, 0]]
+            .concat()
+    }
+}
+
+/// A moment in NTP format (RFC 5905 §6).
+fn ntp(at: Timestamp) -> u64 {
+    let seconds = u64::try_from(at.as_second()).unwrap_or_default() + NTP_SECONDS;
+    let fraction = (u64::from(at.subsec_nanosecond().unsigned_abs()) << 32) / 1_000_000_000;
+    seconds << 32 | fraction
+}
+
 /// One track on its way to one viewer.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -141,6 +187,18 @@ impl Sender {
             }
             Track::Metadata => Vec::new(),
         }
+    }
+
+    /// The packets of a tick that was recorded.
+    pub(super) fn recorded(&mut self, tick: u64, recorded: &Recorded) -> Vec<Vec<u8>> {
+        let mut packets = self.packets(tick, recorded.at);
+        if let Some([first, ..]) = packets.first_mut().map(Vec::as_mut_slice) {
+            *first |= 0x10;
+        }
+        if let Some(first) = packets.first_mut() {
+            first.splice(RtpHeader::FIXED_BYTES..RtpHeader::FIXED_BYTES, recorded.extension());
+        }
+        packets
     }
 
     /// A unit in one packet, or in fragments (RFC 6184 §5.8).
@@ -181,11 +239,9 @@ impl Sender {
 
     /// A sender report that says what time it was at a tick.
     pub(super) fn report(&self, tick: u64, now: Timestamp) -> Vec<u8> {
-        let seconds = u64::try_from(now.as_second()).unwrap_or_default() + NTP_SECONDS;
-        let fraction = (u64::from(now.subsec_nanosecond().unsigned_abs()) << 32) / 1_000_000_000;
         crate::rtsp::SenderReport {
             ssrc: crate::rtsp::Ssrc(self.ssrc),
-            ntp: seconds << 32 | fraction,
+            ntp: ntp(now),
             rtp: self.at(tick),
             packets: self.packets,
             octets: self.octets,
@@ -219,7 +275,7 @@ fn metadata(now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::{Description, Rtcp, RtpHeader, Ssrc};
+    use crate::rtsp::{Description, Rtcp, Ssrc};
 
     #[test]
     fn the_clip_is_forty_pictures_with_a_key_frame_a_second() {

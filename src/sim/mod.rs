@@ -12,6 +12,7 @@ mod fault;
 mod login;
 mod message;
 mod oddity;
+mod recording;
 mod render;
 mod script;
 mod server;

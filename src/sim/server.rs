@@ -30,13 +30,15 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::{
+    clip::Track,
     device::{Answer, Device, Refused, is_pre_auth, operation_name},
     dialect::Dialect,
     fault::{self, Fault, Faults, Wire},
     login::{Algorithm, Login, Scheme, Verdict},
     message::Request,
     oddity::{self, Garbled, Oddity},
-    script::{Script, ScriptError},
+    recording::Recording,
+    script::{Item, Script, ScriptError},
     stream,
 };
 use crate::{
@@ -324,6 +326,17 @@ impl Shared {
     /// A variable of its script.
     pub(super) fn variable(&self, name: &str) -> String {
         self.state().device.variable(name).to_owned()
+    }
+
+    /// What it has recorded under a token.
+    pub(super) fn recording(&self, token: &str) -> Option<Recording> {
+        let state = self.state();
+        let named = |name: &str, it: &Item| it.get(name).is_some_and(|it| it == token);
+        let recording = state.device.list("recordings").iter().find(|it| named("token", it))?;
+        let tracks = state.device.list("tracks").iter().filter(|it| named("recordings", it));
+        let tracks =
+            tracks.filter_map(|it| Some((Track::of_type(it.get("type")?)?, it.get("token")?.clone())));
+        Some(Recording { from: recording.get("from")?.parse().ok()?, tracks: tracks.collect() })
     }
 
     /// Random bytes.

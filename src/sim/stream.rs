@@ -13,11 +13,14 @@ use tokio::{
 use super::{
     clip::{Sender, TICK_MILLISECONDS, Track},
     login::Verdict,
+    recording::{Recording, Reel},
     server::Shared,
 };
 use crate::{
     limits::SIM_CONNECTIONS_MAX,
-    rtsp::{Decoder, Field, Method, Peer, Received, Request, Status, Transport, Writer},
+    rtsp::{
+        Decoder, Field, Method, Peer, Playback, REPLAY_FEATURE, Received, Request, Status, Transport, Writer,
+    },
 };
 
 /// Ticks between two sender reports.
@@ -71,6 +74,8 @@ struct Session {
     tracks: Vec<(Sender, u8)>,
     /// The next tick, while it plays.
     playing: Option<u64>,
+    /// The part of a recording that it plays.
+    reel: Option<Reel>,
 }
 
 impl Connection {
@@ -78,6 +83,8 @@ impl Connection {
         let mut buffer = BytesMut::with_capacity(4_096);
         loop {
             let playing = self.session.as_ref().is_some_and(|session| session.playing.is_some());
+            let reel = self.session.as_ref().and_then(|it| it.reel.as_ref()).filter(|it| it.runs());
+            let pulled = reel.map(|it| it.pulled);
             tokio::select! {
                 read = self.stream.read_buf(&mut buffer) => {
                     if read? == 0 {
@@ -91,12 +98,30 @@ impl Connection {
                         }
                     }
                 }
-                _ = self.ticks.tick(), if playing => {
-                    let packets = self.tick();
+                // As fast as it is taken.
+                () = tokio::task::yield_now(), if pulled == Some(true) => {
+                    let packets = self.unwind();
+                    self.stream.write_all(&packets).await?;
+                }
+                _ = self.ticks.tick(), if playing || pulled == Some(false) => {
+                    let packets = if playing { self.tick() } else { self.unwind() };
                     self.stream.write_all(&packets).await?;
                 }
             }
         }
+    }
+
+    /// The packets of a recording that are next.
+    fn unwind(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let Some(session) = &mut self.session else { return bytes };
+        let Some((tick, recorded)) = session.reel.as_mut().and_then(Reel::advance) else { return bytes };
+        for (sender, channel) in &mut session.tracks {
+            for packet in sender.recorded(tick, &recorded) {
+                frame(&mut bytes, *channel, &packet);
+            }
+        }
+        bytes
     }
 
     /// The packets that are due.
@@ -106,18 +131,12 @@ impl Connection {
         let Some(tick) = session.playing else { return Vec::new() };
         session.playing = Some(tick + 1);
         let mut bytes = Vec::new();
-        let mut frame = |channel: u8, packet: &[u8]| {
-            let length = u16::try_from(packet.len()).unwrap_or_default();
-            bytes.extend_from_slice(&[b'$', channel]);
-            bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(packet);
-        };
         for (sender, channel) in &mut session.tracks {
             for packet in sender.packets(tick, now) {
-                frame(*channel, &packet);
+                frame(&mut bytes, *channel, &packet);
             }
             if tick.is_multiple_of(REPORT_TICKS) {
-                frame(channel.saturating_add(1), &sender.report(tick, now));
+                frame(&mut bytes, channel.saturating_add(1), &sender.report(tick, now));
             }
         }
         bytes
@@ -144,7 +163,13 @@ impl Connection {
                 Method::Describe => self.describe(request),
                 Method::Setup => self.set_up(request),
                 Method::Play => self.play(request),
-                Method::Pause => self.in_session(request, |session| session.playing = None).finish(),
+                Method::Pause => {
+                    let pause = |session: &mut Session| {
+                        session.playing = None;
+                        session.reel.iter_mut().for_each(Reel::pause);
+                    };
+                    self.in_session(request, pause).finish()
+                }
                 Method::GetParameter => self.in_session(request, |_| ()).finish(),
                 Method::Teardown => {
                     let answer = self.in_session(request, |_| ()).finish();
@@ -162,8 +187,14 @@ impl Connection {
     fn describe(&self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
         let mut text = "v=0\r\no=- 1 1 IN IP4 ".to_owned() + &self.shared.variable("lan.address");
         text += "\r\ns=Media Presentation\r\ne=NONE\r\nt=0 0\r\na=control:*\r\n";
-        for (number, track) in Track::ALL.into_iter().enumerate() {
+        let recording = self.recording(request);
+        let tracks: Vec<_> = match &recording {
+            Some(recording) => recording.tracks.iter().map(|(track, name)| (*track, Some(name))).collect(),
+            None => Track::ALL.map(|track| (track, None)).into(),
+        };
+        for (number, (track, name)) in tracks.into_iter().enumerate() {
             text += &track.description();
+            text += &name.map_or_else(String::new, |name| format!("a=x-onvif-track:{name}\r\n"));
             text += &match self.shared.variable("rtsp.control").as_str() {
                 "absolute" => format!("a=control:{}/trackID={number}\r\n", request.uri),
                 _ => format!("a=control:stream={number}\r\n"),
@@ -177,9 +208,15 @@ impl Connection {
     fn set_up(&mut self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
         let plain = |status| Writer::response(status, Some(request.cseq)).finish();
         let number = request.uri.rsplit_once('=').and_then(|(_, number)| number.parse::<usize>().ok());
-        let Some(track) = number.and_then(|number| Track::ALL.get(number)) else {
-            return plain(Status::NotFound);
-        };
+        let recording = self.recording(request);
+        let track = number.and_then(|number| match &recording {
+            Some(recording) => recording.tracks.get(number).map(|(track, _)| track),
+            None => Track::ALL.get(number),
+        });
+        let Some(track) = track else { return plain(Status::NotFound) };
+        if recording.is_some() && request.fields.get(Field::Require) != Some(REPLAY_FEATURE) {
+            return plain(Status::BadRequest);
+        }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
         let Some(channels) = asked.iter().find_map(|it| it.interleaved) else {
             return plain(Status::UnsupportedTransport);
@@ -193,6 +230,7 @@ impl Connection {
             id: id.iter().map(|byte| format!("{byte:02X}")).collect(),
             tracks: Vec::new(),
             playing: None,
+            reel: None,
         });
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         let sequence = u16::from_be_bytes([n0, n1]);
@@ -206,7 +244,38 @@ impl Connection {
             .finish()
     }
 
+    /// What a request is for, if it is a recording.
+    fn recording(&self, request: &Request) -> Option<Recording> {
+        let (_, token) = request.uri.split_once("?recording=")?;
+        self.shared.recording(token.split('/').next()?)
+    }
+
+    fn play_recording(
+        &mut self,
+        request: &Request,
+        recording: &Recording,
+    ) -> Result<Bytes, crate::rtsp::WriteError> {
+        self.ticks = ticks();
+        let plain = |status| Writer::response(status, Some(request.cseq)).finish();
+        if request.fields.get(Field::Require) != Some(REPLAY_FEATURE) {
+            return plain(Status::BadRequest);
+        }
+        let playback = match Playback::of(&request.fields) {
+            Ok(playback) => playback,
+            Err(error) => return plain(error.status()),
+        };
+        let before = self.session.as_ref().and_then(|it| it.reel.as_ref());
+        let Some(reel) = Reel::new(recording, &playback, request.cseq, before) else {
+            return plain(Status::InvalidRange);
+        };
+        let range = reel.range();
+        self.in_session(request, |session| session.reel = Some(reel)).maybe(Field::Range, range).finish()
+    }
+
     fn play(&mut self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
+        if let Some(recording) = self.recording(request) {
+            return self.play_recording(request, &recording);
+        }
         // The first picture is due at once.
         self.ticks = ticks();
         let info = self.session.as_ref().map(|session| {
@@ -231,4 +300,12 @@ impl Connection {
             None => Writer::response(Status::SessionNotFound, Some(request.cseq)),
         }
     }
+}
+
+/// A packet between the messages of the connection.
+fn frame(bytes: &mut Vec<u8>, channel: u8, packet: &[u8]) {
+    let length = u16::try_from(packet.len()).unwrap_or_default();
+    bytes.extend_from_slice(&[b'$', channel]);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(packet);
 }
