@@ -100,6 +100,8 @@ pub const STREAM_READ_BYTES: usize = 128 * 1024;
 pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Runs of packets that wait while a camera's answer is waited for.
 pub const STREAM_WAITING_PACKETS_MAX: usize = 4_096;
+/// What they may hold: with a recording, what its camera had sent before it heard the question.
+pub const STREAM_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes that wait for one viewer. A key frame that is larger passes alone.
 pub const STREAM_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long the oldest of them may wait.
@@ -114,6 +116,14 @@ pub const STREAM_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 pub const STREAM_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 /// After how many bytes it is told before that.
 pub const STREAM_HEARTBEAT_BYTES: u64 = 100 * 1024 * 1024;
+/// Questions to one recording of one viewer whose packets are told apart.
+pub const REPLAY_PLAYS_REMEMBERED_MAX: usize = 16;
+/// What one viewer of a recording is still to be sent; with more, the camera is not read.
+pub const REPLAY_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// A session with a recording in which nothing is asked and nothing comes ends after this.
+pub const REPLAY_IDLE_MAX: Duration = Duration::from_secs(600);
+/// Sessions with recordings of one camera. Cameras have few.
+pub const REPLAYS_PER_CAMERA_MAX: usize = 8;
 /// Connections of the RTSP listener whose camera is not known yet.
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
 /// Requests of such a connection that are answered.

@@ -35,6 +35,7 @@ use crate::{
     inventory::{Camera, Quirk},
     isolation::Dialler,
     limits::{HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX},
+    rtsp::Range,
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, FaultCode, Headers, Proof, Subcode, Version},
 };
@@ -98,7 +99,10 @@ impl Connection {
             AskKind::Download { endpoint, sink, .. } => self.download(endpoint, sink).await,
             AskKind::Upload { endpoint, file, .. } => self.upload(endpoint, file).await,
             // Streams outlive an answer: they have doors of their own.
-            AskKind::Describe { .. } | AskKind::Play { .. } => Err(misdirected()),
+            AskKind::Describe { .. }
+            | AskKind::Play { .. }
+            | AskKind::Replay { .. }
+            | AskKind::Pause { .. } => Err(misdirected()),
         }
     }
 
@@ -117,6 +121,21 @@ impl Connection {
         match ask.kind() {
             AskKind::Play { endpoint } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
                 stream.play(&self.session).await
+            }
+            _ => Err(misdirected()),
+        }
+    }
+
+    /// Has a part of a described recording played, or pauses it: the part that the camera says it plays.
+    pub async fn replay(&self, ask: &Ask, stream: &mut CameraStream) -> Result<Option<Range>, CameraError> {
+        match ask.kind() {
+            AskKind::Replay { endpoint, playback, wanted, cseq }
+                if *ask.camera() == self.camera && stream.is_at(endpoint) =>
+            {
+                stream.replay(playback, wanted, *cseq, &self.session).await
+            }
+            AskKind::Pause { endpoint } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
+                stream.pause(&self.session).await.map(|()| None)
             }
             _ => Err(misdirected()),
         }

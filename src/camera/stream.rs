@@ -24,11 +24,11 @@ use crate::{
     hatch::{Endpoint, PacketCounts, Packets, Segment},
     limits::{
         CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_SILENCE_MAX,
-        STREAM_WAITING_PACKETS_MAX,
+        STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
-        Decoder, Description, Direction, Field, Media, Method, Peer, Received, Response, Session, Ssrc,
-        Status, Transport, Writer, receiver_report,
+        Decoder, Description, Direction, Field, Media, Method, Peer, Playback, REPLAY_FEATURE, Range,
+        Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
     },
 };
 
@@ -63,9 +63,7 @@ impl CameraStream {
     /// Connects, logs in and asks what there is. `logins` counts what is refused over all protocols.
     pub(super) async fn open(endpoint: &Endpoint, logins: &Logins) -> Result<Self, CameraError> {
         let address = SocketAddr::new(logins.host(), endpoint.port.unwrap_or(RTSP_PORT));
-        let opened = timeout(CAMERA_EXCHANGE_TIME_MAX, Self::describe(address, endpoint, logins)).await;
-        let failed = |failure| CameraError { failure, sent: true };
-        opened.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
+        in_time(Self::describe(address, endpoint, logins)).await
     }
 
     async fn describe(address: SocketAddr, endpoint: &Endpoint, logins: &Logins) -> Result<Self, Failure> {
@@ -119,25 +117,39 @@ impl CameraStream {
 
     /// Sets every stream up and lets them play.
     pub(super) async fn play(&mut self, logins: &Logins) -> Result<(), CameraError> {
-        let playing = timeout(CAMERA_EXCHANGE_TIME_MAX, self.set_up_and_play(logins)).await;
-        let failed = |failure| CameraError { failure, sent: true };
-        playing.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
+        in_time(self.set_up_and_play(logins)).await
     }
 
     async fn set_up_and_play(&mut self, logins: &Logins) -> Result<(), Failure> {
+        let all: Vec<usize> = (0..self.description.media.len()).collect();
+        self.set_up(&all, &[], logins).await?;
+        let mut fields = vec![(Field::Range, "npt=0.000-".to_owned())];
+        fields.extend(self.session_field());
+        let uri = self.aggregate();
+        ok(&self.ask(&Method::Play, &uri, &fields, logins).await?)
+    }
+
+    /// Sets the streams of these numbers up, with these fields besides.
+    async fn set_up(
+        &mut self,
+        wanted: &[usize],
+        besides: &[(Field, String)],
+        logins: &Logins,
+    ) -> Result<(), Failure> {
         let media = self.description.media.clone();
         let first = self.own;
         let own = |number: usize| source(first, number);
         let tracks: Vec<(&Media, Ssrc)> =
             media.iter().enumerate().map(|(number, media)| (media, own(number))).collect();
         self.packets = Packets::new(&tracks);
-        for (number, (media, _)) in tracks.iter().enumerate() {
+        for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
             let uri = self.control(&media.control);
             let channel =
                 u8::try_from(number * 2).map_err(|_| Failure::Malformed("too many streams".into()))?;
             let asked = Transport::interleaved((channel, channel.saturating_add(1)));
             let mut fields = vec![(Field::Transport, asked.to_string())];
             fields.extend(self.session_field());
+            fields.extend_from_slice(besides);
             let answer = self.ask(&Method::Setup, &uri, &fields, logins).await?;
             ok(&answer)?;
             let session = answer.fields.get(Field::Session).and_then(Session::parse);
@@ -147,14 +159,52 @@ impl CameraStream {
             let channels = given.first().and_then(|it| it.interleaved).or(asked.interleaved);
             self.packets.on_channels(number, channels.unwrap_or((channel, channel.saturating_add(1))));
         }
-        let mut fields = vec![(Field::Range, "npt=0.000-".to_owned())];
-        fields.extend(self.session_field());
-        let uri = self.aggregate();
-        ok(&self.ask(&Method::Play, &uri, &fields, logins).await?)
+        Ok(())
+    }
+
+    /// Sets the streams of a recording up, if they are not, and has a part of it played for the request of this
+    /// number: the part that the camera says it plays.
+    pub(super) async fn replay(
+        &mut self,
+        playback: &Playback,
+        wanted: &[usize],
+        viewer: u32,
+        logins: &Logins,
+    ) -> Result<Option<Range>, CameraError> {
+        let required = (Field::Require, REPLAY_FEATURE.to_owned());
+        let played = async {
+            if self.session.is_none() {
+                self.set_up(wanted, std::slice::from_ref(&required), logins).await?;
+            }
+            let mut fields = vec![required];
+            fields.extend(playback.fields());
+            fields.extend(self.session_field());
+            let uri = self.aggregate();
+            let answer = self.ask(&Method::Play, &uri, &fields, logins).await?;
+            ok(&answer)?;
+            self.packets.replay(self.wire.cseq, viewer);
+            Ok(answer.fields.get(Field::Range).and_then(|it| Range::parse(it).ok()))
+        };
+        in_time(played).await
+    }
+
+    /// Pauses a recording.
+    pub(super) async fn pause(&mut self, logins: &Logins) -> Result<(), CameraError> {
+        let paused = async {
+            let fields: Vec<_> = self.session_field().into_iter().collect();
+            let uri = self.aggregate();
+            ok(&self.ask(&Method::Pause, &uri, &fields, logins).await?)
+        };
+        in_time(paused).await
     }
 
     /// What came since this was asked last. Waits for it, up to the time that a camera may be silent.
     pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
+        self.read_within(STREAM_SILENCE_MAX).await
+    }
+
+    /// The same, if it may be silent for another time.
+    pub async fn read_within(&mut self, silence_max: Duration) -> Result<Vec<Segment>, Failure> {
         loop {
             if !self.early.is_empty() {
                 return Ok(self.early.drain(..).collect());
@@ -163,15 +213,20 @@ impl CameraStream {
             // Answers to signs of life say nothing that is needed.
             while self.wire.next(&mut hear)?.is_some() {}
             if self.early.is_empty() {
-                let read = timeout(STREAM_SILENCE_MAX, self.wire.read()).await;
+                let read = timeout(silence_max, self.wire.read()).await;
                 read.map_err(|_| Failure::TimedOut(Phase::Answer))??;
             }
         }
     }
 
+    /// How long it may be until a sign of life.
+    pub fn sign_interval(&self) -> Duration {
+        let timeout_seconds = self.session.as_ref().map_or(Session::TIMEOUT_SECONDS, |it| it.timeout_seconds);
+        Duration::from_secs(u64::from(timeout_seconds / 2).max(1))
+    }
+
     /// A sign of life: how long until the next is due.
     pub async fn keep_alive(&mut self) -> Result<Duration, Failure> {
-        let timeout_seconds = self.session.as_ref().map_or(Session::TIMEOUT_SECONDS, |it| it.timeout_seconds);
         let method = if self.may_get_parameter { Method::GetParameter } else { Method::Options };
         let fields: Vec<_> = self.session_field().into_iter().collect();
         let uri = self.aggregate();
@@ -180,7 +235,7 @@ impl CameraStream {
         let report = receiver_report(self.own);
         let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
         self.wire.write(&[&[b'$', 1, length[0], length[1]], report.as_slice()].concat()).await?;
-        Ok(Duration::from_secs(u64::from(timeout_seconds / 2).max(1)))
+        Ok(self.sign_interval())
     }
 
     /// Says goodbye and closes, so that the camera has a place for the next.
@@ -249,6 +304,13 @@ impl CameraStream {
             _ => format!("{}/{control}", self.base),
         }
     }
+}
+
+/// What the camera is asked, if it answers in time.
+async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, CameraError> {
+    let done = timeout(CAMERA_EXCHANGE_TIME_MAX, asked).await;
+    let failed = |failure| CameraError { failure, sent: true };
+    done.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
 }
 
 /// Streams of one session have sources one after the other.
@@ -364,8 +426,9 @@ impl Wire {
             if self.buffer.first() == Some(&b'$') && !self.decoder.is_within_message() {
                 let before = self.buffer.len();
                 hear.early.extend(hear.packets.take(&mut self.buffer));
-                if hear.early.len() > STREAM_WAITING_PACKETS_MAX {
-                    return Err(Failure::TooLarge(STREAM_WAITING_PACKETS_MAX));
+                let waiting: usize = hear.early.iter().map(|it| it.bytes.len()).sum();
+                if hear.early.len() > STREAM_WAITING_PACKETS_MAX || waiting > STREAM_WAITING_BYTES_MAX {
+                    return Err(Failure::TooLarge(STREAM_WAITING_BYTES_MAX));
                 }
                 if self.buffer.len() == before {
                     return Ok(None);

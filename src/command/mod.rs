@@ -49,13 +49,15 @@ pub enum Operation {
     Notify,
 }
 
-/// RTSP methods (RFC 2326 §10) that a client may use.
+/// What a client may do with a stream by RTSP (RFC 2326 §10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are those of RFC 2326")]
 pub enum RtspMethod {
     Describe,
     Setup,
     Play,
+    /// PLAY of a recording.
+    Replay,
     Pause,
     Teardown,
 }
@@ -178,6 +180,7 @@ impl Operation {
             Self::Rtsp(RtspMethod::Describe) => "rtsp:DESCRIBE".into(),
             Self::Rtsp(RtspMethod::Setup) => "rtsp:SETUP".into(),
             Self::Rtsp(RtspMethod::Play) => "rtsp:PLAY".into(),
+            Self::Rtsp(RtspMethod::Replay) => "rtsp:REPLAY".into(),
             Self::Rtsp(RtspMethod::Pause) => "rtsp:PAUSE".into(),
             Self::Rtsp(RtspMethod::Teardown) => "rtsp:TEARDOWN".into(),
             Self::Http(HttpTransfer::Snapshot) => "http:Snapshot".into(),

@@ -9,6 +9,7 @@ use crate::{
     command::{HttpTransfer, Operation, RtspMethod},
     gate::Pass,
     ids::{CameraId, RequestId},
+    rtsp::Playback,
     schema::{Deviations, Document, OperationId},
     soap::Fault,
 };
@@ -54,6 +55,22 @@ pub enum AskKind {
     },
     /// A stream that was described.
     Play {
+        /// Where it was asked for.
+        endpoint: Endpoint,
+    },
+    /// A part of a recording that was described.
+    Replay {
+        /// Where it was asked for.
+        endpoint: Endpoint,
+        /// Which part, and how.
+        playback: Playback,
+        /// The streams of it that are wanted, by their numbers in the description.
+        wanted: Vec<usize>,
+        /// The number of the client's request, which its packets repeat.
+        cseq: u32,
+    },
+    /// That a recording pauses.
+    Pause {
         /// Where it was asked for.
         endpoint: Endpoint,
     },
@@ -142,7 +159,9 @@ fn is_for(granted: &Operation, kind: &AskKind) -> bool {
         ) => id == named_by,
         (Operation::Http(HttpTransfer::Snapshot), AskKind::Picture { .. })
         | (Operation::Rtsp(RtspMethod::Describe), AskKind::Describe { .. })
-        | (Operation::Rtsp(RtspMethod::Play), AskKind::Play { .. }) => true,
+        | (Operation::Rtsp(RtspMethod::Play), AskKind::Play { .. })
+        | (Operation::Rtsp(RtspMethod::Replay), AskKind::Replay { .. })
+        | (Operation::Rtsp(RtspMethod::Pause), AskKind::Pause { .. }) => true,
         (
             Operation::Onvif { .. }
             | Operation::Unknown(_)
@@ -203,8 +222,16 @@ mod tests {
         let picture = AskKind::Picture { endpoint: endpoint.clone() };
         let describe = AskKind::Describe { endpoint: endpoint.clone() };
         let play = AskKind::Play { endpoint: endpoint.clone() };
-        for (method, ask) in [(RtspMethod::Describe, &describe), (RtspMethod::Play, &play)] {
-            for other in [RtspMethod::Describe, RtspMethod::Setup, RtspMethod::Play, RtspMethod::Teardown] {
+        let replay = AskKind::Replay {
+            endpoint: endpoint.clone(),
+            playback: Playback::default(),
+            wanted: vec![0],
+            cseq: 1,
+        };
+        let pause = AskKind::Pause { endpoint: endpoint.clone() };
+        use RtspMethod::{Describe, Pause, Play, Replay, Setup, Teardown};
+        for (method, ask) in [(Describe, &describe), (Play, &play), (Replay, &replay), (Pause, &pause)] {
+            for other in [Describe, Setup, Play, Replay, Pause, Teardown] {
                 assert_eq!(is_for(&Operation::Rtsp(other), ask), method == other, "{method:?} {other:?}");
             }
         }

@@ -6,6 +6,7 @@
 
 mod ask;
 mod packets;
+mod replayed;
 mod sink;
 mod spelling;
 mod spool;

@@ -6,9 +6,13 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::replayed::{self, Plays};
 use crate::{
     limits::{RTP_SEQUENCE_STEP_MAX, STREAM_RESYNCS_MAX},
-    rtsp::{Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, Rtcp, RtpError, RtpHeader, SenderReport, Ssrc},
+    rtsp::{
+        Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, REPLAY_EXTENSION, Rtcp, RtpError, RtpHeader,
+        SenderReport, Ssrc,
+    },
 };
 
 /// One stream of a session, as its packets are judged.
@@ -81,6 +85,8 @@ pub struct Packets {
     channels: Vec<(u8, usize, bool)>,
     /// The stream whose access units viewers are joined and skipped at: the first with pictures.
     leading: usize,
+    /// What was asked of a recording; none if the stream is live.
+    plays: Option<Plays>,
     /// What happened so far.
     pub counts: PacketCounts,
 }
@@ -112,6 +118,7 @@ impl Packets {
             tracks: media.iter().map(track).collect(),
             channels: Vec::new(),
             leading: media.iter().position(pictures).unwrap_or(0),
+            plays: None,
             counts: PacketCounts::default(),
         }
     }
@@ -120,6 +127,15 @@ impl Packets {
     pub fn on_channels(&mut self, track: usize, (rtp, rtcp): (u8, u8)) {
         self.channels.push((rtp, track, false));
         self.channels.push((rtcp, track, true));
+    }
+
+    /// A part of a recording comes from now on, asked of the camera under one number and by the viewer under another.
+    pub fn replay(&mut self, camera: u32, viewer: u32) {
+        // The extension has room for the low byte.
+        self.plays.get_or_insert_default().begin((camera & 0xff) as u8, (viewer & 0xff) as u8);
+        for track in &mut self.tracks {
+            track.resyncs = 0;
+        }
     }
 
     /// Takes whole frames off the front of a buffer, up to what is none.
@@ -211,15 +227,21 @@ impl Packets {
         track.packets = track.packets.wrapping_add(1);
         track.octets = track.octets.wrapping_add(u32::try_from(payload.len()).unwrap_or_default());
         let unit = (leads && begins).then(|| is_key(codec, payload));
-        match header.extension {
-            Some((profile, _)) if !(codec == Codec::Jpeg && JPEG_EXTENSIONS.contains(&profile)) => {
-                self.counts.extensions += 1;
-                match without_extension(frame, header.payload_start) {
-                    Some(gone) => Judged::Shortened(gone, unit),
-                    None => Judged::Dropped,
-                }
+        let Some((profile, (start, end))) = header.extension else { return Judged::Passes(unit) };
+        let kept = match (profile, &self.plays) {
+            (REPLAY_EXTENSION, Some(plays)) => {
+                packet.get_mut(start..end).and_then(|data| replayed::rewrite(data, codec, plays))
             }
-            _ => Judged::Passes(unit),
+            (profile, _) if codec == Codec::Jpeg && JPEG_EXTENSIONS.contains(&profile) => Some(end - start),
+            _ => None,
+        };
+        if kept == Some(end - start) {
+            return Judged::Passes(unit);
+        }
+        self.counts.extensions += 1;
+        match without_extension(frame, (start, end), kept) {
+            Some(gone) => Judged::Shortened(gone, unit),
+            None => Judged::Dropped,
         }
     }
 }
@@ -282,13 +304,25 @@ fn cut(buffer: &mut BytesMut, run: &mut usize, units: &mut Vec<UnitStart>, segme
     }
 }
 
-/// Moves the heads of a frame and its packet up to the payload; how many bytes at the front are then nothing.
-fn without_extension(frame: &mut [u8], payload_start: usize) -> Option<usize> {
-    let gone = payload_start.checked_sub(RtpHeader::FIXED_BYTES)?;
+/// Takes an extension out, or what is behind the first bytes of its data, by moving up what is before; how many bytes
+/// at the front are then nothing. `start` and `end` are those of its data in the packet.
+fn without_extension(frame: &mut [u8], (start, end): (usize, usize), kept: Option<usize>) -> Option<usize> {
+    let from = match kept {
+        Some(kept) => {
+            let words = u16::try_from(kept / 4).ok()?.to_be_bytes();
+            let at = FRAME_HEAD_BYTES + start;
+            frame.get_mut(at.checked_sub(2)?..at)?.copy_from_slice(&words);
+            start + kept
+        }
+        None => {
+            *frame.get_mut(FRAME_HEAD_BYTES)? &= !0x10;
+            RtpHeader::FIXED_BYTES
+        }
+    };
+    let gone = end.checked_sub(from)?;
     let length = u16::try_from(frame.len().checked_sub(FRAME_HEAD_BYTES + gone)?).ok()?.to_be_bytes();
     frame.get_mut(2..FRAME_HEAD_BYTES)?.copy_from_slice(&length);
-    *frame.get_mut(FRAME_HEAD_BYTES)? &= !0x10;
-    frame.copy_within(..FRAME_HEAD_BYTES + RtpHeader::FIXED_BYTES, gone);
+    frame.copy_within(..FRAME_HEAD_BYTES + from, gone);
     Some(gone)
 }
 
@@ -447,6 +481,32 @@ mod tests {
         let [segment] = segments.as_slice() else { panic!("{segments:?}") };
         let ours = SenderReport { ssrc: OWN, packets: 1, octets: 2, ..theirs };
         assert_eq!(segment.bytes, framed(3, &ours.write()));
+    }
+
+    #[test]
+    fn the_extension_of_recordings_stays_and_is_the_gateways_own() {
+        let mut packets = packets();
+        packets.replay(0x107, 0x3fb);
+        let extended = |profile: [u8; 2], data: &[u8]| {
+            let mut packet = rtp(96, 1, 9, 7, &[]);
+            packet[0] |= 0x10;
+            let words = (data.len() / 4) as u8;
+            [&packet[..], &profile, &[0, words], data, &[0x67, 1]].concat()
+        };
+        let recorded = [1, 2, 3, 4, 5, 6, 7, 8, 0x8f, 7, 0xee, 0xee];
+        let more = [&recorded[..], b"10.20.0.5..."].concat();
+        let own = [1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0xfb, 0, 0];
+        let mut passed = |profile, data: &[u8]| {
+            let taken = packets.take(&mut frames(&[(0, extended(profile, data))]));
+            RtpHeader::parse(&taken[0].bytes[4..]).unwrap();
+            taken[0].bytes[16..].to_vec()
+        };
+        let expected = [&[0xab, 0xac, 0, 3][..], &own, &[0x67, 1]].concat();
+        assert_eq!(passed([0xab, 0xac], &recorded), expected);
+        assert_eq!(passed([0xab, 0xac], &more), expected, "nothing behind it passes");
+        assert_eq!(passed([0xab, 0xac], &recorded[..8]), [0x67, 1], "cut off");
+        assert_eq!(passed([0xab, 0xad], &recorded), [0x67, 1], "another");
+        assert_eq!(packets.counts.extensions, 3);
     }
 
     #[test]

@@ -284,6 +284,8 @@ impl VirtualCamera {
         | AskKind::Download { endpoint, .. }
         | AskKind::Upload { endpoint, .. }
         | AskKind::Describe { endpoint }
+        | AskKind::Replay { endpoint, .. }
+        | AskKind::Pause { endpoint }
         | AskKind::Play { endpoint }) = &kind;
         if endpoint.port.is_some_and(|port| self.is_foreign(port)) {
             return Err(Trouble::ForeignPort);

@@ -1,7 +1,9 @@
-//! Live streams: one session with the camera, many viewers.
+//! Streams: one session with the camera for the many viewers of a live one, one for each viewer of a recording.
 
 mod queue;
+mod recording;
 mod upstream;
 
 pub use queue::{Losses, Queue};
+pub use recording::Order;
 pub use upstream::{Seat, Upstream};

@@ -1,7 +1,7 @@
 //! What one viewer is still to be sent, bounded in bytes and in time.
 //!
 //! Whoever is too slow loses whole access units, up to the next one that a decoder can begin with. Nobody waits for
-//! him: neither the camera nor another viewer.
+//! him: neither the camera nor another viewer. Of a recording nothing is lost: its camera waits.
 
 use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
@@ -10,14 +10,18 @@ use tokio::sync::Notify;
 
 use crate::{
     hatch::Segment,
-    limits::{STREAM_QUEUE_AGE_MAX, STREAM_QUEUE_BYTES_MAX},
+    limits::{REPLAY_QUEUE_BYTES_MAX, STREAM_QUEUE_AGE_MAX, STREAM_QUEUE_BYTES_MAX},
 };
+
+/// Runs of a recording that are taken at once: its viewer is heard before these are sent.
+const RECORDED_RUNS_AT_ONCE: usize = 32;
 
 /// A viewer's queue. Filled by the camera's relay and emptied by the viewer's connection, on one thread.
 #[derive(Debug, Default)]
 pub struct Queue {
     state: RefCell<State>,
     filled: Notify,
+    emptied: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +29,7 @@ struct State {
     waiting: VecDeque<(Bytes, Duration)>,
     bytes: usize,
     flow: Flow,
+    recorded: bool,
     ended: bool,
     losses: Losses,
 }
@@ -53,6 +58,19 @@ enum Flow {
 }
 
 impl Queue {
+    /// For a recording: nothing is lost of what is pushed while there is room.
+    pub fn of_recording() -> Self {
+        let state = State { flow: Flow::Flowing, recorded: true, ..State::default() };
+        Self { state: RefCell::new(state), ..Self::default() }
+    }
+
+    /// Waits until there is room for more of a recording.
+    pub async fn room(&self) {
+        while self.state.borrow().bytes >= REPLAY_QUEUE_BYTES_MAX {
+            self.emptied.notified().await;
+        }
+    }
+
     /// Takes up a run of frames, or what of it the viewer gets. `now` is monotonic.
     pub fn push(&self, segment: &Segment, now: Duration) {
         let mut state = self.state.borrow_mut();
@@ -85,11 +103,15 @@ impl Queue {
         }
     }
 
-    /// Takes all that waits.
+    /// Takes all that waits; of a recording a part.
     pub fn take(&self, into: &mut VecDeque<Bytes>) {
         let mut state = self.state.borrow_mut();
-        state.bytes = 0;
-        into.extend(state.waiting.drain(..).map(|(bytes, _)| bytes));
+        let most = if state.recorded { RECORDED_RUNS_AT_ONCE } else { usize::MAX };
+        let count = state.waiting.len().min(most);
+        let taken: Vec<Bytes> = state.waiting.drain(..count).map(|(bytes, _)| bytes).collect();
+        state.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+        into.extend(taken);
+        self.emptied.notify_one();
     }
 
     /// What was lost so far.
@@ -100,7 +122,7 @@ impl Queue {
 
 impl State {
     fn push(&mut self, segment: &Segment, now: Duration) {
-        if self.flow == Flow::Flowing {
+        if self.flow == Flow::Flowing && !self.recorded {
             let late =
                 self.waiting.front().is_some_and(|(_, at)| now.saturating_sub(*at) > STREAM_QUEUE_AGE_MAX);
             let full = self.bytes + segment.bytes.len() > STREAM_QUEUE_BYTES_MAX;
@@ -155,6 +177,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
     use crate::hatch::UnitStart;
 
@@ -222,6 +246,27 @@ mod tests {
         }
         let kept: usize = sent(&queue).iter().map(|(_, length)| length).sum();
         assert_eq!(kept, 2 * STREAM_QUEUE_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn of_a_recording_nothing_is_lost_and_its_camera_waits() {
+        let queue = Queue::of_recording();
+        let half = segment(REPLAY_QUEUE_BYTES_MAX / 2, 1, &[]);
+        queue.push(&half, NOW);
+        queue.room().await;
+        queue.push(&half, NOW);
+        let mut waits = std::pin::pin!(queue.room());
+        assert!(std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+        // Far beyond the age that a live stream may have.
+        queue.push(&segment(3, 2, &[(0, false)]), NOW + 9 * STREAM_QUEUE_AGE_MAX);
+        assert_eq!(sent(&queue), [(1, half.bytes.len()), (1, half.bytes.len()), (2, 3)]);
+        waits.await;
+        assert_eq!(queue.losses(), Losses::default());
+        for fill in 0..=RECORDED_RUNS_AT_ONCE {
+            queue.push(&segment(1, fill as u8, &[]), NOW);
+        }
+        assert_eq!(sent(&queue).len(), RECORDED_RUNS_AT_ONCE);
+        assert_eq!(sent(&queue), [(RECORDED_RUNS_AT_ONCE as u8, 1)]);
     }
 
     #[tokio::test]

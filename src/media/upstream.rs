@@ -13,7 +13,7 @@ use super::queue::Queue;
 use crate::{
     camera::{CameraStream, Failure},
     clock::Clock,
-    hatch::PacketCounts,
+    hatch::{PacketCounts, Segment},
     limits::STREAM_LINGER,
     rtsp::{Description, Ssrc},
 };
@@ -29,7 +29,9 @@ pub struct Upstream {
     left: Notify,
     stopping: Cell<bool>,
     counts: Cell<PacketCounts>,
-    clock: Arc<dyn Clock>,
+    /// Whether it is a recording, which one viewer has for himself.
+    recorded: bool,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// A viewer's place at a stream; given up when dropped.
@@ -49,7 +51,16 @@ impl Drop for Seat {
 impl Upstream {
     /// A stream with this description, whose streams viewers see as these sources.
     pub fn new(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new(Self::silent(description, sources, clock))
+    }
+
+    /// A recording, for one viewer.
+    pub fn of_recording(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Rc<Self> {
+        Rc::new(Self { recorded: true, ..Self::silent(description, sources, clock) })
+    }
+
+    fn silent(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Self {
+        Self {
             description,
             sources,
             viewers: RefCell::default(),
@@ -57,8 +68,9 @@ impl Upstream {
             left: Notify::new(),
             stopping: Cell::new(false),
             counts: Cell::default(),
+            recorded: false,
             clock,
-        })
+        }
     }
 
     /// Says that it plays.
@@ -73,7 +85,7 @@ impl Upstream {
 
     /// Takes a place.
     pub fn join(self: &Rc<Self>) -> Seat {
-        let queue = Rc::new(Queue::default());
+        let queue = Rc::new(if self.recorded { Queue::of_recording() } else { Queue::default() });
         self.viewers.borrow_mut().push(Rc::clone(&queue));
         Seat { upstream: Rc::clone(self), queue }
     }
@@ -108,6 +120,26 @@ impl Upstream {
         }
     }
 
+    /// Puts what came into the queues of all who watch.
+    pub(super) fn push(&self, segments: &[Segment]) {
+        let now = self.clock.monotonic();
+        for viewer in self.viewers.borrow().iter() {
+            for segment in segments {
+                viewer.push(segment, now);
+            }
+        }
+    }
+
+    /// Says what happened to its packets so far.
+    pub(super) fn count(&self, counts: PacketCounts) {
+        self.counts.set(counts);
+    }
+
+    /// The queue of the only viewer.
+    pub(super) fn viewer(&self) -> Option<Rc<Queue>> {
+        self.viewers.borrow().first().cloned()
+    }
+
     async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let mut next_sign = stream.keep_alive().await?;
         let mut signed = self.clock.monotonic();
@@ -117,14 +149,8 @@ impl Upstream {
             let due = next_sign.saturating_sub(self.clock.monotonic().saturating_sub(signed));
             tokio::select! {
                 segments = stream.read() => {
-                    let segments = segments?;
-                    let now = self.clock.monotonic();
-                    for viewer in self.viewers.borrow().iter() {
-                        for segment in &segments {
-                            viewer.push(segment, now);
-                        }
-                    }
-                    self.counts.set(stream.counts());
+                    self.push(&segments?);
+                    self.count(stream.counts());
                 }
                 () = sleep(due) => {
                     next_sign = stream.keep_alive().await?;

@@ -35,6 +35,7 @@ mod mutate;
 mod operations;
 mod observe;
 mod openmetrics;
+mod playback;
 mod policy_replay;
 mod power;
 mod quirks;

@@ -128,7 +128,7 @@ pub struct Player<S = TcpStream> {
     login: (&'static str, &'static str),
     /// The challenge, with how often it was answered.
     challenge: Option<digest_auth::WwwAuthenticateHeader>,
-    cseq: u32,
+    pub cseq: u32,
     /// What it was given.
     transport: String,
 }
@@ -136,7 +136,7 @@ pub struct Player<S = TcpStream> {
 pub struct Answer {
     pub status: u16,
     pub head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -146,7 +146,7 @@ impl Answer {
 }
 
 impl Player {
-    fn connect(house: &House, address: &str, login: (&'static str, &'static str)) -> Self {
+    pub fn connect(house: &House, address: &str, login: (&'static str, &'static str)) -> Self {
         Self::at(house.streams(), address, login)
     }
 
@@ -183,6 +183,18 @@ impl<S: Read + Write> Player<S> {
     }
 
     pub fn ask_once(&mut self, method: &str, path: &str, fields: &str) -> Answer {
+        self.send(method, path, fields);
+        loop {
+            match self.next() {
+                Some(Ok(answer)) => return answer,
+                Some(Err(_)) => {}
+                None => panic!("the connection ended after {method}"),
+            }
+        }
+    }
+
+    /// Sends a request, with a login once it was asked for one; the answer is not waited for.
+    pub fn send(&mut self, method: &str, path: &str, fields: &str) {
         self.cseq += 1;
         let uri = format!("{}{path}", self.address);
         let login = self.challenge.as_mut().map(|challenge| {
@@ -195,17 +207,10 @@ impl<S: Read + Write> Player<S> {
         let login = login.unwrap_or_default();
         let request = format!("{method} {uri} RTSP/1.0\r\nCSeq: {}\r\n{login}{fields}\r\n", self.cseq);
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
-        loop {
-            match self.next() {
-                Some(Ok(answer)) => return answer,
-                Some(Err(_)) => {}
-                None => panic!("the connection ended after {method}"),
-            }
-        }
     }
 
     /// The next answer, or frame.
-    fn next(&mut self) -> Option<Result<Answer, (u8, Vec<u8>)>> {
+    pub fn next(&mut self) -> Option<Result<Answer, (u8, Vec<u8>)>> {
         let mut first = [0];
         self.stream.read_exact(&mut first).ok()?;
         if first == *b"$" {

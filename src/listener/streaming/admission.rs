@@ -4,14 +4,15 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::{super::trouble::Trouble, front::token, viewer::Viewer};
+use super::{super::trouble::Trouble, front::token, methods::required, viewer::Viewer};
 use crate::{
     auth::{AuthError, Identified, Shown},
+    camera::{CameraError, Failure},
     command::{Command, Operation, RtspMethod},
     facade::{Locator, LocatorKind, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     media::Upstream,
-    rtsp::{Field, Request, Status},
+    rtsp::{Field, REPLAY_FEATURE, Request, Status},
     schema::{AccessClass, Trait},
 };
 
@@ -19,6 +20,8 @@ use crate::{
 pub(super) enum Refused {
     /// Told and recorded already.
     With(Status),
+    /// What it requires is not to be had at this address.
+    Feature(&'static str),
     /// To be told how to log in.
     Challenge { stale: bool },
 }
@@ -55,7 +58,13 @@ impl Viewer {
                 .ok()
                 .flatten()
         });
-        match found.filter(|it| it.kind == LocatorKind::Stream) {
+        match found.filter(|it| matches!(it.kind, LocatorKind::Stream | LocatorKind::Replay)) {
+            // What is required of a live stream only recordings have.
+            Some(locator) if locator.kind == LocatorKind::Stream && required(request).next().is_some() => {
+                let reason = "recordings are not played back at this address".to_owned();
+                self.reject(&operation, Status::OptionNotSupported, None, reason).await;
+                Err(Refused::Feature(REPLAY_FEATURE))
+            }
             Some(locator) => Ok((locator, identified)),
             None => {
                 self.reject(&operation, Status::NotFound, None, "no such stream".to_owned()).await;
@@ -123,17 +132,22 @@ pub(super) fn told(
 ) -> Result<(Rc<Upstream>, Pass), Refused> {
     match brought {
         Ok(upstream) => Ok((upstream, pass)),
-        Err(trouble) => {
-            let status = match &trouble {
-                Trouble::Refused(refusal) => status_of(refusal),
-                Trouble::Camera(error) if error.is_timeout() => Status::GatewayTimeout,
-                _ => Status::BadGateway,
-            };
-            tracing::info!(%trouble, "a stream could not be had");
-            pass.finish(Ended { status: Some(status.code()), ..trouble.ended() });
-            Err(Refused::With(status))
-        }
+        Err(trouble) => Err(refused(&trouble, pass)),
     }
+}
+
+/// What the viewer is told in place of what the camera's side could not bring.
+pub(super) fn refused(trouble: &Trouble, pass: Pass) -> Refused {
+    let status = match trouble {
+        Trouble::Refused(refusal) => status_of(refusal),
+        Trouble::Camera(error) if error.is_timeout() => Status::GatewayTimeout,
+        // What is wrong with the part that was asked for, whoever asked has to know.
+        Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(457), .. }) => Status::InvalidRange,
+        _ => Status::BadGateway,
+    };
+    tracing::info!(%trouble, "a stream could not be had");
+    pass.finish(Ended { status: Some(status.code()), ..trouble.ended() });
+    Refused::With(status)
 }
 
 fn status_of(refusal: &Refusal) -> Status {

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, rc::Rc};
 use bytes::Bytes;
 
 use super::{
+    super::trouble::Trouble,
     admission::{Refused, ended, told},
     datagrams::Pair,
     front::{Port, token},
@@ -14,10 +15,11 @@ use super::{
 };
 use crate::{
     command::RtspMethod,
-    facade::Entrance,
+    facade::{Entrance, Locator, LocatorKind},
     gate::Pass,
     limits::STREAM_SESSION_TIMEOUT,
-    rtsp::{Field, Lower, Method, Request, Session, Status, Transport, WriteError, Writer},
+    media::Upstream,
+    rtsp::{Field, Lower, Method, REPLAY_FEATURE, Request, Session, Status, Transport, WriteError, Writer},
 };
 
 /// Every method that is answered.
@@ -31,7 +33,7 @@ pub(super) type Written = Result<Bytes, WriteError>;
 impl Viewer {
     pub(super) async fn answer(&mut self, request: &Request) -> Written {
         let plain = |status| Writer::response(status, Some(request.cseq));
-        if let Some(unknown) = request.fields.get(Field::Require) {
+        if let Some(unknown) = required(request).find(|it| *it != REPLAY_FEATURE) {
             return plain(Status::OptionNotSupported).field(Field::Unsupported, unknown).finish();
         }
         let done = match &request.method {
@@ -53,6 +55,9 @@ impl Viewer {
         match done {
             Ok(written) => written,
             Err(Refused::With(status)) => plain(status).finish(),
+            Err(Refused::Feature(feature)) => {
+                plain(Status::OptionNotSupported).field(Field::Unsupported, feature).finish()
+            }
             Err(Refused::Challenge { stale }) => {
                 let house = &*self.camera.house;
                 let authenticator = &self.camera.edition.authenticator;
@@ -75,7 +80,7 @@ impl Viewer {
     pub(super) async fn describe(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Describe).await?;
         let (pass, _) = self.decide(RtspMethod::Describe, &locator, &identified).await?;
-        let described = self.camera.described(&locator.endpoint).await;
+        let described = self.offered(&locator).await;
         let (upstream, pass) = told(described, pass)?;
         let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
         pass.finish(ended(200, text.len() as u64, None));
@@ -88,7 +93,7 @@ impl Viewer {
     pub(super) async fn set_up(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Setup).await?;
         let (pass, _) = self.decide(RtspMethod::Setup, &locator, &identified).await?;
-        let described = self.camera.described(&locator.endpoint).await;
+        let described = self.offered(&locator).await;
         let (upstream, pass) = told(described, pass)?;
         let number = request.uri.rsplit_once("/stream=").and_then(|(_, number)| number.parse::<usize>().ok());
         let number = number.filter(|number| *number < upstream.description.media.len());
@@ -135,6 +140,14 @@ impl Viewer {
         Ok(answer.maybe(Field::Session, self.session_field()).finish())
     }
 
+    /// What there is at an address.
+    async fn offered(&mut self, locator: &Locator) -> Result<Rc<Upstream>, Trouble> {
+        match locator.kind {
+            LocatorKind::Replay => self.recording(locator).await,
+            _ => self.camera.described(&locator.endpoint).await,
+        }
+    }
+
     /// The first transport of those asked for that can be given to a stream; all streams of a session go in one
     /// manner.
     pub(super) async fn way(&self, number: usize, asked: &[Transport]) -> Option<Way> {
@@ -171,24 +184,18 @@ impl Viewer {
         else {
             return Err(Refused::With(Status::SessionNotFound));
         };
+        if locator.kind == LocatorKind::Replay {
+            return self.play_recording(request, &locator, &identified).await;
+        }
         if viewing.play.is_none() {
             let (pass, command) = self.decide(RtspMethod::Play, &locator, &identified).await?;
             let playing = self.camera.playing(&locator.endpoint).await;
             let (upstream, pass) = told(playing, pass)?;
             let now = self.camera.house.clock.monotonic();
             let Some(viewing) = &mut self.session else { return Err(Refused::With(Status::SessionNotFound)) };
-            let seat = upstream.join();
+            let seat = Rc::new(upstream.join());
             viewing.upstream = upstream;
-            viewing.play = Some(Play {
-                seat,
-                command,
-                pass: Some(pass),
-                bytes: 0,
-                lost_packets: 0,
-                told: (0, now),
-                began: now,
-                ending: "the viewer left",
-            });
+            viewing.play = Some(Play::new(seat, command, pass, now));
         }
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
         Ok(answer.maybe(Field::Session, self.session_field()).finish())
@@ -200,6 +207,9 @@ impl Viewer {
             return Err(Refused::With(Status::SessionNotFound));
         }
         let (pass, _) = self.decide(RtspMethod::Pause, &locator, &identified).await?;
+        if locator.kind == LocatorKind::Replay {
+            return self.pause_recording(request, &locator, pass).await;
+        }
         self.end("paused");
         pass.finish(ended(200, 0, None));
         let answer = Writer::response(Status::Ok, Some(request.cseq));
@@ -213,6 +223,7 @@ impl Viewer {
         // Whoever holds the session may always give it up; what ends is on record with the stream.
         self.end("the viewer left");
         self.session = None;
+        self.recorded = None;
         Ok(Writer::response(Status::Ok, Some(request.cseq)).finish())
     }
     /// The address of the stream that was asked for, as the client may use it where it is.
@@ -235,4 +246,9 @@ impl Viewer {
         let timeout_seconds = u32::try_from(STREAM_SESSION_TIMEOUT.as_secs()).unwrap_or_default();
         self.session.as_ref().map(|it| Session { id: it.id.clone(), timeout_seconds })
     }
+}
+
+/// The features without which a client does not want to be answered (RFC 2326 §12.32).
+pub(super) fn required(request: &Request) -> impl Iterator<Item = &str> {
+    request.fields.all(Field::Require).flat_map(|it| it.split(',')).map(str::trim)
 }

@@ -4,6 +4,7 @@ mod admission;
 mod datagrams;
 mod front;
 mod methods;
+mod recorded;
 mod tunnel;
 mod upstream;
 mod viewer;

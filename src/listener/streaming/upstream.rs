@@ -5,7 +5,10 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 use serde_json::json;
 use tokio::{task::JoinSet, time::sleep};
 
-use super::super::{trouble::Trouble, virtual_camera::VirtualCamera};
+use super::{
+    super::{trouble::Trouble, virtual_camera::VirtualCamera},
+    recorded::Places,
+};
 use crate::{
     auth::Caller,
     camera::CameraStream,
@@ -27,6 +30,17 @@ pub(in super::super) struct Streams {
     opening: tokio::sync::Mutex<()>,
     /// Those that play.
     relays: RefCell<JoinSet<()>>,
+    /// Recordings that are open.
+    pub(super) recordings: Places,
+}
+
+impl Streams {
+    /// Runs what relays a stream until it ends.
+    pub(super) fn spawn(&self, relay: impl Future<Output = ()> + 'static) {
+        let mut relays = self.relays.borrow_mut();
+        while relays.try_join_next().is_some() {}
+        relays.spawn_local(relay);
+    }
 }
 
 impl VirtualCamera {
@@ -63,10 +77,7 @@ impl VirtualCamera {
             }
         }
         let (camera, relayed) = (Rc::clone(self), Rc::clone(&upstream));
-        let mut relays = self.streams.relays.borrow_mut();
-        while relays.try_join_next().is_some() {}
-        relays.spawn_local(async move { camera.relay(relayed, stream, pass).await });
-        drop(relays);
+        self.streams.spawn(async move { camera.relay(relayed, stream, pass).await });
         Ok(upstream)
     }
 
@@ -115,6 +126,17 @@ impl VirtualCamera {
         if self.streams.open.borrow().len() >= STREAMS_PER_CAMERA_MAX {
             return Err(Trouble::Busy);
         }
+        let stream = self.ask_about(endpoint).await?;
+        let clock = Arc::clone(&self.house.clock);
+        let upstream = Upstream::new(stream.description.clone(), stream.sources(), clock);
+        self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
+        self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
+        self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
+        Ok(upstream)
+    }
+
+    /// A session with the camera at an address, which has said what it offers there.
+    pub(super) async fn ask_about(self: &Rc<Self>, endpoint: &Endpoint) -> Result<CameraStream, Trouble> {
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
         let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone() }, true)?;
         let described = self.connection.describe(&ask).await;
@@ -129,15 +151,7 @@ impl VirtualCamera {
                     bytes: 0,
                     note: None,
                 });
-                let upstream = Upstream::new(
-                    stream.description.clone(),
-                    stream.sources(),
-                    Arc::clone(&self.house.clock),
-                );
-                self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
-                self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
-                self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
-                Ok(upstream)
+                Ok(stream)
             }
             Err(error) => {
                 let trouble = Trouble::from(error);

@@ -15,6 +15,7 @@ use super::{
     super::{doorway::Doorway, tls::Channel, virtual_camera::VirtualCamera},
     datagrams::Outgoing,
     front::{Guest, Port},
+    recorded::Recorded,
     viewing::Viewing,
     ways::{Ways, are_their_own, translated},
     wire::{SLICES_MAX, Wire},
@@ -50,6 +51,8 @@ pub(super) struct Viewer {
     /// When it asked for something last.
     pub(super) asked: Duration,
     pub(super) session: Option<Viewing>,
+    /// The recording that it has open.
+    pub(super) recorded: Option<Recorded>,
 }
 
 /// Serves one connection until it ends or the gateway stops.
@@ -72,6 +75,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Recei
         taken,
         asked: taken,
         session: None,
+        recorded: None,
     };
     // A client may go at any moment.
     let _ = viewer.run(stop).await;
@@ -194,9 +198,12 @@ impl Viewer {
         let now = house.clock.monotonic();
         if self.out.is_empty() && self.datagrams.is_empty() {
             self.taken = now;
-        } else if now.saturating_sub(self.taken) > HTTP_WRITE_STALL_MAX {
+        } else if now.saturating_sub(self.taken) > HTTP_WRITE_STALL_MAX && !self.is_pulling(now) {
             self.end("the viewer takes nothing");
             return false;
+        }
+        if self.session.is_none() && self.recorded.as_ref().is_some_and(|it| it.is_forgotten(now)) {
+            self.recorded = None;
         }
         let Some(viewing) = &mut self.session else {
             // Whoever asks for nothing keeps no place that a viewer may want.
@@ -244,6 +251,12 @@ impl Viewer {
             house.gate.note(Event { camera, ..Event::new("stream", detail) });
         }
         true
+    }
+
+    /// Whoever has a recording played takes it at a pace of his own, as long as he gives signs of life.
+    fn is_pulling(&self, now: Duration) -> bool {
+        let Some(viewing) = self.session.as_ref().filter(|_| self.recorded.is_some()) else { return false };
+        now.saturating_sub(viewing.touched) <= STREAM_SESSION_TIMEOUT
     }
 
     /// Ends the stream under way, for this reason.

@@ -28,7 +28,7 @@ pub(super) struct Viewing {
 
 /// A stream under way.
 pub(super) struct Play {
-    pub(super) seat: Seat,
+    pub(super) seat: Rc<Seat>,
     pub(super) command: Command,
     /// None once it was spent.
     pub(super) pass: Option<Pass>,
@@ -43,6 +43,22 @@ pub(super) struct Play {
 impl Viewing {
     pub(super) fn names(&self, request: &Request) -> bool {
         request.fields.get(Field::Session).and_then(Session::parse).is_some_and(|it| it.id == self.id)
+    }
+}
+
+impl Play {
+    /// A stream that begins now, permitted by this pass.
+    pub(super) fn new(seat: Rc<Seat>, command: Command, pass: Pass, now: Duration) -> Self {
+        Self {
+            seat,
+            command,
+            pass: Some(pass),
+            bytes: 0,
+            lost_packets: 0,
+            told: (0, now),
+            began: now,
+            ending: "the viewer left",
+        }
     }
 }
 

@@ -55,6 +55,14 @@ impl Ways {
         }
     }
 
+    /// The numbers of the streams that were set up.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        match self {
+            Self::Interleaved(channels) => channels.iter().map(|(number, _)| *number).collect(),
+            Self::Datagrams(pairs) => pairs.iter().map(|(number, _)| *number).collect(),
+        }
+    }
+
     /// Whether the viewer has reported in a datagram since this was asked last.
     pub(super) fn reported(&self) -> bool {
         match self {

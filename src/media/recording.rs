@@ -1,0 +1,90 @@
+//! A recording on its way to the one viewer who has it played.
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use super::upstream::Upstream;
+use crate::{
+    camera::{CameraError, CameraStream, Connection, Failure, Phase},
+    hatch::Ask,
+    limits::REPLAY_IDLE_MAX,
+    rtsp::Range,
+};
+
+/// What the viewer wants of the camera meanwhile, and where it is told what came of it.
+pub struct Order {
+    /// What is asked.
+    pub ask: Ask,
+    /// The part that the camera says it plays.
+    pub told: oneshot::Sender<Result<Option<Range>, CameraError>>,
+}
+
+impl Upstream {
+    /// Hands on what the camera sends, at the pace at which it is taken, and asks what is ordered, until nobody
+    /// orders any more.
+    pub async fn relay_recording(
+        &self,
+        stream: &mut CameraStream,
+        connection: &Connection,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Result<(), Failure> {
+        let ended = self.follow(stream, connection, orders).await;
+        self.count(stream.counts());
+        self.end();
+        ended
+    }
+
+    async fn follow(
+        &self,
+        stream: &mut CameraStream,
+        connection: &Connection,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Result<(), Failure> {
+        let mut signed = self.clock.monotonic();
+        let mut stirred = signed;
+        let mut next_sign = stream.sign_interval();
+        loop {
+            let now = self.clock.monotonic();
+            let due = next_sign.saturating_sub(now.saturating_sub(signed));
+            let viewer = self.viewer();
+            let more = async {
+                match &viewer {
+                    // A camera that is not read waits.
+                    Some(queue) => queue.room().await,
+                    None => std::future::pending().await,
+                }
+                stream.read_within(REPLAY_IDLE_MAX).await
+            };
+            tokio::select! {
+                segments = more => {
+                    self.push(&segments?);
+                    self.count(stream.counts());
+                    stirred = self.clock.monotonic();
+                }
+                order = orders.recv() => {
+                    let Some(Order { ask, told }) = order else { return Ok(()) };
+                    let done = connection.replay(&ask, stream).await;
+                    // What it refuses, it may do another time.
+                    let broken = done.as_ref().err().map(|it| it.failure.clone());
+                    let broken = broken.filter(|it| !matches!(it, Failure::BadRtspStatus(_)));
+                    // Whoever asked may have gone.
+                    let _ = told.send(done);
+                    if let Some(failure) = broken {
+                        return Err(failure);
+                    }
+                    stirred = self.clock.monotonic();
+                    next_sign = stream.sign_interval();
+                }
+                () = sleep(due) => {
+                    if now.saturating_sub(stirred) > REPLAY_IDLE_MAX {
+                        return Err(Failure::TimedOut(Phase::Answer));
+                    }
+                    next_sign = stream.keep_alive().await?;
+                    signed = self.clock.monotonic();
+                }
+            }
+        }
+    }
+}
