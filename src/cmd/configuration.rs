@@ -110,10 +110,15 @@ pub(super) fn policies_in(dir: &Path) -> io::Result<Vec<(String, String)>> {
 
 /// The `.cedar` files of a folder, in the order of their names.
 pub(super) fn policy_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    files_of(dir, "cedar")
+}
+
+/// The files of a folder whose names end so, in the order of their names.
+pub(super) fn files_of(dir: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "cedar") {
+        if path.extension().is_some_and(|found| found == ending) {
             files.push(path);
         }
     }

@@ -16,6 +16,8 @@ pub struct Outline {
     pub state_dir: PathBuf,
     /// The folder of the owner's policies.
     pub policy_dir: Option<PathBuf>,
+    /// The owner's folder of vendors.
+    pub vendors_dir: Option<PathBuf>,
     /// The files with secrets.
     pub secrets: Vec<PathBuf>,
 }
@@ -32,6 +34,7 @@ impl Outline {
         let mut outline = Self {
             state_dir: path_at("gateway", "state_dir").unwrap_or_else(|| base.join("state")),
             policy_dir: path_at("policy", "dir"),
+            vendors_dir: path_at("vendors", "dir"),
             secrets: Vec::new(),
         };
         for value in table.values() {

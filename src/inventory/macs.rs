@@ -65,7 +65,7 @@ pub(super) struct RawMacs {
 }
 
 /// The dated table of prefixes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MacTable {
     /// The day of the registries it was made from.
     pub date: Date,

@@ -33,7 +33,7 @@ pub struct VendorError {
 }
 
 /// The vendor table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Vendors {
     vendors: Vec<Vendor>,
     names: HashMap<String, usize>,

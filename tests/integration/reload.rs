@@ -205,6 +205,36 @@ fn what_is_forbidden_is_refused_on_the_next_request_of_an_open_connection() {
 }
 
 #[test]
+fn an_end_of_observe_mode_and_another_table_of_vendors_are_taken_up_by_themselves() {
+    let house = House::open();
+    let text = house.configuration();
+    let mut reloader = house.reloader();
+    let mut reload = |text: &str| {
+        house.write(text);
+        reloader.reload(&BY, None).unwrap().changes
+    };
+    let observing = format!("{text}\n[policy]\nmode = \"observe\"\nobserve_until = \"2099-12-31\"\n");
+    assert_eq!(reload(&observing), ["~ settings: observe_until"]);
+    assert_eq!(reload(&observing), Vec::<String>::new(), "nothing has changed since");
+    assert_eq!(reload(&observing.replace("2099", "2098")), ["~ settings: observe_until"]);
+    assert_eq!(reload(&text), ["~ settings: observe_until"]);
+    let makers = house.dir().join("makers");
+    fs::create_dir(&makers).unwrap();
+    let unclear = "{ is = 'uncertain', confidence = 'inferred', source = [] }";
+    let table = format!(
+        "[[vendor]]\nid = 'own'\nname = 'Own'\nseat = {{ is = ['GB'], confidence = 'confirmed', source = [] }}\n\
+         uk_order = {unclear}\nus_889 = {unclear}\nus_fcc = {unclear}\n"
+    );
+    fs::write(makers.join("own.toml"), table).unwrap();
+    let with_makers = format!("{text}\n[vendors]\ndir = \"makers\"\nshipped = true\n");
+    assert_eq!(reload(&with_makers), ["~ settings: vendors"]);
+    let records = house.records();
+    let taken: Vec<_> =
+        events(&records, "reload").iter().map(|it| it["detail"]["settings"]["changed"][0].clone()).collect();
+    assert_eq!(taken, ["observe_until", "observe_until", "observe_until", "vendors"]);
+}
+
+#[test]
 fn what_cannot_be_taken_up_changes_nothing_and_is_told_with_file_line_and_remedy() {
     let house = House::open();
     house.acquaint();
@@ -403,9 +433,15 @@ fn a_configuration_on_trial_goes_unless_it_is_kept() {
     clock.advance(minutes(11));
     reloader.look();
     assert!(!is_open(), "what was kept stays");
+    // Whoever keeps it too late finds the one before back, also where nobody has looked yet.
+    house.write(&text);
+    reloader.reload(&BY, Some(minutes(10))).unwrap();
+    clock.advance(minutes(10));
+    assert_eq!(reloader.keep(&BY).unwrap_err().to_string(), "no configuration is on trial");
+    assert!(!is_open());
     let records = house.records();
     let of = |operation: &str| records.iter().filter(|it| it["operation"] == operation).count();
-    assert_eq!([of("admin:Reload"), of("admin:RollBack"), of("admin:Keep")], [2, 1, 1]);
+    assert_eq!([of("admin:Reload"), of("admin:RollBack"), of("admin:Keep")], [3, 2, 1]);
     assert_eq!(events(&records, "reload-rolled-back")[0]["detail"]["cameras"]["added"][0], "lobby");
 }
 

@@ -68,12 +68,11 @@ impl Changes {
         changes.of("networks", before_networks, after_networks, |_, _| Vec::new());
         let [before_policies, after_policies] = policies;
         changes.of("policies", before_policies, after_policies, |_: &String, _| Vec::new());
-        let settings: [fn(&Loaded) -> String; 3] =
-            [|it| format!("{:?}", it.absorb), |it| it.clear_passwords.to_string(), |it| it.watch.to_string()];
-        for (name, setting) in ["absorb", "clear_passwords", "watch"].into_iter().zip(settings) {
-            if setting(before) != setting(after) {
-                changes.0.entry("settings").or_default().changed.insert(name.to_owned(), Vec::new());
-            }
+        let vendors = (was.vendors() != is.vendors()).then_some("vendors");
+        let pairs = settings(before).into_iter().zip(settings(after));
+        let differ = pairs.filter(|(was, is)| was != is).map(|((name, _), _)| name);
+        for name in differ.chain(vendors) {
+            changes.0.entry("settings").or_default().changed.insert(name.to_owned(), Vec::new());
         }
         changes
     }
@@ -179,9 +178,48 @@ fn camera(was: &Camera, is: &Camera) -> Vec<&'static str> {
     ])
 }
 
+/// The settings that are taken up, as far as they are not compared by name. Every key of the configuration is named, so
+/// that one that is added must be thought of here, or in [`needs_restart`].
+fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
+    let Loaded {
+        watch,
+        clear_passwords,
+        absorb,
+        observe_until,
+        // Compared by name, or by what they hold.
+        policy_dir: _,
+        vendors_dir: _,
+        clients: _,
+        inventory: _,
+        logins: _,
+        // Need a restart.
+        name: _,
+        state_dir: _,
+        threads: _,
+        bind: _,
+        tls: _,
+        rtsp_port: _,
+        rtsps_port: _,
+        admin: _,
+        retention: _,
+        audit_compress: _,
+        audit_dir: _,
+        emergency_journal: _,
+        netd: _,
+        // Told when they are read.
+        warnings: _,
+    } = loaded;
+    [
+        ("absorb", format!("{absorb:?}")),
+        ("clear_passwords", clear_passwords.to_string()),
+        ("watch", watch.to_string()),
+        ("observe_until", format!("{observe_until:?}")),
+    ]
+}
+
 /// What cannot change while the gateway runs: section, keys, and whether it does.
 pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'static [&'static str])> {
-    let settings: [(&str, &[&str], bool); 11] = [
+    let settings: [(&str, &[&str], bool); 13] = [
         ("gateway", &["name"], old.name != new.name),
         ("gateway", &["state_dir"], old.state_dir != new.state_dir),
         ("gateway", &["threads"], old.threads != new.threads),
@@ -193,6 +231,8 @@ pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'
         ("audit", &["dir"], old.audit_dir != new.audit_dir),
         ("audit", &["emergency_journal"], old.emergency_journal != new.emergency_journal),
         ("audit", &["keep_days", "reserve_bytes"], old.retention != new.retention),
+        ("audit", &["compress"], old.audit_compress != new.audit_compress),
+        ("netd", &["socket"], old.netd.socket != new.netd.socket),
     ];
     settings.into_iter().filter(|(.., differs)| *differs).map(|(section, keys, _)| (section, keys)).collect()
 }

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::{configuration::policy_files, settling::Settling};
+use super::super::{
+    configuration::{files_of, policy_files},
+    settling::Settling,
+};
 use crate::config::Outline;
 
 /// Reads a variable of the environment.
@@ -87,9 +90,11 @@ fn look(source: &Source, outline: &mut (Option<Stamp>, Outline)) -> Look {
     if stamp.is_none() || outline.0 != stamp {
         *outline = (stamp, Outline::of(&source.path, &source.env));
     }
-    let Outline { policy_dir, secrets, .. } = &outline.1;
+    let Outline { policy_dir, vendors_dir, secrets, .. } = &outline.1;
     let policies = policy_dir.iter().flat_map(|dir| policy_files(dir).unwrap_or_default());
-    let files = secrets.iter().cloned().chain(policies).chain(policy_dir.clone());
+    let vendors = vendors_dir.iter().flat_map(|dir| files_of(dir, "toml").unwrap_or_default());
+    let folders = policy_dir.iter().chain(vendors_dir).cloned();
+    let files = secrets.iter().cloned().chain(policies).chain(vendors).chain(folders);
     let mut found: Look = files.map(|path| (path.clone(), Stamp::of(&path))).collect();
     found.insert(source.path.clone(), stamp);
     found
@@ -106,17 +111,19 @@ mod tests {
         fs::create_dir(at("policies")).unwrap();
         fs::write(at("policies/a.cedar"), "a").unwrap();
         fs::write(at("secret"), "old").unwrap();
-        let text =
-            "[policy]\ndir = \"policies\"\n[[camera]]\nname = \"gate\"\npassword = { file = \"secret\" }\n";
+        fs::create_dir(at("makers")).unwrap();
+        fs::write(at("makers/own.toml"), "a").unwrap();
+        let text = "[policy]\ndir = \"policies\"\n[vendors]\ndir = \"makers\"\n[[camera]]\nname = \"gate\"\npassword = { file = \"secret\" }\n";
         fs::write(at("cordon.toml"), text).unwrap();
         let source = Source::of(&at("cordon.toml"));
         let mut watch = Watch::new(&source);
         assert!(!watch.has_changed(&source) && !watch.has_changed(&source), "nothing was written");
-        let changes: [(&str, &dyn Fn()); 6] = [
+        let changes: [(&str, &dyn Fn()); 7] = [
             ("the file", &|| fs::write(at("cordon.toml"), format!("{text}# more\n")).unwrap()),
             ("a secret", &|| fs::write(at("secret"), "new one").unwrap()),
             ("a secret that goes", &|| fs::remove_file(at("secret")).unwrap()),
             ("a policy", &|| fs::write(at("policies/a.cedar"), "ab").unwrap()),
+            ("a vendor", &|| fs::write(at("makers/own.toml"), "ab").unwrap()),
             ("another policy", &|| fs::write(at("policies/b.cedar"), "b").unwrap()),
             ("a file put in its place", &|| {
                 fs::write(at("next"), text).unwrap();

@@ -144,6 +144,9 @@ impl Reloader {
 
     /// Keeps the configuration on trial.
     pub fn keep(&mut self, by: &Caller) -> Result<(), ReloadError> {
+        if self.trial.as_ref().is_some_and(|trial| self.now() >= trial.ends) {
+            self.roll_back();
+        }
         if self.trial.is_none() {
             return Err(ReloadError::NoTrial);
         }
@@ -153,6 +156,11 @@ impl Reloader {
         pass.finish(ended(Disposal::Answered, "kept"));
         tracing::info!(by = asker(by), "the configuration on trial is kept");
         Ok(())
+    }
+
+    /// The monotonic time.
+    pub(super) fn now(&self) -> Duration {
+        self.running.house.clock.monotonic()
     }
 
     /// One look, every `RELOAD_INTERVAL`: at a trial, else at the files.

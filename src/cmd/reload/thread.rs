@@ -101,14 +101,20 @@ impl Drop for Thread {
 }
 
 fn work(reloader: &mut Reloader, requests: &Receiver<Request>) {
+    let mut looked = reloader.now();
     loop {
         match requests.recv_timeout(RELOAD_INTERVAL) {
             Ok(Request::Wish { wish, by, reply }) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(carry_out(reloader, wish, &by));
             }
-            Err(RecvTimeoutError::Timeout) => reloader.look(),
+            Err(RecvTimeoutError::Timeout) => {}
             Ok(Request::End) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // Whoever asks again and again does not keep a trial from ending.
+        if reloader.now().saturating_sub(looked) >= RELOAD_INTERVAL {
+            reloader.look();
+            looked = reloader.now();
         }
     }
 }
