@@ -423,6 +423,8 @@ pub const AUDIT_PROOF_BYTES_MAX: usize = 128 * 1024;
 pub const AUDIT_RESERVE_BYTES_MIN: u64 = 4 * AUDIT_SEGMENT_BYTES_MAX;
 /// Segments of the audit log that are deleted at once.
 pub const AUDIT_PRUNE_SEGMENTS_MAX: usize = 16;
+/// How long a gateway may have been off, or its clock have been wrong, before nothing is deleted for its age until the next start.
+pub const AUDIT_CLOCK_GAP_MAX: Duration = Duration::from_secs(45 * 24 * 3_600);
 /// Spans of the audit log that are exempt from deletion.
 pub const AUDIT_HOLDS_MAX: usize = 64;
 /// How long an export waits for a syslog server: to connect, to take bytes, to close.

@@ -135,6 +135,9 @@ alarms! {
     RetentionEarly "retention-early" Warning Happening
         "The space reserved for the audit log made it delete lines that are younger than keep_days."
         "Raise reserve_bytes or lower keep_days under [audit]; export what must be kept, or put it under `cordon audit hold`."
+    RetentionStopped "retention-stopped" Error State
+        "Nothing of the audit log is deleted by keep_days (or at all) at the moment, since the clock or the files cannot be gone by."
+        "Compare the machine's clock: if it is right, restart the gateway once; if not, set it right first. If files fail, see whether all in the folder belong to the gateway's user."
     DoorClosed "door-closed" Critical State
         "A virtual camera that is configured accepts no connections."
         "The log says why its listener ended; restart the gateway."

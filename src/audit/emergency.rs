@@ -45,10 +45,20 @@ pub(super) struct Left {
     pub(super) intent: Intent,
 }
 
+/// A journal, and what an earlier process left in it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) journal: Journal,
+    /// The whole lines at its beginning.
+    pub(super) left: Vec<Left>,
+    /// What stands behind them and is no line: what was being written when the machine stopped, or what was damaged.
+    pub(super) cut: Option<Vec<u8>>,
+}
+
 impl Journal {
     /// Opens the journal, making it if it is absent, and gives what an earlier process left in it. That stays
     /// in the file until [`Journal::clear`]. None if another process has it.
-    pub(super) fn open(path: &Path) -> io::Result<Option<(Self, Vec<Left>)>> {
+    pub(super) fn open(path: &Path) -> io::Result<Option<Opened>> {
         let new = !path.exists();
         let mut file = OpenOptions::new()
             .read(true)
@@ -75,7 +85,8 @@ impl Journal {
         }
         let (chain, lines, left) = lines_of(&bytes);
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        Ok(Some((Self { file, chain, lines, used, suspect: false }, left)))
+        let cut = bytes.get(lines.len()..used).filter(|rest| !rest.is_empty()).map(<[u8]>::to_vec);
+        Ok(Some(Opened { journal: Self { file, chain, lines, used, suspect: false }, left, cut }))
     }
 
     /// Writes a line; durable when this returns. Blocks on the disk.
@@ -205,7 +216,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> (Journal, Vec<String>) {
-        let (journal, left) = Journal::open(path).unwrap().unwrap();
+        let Opened { journal, left, .. } = Journal::open(path).unwrap().unwrap();
         (journal, left.into_iter().map(|left| left.intent.request).collect())
     }
 
@@ -252,7 +263,8 @@ mod tests {
             let mut changed = bytes.clone();
             changed[end] ^= 1;
             fs::write(&path, &changed).unwrap();
-            assert_eq!(open(&path).1, ["a"], "changed at {end}");
+            let Opened { left, cut, .. } = Journal::open(&path).unwrap().unwrap();
+            assert_eq!((left.len(), cut.as_deref()), (1, changed.get(whole..both)), "changed at {end}");
         }
     }
 

@@ -303,6 +303,8 @@ pub(super) struct Pace {
     pub(super) metrics: Arc<Metrics>,
     /// Whether sealed segments are packed.
     pub(super) pack: bool,
+    /// When the last line was written that an earlier process left.
+    pub(super) last: Option<jiff::Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::{
     chain::Chain,
-    emergency::{Journal, Left, marked},
-    files::{self, Disk, Files, KEY_MODE},
+    emergency::{Journal, Left, Opened, marked},
+    files::{self, Disk, Files, KEY_MODE, LOG_MODE},
     log::{Log, Pace, time_text},
     note::{NoteError, PublicKey, SigningKey},
     record::{Ended, Event, Head, HeadKind, Kind, Outcome, Record},
@@ -189,7 +189,7 @@ impl Log {
         let mut found = examine(dir, &segments, &key.public(), now)?;
         let path = &options.emergency_journal;
         let journal = Journal::open(path).map_err(file("open", path))?;
-        let (mut journal, left) = journal.ok_or_else(|| AuditError::Locked(path.clone()))?;
+        let Opened { mut journal, left, cut } = journal.ok_or_else(|| AuditError::Locked(path.clone()))?;
         let cutoff = cutoff(now);
         found.nonces.extend(left.iter().filter_map(|left| recent(&left.head, cutoff)));
         let report = OpenReport {
@@ -201,8 +201,14 @@ impl Log {
             public_key: key.public().to_string(),
             public_key_file: key_file,
         };
-        let entries = first_entries(&found, &left, now);
+        let entries = first_entries(&found, &left, cut.as_deref(), now);
+        let last = found.last;
         let writer = begin(files, options, found, &segments, key, lock, &entries)?;
+        if let Some(rest) = &cut {
+            // Beside the log, so that what cannot be carried over can still be looked at.
+            let aside = dir.join(JOURNAL_CUT);
+            files::replace(&aside, rest, LOG_MODE).map_err(file("write", &aside))?;
+        }
         if journal.is_used() {
             journal.clear().map_err(file("empty", path))?;
         }
@@ -212,6 +218,7 @@ impl Log {
             retention: options.retention,
             metrics: Arc::clone(&options.metrics),
             pack: options.pack,
+            last,
         };
         let log = Self::start(writer, journal, clock, pace).map_err(file("start the writer of", dir))?;
         Ok((log, report))
@@ -274,6 +281,10 @@ pub(super) struct Found {
     torn_checkpoint: Option<u64>,
     segment_bytes: u64,
     nonces: Vec<RecentNonce>,
+    /// Lines covered by the last checkpoint.
+    signed: u64,
+    /// When the last line was written.
+    pub(super) last: Option<Timestamp>,
 }
 
 pub(super) fn examine(
@@ -311,6 +322,8 @@ pub(super) fn examine(
         torn_checkpoint: (notes.end < bytes.len()).then_some(notes.end as u64),
         segment_bytes: 0,
         nonces: Vec::new(),
+        signed: marks.last().map_or(0, |mark| mark.checkpoint.size),
+        last: None,
     };
     walk(&mut walker, segments.get(start..).unwrap_or_default(), &marks, cutoff, &mut found)
         .map_err(damaged)?;
@@ -331,12 +344,20 @@ fn walk(
 ) -> Result<(), Damage> {
     let mut ahead = marks;
     for (index, segment) in segments.iter().enumerate() {
-        let nonces = &mut found.nonces;
-        match walker.segment(segment, &mut ahead, &mut |head, _| nonces.extend(recent(head, cutoff)))? {
+        let (nonces, last) = (&mut found.nonces, &mut found.last);
+        match walker.segment(segment, &mut ahead, &mut |head, _| {
+            nonces.extend(recent(head, cutoff));
+            *last = head.time.parse().ok().or(*last);
+        })? {
             End::Whole { bytes } => found.segment_bytes = bytes,
-            End::Torn { bytes, rest, .. } if index + 1 == segments.len() => {
+            End::Torn { bytes, .. } if index + 1 == segments.len() => {
+                let unreadable = |error: io::Error| Damage {
+                    file: segment.name.clone(),
+                    line: 1,
+                    what: error.to_string(),
+                };
                 found.segment_bytes = bytes;
-                found.torn = Some((bytes, rest));
+                found.torn = Some((bytes, segment.from(bytes).map_err(unreadable)?));
             }
             End::Torn { line, .. } => {
                 let what = "the last line of the segment is not whole".to_owned();
@@ -402,8 +423,11 @@ fn begin(
         let damage = Damage { file: last.name.clone(), line: 1, what };
         return Err(AuditError::Damaged { dir, damage });
     }
-    if let Some((length, _)) = found.torn {
-        files::cut(&segment_path, length).map_err(file("cut", &segment_path))?;
+    if let Some((length, rest)) = &found.torn {
+        // It can hold lines behind what is none, which nobody can tell from forged ones: kept to be looked at.
+        let aside = dir.join(LINES_CUT);
+        files::replace(&aside, rest, LOG_MODE).map_err(file("write", &aside))?;
+        files::cut(&segment_path, *length).map_err(file("cut", &segment_path))?;
     }
     if let Some(length) = found.torn_checkpoint {
         files::cut(&checkpoints_path, length).map_err(file("cut", &checkpoints_path))?;
@@ -442,15 +466,28 @@ fn begin(
     Ok(writer)
 }
 
-fn first_entries(found: &Found, left: &[Left], now: Timestamp) -> Vec<Entry> {
+/// What the last start cut off the end of the lines, and of the emergency journal.
+const LINES_CUT: &str = "lines.cut";
+const JOURNAL_CUT: &str = "journal.cut";
+
+/// The event that a start begins with: how many lines there were, and how many of them no checkpoint covered, so that
+/// anybody who can write the folder may have put them there.
+pub(super) const OPENED: &str = "log-open";
+
+fn first_entries(found: &Found, left: &[Left], journal_cut: Option<&[u8]>, now: Timestamp) -> Vec<Entry> {
     let entry = |record: Record, mark| Entry { time: time_text(now), body: record.body(), mark };
     let event = |what: &str, detail| entry(Record::Event(Event::new(what, detail)), Awaited::Nothing);
     let lines = found.walker.chain.size();
-    let mut entries =
-        vec![event("log-open", json!({ "version": env!("CARGO_PKG_VERSION"), "lines": lines }))];
+    let mut entries = vec![event(
+        OPENED,
+        json!({ "version": env!("CARGO_PKG_VERSION"), "lines": lines, "unsigned": lines.saturating_sub(found.signed) }),
+    )];
     if let Some((_, rest)) = &found.torn {
-        let begins: String = String::from_utf8_lossy(rest).chars().take(512).collect();
-        entries.push(event("log-line-cut", json!({ "bytes": rest.len(), "begins": begins })));
+        entries.push(event("log-line-cut", json!({ "bytes": rest.len(), "begins": beginning(rest) })));
+    }
+    if let Some(rest) = journal_cut {
+        let detail = json!({ "bytes": rest.len(), "begins": beginning(rest) });
+        entries.push(event("emergency-journal-cut", detail));
     }
     if found.torn_checkpoint.is_some() {
         entries.push(event("log-checkpoint-cut", serde_json::Value::Null));
@@ -467,6 +504,11 @@ fn first_entries(found: &Found, left: &[Left], now: Timestamp) -> Vec<Entry> {
         entries.push(entry(Record::Outcome(ended), Awaited::Closes(number)));
     }
     entries
+}
+
+/// How bytes that were cut off begin, for people.
+fn beginning(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(512).collect()
 }
 
 fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> AuditError + 'a {

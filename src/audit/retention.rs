@@ -7,6 +7,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,8 +25,8 @@ use super::{
     segment::{self, Frontier, Segment, frontier_name},
 };
 use crate::{
-    limits::{AUDIT_HOLDS_MAX, AUDIT_PRUNE_SEGMENTS_MAX, AUDIT_REPLAY_WINDOW},
-    telemetry::Metrics,
+    limits::{AUDIT_CLOCK_GAP_MAX, AUDIT_HOLDS_MAX, AUDIT_PRUNE_SEGMENTS_MAX, AUDIT_REPLAY_WINDOW},
+    telemetry::{Metrics, RetentionStopped},
 };
 
 /// What may be deleted; by default nothing.
@@ -64,7 +65,13 @@ pub fn set_holds(dir: &Path, holds: &[Hold]) -> io::Result<()> {
         return Err(io::Error::other(format!("there are {AUDIT_HOLDS_MAX} holds already: release one")));
     }
     let text = serde_json::to_string(holds).map_err(io::Error::other)? + "\n";
-    files::replace(&dir.join(HOLDS), text.as_bytes(), LOG_MODE)
+    let (path, folder) = (dir.join(HOLDS), fs::metadata(dir)?);
+    files::replace(&path, text.as_bytes(), LOG_MODE)?;
+    // Whoever sets it as root must leave it readable to the gateway, which deletes nothing otherwise.
+    if fs::metadata(&path)?.uid() != folder.uid() {
+        std::os::unix::fs::chown(&path, Some(folder.uid()), Some(folder.gid()))?;
+    }
+    Ok(())
 }
 
 /// Deletes, between two checkpoints, what was announced before the first of them.
@@ -77,6 +84,34 @@ pub(super) struct Keeper {
     /// The holds that are on record.
     recorded: Vec<Hold>,
     metrics: Arc<Metrics>,
+    steady: Steady,
+}
+
+/// Whether the machine's clock can be gone by. A clock that is wrong by years makes every line look old enough to be
+/// deleted, and evidence does not come back.
+#[derive(Debug)]
+pub(super) struct Steady {
+    /// No earlier than this can it be: lines of this time are there.
+    earliest: Timestamp,
+    /// The latest that it may be, at a monotonic time.
+    latest: (Timestamp, Duration),
+}
+
+impl Steady {
+    /// At a start. `last` is when the last line was written before; a gateway may have been off for a while since, and
+    /// a clock that begins wrong may be set right.
+    pub(super) fn begin(last: Option<Timestamp>, now: Timestamp, monotonic: Duration) -> Self {
+        let off = SignedDuration::try_from(AUDIT_CLOCK_GAP_MAX).unwrap_or_default();
+        let from = last.unwrap_or(now);
+        Self { earliest: from, latest: (from.saturating_add(off).unwrap_or(from), monotonic) }
+    }
+
+    /// Whether a time is no further on than it can be.
+    fn believes(&self, (now, monotonic): (Timestamp, Duration)) -> bool {
+        let (latest, before) = self.latest;
+        let passed = SignedDuration::try_from(monotonic.saturating_sub(before)).unwrap_or_default();
+        latest.saturating_add(passed).is_ok_and(|latest| now <= latest)
+    }
 }
 
 /// What may be deleted, and what is said about it.
@@ -97,8 +132,22 @@ struct Announced {
 }
 
 impl Keeper {
-    pub(super) fn new(dir: &Path, retention: Retention, sealed: Sealed, metrics: Arc<Metrics>) -> Self {
-        Self { dir: dir.to_owned(), retention, sealed, announced: None, recorded: Vec::new(), metrics }
+    pub(super) fn new(
+        dir: &Path,
+        retention: Retention,
+        sealed: Sealed,
+        metrics: Arc<Metrics>,
+        steady: Steady,
+    ) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            retention,
+            sealed,
+            announced: None,
+            recorded: Vec::new(),
+            metrics,
+            steady,
+        }
     }
 
     /// The numbers of lines not yet durable may have changed: what was announced is announced again.
@@ -106,27 +155,35 @@ impl Keeper {
         self.announced = None;
     }
 
-    /// Called when `signed` lines are signed. `note` queues a record and gives its number.
+    /// Called when `signed` lines are signed. `now` is civil and monotonic; `note` queues a record and gives its number.
     pub(super) fn tend(
         &mut self,
         files: &mut dyn Files,
         signed: u64,
-        now: Timestamp,
+        now: (Timestamp, Duration),
         note: &mut dyn FnMut(Event) -> Option<u64>,
     ) {
         if self.retention == Retention::default() {
             return;
         }
-        if let Err(error) = self.try_tend(files, signed, now, note) {
-            tracing::error!(dir = %self.dir.display(), %error, "old audit segments were not deleted");
-        }
+        let believed = self.steady.believes(now);
+        let retention = self.retention;
+        let stopped = match self.try_tend(files, signed, (now.0, believed), note) {
+            Err(error) => {
+                tracing::error!(dir = %self.dir.display(), %error, "old audit segments were not deleted");
+                Some(RetentionStopped::Failing)
+            }
+            Ok(()) if retention.keep.is_some() && !believed => Some(RetentionStopped::Clock),
+            Ok(()) => None,
+        };
+        self.metrics.retention(stopped);
     }
 
     fn try_tend(
         &mut self,
         files: &mut dyn Files,
         signed: u64,
-        now: Timestamp,
+        now: (Timestamp, bool),
         note: &mut dyn FnMut(Event) -> Option<u64>,
     ) -> io::Result<()> {
         let holds = holds(&self.dir)?;
@@ -156,9 +213,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// The segments that may go, and what is said about them.
-    fn plan(&self, now: Timestamp, holds: &[Hold]) -> io::Result<Option<Plan>> {
+    /// The segments that may go, and what is said about them. `now` comes with whether it is believed: if it is not,
+    /// nothing goes for its age.
+    fn plan(&self, (now, believed): (Timestamp, bool), holds: &[Hold]) -> io::Result<Option<Plan>> {
         let all = segment::segments(&self.dir)?;
+        // A clock set back must not make lines look younger than what came after them.
+        let newest = now.max(self.steady.earliest);
         let mut total = 0;
         for segment in &all {
             total += segment.disk_bytes()?;
@@ -167,12 +227,13 @@ impl Keeper {
         for pair in all.windows(2).take(AUDIT_PRUNE_SEGMENTS_MAX) {
             let [segment, after] = pair else { break };
             let Some((first, last)) = span(segment, after) else { break };
-            let old =
-                |age: Duration| SignedDuration::try_from(age).is_ok_and(|age| now.duration_since(last) > age);
+            let old = |now: Timestamp, age: Duration| {
+                SignedDuration::try_from(age).is_ok_and(|age| now.duration_since(last) > age)
+            };
             why = match self.retention {
                 // At a start the log is read that far back.
-                _ if !old(AUDIT_REPLAY_WINDOW) || held(first, last, holds) => break,
-                Retention { keep: Some(keep), .. } if old(keep) => "keep_days",
+                _ if !old(newest, AUDIT_REPLAY_WINDOW) || held(first, last, holds) => break,
+                Retention { keep: Some(keep), .. } if believed && old(now, keep) => "keep_days",
                 Retention { reserve_bytes: Some(bytes), keep } if total > bytes => {
                     early += u64::from(keep.is_some());
                     "reserve_bytes"

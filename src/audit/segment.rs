@@ -18,7 +18,7 @@ use super::{
     record::{Decision, Head, HeadKind},
     tree::Hash,
 };
-use crate::limits::AUDIT_LINE_BYTES_MAX;
+use crate::limits::{AUDIT_LINE_BYTES_MAX, AUDIT_SEGMENT_BYTES_MAX};
 
 /// What is wrong with a log, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,15 @@ impl Segment {
         let mut last = Vec::new();
         file.take(SUM_BYTES).read_to_end(&mut last)?;
         Ok((bytes, String::from_utf8_lossy(&last).trim_end_matches(['"', '}', '\n']).to_owned()))
+    }
+
+    /// All bytes from one on, of a segment that is not packed.
+    pub(super) fn from(&self, byte: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(byte))?;
+        let mut rest = Vec::new();
+        file.take(AUDIT_SEGMENT_BYTES_MAX).read_to_end(&mut rest)?;
+        Ok(rest)
     }
 
     /// The time of its first line, as it says; none if it cannot be read.
@@ -303,6 +312,10 @@ pub(super) fn each_line<E: From<Damage>>(segment: &Segment, seen: Seen<'_, E>) -
         let limit = AUDIT_LINE_BYTES_MAX as u64 + 1;
         let read = reader.by_ref().take(limit).read_until(b'\n', &mut buffer);
         let read = read.map_err(|error| damage(line, error.to_string()))? as u64;
+        // A machine that loses its power while a line is on its way may leave zeros where it was to stand.
+        if buffer.first() == Some(&0) {
+            return Ok(End::Torn { line, bytes, rest: buffer });
+        }
         let Some(text) = buffer.strip_suffix(b"\n") else {
             return match read {
                 0 => Ok(End::Whole { bytes }),

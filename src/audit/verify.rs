@@ -1,7 +1,7 @@
 //! Checks a log with nothing but its files and the public key.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -10,6 +10,7 @@ use std::{
 use super::{
     index::{self, Index},
     note::{NoteError, PublicKey},
+    open::OPENED,
     record::{Head, HeadKind},
     retention::PRUNED,
     segment::{
@@ -40,6 +41,18 @@ pub enum VerifyError {
     /// The log is not what was written and signed.
     #[error("{0}")]
     Damaged(#[from] Damage),
+    /// A checkpoint kept elsewhere covers nothing that is still there.
+    #[error(
+        "{file}: it covers the first {size} lines, and the first {first} were deleted by retention: nothing that is left can be compared with it. Verify without it, and with one that was made later"
+    )]
+    Incomparable {
+        /// The checkpoint's file.
+        file: String,
+        /// The lines it covers.
+        size: u64,
+        /// The lines that are gone.
+        first: u64,
+    },
 }
 
 /// What a check that found nothing wrong covered.
@@ -143,7 +156,7 @@ fn verify_once(
     // Checkpoints before lines: a gateway that goes on writing meanwhile only adds lines.
     let latest = dir.join(CHECKPOINT);
     let latest = if latest.exists() { Some(read(&latest)?) } else { None };
-    let text = read(&dir.join(CHECKPOINTS))?;
+    let text = read_own(dir, CHECKPOINTS)?;
     let notes = segment::notes(&text);
     let mut marks = segment::marks(&notes, &key, 0)?;
     if notes.torn {
@@ -164,7 +177,11 @@ fn verify_once(
     let segments =
         segment::segments(dir).map_err(|source| VerifyError::File { path: dir.to_owned(), source })?;
     let pruned = segments.first().map_or(0, |segment| segment.first);
-    let (walker, span) = walk(dir, &segments, &marks)?;
+    if let (Some(path), Some(size)) = (checkpoint, witnessed.filter(|size| *size < pruned)) {
+        let file = path.display().to_string();
+        return Err(VerifyError::Incomparable { file, size, first: pruned });
+    }
+    let (walker, span) = walk(dir, &segments, &marks, signed)?;
     Ok(Report {
         public_key: key.to_string(),
         key_from_elsewhere,
@@ -181,14 +198,19 @@ fn verify_once(
 
 type Span = Option<(String, String)>;
 
-fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Span), VerifyError> {
+fn walk(
+    dir: &Path,
+    segments: &[Segment],
+    marks: &[Mark],
+    signed: u64,
+) -> Result<(Walker, Span), VerifyError> {
     let first = segments.first().map_or(0, |segment| segment.first);
     let mut walker = begin(dir, first, marks)?;
     let mut span: Span = None;
     // Checkpoints of lines that are there no more: their signatures hold, that is all that can be said.
     let mut ahead =
         marks.get(marks.partition_point(|mark| mark.checkpoint.size < first)..).unwrap_or_default();
-    let mut pruned = 0;
+    let mut announced = Announced { signed, found: Vec::new() };
     for (index, segment) in segments.iter().enumerate() {
         if segment.first == walker.chain.size() {
             check_frontier(dir, segment, &walker)?;
@@ -200,7 +222,7 @@ fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Spa
         let mut made = Index::new(segment.first);
         let end = walker.segment(segment, &mut ahead, &mut |head, line| {
             made.add(head);
-            pruned = pruned.max(announced(head, line));
+            announced.hear(head, line);
             match &mut span {
                 Some((_, last)) => last.clone_from(&head.time),
                 None => span = Some((head.time.clone(), head.time.clone())),
@@ -218,9 +240,10 @@ fn walk(dir: &Path, segments: &[Segment], marks: &[Mark]) -> Result<(Walker, Spa
             return Err(Damage { file: segment.name.clone(), line, what: what.to_owned() }.into());
         }
     }
-    if pruned < first {
+    if announced.next() < first {
         let what = format!(
-            "the {first} lines before it are gone, and nothing on record says that they were deleted by retention"
+            "the {first} lines before it are gone, and nothing that was signed before says that they were deleted by \
+             retention"
         );
         let file = segments.first().map(|segment| segment.name.clone()).unwrap_or_default();
         return Err(Damage { file, line: 1, what }.into());
@@ -243,19 +266,45 @@ fn begin(dir: &Path, first: u64, marks: &[Mark]) -> Result<Walker, VerifyError> 
     })
 }
 
-/// Up to which line a record says that lines were deleted by retention.
-fn announced(head: &Head, line: &[u8]) -> u64 {
-    #[derive(serde::Deserialize)]
-    struct Pruned {
-        detail: Detail,
+/// What records say was deleted by retention. Retention deletes what was announced once that is signed, so only signed
+/// lines count; and of those that somebody signed without having written them, none: what a start found behind the last
+/// checkpoint anybody may have put there.
+struct Announced {
+    /// Lines covered by the log's last checkpoint.
+    signed: u64,
+    /// Numbers of lines that announce, each with the first line that stays.
+    found: Vec<(u64, u64)>,
+}
+
+impl Announced {
+    fn hear(&mut self, head: &Head, line: &[u8]) {
+        #[derive(serde::Deserialize)]
+        struct Says {
+            detail: Detail,
+        }
+        #[derive(serde::Deserialize)]
+        #[serde(default)]
+        #[derive(Default)]
+        struct Detail {
+            next: u64,
+            unsigned: u64,
+        }
+        let what = head.what.as_deref().filter(|_| head.kind == HeadKind::Event);
+        let detail = || serde_json::from_slice::<Says>(line).map(|says| says.detail).unwrap_or_default();
+        match what {
+            Some(PRUNED) if head.seq < self.signed => self.found.push((head.seq, detail().next)),
+            Some(OPENED) => {
+                let taken_over = head.seq.saturating_sub(detail().unsigned);
+                self.found.retain(|(line, _)| *line < taken_over);
+            }
+            _ => {}
+        }
     }
-    #[derive(serde::Deserialize)]
-    struct Detail {
-        next: u64,
+
+    /// The first line that stays.
+    fn next(&self) -> u64 {
+        self.found.iter().map(|(_, next)| *next).max().unwrap_or(0)
     }
-    let says = head.kind == HeadKind::Event && head.what.as_deref() == Some(PRUNED);
-    let found = says.then(|| serde_json::from_slice::<Pruned>(line).ok()).flatten();
-    found.map_or(0, |found| found.detail.next)
 }
 
 /// A frontier is no evidence, but a changed one would mislead the next start.
@@ -339,10 +388,25 @@ pub(super) fn read_key(dir: &Path, given: Option<&Path>) -> Result<(PublicKey, b
     {
         return Ok((key, true));
     }
-    let text = read(path)?;
+    let text = if given.is_some() { read(path)? } else { read_own(dir, PUBLIC_KEY)? };
     let text = text.strip_suffix('\n').ok_or(NoteError::PublicKey).map_err(broken)?;
     let key = PublicKey::parse(text).map_err(broken)?;
     Ok((key, given.is_some()))
+}
+
+/// A file that every log has: that it is gone is damage.
+fn read_own(dir: &Path, name: &str) -> Result<String, VerifyError> {
+    read(&dir.join(name)).map_err(|error| match error {
+        VerifyError::File { source, .. } if source.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
+            Damage {
+                file: name.to_owned(),
+                line: 1,
+                what: "it is gone, or there is no audit log here".to_owned(),
+            }
+            .into()
+        }
+        error => error,
+    })
 }
 
 fn read(path: &Path) -> Result<String, VerifyError> {

@@ -102,7 +102,7 @@ impl Lookout {
         }
     }
 
-    fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 5] {
+    fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 6] {
         let mostly = |used: usize, of: usize| used * 4 > of * 3;
         let Health { queued, awaited, journaled, journal_bytes, durable, signed, .. } = *health;
         let waited = self.last().unsigned.look(signed, durable, self.house.clock.monotonic());
@@ -110,6 +110,10 @@ impl Lookout {
         let places = queued + awaited;
         [
             (Alarm::AuditUnwritable, health.failure.clone()),
+            (
+                Alarm::RetentionStopped,
+                self.house.gate.watch().metrics.retention_stopped().map(|it| it.to_string()),
+            ),
             (
                 Alarm::CheckpointOverdue,
                 overdue.then(|| format!("{} lines wait, since {} s", durable - signed, waited.as_secs())),
@@ -266,7 +270,10 @@ fn review_until(stop: &mpsc::Receiver<()>, dir: &Path, alarms: &Alarms) {
         let look = || match audit::verify(dir, None, None) {
             Err(VerifyError::Damaged(damage)) => Some(damage.to_string()),
             // A log that cannot be read is told of otherwise.
-            Ok(_) | Err(VerifyError::File { .. } | VerifyError::Key { .. }) => None,
+            Ok(_)
+            | Err(VerifyError::File { .. } | VerifyError::Key { .. } | VerifyError::Incomparable { .. }) => {
+                None
+            }
         };
         let Some(found) = lasting(look, || pause(ALARM_CALM)) else { return };
         alarms.set(Alarm::AuditDamaged, Subject::AuditLog, found.as_deref());

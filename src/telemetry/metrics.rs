@@ -95,6 +95,27 @@ words!(
     }
 );
 
+/// Why retention deletes nothing, although there may be something to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionStopped {
+    /// The clock is further on than it can be.
+    Clock,
+    /// Files could not be read or deleted.
+    Failing,
+}
+
+impl std::fmt::Display for RetentionStopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Clock => {
+                "the clock is more than 45 days ahead of the last line that was written before: nothing is deleted for \
+                 its age"
+            }
+            Self::Failing => "files of the log could not be read or deleted: the gateway's own log says which",
+        })
+    }
+}
+
 /// Everything that one gateway counts, from its start on.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -110,6 +131,8 @@ pub struct Metrics {
     pub(super) audit_bytes: AtomicU64,
     /// Segments that retention deleted although they are younger than it should keep.
     pub(super) pruned_early: AtomicU64,
+    /// Why retention deletes nothing at the moment.
+    pub(super) retention_stopped: Mutex<Option<RetentionStopped>>,
     /// Logins that were refused, by reason.
     pub(super) logins_refused: ByWord<AtomicU64>,
     /// Requests that were rejected before they became commands, by the fault or status told.
@@ -205,6 +228,16 @@ impl Metrics {
     /// How many segments were deleted earlier than they should.
     pub fn early_prunings(&self) -> u64 {
         self.pruned_early.load(Ordering::Relaxed)
+    }
+
+    /// Says why retention deletes nothing, or that it goes on.
+    pub fn retention(&self, stopped: Option<RetentionStopped>) {
+        *self.retention_stopped.lock().unwrap_or_else(PoisonError::into_inner) = stopped;
+    }
+
+    /// Why retention deletes nothing at the moment.
+    pub fn retention_stopped(&self) -> Option<RetentionStopped> {
+        *self.retention_stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The meter of a camera: the same one as long as somebody holds it, so that counts outlive a reload.

@@ -11,7 +11,10 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 pub use self::{
     exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
-    metrics::{Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, Tally, ZoneCounts},
+    metrics::{
+        Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, RetentionStopped, Tally,
+        ZoneCounts,
+    },
 };
 
 /// How much is logged if `CORDON_LOG` does not say.

@@ -291,8 +291,8 @@ def checkpoints(key, folder):
 class Log:
     """Takes lines in order and compares with checkpoints."""
 
-    def __init__(self, marks, folder, first):
-        self.tree, self.sum, self.marks, self.pruned = Tree(), b"0" * 32, marks, 0
+    def __init__(self, marks, folder, first, signed):
+        self.tree, self.sum, self.marks, self.signed, self.announced = Tree(), b"0" * 32, marks, signed, []
         if first > 0:
             self.begin(folder, first)
         self.compare()
@@ -330,8 +330,13 @@ class Log:
             raise Rejected("number", f"{where}: it should have number {self.tree.size}")
         try:
             record = json.loads(line)
-            if record["type"] == "event" and record["what"] == "log-pruned":
-                self.pruned = max(self.pruned, record["detail"]["next"])
+            what = record["what"] if record["type"] == "event" else None
+            if what == "log-pruned" and self.tree.size < self.signed:
+                self.announced.append((self.tree.size, record["detail"]["next"]))
+            if what == "log-open":
+                # What a start found behind the last checkpoint anybody may have written.
+                taken_over = self.tree.size - record["detail"].get("unsigned", 0)
+                self.announced = [it for it in self.announced if it[0] < taken_over]
         except (ValueError, KeyError, TypeError):
             raise Rejected("no-record", f"{where}: no record") from None
         self.sum = rest
@@ -363,7 +368,9 @@ def verify_log(folder, key, kept):
     there = {name for name in os.listdir(folder) if re.fullmatch(r"segment-[0-9]{16}\.jsonl(\.gz)?", name)}
     names = sorted(name for name in there if not (name.endswith(".gz") and name[:-3] in there))
     first = int(names[0][8:24]) if names else 0
-    log = Log(marks, folder, first)
+    if kept and size < first:
+        raise Rejected("incomparable", f"{kept}: the first {first} lines were deleted, which are all that it covers")
+    log = Log(marks, folder, first, signed)
     for name in names:
         if int(name[8:24]) != log.tree.size:
             raise Rejected("segment-gap", f"{name}: the log goes on with number {log.tree.size}")
@@ -373,8 +380,8 @@ def verify_log(folder, key, kept):
                 reason = "line-too-long" if len(line) > LINE_BYTES_MAX else "line-torn"
                 raise Rejected(reason, f"{where}: the line is not whole")
             log.line(line[:-1], where)
-    if log.pruned < first:
-        raise Rejected("pruned-unrecorded", f"{names[0]}: the first {first} lines are gone, and no record says so")
+    if max((it[1] for it in log.announced), default=0) < first:
+        raise Rejected("pruned-unrecorded", f"{names[0]}: the first {first} lines are gone, and no signed record says so")
     if log.marks:
         size, _, where = log.marks[0]
         raise Rejected("lines-missing", f"{where}: it covers {size} lines but the log has {log.tree.size}")

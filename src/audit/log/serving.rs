@@ -11,7 +11,7 @@ use super::{
         emergency::{Journaled, Stage},
         pack::{Packer, Sealed},
         record::Record,
-        retention::Keeper,
+        retention::{Keeper, Steady},
         writer::{Awaited, Entry, Writer},
     },
     Batch, LogError, Pace, Queue, Shared,
@@ -22,7 +22,9 @@ use crate::limits::{AUDIT_GATHER_TIME_MAX, AUDIT_HEAL_INTERVAL, AUDIT_OUTCOME_WA
 pub(super) fn serve(mut writer: Writer, shared: &Shared, pace: Pace) -> Result<(), LogError> {
     let interval = pace.checkpoint_interval;
     let sealed = Sealed::default();
-    let mut keeper = Keeper::new(&writer.dir, pace.retention, sealed.clone(), Arc::clone(&pace.metrics));
+    let steady = Steady::begin(pace.last, shared.clock.now(), shared.clock.monotonic());
+    let mut keeper =
+        Keeper::new(&writer.dir, pace.retention, sealed.clone(), Arc::clone(&pace.metrics), steady);
     let packer = pace.pack.then(|| Packer::start(writer.files.another(), &writer.dir, sealed)).transpose();
     let packer = packer.map_err(|error| failed("starting to pack segments", &error))?;
     let mut segment = writer.segment_path.clone();
@@ -63,7 +65,8 @@ pub(super) fn serve(mut writer: Writer, shared: &Shared, pace: Pace) -> Result<(
         if shared.signed.swap(writer.signed, Ordering::AcqRel) != writer.signed {
             shared.queue().checkpoint.clone_from(&writer.latest);
             if !stopping {
-                keeper.tend(&mut *writer.files, writer.signed, shared.clock.now(), &mut |event| {
+                let now = (shared.clock.now(), shared.clock.monotonic());
+                keeper.tend(&mut *writer.files, writer.signed, now, &mut |event| {
                     let body = Record::Event(event).body();
                     shared.push(body, Awaited::Kept).ok().map(|placed| placed.seq)
                 });

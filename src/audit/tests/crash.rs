@@ -341,6 +341,31 @@ fn a_line_cut_anywhere_is_repaired_and_recorded() {
 }
 
 #[test]
+fn zeros_that_a_power_cut_leaves_are_cut_and_kept_aside() {
+    let line = b"{\"seq\":9}\n";
+    for hole in [&[0; 7][..], &[0; 200_000], &[&[0; 300][..], line].concat()] {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path()).0.close().unwrap();
+        let path = segment::segments(dir.path()).unwrap().pop().unwrap().path;
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole, hole].concat()).unwrap();
+        verify(dir.path(), None, None).unwrap_err();
+        let (log, report) = open(dir.path());
+        assert_eq!(report.cut_bytes, Some(hole.len() as u64));
+        log.close().unwrap();
+        assert_eq!(fs::read(dir.path().join("lines.cut")).unwrap(), hole);
+        verify(dir.path(), None, None).unwrap();
+        // Behind what was signed nothing may be gone.
+        let mut gone = fs::read(&path).unwrap();
+        let at = whole.len() - 10;
+        gone[at..].fill(0);
+        fs::write(&path, gone).unwrap();
+        let error = Log::open(&options(dir.path()), clock(), &Counting).unwrap_err().to_string();
+        assert!(error.contains("cannot be continued"), "{error}");
+    }
+}
+
+#[test]
 fn a_checkpoint_cut_anywhere_is_repaired_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).0.close().unwrap();

@@ -1,6 +1,8 @@
 //! Retention: what goes, what stays, what is on record, and that the rest verifies.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
+
+use serde_json::json;
 
 use super::{
     Counting, answered, clock,
@@ -9,14 +11,19 @@ use super::{
 };
 use crate::{
     audit::{
-        Hold, Log, Options, Query, Retention, check_proof,
+        Event, Hold, Log, Options, Query, Retention, check_proof,
         files::Disk,
-        prove_line, search,
+        note::PublicKey,
+        open::examine,
+        prove_line,
+        record::Record,
+        search,
         segment::{frontier_name, segments},
         set_holds, verify,
     },
     clock::SimulatedClock,
     limits::{AUDIT_CHECKPOINTS_BYTES_MAX, AUDIT_CHECKPOINTS_KEPT},
+    telemetry::{Metrics, RetentionStopped},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -163,7 +170,10 @@ fn first_segments_that_somebody_removed_are_not_taken_for_retention() {
     let all = segments(dir.path()).unwrap();
     fs::remove_file(&all[0].path).unwrap();
     let error = verify(dir.path(), None, None).unwrap_err().to_string();
-    assert!(error.contains("nothing on record says that they were deleted by retention"), "{error}");
+    assert!(
+        error.contains("nothing that was signed before says that they were deleted by retention"),
+        "{error}"
+    );
     // More than was announced.
     days(dir.path(), &clock, 10, keep(12));
     let left = segments(dir.path()).unwrap();
@@ -172,7 +182,10 @@ fn first_segments_that_somebody_removed_are_not_taken_for_retention() {
         fs::remove_file(&segment.path).unwrap();
     }
     let error = verify(dir.path(), None, None).unwrap_err().to_string();
-    assert!(error.contains("nothing on record") || error.contains("no signed checkpoint"), "{error}");
+    assert!(
+        error.contains("nothing that was signed before") || error.contains("no signed checkpoint"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -195,20 +208,79 @@ fn a_changed_frontier_of_deleted_lines_is_found() {
 }
 
 #[test]
-fn a_checkpoint_kept_elsewhere_still_tells_when_its_lines_are_gone() {
+fn a_deletion_that_only_an_unsigned_line_announces_is_found() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 10, Retention::default());
+    let all = segments(dir.path()).unwrap();
+    // Anybody who can write the folder can do this: sums need no key.
+    let key = PublicKey::parse(fs::read_to_string(dir.path().join("public.key")).unwrap().trim()).unwrap();
+    let now = crate::clock::Clock::now(&*clock);
+    let mut chain = examine(dir.path(), &all, &key, now).unwrap().walker.chain;
+    let mut line = Vec::new();
+    let body = Event::new("log-pruned", json!({ "first": 0, "next": all[1].first }));
+    chain.seal(&now.to_string(), &Record::Event(body).body(), &mut line);
+    let mut last = fs::OpenOptions::new().append(true).open(&all.last().unwrap().path).unwrap();
+    last.write_all(&line).unwrap();
+    verify(dir.path(), None, None).unwrap();
+    fs::remove_file(&all[0].path).unwrap();
+    let found = || verify(dir.path(), None, None).unwrap_err().to_string();
+    assert!(found().contains("nothing that was signed before says"), "{}", found());
+    // A start signs the line, and says that it did not write it.
+    days(dir.path(), &clock, 1, Retention::default());
+    let rows = lines(dir.path());
+    let opened = rows.iter().rfind(|row| row["what"] == "log-open").unwrap();
+    assert_eq!(opened["detail"]["unsigned"], 1);
+    assert!(found().contains("nothing that was signed before says"), "{}", found());
+}
+
+#[test]
+fn a_clock_that_is_wrong_deletes_nothing_for_its_age() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 20, Retention::default());
+    let later = Arc::new(SimulatedClock::new("2040-01-01T00:00:00Z".parse().unwrap()));
+    let metrics = Arc::new(Metrics::default());
+    let options = Options { metrics: Arc::clone(&metrics), ..aging(dir.path(), keep(30)) };
+    let (log, _) = Log::open(&options, later.clone(), &Counting).unwrap();
+    for number in 0..8 {
+        run(log.intent(intent(&format!("later-{number}")))).unwrap().finish(answered());
+    }
+    log.close().unwrap();
+    assert_eq!((first(dir.path()), metrics.retention_stopped()), (0, Some(RetentionStopped::Clock)));
+    // Whoever starts it anew says that the clock is right.
+    days(dir.path(), &later, 2, keep(30));
+    assert!(first(dir.path()) > 0);
+    verify(dir.path(), None, None).unwrap();
+}
+
+#[test]
+fn a_clock_set_back_does_not_fill_the_disk() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    days(dir.path(), &clock, 20, Retention::default());
+    let early = Arc::new(SimulatedClock::new("1970-01-01T00:00:00Z".parse().unwrap()));
+    days(dir.path(), &early, 2, Retention { keep: None, reserve_bytes: Some(10_000) });
+    assert!(first(dir.path()) > 0);
+    verify(dir.path(), None, None).unwrap();
+}
+
+#[test]
+fn a_checkpoint_kept_elsewhere_is_not_vouched_for_by_lines_it_does_not_cover() {
     let (dir, other, clock) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), clock());
     days(dir.path(), &clock, 5, Retention::default());
     let kept = other.path().join("kept");
     fs::copy(dir.path().join("checkpoint"), &kept).unwrap();
+    let size = verify(dir.path(), None, Some(&kept)).unwrap().witnessed.unwrap();
     days(dir.path(), &clock, 20, keep(8));
-    let report = verify(dir.path(), None, Some(&kept)).unwrap();
-    assert!(report.witnessed.unwrap() < report.pruned, "{report}");
+    let there = first(dir.path());
+    let error = verify(dir.path(), None, Some(&kept)).unwrap_err().to_string();
+    let expected =
+        format!("it covers the first {size} lines, and the first {there} were deleted by retention");
+    assert!(error.contains(&expected), "{error}");
     // The same key signs another history of the same size.
     let key = crate::audit::SigningKey::from_pem(
         "test.example/audit",
         &fs::read_to_string(dir.path().join("signing.key")).unwrap(),
     );
-    fs::write(&kept, key.unwrap().sign(report.witnessed.unwrap(), &[7; 32])).unwrap();
+    fs::write(&kept, key.unwrap().sign(size, &[7; 32])).unwrap();
     let error = verify(dir.path(), None, Some(&kept)).unwrap_err().to_string();
     assert!(error.contains("not those that were signed here"), "{error}");
 }
