@@ -429,6 +429,8 @@ pub const AUDIT_CLOCK_GAP_MAX: Duration = Duration::from_secs(45 * 24 * 3_600);
 pub const AUDIT_HOLDS_MAX: usize = 64;
 /// How long an export waits for a syslog server: to connect, to take bytes, to close.
 pub const AUDIT_EXPORT_TIME_MAX: Duration = Duration::from_secs(10);
+/// What a syslog server may say, which has nothing to say.
+pub const AUDIT_EXPORT_ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Different values of one field that the index of an audit segment lists; with more it lists none.
 pub const AUDIT_INDEX_VALUES_MAX: usize = 4_096;
 /// Bytes of the index of an audit segment; a larger one is not kept.

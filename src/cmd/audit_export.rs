@@ -19,7 +19,7 @@ use rustls::{
 use crate::{
     audit::{Export, ExportError, Item, Sink},
     clock::Clock,
-    limits::AUDIT_EXPORT_TIME_MAX,
+    limits::{AUDIT_EXPORT_ANSWER_BYTES_MAX, AUDIT_EXPORT_TIME_MAX},
 };
 
 /// Arguments of `cordon audit export`.
@@ -280,28 +280,32 @@ impl Wire {
         }
     }
 
-    /// Says that this is all, and waits until the server closes its side too.
+    /// Says that this is all, and waits until the server closes its side too. Over TLS it must say so (RFC 5425 §4.4):
+    /// that a connection ended may be the word of anybody on the way.
     fn finish(self) -> io::Result<()> {
-        let mut stream = match self {
-            Self::Plain(stream) => stream,
+        match self {
+            Self::Plain(mut stream) => {
+                stream.shutdown(Shutdown::Write)?;
+                drained(&mut stream)
+            }
             Self::Tls(mut stream) => {
                 stream.conn.send_close_notify();
                 stream.flush()?;
-                stream.sock
+                stream.sock.shutdown(Shutdown::Write)?;
+                drained(&mut stream)
             }
-        };
-        stream.shutdown(Shutdown::Write)?;
-        let mut rest = [0; 1_024];
-        loop {
-            match stream.read(&mut rest) {
-                Ok(0) => return Ok(()),
-                // Its own closing alert, or session tickets that nobody wants.
-                Ok(_) => {}
-                Err(error) => {
-                    let what = format!("the server did not close after the last message ({error})");
-                    return Err(io::Error::new(error.kind(), what));
-                }
-            }
+        }
+    }
+}
+
+/// Reads until the server closes. What it says is not wanted.
+fn drained(stream: &mut impl Read) -> io::Result<()> {
+    match io::copy(&mut stream.take(AUDIT_EXPORT_ANSWER_BYTES_MAX), &mut io::sink()) {
+        Ok(read) if read < AUDIT_EXPORT_ANSWER_BYTES_MAX => Ok(()),
+        Ok(_) => Err(io::Error::other("the server talks on after the last message")),
+        Err(error) => {
+            let what = format!("the server did not close after the last message ({error})");
+            Err(io::Error::new(error.kind(), what))
         }
     }
 }

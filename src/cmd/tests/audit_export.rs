@@ -192,10 +192,18 @@ fn syslog_over_tls_goes_only_to_a_server_whose_certificate_is_known() {
         let port = listener.local_addr().unwrap().port();
         let server = scope.spawn(move || {
             let refused = greet(listener.accept().unwrap().0).read(&mut [0; 10]).unwrap_err().to_string();
-            (refused, to_the_end(greet(listener.accept().unwrap().0)))
+            // All is read, and the connection ends without a word: as if somebody on the way had cut it.
+            to_the_end(greet(listener.accept().unwrap().0));
+            let mut stream = greet(listener.accept().unwrap().0);
+            let bytes = to_the_end(&mut stream);
+            stream.conn.send_close_notify();
+            stream.flush().unwrap();
+            (refused, bytes)
         });
         let (well, _, err) = export(port, &other);
         assert!(!well && err.contains("invalid peer certificate") && !mark.exists(), "{err}");
+        let (well, _, err) = export(port, &ca);
+        assert!(!well && err.contains("did not close after the last message") && !mark.exists(), "{err}");
         let (well, _, err) = export(port, &ca);
         assert!(well && err == "28 lines exported\n", "{err}");
         let (refused, bytes) = server.join().unwrap();
