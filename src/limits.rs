@@ -136,6 +136,12 @@ pub const TUNNEL_PAIR_TIME_MAX: Duration = Duration::from_secs(10);
 pub const TUNNEL_RENEWAL_TIME_MAX: Duration = Duration::from_secs(10);
 /// Text that is read of a tunnel at once.
 pub const TUNNEL_READ_BYTES: usize = 2 * 1024;
+/// One frame of a client's in a WebSocket: nothing that a client may say is larger.
+pub const WEBSOCKET_FRAME_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that are read of a WebSocket at once.
+pub const WEBSOCKET_READ_BYTES: usize = 2 * 1024;
+/// Answers to pings that wait to be sent.
+pub const WEBSOCKET_REPLIES_BYTES_MAX: usize = 1_024;
 /// Streams of one camera that are described or play, each over a connection of its own.
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.

@@ -80,8 +80,24 @@ impl Facade {
         });
         match (refusal, rewritten) {
             (Some(why), _) => Err(why),
-            (None, rewritten) => rewritten.map_err(RewriteRefusal::Document),
+            (None, rewritten) => {
+                let shown = rewritten.map_err(RewriteRefusal::Document)?;
+                self.with_sockets(operation, shown).map_err(RewriteRefusal::Document)
+            }
         }
+    }
+
+    /// Says where streams are had in WebSockets, whether the camera has them or not: that is the gateway's affair.
+    fn with_sockets(&self, operation: OperationId, answer: Document) -> Result<Document, RewriteError> {
+        let tables = &*self.shared.tables;
+        let row = tables.operation(operation).filter(|it| &*it.name == "GetServiceCapabilities");
+        let place = match row.map(|it| &*it.service) {
+            Some("media2") => "StreamingCapabilities",
+            Some("replay") => "Capabilities",
+            _ => return Ok(answer),
+        };
+        let uri = self.sockets_address();
+        answer.with_attribute(tables, &|element| element.local() == place, (SOCKETS_URI, &uri))
     }
 
     /// What the camera is asked in place of a request for a stream's address: its own transport is the gateway's
@@ -145,6 +161,11 @@ impl Facade {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
         let Asked { request, entrance } = asked;
         let text = value.text.trim();
+        if let Some(carried) =
+            carried(value.local).filter(|_| value_root(request) == "GetServiceCapabilities")
+        {
+            return Ok(Edit::Replace(carried.to_owned()));
+        }
         Ok(match node.effect {
             // A credential that a camera holds (storage, broker, wireless) is the camera side's.
             AddressEffect::None | AddressEffect::Identifier if node.secret && !self.is_content(node) => {
@@ -152,6 +173,7 @@ impl Facade {
             }
             AddressEffect::None | AddressEffect::Identifier => Edit::Keep,
             _ if text.is_empty() => Edit::Keep,
+            AddressEffect::Stream if value.local == SOCKETS_URI => Edit::Replace(self.sockets_address()),
             AddressEffect::Stream => {
                 let root = value_root(request);
                 let kind = if root == "GetReplayUri" { LocatorKind::Replay } else { LocatorKind::Stream };
@@ -392,13 +414,28 @@ impl Facade {
     fn capability_edit(&self, value: &Value<'_>) -> Edit {
         let effect = self.shared.tables.node(value.node).map(|node| node.effect);
         match (value.local, effect) {
-            ("WSPullPointSupport" | "WSSubscriptionPolicySupport" | "RTPMulticast", _) => {
-                Edit::Replace("false".to_owned())
+            ("WSPullPointSupport" | "WSSubscriptionPolicySupport", _) => Edit::Replace("false".to_owned()),
+            (local, _) if carried(local).is_some() => {
+                Edit::Replace(carried(local).unwrap_or_default().to_owned())
             }
             (_, Some(AddressEffect::None | AddressEffect::Identifier)) => Edit::Keep,
             _ if value.text.is_empty() => Edit::Keep,
             _ => Edit::Drop,
         }
+    }
+}
+
+/// What the gateway says of a way for streams, whatever the camera says of its own.
+fn carried(capability: &str) -> Option<&'static str> {
+    match capability {
+        "RTPMulticast"
+        | "AutoStartMulticast"
+        | "RTP_TCP"
+        | "NonAggregateControl"
+        | "NoRTSPStreaming"
+        | "SecureRTSPStreaming" => Some("false"),
+        "RTP_RTSP_TCP" | "RTSPStreaming" => Some("true"),
+        _ => None,
     }
 }
 
@@ -427,6 +464,7 @@ fn asked_protocol(request: &Document) -> String {
     text("Protocol").map(named).or_else(setup).unwrap_or_default()
 }
 
+const SOCKETS_URI: &str = "RTSPWebSocketUri";
 const RTSP_OVER_TLS: &str = "RtspsUnicast";
 const RTSP_OVER_HTTP: &str = "RtspOverHttp";
 const RTSP_OVER_HTTP_MEDIA1: &str = "RTP-Unicast/HTTP";

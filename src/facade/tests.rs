@@ -222,6 +222,32 @@ fn streams_and_snapshots_become_locators() {
 }
 
 #[test]
+fn what_is_said_of_ways_for_streams_is_the_gateways() {
+    let bench = bench();
+    let capabilities = |streaming: &str| {
+        format!(
+            "<m:Capabilities><m:ProfileCapabilities MaximumNumberOfProfiles=\"2\"/>\
+             <m:StreamingCapabilities {streaming}/></m:Capabilities>"
+        )
+    };
+    for camera in [
+        "RTPMulticast=\"true\" RTSPWebSocketUri=\"ws://10.20.0.5/socket\" SecureRTSPStreaming=\"true\"",
+        "RTPMulticast=\"true\" RTSPWebSocketUri=\"ws:/socket\" SecureRTSPStreaming=\"true\"",
+        "RTPMulticast=\"false\" SecureRTSPStreaming=\"false\"",
+    ] {
+        let shown = bench.rewritten("tr2:GetServiceCapabilities", "", &capabilities(camera)).unwrap();
+        for said in [
+            "RTPMulticast=\"false\"",
+            "RTSPWebSocketUri=\"ws:/onvif/streams\"",
+            "SecureRTSPStreaming=\"false\"",
+        ] {
+            assert!(shown.contains(said), "{camera}: {shown}");
+        }
+        assert!(shown.contains("MaximumNumberOfProfiles=\"2\""), "{shown}");
+    }
+}
+
+#[test]
 fn files_get_a_locator_of_their_own() {
     let bench = bench();
     let inside = "<m:UploadUri>http://10.20.0.5/up</m:UploadUri><m:UploadDelay>PT1S</m:UploadDelay>\

@@ -175,6 +175,17 @@ impl Facade {
         path.split_once(STREAM_PATH)
     }
 
+    /// Where a WebSocket carries streams, as ONVIF writes it: a path without an authority (Streaming Specification
+    /// §5.1.1.6). Streams have their usual addresses within.
+    pub fn sockets_address(&self) -> String {
+        format!("ws:{}{SOCKETS_PATH}", self.camera.mount)
+    }
+
+    /// What stands before the place of WebSockets in a path, if that is where it leads.
+    pub fn sockets_at(path: &str) -> Option<&str> {
+        path.strip_suffix(SOCKETS_PATH)
+    }
+
     /// Where clients find a snapshot.
     pub fn snapshot_address(&self, token: &str, entrance: Entrance) -> String {
         format!("{}{SNAPSHOT_PATH}{token}", self.origin(entrance))
@@ -208,6 +219,7 @@ impl Facade {
 }
 
 const STREAM_PATH: &str = "/onvif/stream/";
+const SOCKETS_PATH: &str = "/onvif/streams";
 const SNAPSHOT_PATH: &str = "/onvif/snapshot/";
 const UPLOAD_PATH: &str = "/onvif/upload/";
 const DOWNLOAD_PATH: &str = "/onvif/download/";

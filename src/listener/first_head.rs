@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes, BytesMut};
 use http::header;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -20,8 +21,21 @@ pub(super) enum First {
     Http,
     /// Half of a tunnel.
     Half(Half),
-    /// Half of a tunnel, said in a way that has no one reading.
+    /// A WebSocket.
+    Socket(Socket),
+    /// Half of a tunnel, or a WebSocket, said in a way that has no one reading.
     Malformed,
+}
+
+/// What a client says that opens a WebSocket for RTSP.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// The path that was asked for.
+    pub(super) path: String,
+    /// What the answer shows to have been read (`Sec-WebSocket-Key`).
+    pub(super) key: String,
+    /// Whether a page in a browser opens it (`Origin`).
+    pub(super) by_a_page: bool,
 }
 
 /// One of the two connections of a tunnel.
@@ -40,7 +54,7 @@ pub(super) const TUNNELLED: &str = "application/x-rtsp-tunnelled";
 const COOKIE: &str = "x-sessioncookie";
 
 /// Reads until the first head says what the connection is for. What was read stands in the buffer: nothing is taken off
-/// it but the head of a tunnel's half. May be given up without a loss.
+/// it but the head of a tunnel's half or a WebSocket. May be given up without a loss.
 pub(super) async fn listen(stream: &mut (impl AsyncRead + Unpin), heard: &mut BytesMut) -> io::Result<First> {
     let mut searched = 0;
     loop {
@@ -49,7 +63,7 @@ pub(super) async fn listen(stream: &mut (impl AsyncRead + Unpin), heard: &mut By
         }
         if let Some(length) = head_length(heard, &mut searched) {
             let first = read(heard.get(..length).unwrap_or_default());
-            if matches!(first, First::Half(_)) {
+            if matches!(first, First::Half(_) | First::Socket(_)) {
                 heard.advance(length);
             }
             return Ok(first);
@@ -93,6 +107,9 @@ fn read(head: &[u8]) -> First {
         let of_name = request.headers.iter().filter(move |it| it.name.eq_ignore_ascii_case(name));
         of_name.map(|it| it.value.trim_ascii()).collect::<Vec<_>>()
     };
+    if all(header::SEC_WEBSOCKET_PROTOCOL.as_str()).iter().any(|it| lists(it, "rtsp.onvif.org")) {
+        return socket(&request, &all);
+    }
     let upward = request.method == Some("POST");
     let type_field = if upward { header::CONTENT_TYPE } else { header::ACCEPT };
     let is_tunnelled = |it: &&[u8]| it.eq_ignore_ascii_case(TUNNELLED.as_bytes());
@@ -110,6 +127,33 @@ fn read(head: &[u8]) -> First {
         }
         _ => First::Malformed,
     }
+}
+
+/// A WebSocket's head (RFC 6455 §4.2.1).
+fn socket<'a>(request: &httparse::Request<'_, '_>, all: &dyn Fn(&str) -> Vec<&'a [u8]>) -> First {
+    let lists = |name: header::HeaderName, word| all(name.as_str()).iter().any(|it| lists(it, word));
+    let fits = request.method == Some("GET")
+        && request.version == Some(1)
+        && lists(header::UPGRADE, "websocket")
+        && lists(header::CONNECTION, "upgrade")
+        && all(header::SEC_WEBSOCKET_VERSION.as_str()) == [b"13"]
+        && all(header::TRANSFER_ENCODING.as_str()).is_empty()
+        && all(header::CONTENT_LENGTH.as_str()).is_empty();
+    let [key] = all(header::SEC_WEBSOCKET_KEY.as_str())[..] else { return First::Malformed };
+    let key = str::from_utf8(key).ok().filter(|it| STANDARD.decode(it).is_ok_and(|key| key.len() == 16));
+    match (key, request.path) {
+        (Some(key), Some(path)) if fits => First::Socket(Socket {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            by_a_page: !all(header::ORIGIN.as_str()).is_empty(),
+        }),
+        _ => First::Malformed,
+    }
+}
+
+/// Whether a field's list has a word.
+fn lists(field: &[u8], word: &str) -> bool {
+    field.split(|byte| *byte == b',').any(|it| it.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// A connection of which something was read already.
@@ -241,6 +285,38 @@ mod tests {
             let (first, buffer) = heard(head.as_bytes(), 4_096).await;
             assert_eq!((first, &buffer[..]), (First::Malformed, head.as_bytes()), "{fields}");
         }
+    }
+
+    #[tokio::test]
+    async fn web_sockets_for_rtsp_are_told_apart() {
+        let head = "GET /onvif/streams HTTP/1.1\r\nHost: h\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+                    Sec-WebSocket-Protocol: other, rtsp.onvif.org\r\n\r\n";
+        for piece in [1, 4_096] {
+            let (first, rest) = heard([head, "\u{2}"].concat().as_bytes(), piece).await;
+            let socket = Socket {
+                path: "/onvif/streams".to_owned(),
+                key: "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
+                by_a_page: false,
+            };
+            assert_eq!(first, First::Socket(socket));
+            assert!(b"\x02".starts_with(&rest), "{rest:?}");
+        }
+        for (from, to) in [
+            ("Version: 13", "Version: 8"),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "bm9uY2U="),
+            ("Upgrade: WebSocket\r\n", ""),
+            ("keep-alive, Upgrade", "close"),
+            ("HTTP/1.1", "HTTP/1.0"),
+            ("Host: h", "Content-Length: 1"),
+            ("Host: h", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+        ] {
+            let odd = head.replacen(from, to, 1);
+            assert_ne!(odd, head, "{from}");
+            assert_eq!(heard(odd.as_bytes(), 4_096).await.0, First::Malformed, "{to}");
+        }
+        let other = head.replacen("rtsp.onvif.org", "chat", 1);
+        assert_eq!(heard(other.as_bytes(), 4_096).await.0, First::Http);
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ use tokio::{
 use super::{
     first_head::{self, Begun, First},
     outgoing::{Outgoing, Rest},
-    streaming::{Guest, Stream, Tunnels, refuse},
+    streaming::{Guest, Stream, Tunnels, refuse, websocket},
     tls::{Channel, Tls},
 };
 use crate::{ids::CameraId, limits};
@@ -154,7 +154,7 @@ pub trait Service {
         false
     }
 
-    /// The camera whose stream's tunnel begins at a path, and the way to it; none if that is a path like any other.
+    /// The camera whose stream's tunnel begins at a path, or whose streams a WebSocket there carries, and the way to it; none if that is a path like any other.
     fn tunnel_at(&self, _path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
         None
     }
@@ -438,6 +438,17 @@ async fn reception<S: Service + 'static>(
             Some(way) => tokio::select! {
                 carried = tunnels.take(stream, half, (source, peer.channel), way) => carried,
                 // Whoever watches is told by the camera.
+                _ = stop.wait_for(|stop| *stop) => Ok(()),
+            },
+            None => refuse(stream).await,
+        },
+        // A page of whoever may be in a browser is not to use the certificate that the browser shows.
+        First::Socket(socket) if socket.by_a_page && peer.channel.certificate().is_some() => {
+            refuse(stream).await
+        }
+        First::Socket(socket) => match service.tunnel_at(&socket.path) {
+            Some(way) => tokio::select! {
+                carried = websocket::take(stream, &socket.key, (source, peer.channel), way) => carried,
                 _ = stop.wait_for(|stop| *stop) => Ok(()),
             },
             None => refuse(stream).await,

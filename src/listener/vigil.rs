@@ -63,7 +63,7 @@ impl<S: Service> Service for Vigil<S> {
     }
 
     fn tunnel_at(&self, path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
-        self.house.tunnel_at(path)
+        self.house.tunnel_at(path, None)
     }
 
     async fn answer(self: Rc<Self>, request: Request) -> Reply {

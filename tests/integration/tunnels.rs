@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    process::Command,
     time::Duration,
 };
 
@@ -27,13 +28,7 @@ impl<S: Read + Write> Tunnel<S> {
     /// Over two connections to the same port.
     pub fn over(mut down: S, mut up: S, path: &str) -> Self {
         down.write_all(head("GET", path, "Accept: application/x-rtsp-tunnelled\r\n").as_bytes()).unwrap();
-        let mut told = Vec::new();
-        while !told.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            down.read_exact(&mut byte).unwrap();
-            told.extend(byte);
-        }
-        let told = String::from_utf8(told).unwrap();
+        let told = told(&mut down);
         assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
         assert!(told.contains("Content-Type: application/x-rtsp-tunnelled\r\n"), "{told}");
         up.write_all(head("POST", path, POSTED).as_bytes()).unwrap();
@@ -62,6 +57,77 @@ impl<S: Write> Write for Tunnel<S> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A WebSocket as a client has it: what is written at once is a message.
+struct Socket<S> {
+    stream: S,
+    /// Bytes of the message under way that were not read.
+    left: usize,
+}
+
+impl<S: Read + Write> Socket<S> {
+    fn over(mut stream: S, path: &str) -> Self {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: rtsp.onvif.org\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let told = told(&mut stream);
+        assert!(told.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{told}");
+        assert!(told.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{told}");
+        Self { stream, left: 0 }
+    }
+}
+
+impl<S: Read> Read for Socket<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            let mut head = [0; 2];
+            self.stream.read_exact(&mut head)?;
+            assert_eq!(head[0], 0x82, "binary, whole");
+            let more = match head[1] {
+                126 => 2,
+                127 => 8,
+                _ => 0,
+            };
+            let mut length = [0; 8];
+            self.stream.read_exact(&mut length[8 - more..])?;
+            let length = if more == 0 { head[1].into() } else { u64::from_be_bytes(length) };
+            self.left = usize::try_from(length).unwrap();
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.stream.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+impl<S: Write> Write for Socket<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let mask = [1, 2, 3, 4];
+        let masked = bytes.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]);
+        let head = [0x82, 0x80 | 126, length[0], length[1]];
+        let frame: Vec<u8> = head.into_iter().chain(mask).chain(masked).collect();
+        self.stream.write_all(&frame).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// The head of an answer.
+fn told(stream: &mut impl Read) -> String {
+    let mut told = Vec::new();
+    while !told.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        told.extend(byte);
+    }
+    String::from_utf8(told).unwrap()
 }
 
 fn connect(at: SocketAddr) -> TcpStream {
@@ -189,4 +255,72 @@ fn what_is_no_tunnel_is_answered_by_http_or_refused() {
     let mut told = vec![0; 12];
     stream.read_exact(&mut told).unwrap();
     assert_eq!(told, b"HTTP/1.1 200");
+}
+
+/// Where a camera's streams are had in WebSockets, as Media2 tells it.
+fn sockets_path(house: &House, camera: usize) -> String {
+    let body = client::within("http://www.onvif.org/ver20/media/wsdl", "GetServiceCapabilities", "");
+    let told = client::ask(house.door(camera), "media2", VIEWER, &body).text();
+    let uri = told.split_once("RTSPWebSocketUri=\"ws:").unwrap_or_else(|| panic!("{told}")).1;
+    uri.split_once('"').unwrap().0.to_owned()
+}
+
+#[test]
+fn a_web_socket_carries_a_session() {
+    let house = House::open();
+    for (camera, profile) in CAMERAS {
+        let place = sockets_path(&house, camera);
+        assert_eq!(place, "/onvif/streams");
+        let address = address2(&house, camera, profile, "RTSP").unwrap();
+        let socket = Socket::over(connect(house.door(camera)), &place);
+        let mut player = Player::over(socket, &address, VIEWER);
+        let described = player.ask("DESCRIBE", "", "");
+        assert_eq!(described.field("Content-Base"), Some(format!("{address}/").as_str()));
+        let session = player.set_up();
+        assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
+        let mut last = None;
+        for _ in 0..40 {
+            let (channel, packet) = player.frame().unwrap();
+            if channel == 6 {
+                let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+                assert!(last.is_none_or(|last: u16| sequence == last.wrapping_add(1)), "{last:?} {sequence}");
+                last = Some(sequence);
+            }
+        }
+        assert_eq!(player.ask("TEARDOWN", "", &format!("Session: {session}\r\n")).status, 200);
+        // Another camera's stream is none here.
+        let (other, profile) = if camera == CAR_PARK { CAMERAS[1] } else { CAMERAS[0] };
+        let address = address2(&house, other, profile, "RTSP").unwrap();
+        let socket = Socket::over(connect(house.door(camera)), &place);
+        assert_eq!(Player::over(socket, &address, VIEWER).ask("DESCRIBE", "", "").status, 404);
+    }
+    let secured = Secured::open(false, &[]);
+    let (camera, profile) = CAMERAS[0];
+    let address = address2(&secured.house, camera, profile, "RTSP").unwrap();
+    let socket = Socket::over(secured.connect(camera, None), "/onvif/streams");
+    assert_eq!(Player::over(socket, &address, VIEWER).ask("DESCRIBE", "", "").status, 200);
+}
+
+#[test]
+fn a_web_socket_of_somebody_elses_making_is_understood() {
+    if skipped("node") {
+        return;
+    }
+    let shared = Shared::open();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/socket.js");
+    let url = format!("ws://{}/lobby/onvif/streams", shared.plain);
+    let ask = |url: &str| {
+        let mut node = Command::new("node");
+        node.args(["--experimental-websocket", script, url, "rtsp://gateway/x"]);
+        String::from_utf8(node.output().unwrap().stdout).unwrap()
+    };
+    let told = ask(&url);
+    assert!(
+        told.starts_with("rtsp.onvif.org \"RTSP/1.0 200 OK\\r\\nCSeq: 7\\r\\nPublic: OPTIONS, DESCRIBE"),
+        "{told}"
+    );
+    assert!(told.ends_with("closed 1000\n"), "{told}");
+    // Where no camera is, there is no socket.
+    let told = ask(&url.replace("/lobby", "/nowhere"));
+    assert!(told.starts_with("failed\n"), "{told}");
 }

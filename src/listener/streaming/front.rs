@@ -28,6 +28,7 @@ use super::{
 use crate::{
     facade::{Facade, is_token},
     ids::CameraId,
+    inventory::Camera,
     limits::{
         ACCEPT_PAUSE, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX, STREAM_CONNECTIONS_MAX,
         STREAM_FIRST_REQUESTS_MAX, STREAM_VIEWERS_PER_CAMERA_MAX,
@@ -176,14 +177,25 @@ async fn listen(
 }
 
 impl House {
-    /// The camera whose stream's tunnel begins at a path of the web service, and the way to it. That its name is
-    /// genuine is found out there.
-    pub fn tunnel_at(&self, path: &str) -> Option<(CameraId, mpsc::Sender<Guest>)> {
-        let (mount, token) = Facade::tunnel_at(path)?;
-        let token = token.split(['/', '?']).next()?;
-        let camera = camera_of(self, token)?;
+    /// The camera whose stream's tunnel begins at a path of the web service, or whose streams a WebSocket there
+    /// carries, and the way to it. That a stream's name is genuine is found out there. `own` is the camera whose
+    /// listener it is, unless several share it.
+    pub fn tunnel_at(&self, path: &str, own: Option<&CameraId>) -> Option<(CameraId, mpsc::Sender<Guest>)> {
         let edition = self.edition.load();
-        edition.rules.inventory().camera(&camera).filter(|it| it.mount == mount)?;
+        let inventory = edition.rules.inventory();
+        let (camera, mount) = match (Facade::sockets_at(path), Facade::tunnel_at(path)) {
+            (Some(mount), _) => {
+                let here =
+                    |it: &&Camera| own.map_or(!mount.is_empty(), |own| *own == it.id) && it.mount == mount;
+                let named = own.and_then(|own| inventory.camera(own));
+                let found =
+                    named.filter(here).or_else(|| inventory.cameras().find(here).filter(|_| own.is_none()));
+                (found?.id.clone(), mount)
+            }
+            (None, Some((mount, rest))) => (camera_of(self, rest.split(['/', '?']).next()?)?, mount),
+            (None, None) => return None,
+        };
+        inventory.camera(&camera).filter(|it| it.mount == mount && own.is_none_or(|own| *own == it.id))?;
         let way = self.front.way(&camera)?;
         Some((camera, way))
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     command::RtspMethod,
-    facade::{Entrance, Locator, LocatorKind},
+    facade::{Entrance, Facade, Locator, LocatorKind},
     gate::Pass,
     limits::STREAM_SESSION_TIMEOUT,
     media::Upstream,
@@ -229,13 +229,11 @@ impl Viewer {
     /// The address of the stream that was asked for, as the client may use it where it is.
     fn base(&self, request: &Request) -> String {
         let (token, tls) = (token(&request.uri).unwrap_or_default(), self.channel.is_tls());
-        match self.port {
-            Port::Streams(_) => self.camera.facade.stream_address(token, tls),
-            // Within a tunnel all speak of RTSP.
-            Port::Web => {
-                self.camera.facade.tunnel_address(token, Entrance::of(tls)).replacen("http", "rtsp", 1)
-            }
+        if Facade::tunnel_at(&request.uri).is_none() {
+            return self.camera.facade.stream_address(token, tls);
         }
+        // Within a tunnel all speak of RTSP.
+        self.camera.facade.tunnel_address(token, Entrance::of(tls)).replacen("http", "rtsp", 1)
     }
 
     pub(super) fn is_in_session(&self, request: &Request) -> bool {

@@ -10,6 +10,7 @@ mod upstream;
 mod viewer;
 mod viewing;
 mod ways;
+pub(super) mod websocket;
 mod wire;
 
 pub use front::{Front, Guest, guests, receive_guests, serve};

@@ -1,6 +1,6 @@
 //! Changes values of a document and takes elements out of it. The result is a new document.
 
-use super::{Document, Element, Kind, Span, Token, Value, qname::OwnPrefixes};
+use super::{Document, Element, Kind, NO_TEXT, Span, Token, Value, qname::OwnPrefixes};
 use crate::schema::{
     simple::{self, Judgement, ValueError},
     tables::{Content, NodeId, NodeKind, Tables},
@@ -78,6 +78,38 @@ impl Document {
         }
         let leaving = change.leaving;
         Ok(self.clone().without(&leaving))
+    }
+
+    /// With an attribute in the first element that is chosen; as it is if there is none, or if it has the attribute.
+    pub fn with_attribute(
+        &self,
+        tables: &Tables,
+        choose: &dyn Fn(&Element<'_>) -> bool,
+        (local, text): (&str, &str),
+    ) -> Result<Self, RewriteError> {
+        let chosen = (0..self.tokens.len()).map(|index| Element { document: self, index }).find(|element| {
+            element.token().is_some_and(|token| token.kind == Kind::Element) && choose(element)
+        });
+        let Some(chosen) = chosen.filter(|it| it.attribute(local).is_none()) else { return Ok(self.clone()) };
+        let mut attributes = tables.attributes(chosen.node());
+        let Some((node, name)) =
+            attributes.find(|(_, it)| tables.local(it.name) == local).map(|(node, it)| (node, it.name))
+        else {
+            return Err(RewriteError::Refused(local.to_owned(), "its element has no such attribute"));
+        };
+        let mut document = self.clone();
+        let start = u32::try_from(document.text.len()).unwrap_or(u32::MAX);
+        let span = Span { start, length: u32::try_from(local.len()).unwrap_or_default() };
+        document.text.push_str(local);
+        for (index, token) in document.tokens.iter_mut().enumerate().take(chosen.index + 1) {
+            if index + token.size as usize > chosen.index {
+                token.size += 1;
+            }
+        }
+        let token = Token { kind: Kind::Attribute, node, name, size: 1, local: span, text: NO_TEXT };
+        document.tokens.insert(chosen.index + 1, token);
+        document.replace(tables, chosen.index + 1, text)?;
+        Ok(document)
     }
 
     fn replace(&mut self, tables: &Tables, index: usize, text: &str) -> Result<(), RewriteError> {
