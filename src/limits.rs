@@ -142,6 +142,8 @@ pub const WEBSOCKET_FRAME_BYTES_MAX: usize = 128 * 1024;
 pub const WEBSOCKET_READ_BYTES: usize = 2 * 1024;
 /// Answers to pings that wait to be sent.
 pub const WEBSOCKET_REPLIES_BYTES_MAX: usize = 1_024;
+/// How long an answer to PLAY waits for the first packets, to name them.
+pub const STREAM_POSITION_TIME_MAX: Duration = Duration::from_millis(300);
 /// Streams of one camera that are described or play, each over a connection of its own.
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
@@ -150,6 +152,10 @@ pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
 pub const STREAM_VIEWER_PORT_MIN: u16 = 1_024;
 /// How often two free ports in a row are looked for.
 pub const STREAM_PORT_TRIES_MAX: usize = 32;
+/// Datagrams of one camera's socket that are taken at one look.
+pub const STREAM_DATAGRAMS_AT_ONCE_MAX: usize = 64;
+/// Bytes that the kernel keeps of a camera's datagrams, as far as it grants them.
+pub const STREAM_RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 /// Of a viewer's report in a datagram no more is taken.
 pub const STREAM_REPORT_BYTES_MAX: usize = 1_500;
 /// Reports taken at one look.

@@ -14,6 +14,7 @@
 mod body;
 mod breaker;
 mod connection;
+mod datagrams;
 mod errand;
 mod error;
 mod habits;

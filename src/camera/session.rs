@@ -179,6 +179,11 @@ impl Session {
         }
     }
 
+    /// Whether the camera is treated as having a quirk.
+    pub(super) fn has(&self, quirk: Quirk) -> bool {
+        self.habits.borrow().applies(quirk)
+    }
+
     /// Takes note of a quirk.
     pub(super) fn observe(&self, quirk: Quirk, note: &str) {
         let is_news = self.habits.borrow_mut().observe(quirk, self.clock.now(), note);

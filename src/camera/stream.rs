@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    datagrams::Datagrams,
     error::{CameraError, Failure, Phase, Retry},
     link::dial,
     session::Session as Logins,
@@ -21,7 +22,8 @@ use super::{
 use crate::{
     auth::digest::{Challenge, Credentials},
     clock::Entropy,
-    hatch::{Endpoint, PacketCounts, Packets, Segment},
+    hatch::{Endpoint, PacketCounts, Packets, Positions, Segment},
+    inventory::Quirk,
     limits::{
         CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_SILENCE_MAX,
         STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
@@ -41,6 +43,8 @@ pub struct CameraStream {
     pub description: Description,
     session: Option<Session>,
     packets: Packets,
+    /// Where packets come in, if not on the connection.
+    datagrams: Datagrams,
     /// Segments that came before the answer that was waited for.
     early: VecDeque<Segment>,
     own: Ssrc,
@@ -109,6 +113,7 @@ impl CameraStream {
             endpoint: endpoint.clone(),
             session: None,
             packets: nothing,
+            datagrams: Datagrams::default(),
             early: VecDeque::new(),
             own: Ssrc(u32::from_be_bytes(random)),
             may_get_parameter,
@@ -142,23 +147,27 @@ impl CameraStream {
         let tracks: Vec<(&Media, Ssrc)> =
             media.iter().enumerate().map(|(number, media)| (media, own(number))).collect();
         self.packets = Packets::new(&tracks);
+        let mut in_datagrams = logins.has(Quirk::DatagramsOnly);
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
-            let uri = self.control(&media.control);
-            let channel =
-                u8::try_from(number * 2).map_err(|_| Failure::Malformed("too many streams".into()))?;
-            let asked = Transport::interleaved((channel, channel.saturating_add(1)));
-            let mut fields = vec![(Field::Transport, asked.to_string())];
-            fields.extend(self.session_field());
-            fields.extend_from_slice(besides);
-            let answer = self.ask(&Method::Setup, &uri, &fields, logins).await?;
+            let mut answer = self.ask_for(number, media, in_datagrams, besides, logins).await?;
+            // Nothing was set up yet, so all may go the other way.
+            let refused = answer.status == Status::UnsupportedTransport.code() && self.session.is_none();
+            if refused && !in_datagrams {
+                logins.observe(Quirk::DatagramsOnly, "it refused a stream on the connection (461)");
+                if logins.has(Quirk::DatagramsOnly) {
+                    in_datagrams = true;
+                    answer = self.ask_for(number, media, true, besides, logins).await?;
+                }
+            }
             ok(&answer)?;
             let session = answer.fields.get(Field::Session).and_then(Session::parse);
             // Some give a new name with each stream; the last is the one they go by.
             self.session = session.or(self.session.take());
             let given = answer.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
-            let channels = given.first().and_then(|it| it.interleaved).or(asked.interleaved);
-            self.packets.on_channels(number, channels.unwrap_or((channel, channel.saturating_add(1))));
+            self.take_way(number, given.first(), in_datagrams)?;
         }
+        // Before the camera begins: what lies on the way is to let its packets in.
+        self.datagrams.report(self.own);
         Ok(())
     }
 
@@ -198,6 +207,47 @@ impl CameraStream {
         in_time(paused).await
     }
 
+    /// Asks for one stream.
+    async fn ask_for(
+        &mut self,
+        number: usize,
+        media: &Media,
+        in_datagrams: bool,
+        besides: &[(Field, String)],
+        logins: &Logins,
+    ) -> Result<Response, Failure> {
+        let uri = self.control(&media.control);
+        let asked = if in_datagrams {
+            let here = self.wire.stream.local_addr().map_err(|_| Failure::Reset)?.ip();
+            let ports = self.datagrams.open(logins.dialler(), here, self.wire.address.ip()).await?;
+            Transport { server_port: None, ..Transport::datagrams(ports, ports) }
+        } else {
+            Transport::interleaved(channels(number)?)
+        };
+        let mut fields = vec![(Field::Transport, asked.to_string())];
+        fields.extend(self.session_field());
+        fields.extend_from_slice(besides);
+        self.ask(&Method::Setup, &uri, &fields, logins).await
+    }
+
+    /// Hears a stream on the way that the camera gave it.
+    fn take_way(
+        &mut self,
+        number: usize,
+        given: Option<&Transport>,
+        in_datagrams: bool,
+    ) -> Result<(), Failure> {
+        let own = channels(number)?;
+        if !in_datagrams {
+            self.packets.on_channels(number, given.and_then(|it| it.interleaved).unwrap_or(own));
+            return Ok(());
+        }
+        self.packets.on_channels(number, own);
+        // Some name none, and are heard all the same.
+        self.datagrams.named(given.and_then(|it| it.server_port).unwrap_or_default());
+        Ok(())
+    }
+
     /// What came since this was asked last. Waits for it, up to the time that a camera may be silent.
     pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
         self.read_within(STREAM_SILENCE_MAX).await
@@ -213,8 +263,16 @@ impl CameraStream {
             // Answers to signs of life say nothing that is needed.
             while self.wire.next(&mut hear)?.is_some() {}
             if self.early.is_empty() {
-                let read = timeout(silence_max, self.wire.read()).await;
-                read.map_err(|_| Failure::TimedOut(Phase::Answer))??;
+                let Self { wire, datagrams, packets, early, .. } = self;
+                let read = async {
+                    tokio::select! {
+                        read = wire.read() => read,
+                        came = datagrams.read(packets), if !datagrams.is_empty() => {
+                            came.map(|segments| early.extend(segments)).map_err(|_| Failure::Reset)
+                        }
+                    }
+                };
+                timeout(silence_max, read).await.map_err(|_| Failure::TimedOut(Phase::Answer))??;
             }
         }
     }
@@ -232,9 +290,11 @@ impl CameraStream {
         let uri = self.aggregate();
         // Not waited for: some never answer it.
         self.wire.send(&method, &uri, &fields).await?;
-        let report = receiver_report(self.own);
-        let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
-        self.wire.write(&[&[b'$', 1, length[0], length[1]], report.as_slice()].concat()).await?;
+        if self.datagrams.is_empty() {
+            self.wire.report(self.own).await?;
+        } else {
+            self.datagrams.report(self.own);
+        }
         Ok(self.sign_interval())
     }
 
@@ -261,6 +321,11 @@ impl CameraStream {
     /// The source that each stream has on the core side.
     pub fn sources(&self) -> Vec<Ssrc> {
         (0..self.description.media.len()).map(|number| source(self.own, number)).collect()
+    }
+
+    /// How far each of its streams is.
+    pub fn positions(&self) -> impl Iterator<Item = Option<Positions>> + '_ {
+        self.packets.positions()
     }
 
     /// What happened to packets so far.
@@ -311,6 +376,12 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
     let done = timeout(CAMERA_EXCHANGE_TIME_MAX, asked).await;
     let failed = |failure| CameraError { failure, sent: true };
     done.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
+}
+
+/// The channels of a stream.
+fn channels(number: usize) -> Result<(u8, u8), Failure> {
+    let channel = u8::try_from(number * 2).map_err(|_| Failure::Malformed("too many streams".into()))?;
+    Ok((channel, channel.saturating_add(1)))
 }
 
 /// Streams of one session have sources one after the other.
@@ -400,6 +471,13 @@ impl Wire {
         }
         let message = writer.finish().map_err(|_| Failure::BadEndpoint)?;
         self.write(&message).await
+    }
+
+    /// Tells the camera that it is heard, on the connection.
+    async fn report(&mut self, own: Ssrc) -> Result<(), Failure> {
+        let report = receiver_report(own);
+        let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
+        self.write(&[&[b'$', 1, length[0], length[1]], report.as_slice()].concat()).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ mod spool;
 mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
-pub use packets::{PacketCounts, Packets, Segment, UnitStart};
+pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart};
 pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};
 pub use verify::{

@@ -24,6 +24,8 @@ struct Track {
     own: Ssrc,
     /// The camera's source, pinned by the first packet, and its last sequence number and timestamp.
     pinned: Option<(Ssrc, u16, u32)>,
+    /// Number and timestamp of its first packet.
+    first: Option<(u16, u32)>,
     resyncs: u32,
     packets: u32,
     octets: u32,
@@ -68,6 +70,15 @@ pub struct Segment {
     pub units: Vec<UnitStart>,
 }
 
+/// Sequence number and timestamp of a stream's first packet; and the number after its last, with that one's timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Positions {
+    /// Of the first.
+    pub first: (u16, u32),
+    /// After the last.
+    pub next: (u16, u32),
+}
+
 /// Where an access unit begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnitStart {
@@ -109,6 +120,7 @@ impl Packets {
             formats: media.formats.iter().map(|it| (it.payload_type, it.codec)).collect(),
             own: *own,
             pinned: None,
+            first: None,
             resyncs: 0,
             packets: 0,
             octets: 0,
@@ -136,6 +148,14 @@ impl Packets {
         for track in &mut self.tracks {
             track.resyncs = 0;
         }
+    }
+
+    /// How far each stream is; none of one of which nothing came.
+    pub fn positions(&self) -> impl Iterator<Item = Option<Positions>> + '_ {
+        self.tracks.iter().map(|track| {
+            let (_, sequence, timestamp) = track.pinned?;
+            Some(Positions { first: track.first?, next: (sequence.wrapping_add(1), timestamp) })
+        })
     }
 
     /// Takes whole frames off the front of a buffer, up to what is none.
@@ -269,6 +289,7 @@ impl Track {
             }
         };
         self.pinned = Some((header.ssrc, header.sequence, header.timestamp));
+        self.first.get_or_insert((header.sequence, header.timestamp));
         Some(begins)
     }
 }

@@ -51,6 +51,8 @@ quirks!(
     GarbledStatusLine = "garbled-status-line",
     /// It uses prefixes it does not declare.
     UndeclaredPrefixes = "undeclared-prefixes",
+    /// It sends streams in datagrams only.
+    DatagramsOnly = "datagrams-only",
     /// It refuses good passwords while it boots.
     RefusesWhileBooting = "refuses-while-booting",
 );
@@ -153,7 +155,13 @@ mod tests {
         }
         assert_eq!(
             table.settable_names(),
-            ["security-not-understood", "soap-11-only", "closes-silently", "garbled-status-line"]
+            [
+                "security-not-understood",
+                "soap-11-only",
+                "closes-silently",
+                "garbled-status-line",
+                "datagrams-only"
+            ]
         );
         assert_eq!(table.settable("clock-off"), None, "observed, never ordered");
     }

@@ -2,19 +2,19 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket as Datagrams};
 
 use super::residents::Resident;
 use super::wire::{self, Attempts, Neighbour, Reply, Request, SocketKind};
 use crate::{
     ids::ZoneId,
-    limits::{NETD_ANSWER_BYTES_MAX, NETD_TIME_MAX, NETD_WORD_TIME_MAX},
+    limits::{NETD_ANSWER_BYTES_MAX, NETD_TIME_MAX, NETD_WORD_TIME_MAX, STREAM_PORT_TRIES_MAX},
 };
 
 /// Asks the privileged process. Each question is a connection of its own; questions are few, since connections to
@@ -161,6 +161,32 @@ impl Dialler {
         // Best effort: without it the kernel keeps more.
         let _ = socket.set_recv_buffer_size(receive_bytes);
         Ok(socket.connect(address).await?)
+    }
+
+    /// Sockets for RTP and RTCP at an address of the gateway's, at two ports in a row, the first of them even (RFC
+    /// 3550 §11).
+    ///
+    /// # Errors
+    /// There are no sockets in the zone, or no such ports.
+    pub async fn datagrams(&self, here: IpAddr) -> Result<(Datagrams, Datagrams), DialError> {
+        // Of two ports in a row both must be free: the kernel knows of free ones only one by one.
+        for _ in 0..STREAM_PORT_TRIES_MAX {
+            let one = self.datagram(SocketAddr::new(here, 0)).await?;
+            let port = one.local_addr()?.port();
+            if let Ok(other) = self.datagram(SocketAddr::new(here, port ^ 1)).await {
+                return Ok(if port & 1 == 0 { (one, other) } else { (other, one) });
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AddrInUse).into())
+    }
+
+    async fn datagram(&self, at: SocketAddr) -> Result<Datagrams, DialError> {
+        let Self::Inside { netd, zone } = self else { return Ok(Datagrams::bind(at).await?) };
+        let (asker, of) = (netd.clone(), zone.clone());
+        let made =
+            tokio::task::spawn_blocking(move || asker.datagrams(&of, at)).await.map_err(io::Error::other)?;
+        let socket = made.map_err(|source| DialError::NoSocket { zone: zone.clone(), source })?;
+        Ok(Datagrams::from_std(socket)?)
     }
 
     /// A socket that is not connected, where the camera can be dialled from.

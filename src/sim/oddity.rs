@@ -37,6 +37,8 @@ pub enum Oddity {
     ChallengeLeftOut,
     /// Declares no prefix of its answers' bodies.
     UndeclaredPrefixes,
+    /// Sends streams in datagrams only.
+    DatagramsOnly,
     /// States a time this many minutes ahead of the one its logins go by, and none in its answers' heads.
     LocalTime(i32),
 }

@@ -34,7 +34,7 @@ use super::{
     device::{Answer, Device, Refused, is_pre_auth, operation_name},
     dialect::Dialect,
     fault::{self, Fault, Faults, Wire},
-    login::{Algorithm, Login, Scheme, Verdict},
+    login::{Algorithm, Login, LoginRules, Scheme, Verdict},
     message::Request,
     oddity::{self, Garbled, Oddity},
     recording::Recording,
@@ -137,6 +137,8 @@ pub(super) struct Shared {
 struct State {
     device: Device,
     login: Login,
+    /// The login of its streams.
+    stream_login: Login,
     log: VecDeque<Received>,
     faults: Faults,
     oddities: Vec<Oddity>,
@@ -172,10 +174,16 @@ impl Camera {
         let device = Device::new(script, identity(&options, address, stream_port), options.clock_skew);
         let realm = device.variable("realm").to_owned();
         let digest = dialect.login.digest.clone();
-        let login = Login::new(dialect.login, realm, options.username.clone(), options.password.clone());
+        let login =
+            |rules| Login::new(rules, realm.clone(), options.username.clone(), options.password.clone());
+        // Those that take tokens alone have a digest for streams, where there are no tokens.
+        let stream_digest = if digest.is_empty() { vec![Algorithm::Md5] } else { digest.clone() };
+        let stream_login = login(LoginRules { digest: stream_digest, ..dialect.login.clone() });
+        let login = login(dialect.login);
         let state = State {
             device,
             login,
+            stream_login,
             log: VecDeque::new(),
             faults: Faults::default(),
             oddities: Vec::new(),
@@ -323,6 +331,11 @@ impl Shared {
         self.state().device.time(self.options.clock.now())
     }
 
+    /// Whether it does something otherwise.
+    pub(super) fn is(&self, oddity: Oddity) -> bool {
+        self.state().is(oddity)
+    }
+
     /// A variable of its script.
     pub(super) fn variable(&self, name: &str) -> String {
         self.state().device.variable(name).to_owned()
@@ -350,7 +363,7 @@ impl Shared {
         let (clock, time) = (&self.options.clock, state.device.time(self.options.clock.now()));
         let credentials = request.fields.get(rtsp::Field::Authorization);
         let asked = (request.method.as_str(), request.uri.as_str());
-        let verdict = state.login.check(credentials, asked, None, clock.monotonic(), time);
+        let verdict = state.stream_login.check(credentials, asked, None, clock.monotonic(), time);
         match (state.faults.of_all.as_ref(), verdict) {
             (Some(Fault::BadPassword), Verdict::User(_)) => Verdict::WrongDigest { stale: false },
             (_, verdict) => verdict,
@@ -360,7 +373,7 @@ impl Shared {
     /// Challenges for somebody who asks for a stream.
     pub(super) fn challenge_stream(&self, stale: bool) -> Vec<String> {
         let now = self.options.clock.monotonic();
-        self.state().login.challenge(now, self.options.entropy.as_ref(), stale)
+        self.state().stream_login.challenge(now, self.options.entropy.as_ref(), stale)
     }
 
     /// Remembers a request for a stream, and how it was answered.

@@ -1,6 +1,10 @@
 //! A camera's RTSP server: describes the clip and plays it over the connection it is asked on.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -13,13 +17,15 @@ use tokio::{
 use super::{
     clip::{Sender, TICK_MILLISECONDS, Track},
     login::Verdict,
+    oddity::Oddity,
     recording::{Recording, Reel},
     server::Shared,
 };
 use crate::{
     limits::SIM_CONNECTIONS_MAX,
     rtsp::{
-        Decoder, Field, Method, Peer, Playback, REPLAY_FEATURE, Received, Request, Status, Transport, Writer,
+        Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received, Request, Status, Transport,
+        Writer,
     },
 };
 
@@ -70,12 +76,66 @@ struct Connection {
 
 struct Session {
     id: String,
-    /// Each track that was set up, with the channel of its packets.
-    tracks: Vec<(Sender, u8)>,
+    /// Each track that was set up, with where its packets go.
+    tracks: Vec<(Sender, Way)>,
     /// The next tick, while it plays.
     playing: Option<u64>,
     /// The part of a recording that it plays.
     reel: Option<Reel>,
+}
+
+/// Where packets go.
+enum Way {
+    /// On this channel of the connection, and its reports on the next.
+    Channel(u8),
+    /// To a client's ports, of RTP and RTCP.
+    Datagrams(UdpSocket, UdpSocket),
+}
+
+impl Way {
+    /// The first of the transports asked for that there is, as the client is told.
+    fn open(
+        asked: &[Transport],
+        datagrams_only: bool,
+        (here, client): (IpAddr, IpAddr),
+    ) -> std::io::Result<Option<(Self, Transport)>> {
+        for one in asked {
+            match (one.lower, one.interleaved, one.client_port) {
+                (Lower::Tcp, Some(channels), _) if !datagrams_only => {
+                    return Ok(Some((Self::Channel(channels.0), Transport::interleaved(channels))));
+                }
+                (Lower::Udp, _, Some(ports)) => {
+                    let bound = [ports.0, ports.1].map(|port| {
+                        let socket = UdpSocket::bind((here, 0))?;
+                        socket.set_nonblocking(true)?;
+                        socket.connect((client, port)).map(|()| socket)
+                    });
+                    let [rtp, rtcp] = bound;
+                    let (rtp, rtcp) = (rtp?, rtcp?);
+                    let own = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
+                    return Ok(Some((Self::Datagrams(rtp, rtcp), Transport::datagrams(ports, own))));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends a packet, or puts it among the bytes that are to go over the connection.
+    fn send(&self, packet: &[u8], is_report: bool, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Channel(channel) => {
+                let length = u16::try_from(packet.len()).unwrap_or_default();
+                bytes.extend_from_slice(&[b'$', channel.saturating_add(u8::from(is_report))]);
+                bytes.extend_from_slice(&length.to_be_bytes());
+                bytes.extend_from_slice(packet);
+            }
+            Self::Datagrams(rtp, rtcp) => {
+                // Whoever hears nothing asks again.
+                let _ = if is_report { rtcp.send(packet) } else { rtp.send(packet) };
+            }
+        }
+    }
 }
 
 impl Connection {
@@ -116,9 +176,9 @@ impl Connection {
         let mut bytes = Vec::new();
         let Some(session) = &mut self.session else { return bytes };
         let Some((tick, recorded)) = session.reel.as_mut().and_then(Reel::advance) else { return bytes };
-        for (sender, channel) in &mut session.tracks {
+        for (sender, way) in &mut session.tracks {
             for packet in sender.recorded(tick, &recorded) {
-                frame(&mut bytes, *channel, &packet);
+                way.send(&packet, false, &mut bytes);
             }
         }
         bytes
@@ -131,12 +191,12 @@ impl Connection {
         let Some(tick) = session.playing else { return Vec::new() };
         session.playing = Some(tick + 1);
         let mut bytes = Vec::new();
-        for (sender, channel) in &mut session.tracks {
+        for (sender, way) in &mut session.tracks {
             for packet in sender.packets(tick, now) {
-                frame(&mut bytes, *channel, &packet);
+                way.send(&packet, false, &mut bytes);
             }
             if tick.is_multiple_of(REPORT_TICKS) {
-                frame(&mut bytes, channel.saturating_add(1), &sender.report(tick, now));
+                way.send(&sender.report(tick, now), true, &mut bytes);
             }
         }
         bytes
@@ -218,7 +278,9 @@ impl Connection {
             return plain(Status::BadRequest);
         }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
-        let Some(channels) = asked.iter().find_map(|it| it.interleaved) else {
+        let here = self.stream.local_addr().map(|it| (it.ip(), self.peer.ip()));
+        let datagrams_only = self.shared.is(Oddity::DatagramsOnly);
+        let Ok(Some((way, transport))) = here.and_then(|here| Way::open(&asked, datagrams_only, here)) else {
             return plain(Status::UnsupportedTransport);
         };
         let mut random = [0; 18];
@@ -234,10 +296,8 @@ impl Connection {
         });
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         let sequence = u16::from_be_bytes([n0, n1]);
-        session
-            .tracks
-            .push((Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3])), channels.0));
-        let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), ..Transport::interleaved(channels) };
+        session.tracks.push((Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3])), way));
+        let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), ..transport };
         Writer::response(Status::Ok, Some(request.cseq))
             .field(Field::Session, format_args!("{};timeout=60", session.id))
             .field(Field::Transport, transport)
@@ -279,7 +339,7 @@ impl Connection {
         // The first picture is due at once.
         self.ticks = ticks();
         let info = self.session.as_ref().map(|session| {
-            let one = |(number, (sender, _)): (usize, &(Sender, u8))| {
+            let one = |(number, (sender, _)): (usize, &(Sender, Way))| {
                 format!("url=trackID={number};seq={};rtptime={}", sender.sequence, sender.at(0))
             };
             session.tracks.iter().enumerate().map(one).collect::<Vec<_>>().join(",")
@@ -300,12 +360,4 @@ impl Connection {
             None => Writer::response(Status::SessionNotFound, Some(request.cseq)),
         }
     }
-}
-
-/// A packet between the messages of the connection.
-fn frame(bytes: &mut Vec<u8>, channel: u8, packet: &[u8]) {
-    let length = u16::try_from(packet.len()).unwrap_or_default();
-    bytes.extend_from_slice(&[b'$', channel]);
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(packet);
 }

@@ -13,9 +13,8 @@ use bytes::{Buf, Bytes};
 use tokio::net::UdpSocket;
 
 use crate::{
-    limits::{
-        STREAM_PORT_TRIES_MAX, STREAM_REPORT_BYTES_MAX, STREAM_REPORTS_AT_ONCE_MAX, STREAM_VIEWER_PORT_MIN,
-    },
+    isolation::Dialler,
+    limits::{STREAM_REPORT_BYTES_MAX, STREAM_REPORTS_AT_ONCE_MAX, STREAM_VIEWER_PORT_MIN},
     rtsp::FRAME_HEAD_BYTES,
 };
 
@@ -36,23 +35,11 @@ impl Pair {
         if rtp.min(rtcp) < STREAM_VIEWER_PORT_MIN || rtp == rtcp {
             return Ok(None);
         }
-        let pair = Self::bind(here).await?;
+        let (rtp_socket, rtcp_socket) = Dialler::Here.datagrams(here).await.map_err(io::Error::other)?;
+        let pair = Self { rtp: rtp_socket, rtcp: rtcp_socket };
         pair.rtp.connect(SocketAddr::new(viewer, rtp)).await?;
         pair.rtcp.connect(SocketAddr::new(viewer, rtcp)).await?;
         Ok(Some(pair))
-    }
-
-    async fn bind(here: IpAddr) -> io::Result<Self> {
-        // Of two ports in a row both must be free: the kernel knows of free ones only one by one.
-        for _ in 0..STREAM_PORT_TRIES_MAX {
-            let one = UdpSocket::bind((here, 0)).await?;
-            let port = one.local_addr()?.port();
-            if let Ok(other) = UdpSocket::bind((here, port ^ 1)).await {
-                let (rtp, rtcp) = if port & 1 == 0 { (one, other) } else { (other, one) };
-                return Ok(Self { rtp, rtcp });
-            }
-        }
-        Err(io::ErrorKind::AddrInUse.into())
     }
 
     /// Its own ports, of RTP and RTCP.
