@@ -7,14 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use super::queue::Queue;
 use crate::{
     camera::{CameraStream, Failure},
     clock::Clock,
-    hatch::{PacketCounts, Segment},
-    limits::STREAM_LINGER,
+    hatch::{PacketCounts, Positions, Segment},
+    limits::{STREAM_LINGER, STREAM_POSITION_TIME_MAX},
     rtsp::{Description, Ssrc},
 };
 
@@ -31,6 +34,9 @@ pub struct Upstream {
     counts: Cell<PacketCounts>,
     /// Whether it is a recording, which one viewer has for himself.
     recorded: bool,
+    /// How far each stream is.
+    positions: RefCell<Vec<Option<Positions>>>,
+    begun: Notify,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -39,6 +45,23 @@ pub struct Seat {
     upstream: Rc<Upstream>,
     /// What is to be sent to the viewer.
     pub queue: Rc<Queue>,
+    /// How far each stream was when it was taken.
+    joined: Vec<Option<Positions>>,
+}
+
+impl Seat {
+    /// Sequence number and timestamp that a stream is heard from, at the earliest: of its next packet when the place
+    /// was taken, or of its first. Waits a little for that.
+    pub async fn begins(&self, stream: usize) -> Option<(u16, u32)> {
+        if let Some(joined) = self.joined.get(stream).copied().flatten() {
+            return Some(joined.next);
+        }
+        if self.upstream.positions.borrow().is_empty() {
+            // Without it nothing is said.
+            let _ = timeout(STREAM_POSITION_TIME_MAX, self.upstream.begun.notified()).await;
+        }
+        self.upstream.positions.borrow().get(stream).copied().flatten().map(|it| it.first)
+    }
 }
 
 impl Drop for Seat {
@@ -69,6 +92,8 @@ impl Upstream {
             stopping: Cell::new(false),
             counts: Cell::default(),
             recorded: false,
+            positions: RefCell::default(),
+            begun: Notify::new(),
             clock,
         }
     }
@@ -87,7 +112,7 @@ impl Upstream {
     pub fn join(self: &Rc<Self>) -> Seat {
         let queue = Rc::new(if self.recorded { Queue::of_recording() } else { Queue::default() });
         self.viewers.borrow_mut().push(Rc::clone(&queue));
-        Seat { upstream: Rc::clone(self), queue }
+        Seat { upstream: Rc::clone(self), queue, joined: self.positions.borrow().clone() }
     }
 
     /// How many watch.
@@ -149,8 +174,15 @@ impl Upstream {
             let due = next_sign.saturating_sub(self.clock.monotonic().saturating_sub(signed));
             tokio::select! {
                 segments = stream.read() => {
-                    self.push(&segments?);
+                    let segments = segments?;
+                    self.push(&segments);
                     self.count(stream.counts());
+                    let mut positions = self.positions.borrow_mut();
+                    positions.clear();
+                    positions.extend(stream.positions());
+                    if !segments.is_empty() {
+                        self.begun.notify_waiters();
+                    }
                 }
                 () = sleep(due) => {
                     next_sign = stream.keep_alive().await?;

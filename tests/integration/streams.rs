@@ -34,7 +34,7 @@ fn address(house: &House, camera: usize, profile: &str) -> String {
 }
 
 /// The same with a login, as players want it.
-fn with_login(address: &str, (name, password): (&str, &str)) -> String {
+pub fn with_login(address: &str, (name, password): (&str, &str)) -> String {
     address.replacen("://", &format!("://{name}:{password}@"), 1)
 }
 
@@ -275,6 +275,7 @@ fn a_viewer_gets_packets_on_its_channels_and_nothing_of_the_camera() {
         let (channel, packet) = player.frame().unwrap();
         assert_eq!(channel, 6);
         assert_eq!(packet[12] & 0x1f, 7, "begins with a sequence parameter set");
+        begins_as_told(&playing, &address, &packet);
         let source = packet[8..12].to_vec();
         let told = u32::from_str_radix(player.transport.rsplit_once("ssrc=").unwrap().1, 16).unwrap();
         assert_eq!(source, told.to_be_bytes());
@@ -304,6 +305,19 @@ fn a_viewer_gets_packets_on_its_channels_and_nothing_of_the_camera() {
     }
 }
 
+/// Whether a stream begins where the answer to PLAY says, or at the next picture that a decoder can begin with.
+fn begins_as_told(playing: &Answer, address: &str, packet: &[u8]) {
+    assert_eq!(playing.field("Range"), Some("npt=now-"), "{}", playing.head);
+    let told = playing.field("RTP-Info").unwrap_or_else(|| panic!("{}", playing.head));
+    let told = told.strip_prefix(&format!("url={address}/stream=0;seq=")).unwrap_or_else(|| panic!("{told}"));
+    let (sequence, timestamp) = told.split_once(";rtptime=").unwrap();
+    let (sequence, timestamp): (u16, u32) = (sequence.parse().unwrap(), timestamp.parse().unwrap());
+    let later = u16::from_be_bytes([packet[2], packet[3]]).wrapping_sub(sequence);
+    assert!(later < 100, "{later} packets later than told");
+    let later = u32::from_be_bytes(packet[4..8].try_into().unwrap()).wrapping_sub(timestamp);
+    assert!(later <= 10 * 90_000, "{later} ticks later than told");
+}
+
 #[test]
 fn one_session_at_the_camera_feeds_several_viewers() {
     let house = House::open();
@@ -312,8 +326,9 @@ fn one_session_at_the_camera_feeds_several_viewers() {
     let mut players: Vec<_> = (0..5).map(|_| Player::connect(&house, &address, VIEWER)).collect();
     for player in &mut players {
         let session = player.set_up();
-        assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
-        assert!(player.frame().is_some());
+        let playing = player.ask("PLAY", "", &format!("Session: {session}\r\n"));
+        assert_eq!(playing.status, 200);
+        begins_as_told(&playing, &address, &player.frame().unwrap().1);
     }
     let asked = |method: &str| house.camera(camera).log().iter().filter(|it| it.method == method).count();
     assert_eq!((asked("PLAY"), asked("SETUP")), (1, 3));

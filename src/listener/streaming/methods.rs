@@ -198,7 +198,21 @@ impl Viewer {
             viewing.play = Some(Play::new(seat, command, pass, now));
         }
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
-        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+        let answer = answer.maybe(Field::Session, self.session_field());
+        Ok(answer.maybe(Field::RtpInfo, self.begins(request).await).finish())
+    }
+
+    /// Where each stream that was set up begins (RFC 2326 §12.33).
+    async fn begins(&self, request: &Request) -> Option<String> {
+        let viewing = self.session.as_ref()?;
+        let (seat, base) = (&viewing.play.as_ref()?.seat, self.base(request));
+        let mut begins = Vec::new();
+        for number in viewing.ways.numbers() {
+            if let Some((sequence, timestamp)) = seat.begins(number).await {
+                begins.push(format!("url={base}/stream={number};seq={sequence};rtptime={timestamp}"));
+            }
+        }
+        Some(begins.join(",")).filter(|it| !it.is_empty())
     }
 
     pub(super) async fn pause(&mut self, request: &Request) -> Result<Written, Refused> {
