@@ -48,6 +48,9 @@ pub struct Shown<'a> {
     pub target: &'a str,
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
+    /// Nonces that were issued on the connection it came over, where a digest may do without a count (RFC 2069), as
+    /// players of RTSP have it: nobody else can repeat one there.
+    pub issued: &'a [String],
     /// The WS-Security UsernameToken.
     pub token: Option<WsseToken<'a>>,
     /// The camera addressed, if any.
@@ -309,9 +312,11 @@ impl Authenticator {
     ) -> Result<Caller, AuthError> {
         let credentials = Credentials::parse(header).map_err(|_| refuse(Failure::Header, None))?;
         let fail = |failure| refuse(failure, Some(&credentials.username));
-        let Some(count) = credentials.count.as_ref().filter(|_| credentials.realm == REALM) else {
+        let count = credentials.count.as_ref();
+        let counts = count.is_some() || shown.issued.contains(&credentials.nonce);
+        if credentials.realm != REALM || !counts {
             return Err(fail(Failure::Header));
-        };
+        }
         let (account, known) = self.account(&credentials.username);
         let expected = credentials.expected(account.password.expose(), shown.method);
         let response = credentials.response.to_ascii_lowercase();
@@ -325,7 +330,9 @@ impl Authenticator {
         if now > nonce.0 + DIGEST_NONCE_LIFE {
             return Err(fail(Failure::Stale));
         }
-        account.used(|used| used.counts.accept(nonce, count.nc, now)).map_err(fail)?;
+        if let Some(count) = count {
+            account.used(|used| used.counts.accept(nonce, count.nc, now)).map_err(fail)?;
+        }
         let method = match credentials.hash() {
             Algorithm::Md5 => Method::DigestMd5,
             Algorithm::Sha256 => Method::DigestSha256,

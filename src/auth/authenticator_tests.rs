@@ -38,6 +38,7 @@ fn shown(source: &str) -> Shown<'_> {
         method: "POST",
         target: "/onvif/device_service",
         authorization: None,
+        issued: &[],
         token: None,
         camera: None,
     }
@@ -195,6 +196,26 @@ fn both_digests_are_offered_md5_first_and_both_pass() {
         let caller = bench.try_digest(&answer(&bench.challenge(algorithm), "vms", "vms-secret", 1)).unwrap();
         assert!(matches!(caller, Caller::Client { method: how, .. } if how == method), "{caller:?}");
     }
+}
+
+#[test]
+fn a_digest_without_a_count_is_taken_on_the_connection_its_nonce_was_issued_on() {
+    let bench = bench();
+    let challenge = bench.challenge(Algorithm::Md5);
+    let bare = Challenge { qop_auth: false, ..challenge.clone() };
+    let check = |credentials: &Credentials, issued: &[String]| {
+        let header = credentials.to_string();
+        let shown = Shown { authorization: Some(&header), issued, ..shown("10.1.1.1:999") };
+        bench.auth.http_digest(&header, &shown, &bench.clock).map_err(|error| error.failure)
+    };
+    let issued = [bench.challenge(Algorithm::Sha256).nonce, challenge.nonce];
+    let right = answer(&bare, "vms", "vms-secret", 1);
+    // As often as it likes: a player sends many requests.
+    assert!(check(&right, &issued).is_ok() && check(&right, &issued).is_ok());
+    assert_eq!(check(&right, &issued[..1]).unwrap_err(), Failure::Header, "on another connection");
+    assert_eq!(check(&answer(&bare, "vms", "other", 1), &issued).unwrap_err(), Failure::WrongPassword);
+    bench.clock.advance(DIGEST_NONCE_LIFE + Duration::from_secs(1));
+    assert_eq!(check(&right, &issued).unwrap_err(), Failure::Stale);
 }
 
 #[test]

@@ -414,6 +414,7 @@ impl VirtualCamera {
             method: request.method.as_str(),
             target: &request.target,
             authorization: request.header(header::AUTHORIZATION),
+            issued: &[],
             token: token.map(|it| WsseToken {
                 username: &it.username,
                 nonce: &it.nonce,

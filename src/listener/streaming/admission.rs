@@ -42,6 +42,7 @@ impl Viewer {
             method: request.method.as_str(),
             target: &request.uri,
             authorization: request.fields.get(Field::Authorization),
+            issued: &self.issued,
             token: None,
             camera: Some(&self.camera.camera.id),
         };

@@ -14,6 +14,7 @@ use super::{
     ways::{Way, Ways},
 };
 use crate::{
+    auth::digest::Challenge,
     command::RtspMethod,
     facade::{Entrance, Facade, Locator, LocatorKind},
     gate::Pass,
@@ -64,6 +65,10 @@ impl Viewer {
                 let challenges = authenticator
                     .challenges(stale, self.channel.is_tls(), &*house.clock, &*house.entropy)
                     .unwrap_or_default();
+                let headers: Vec<_> = challenges.iter().map(String::as_str).collect();
+                let nonces = Challenge::parse_all(&headers).into_iter().map(|it| it.nonce);
+                // Whoever asks again and again is told again and again, and goes by what was told last.
+                self.issued = nonces.collect();
                 let refusal = plain(Status::Unauthorized);
                 // Of several challenges some players read the first only, and FFmpeg goes by the last; both know
                 // MD5 and nothing else. It stands at either end, and SHA-256 between for those who look for it.

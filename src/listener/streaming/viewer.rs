@@ -50,6 +50,8 @@ pub(super) struct Viewer {
     pub(super) taken: Duration,
     /// When it asked for something last.
     pub(super) asked: Duration,
+    /// The nonces of the last challenges.
+    pub(super) issued: Vec<String>,
     pub(super) session: Option<Viewing>,
     /// The recording that it has open.
     pub(super) recorded: Option<Recorded>,
@@ -74,6 +76,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Recei
         datagrams: Outgoing::default(),
         taken,
         asked: taken,
+        issued: Vec::new(),
         session: None,
         recorded: None,
     };
