@@ -50,7 +50,7 @@ pub const CAMERA_PASSWORD: &str = "camera-password-4";
 
 pub struct Plan {
     pub name: &'static str,
-    vendor: &'static str,
+    pub vendor: &'static str,
     pub zone: &'static str,
     dialect: fn() -> Dialect,
     address: Ipv4Addr,

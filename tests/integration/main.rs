@@ -36,6 +36,7 @@ mod operations;
 mod observe;
 mod openmetrics;
 mod playback;
+mod players;
 mod policy_replay;
 mod power;
 mod quirks;
