@@ -94,8 +94,15 @@ pub const RTP_PACKET_BYTES_MAX: usize = 16 * 1024;
 pub const RTP_SEQUENCE_STEP_MAX: u16 = 3_000;
 /// How often numbering or source of one stream may begin anew before nothing more of it is heard.
 pub const STREAM_RESYNCS_MAX: u32 = 64;
+/// Packets in order after which one new beginning of numbering or source is forgotten.
+pub const STREAM_RESYNC_FORGIVEN_PACKETS: u32 = 1_000;
+/// Packets that a camera may send in a second of one stream, passed or not: more is a flood, which ends the session.
+/// Of 1,400 bytes they are 560 Mbit/s.
+pub const STREAM_PACKETS_PER_SECOND_MAX: u64 = 50_000;
 /// Bytes that are read of a camera's stream at once.
 pub const STREAM_READ_BYTES: usize = 128 * 1024;
+/// Room left for what is read next, below which new room is made: small pieces share what was made for a large one.
+pub const STREAM_READ_ROOM_MIN: usize = 32 * 1024;
 /// How long a camera that plays may say nothing.
 pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Runs of packets that wait while a camera's answer is waited for.

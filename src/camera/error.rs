@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::limits::STREAM_PACKETS_PER_SECOND_MAX;
+
 /// Why a camera's answer could not be had, and whether it may have heard the question.
 ///
 /// The text names neither an address nor a secret nor anything the camera said, a bounded element name apart.
@@ -68,6 +70,9 @@ pub enum Failure {
     /// The answer exceeds a bound.
     #[error("the camera's answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// More packets than any stream has.
+    #[error("the camera floods: more than {STREAM_PACKETS_PER_SECOND_MAX} packets in a second")]
+    Flooding,
     /// An envelope that holds the answer to something else.
     #[error("the camera answered something else: {0}")]
     WrongAnswer(String),

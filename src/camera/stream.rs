@@ -25,12 +25,12 @@ use crate::{
     hatch::{Endpoint, PacketCounts, Packets, Positions, Segment},
     inventory::Quirk,
     limits::{
-        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_SILENCE_MAX,
-        STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
+        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_READ_ROOM_MIN,
+        STREAM_SILENCE_MAX, STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
-        Decoder, Description, Direction, Field, Media, Method, Peer, Playback, REPLAY_FEATURE, Range,
-        Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
+        Decoder, Description, Direction, Field, Media, MediaKind, Method, Peer, Playback, REPLAY_FEATURE,
+        Range, Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
     },
 };
 
@@ -102,7 +102,13 @@ impl CameraStream {
         logins.show(&shown::of_description(&described.body));
         let mut description = Description::parse(&described.body)
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
-        description.media.retain(|media| media.direction == Direction::Receive);
+        // Cameras that say of pictures that they only send them mean just that; of sound it is what they hear.
+        description
+            .media
+            .retain(|media| media.direction == Direction::Receive || media.kind != MediaKind::Audio);
+        if description.media.is_empty() {
+            return Err(Failure::Malformed("the session description offers no stream".to_owned()));
+        }
         let named = [Field::ContentBase, Field::ContentLocation];
         let named = named.iter().find_map(|field| described.fields.get(*field));
         let base = named.and_then(|base| at_host(address, base)).unwrap_or(uri);
@@ -147,6 +153,7 @@ impl CameraStream {
         let tracks: Vec<(&Media, Ssrc)> =
             media.iter().enumerate().map(|(number, media)| (media, own(number))).collect();
         self.packets = Packets::new(&tracks);
+        let mut kept_back = None;
         let mut in_datagrams = logins.has(Quirk::DatagramsOnly);
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
             let mut answer = self.ask_for(number, media, in_datagrams, besides, logins).await?;
@@ -159,7 +166,15 @@ impl CameraStream {
                     answer = self.ask_for(number, media, true, besides, logins).await?;
                 }
             }
-            ok(&answer)?;
+            match ok(&answer) {
+                Ok(()) => {}
+                // A camera that keeps back one of its streams still has the others.
+                Err(failure @ Failure::BadRtspStatus(_)) => {
+                    kept_back = Some(failure);
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            }
             let session = answer.fields.get(Field::Session).and_then(Session::parse);
             // Some give a new name with each stream; the last is the one they go by.
             self.session = session.or(self.session.take());
@@ -168,7 +183,7 @@ impl CameraStream {
         }
         // Before the camera begins: what lies on the way is to let its packets in.
         self.datagrams.report(self.own);
-        Ok(())
+        kept_back.filter(|_| self.session.is_none()).map_or(Ok(()), Err)
     }
 
     /// Sets the streams of a recording up, if they are not, and has a part of it played for the request of this
@@ -189,6 +204,8 @@ impl CameraStream {
             fields.extend(playback.fields());
             fields.extend(self.session_field());
             let uri = self.aggregate();
+            // Packets may come before the answer.
+            self.packets.replay(self.wire.cseq + 1, viewer);
             let answer = self.ask(&Method::Play, &uri, &fields, logins).await?;
             ok(&answer)?;
             self.packets.replay(self.wire.cseq, viewer);
@@ -260,8 +277,12 @@ impl CameraStream {
                 return Ok(self.early.drain(..).collect());
             }
             let mut hear = Hearing { packets: &mut self.packets, early: &mut self.early };
-            // Answers to signs of life say nothing that is needed.
-            while self.wire.next(&mut hear)?.is_some() {}
+            // Answers to signs of life say nothing that is needed, but that they want another nonce.
+            while let Some(answer) = self.wire.next(&mut hear)? {
+                if answer.status == Status::Unauthorized.code() {
+                    self.wire.renew(&answer)?;
+                }
+            }
             if self.early.is_empty() {
                 let Self { wire, datagrams, packets, early, .. } = self;
                 let read = async {
@@ -455,6 +476,19 @@ impl Wire {
         }
     }
 
+    /// Takes up the nonce of a refusal that nobody waited for. One of a nonce that was just given says that the login is
+    /// no good any more: it is not shown again.
+    fn renew(&mut self, answer: &Response) -> Result<(), Failure> {
+        let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
+        let offered = Challenge::parse_all(&headers);
+        let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
+        if self.challenge.as_ref().is_some_and(|(_, uses)| *uses <= 1) && !challenge.stale {
+            return Err(Failure::LoginRefused(Retry(None)));
+        }
+        self.challenge = Some((challenge.clone(), 0));
+        Ok(())
+    }
+
     async fn send(&mut self, method: &Method, uri: &str, fields: &[(Field, String)]) -> Result<(), Failure> {
         self.cseq = self.cseq.wrapping_add(1) & 0x7fff_ffff;
         let mut writer = Writer::request(method, uri, self.cseq).field(Field::UserAgent, "Cordon");
@@ -524,7 +558,9 @@ impl Wire {
     }
 
     async fn read(&mut self) -> Result<(), Failure> {
-        self.buffer.reserve(STREAM_READ_BYTES);
+        if self.buffer.capacity() - self.buffer.len() < STREAM_READ_ROOM_MIN {
+            self.buffer.reserve(STREAM_READ_BYTES);
+        }
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(1..) => Ok(()),
             Ok(0) | Err(_) => Err(Failure::Reset),

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
@@ -35,14 +36,14 @@ pub(super) struct Zones {
 #[derive(Debug, Default)]
 struct Heard {
     /// Which process, and the number of its last drift that was recorded.
-    process: Option<u32>,
+    process: Option<Timestamp>,
     after: u64,
     /// When it said last that a zone is isolated, in monotonic time.
     good: BTreeMap<ZoneId, Duration>,
     /// Zones with an alarm.
     alarmed: BTreeSet<ZoneId>,
-    /// When neighbours were looked at last, in monotonic time.
-    neighbours: Option<Duration>,
+    /// How they stood when it answered last.
+    states: Vec<ZoneState>,
 }
 
 impl Zones {
@@ -84,25 +85,33 @@ impl Zones {
         for zone in &wanted {
             self.stands(zone, &answer, &mut heard);
         }
-        if let Ok(states) = &answer {
-            self.look_at_neighbours(&inventory.rules, &mut heard);
-            self.hold(&inventory.rules, states);
+        heard.states = answer.unwrap_or_default();
+    }
+
+    /// Looks who is in the zones, and has cameras held to their hardware addresses. That takes its time where the
+    /// privileged process is busy: nobody who waits for the word on isolation may wait for it.
+    fn settle(&self, looked: &mut Option<Duration>) {
+        let edition = self.house.edition.load_full();
+        let states = self.heard.lock().unwrap_or_else(PoisonError::into_inner).states.clone();
+        if !states.is_empty() {
+            self.look_at_neighbours(&edition.rules, looked);
+            self.hold(&edition.rules, &states);
         }
     }
 
     /// Takes note of the MAC addresses that cameras have in isolated zones, where nothing stands between: the first that
     /// a camera has after it has said who it is, is what its address is held to. Often as long as there are cameras
     /// without, else not more often than cameras are asked who they are.
-    fn look_at_neighbours(&self, rules: &Rules, heard: &mut Heard) {
+    fn look_at_neighbours(&self, rules: &Rules, looked: &mut Option<Duration>) {
         let now = self.house.clock.monotonic();
-        let passed = heard.neighbours.map_or(Duration::MAX, |at| now.saturating_sub(at));
+        let passed = looked.map_or(Duration::MAX, |at| now.saturating_sub(at));
         let regards = rules.regards();
         let waits = |camera: &Camera| regards.hardware(camera).is_none() && near(rules, camera);
         let some_wait = rules.inventory().cameras().any(waits);
         if passed < if some_wait { RESIDENTS_LEARN_INTERVAL } else { IDENTITY_LOOK_INTERVAL } {
             return;
         }
-        heard.neighbours = Some(now);
+        *looked = Some(now);
         for zone in rules.inventory().zones().filter(|zone| Desired::of(zone).is_some()) {
             // What the process cannot tell is an alarm of its own.
             let Ok(neighbours) = self.house.netd.neighbours(&zone.id) else { continue };
@@ -172,7 +181,13 @@ impl Zones {
     fn drifted(&self, drift: &Drift) {
         let Ok(zone) = ZoneId::new(&drift.zone) else { return };
         let differences: Vec<_> = drift.differences.iter().map(ToString::to_string).collect();
-        let detail = json!({ "zone": drift.zone, "differences": differences, "not_mended": drift.failure });
+        // A gateway that was restarted meanwhile is told again: the time says that it is the same one.
+        let detail = json!({
+            "zone": drift.zone,
+            "at": drift.at.to_string(),
+            "differences": differences,
+            "not_mended": drift.failure,
+        });
         self.house.gate.note(Event::new("isolation-drift", detail));
         let first = differences.first().map_or("", String::as_str);
         let found = match &drift.failure {
@@ -230,31 +245,45 @@ impl Drop for Blind<'_> {
     }
 }
 
-/// Looks every `ISOLATION_ASK_INTERVAL`, until it is dropped.
+/// Looks every `ISOLATION_ASK_INTERVAL`, until it is dropped: one thread how zones stand, one who is in them.
 pub(super) struct ZoneWatch {
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    stops: Vec<mpsc::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl ZoneWatch {
     pub(super) fn start(zones: Zones) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
-        let look = move || {
+        let mut watch = Self { stops: Vec::new(), threads: Vec::new() };
+        let (settling, mut looked) = (zones.clone(), None);
+        watch.often("residents", move || settling.settle(&mut looked))?;
+        watch.often("isolation", move || {
             let _blind = Blind(&zones);
+            zones.look();
+        })?;
+        Ok(watch)
+    }
+
+    fn often(&mut self, name: &str, mut work: impl FnMut() + Send + 'static) -> io::Result<()> {
+        let (stop, stopped) = mpsc::channel();
+        let work = move || {
             while stopped.recv_timeout(ISOLATION_ASK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                zones.look();
+                work();
             }
         };
-        let thread = std::thread::Builder::new().name("isolation".into()).spawn(look)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        self.threads.push(std::thread::Builder::new().name(name.into()).spawn(work)?);
+        self.stops.push(stop);
+        Ok(())
     }
 }
 
 impl Drop for ZoneWatch {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that watches isolation panicked");
+        self.stops.clear();
+        for thread in self.threads.drain(..) {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if thread.join().is_err() {
+                tracing::error!(name, "a thread that watches isolation panicked");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::replayed::{self, Plays};
 use crate::{
-    limits::{RTP_SEQUENCE_STEP_MAX, STREAM_RESYNCS_MAX},
+    limits::{RTP_SEQUENCE_STEP_MAX, STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX},
     rtsp::{
         Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, REPLAY_EXTENSION, Rtcp, RtpError, RtpHeader,
         SenderReport, Ssrc,
@@ -26,7 +26,11 @@ struct Track {
     pinned: Option<(Ssrc, u16, u32)>,
     /// Number and timestamp of its first packet.
     first: Option<(u16, u32)>,
+    /// Whether the access unit under way was said to be one that a decoder can begin with.
+    keyed: bool,
     resyncs: u32,
+    /// Packets since numbering or source began anew last, or since that was forgiven.
+    calm: u32,
     packets: u32,
     octets: u32,
 }
@@ -121,7 +125,9 @@ impl Packets {
             own: *own,
             pinned: None,
             first: None,
+            keyed: false,
             resyncs: 0,
+            calm: 0,
             packets: 0,
             octets: 0,
         };
@@ -246,7 +252,7 @@ impl Packets {
         let payload = packet.get(header.payload_start..header.payload_end).unwrap_or_default();
         track.packets = track.packets.wrapping_add(1);
         track.octets = track.octets.wrapping_add(u32::try_from(payload.len()).unwrap_or_default());
-        let unit = (leads && begins).then(|| is_key(codec, payload));
+        let unit = if leads { track.unit(begins, codec, payload) } else { None };
         let Some((profile, (start, end))) = header.extension else { return Judged::Passes(unit) };
         let kept = match (profile, &self.plays) {
             (REPLAY_EXTENSION, Some(plays)) => {
@@ -281,6 +287,7 @@ impl Track {
                         return None;
                     }
                     self.resyncs += 1;
+                    self.calm = 0;
                     counts.resyncs += 1;
                 } else if step <= RTP_SEQUENCE_STEP_MAX {
                     counts.missing += u64::from(step.saturating_sub(1));
@@ -290,7 +297,25 @@ impl Track {
         };
         self.pinned = Some((header.ssrc, header.sequence, header.timestamp));
         self.first.get_or_insert((header.sequence, header.timestamp));
+        self.calm += 1;
+        if self.calm >= STREAM_RESYNC_FORGIVEN_PACKETS {
+            (self.calm, self.resyncs) = (0, self.resyncs.saturating_sub(1));
+        }
         Some(begins)
+    }
+
+    /// Where an access unit begins, or where a decoder can begin with the one under way: what makes that possible may
+    /// stand behind a delimiter or messages that say nothing of it.
+    fn unit(&mut self, begins: bool, codec: Codec, payload: &[u8]) -> Option<bool> {
+        if begins {
+            self.keyed = false;
+        }
+        if self.keyed || !(begins || matches!(codec, Codec::H264 | Codec::H265)) {
+            return None;
+        }
+        let key = is_key(codec, payload);
+        self.keyed = key;
+        (begins || key).then_some(key)
     }
 }
 
@@ -347,14 +372,24 @@ fn without_extension(frame: &mut [u8], (start, end): (usize, usize), kept: Optio
     Some(gone)
 }
 
+/// The first byte of each unit of an aggregate: as many as are there whole.
+fn aggregated(mut units: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (size, rest) = units.split_first_chunk()?;
+        let (unit, next) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+        units = next;
+        unit.first().copied()
+    })
+}
+
 /// Whether a decoder can begin with the access unit that begins with this payload. Of what is not known, with any.
 fn is_key(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::H264 => {
             let kind = |byte: u8| matches!(byte & 0x1f, 5 | 7 | 8);
             match payload {
-                // STAP-A (RFC 6184 §5.7.1): size, then the first unit.
-                [head, _, _, first, ..] if head & 0x1f == 24 => kind(*first),
+                // STAP-A (RFC 6184 §5.7.1): sizes, each with a unit.
+                [head, units @ ..] if head & 0x1f == 24 => aggregated(units).any(kind),
                 // FU-A (§5.8): its first fragment.
                 [head, bits, ..] if head & 0x1f == 28 => bits & 0x80 != 0 && kind(*bits),
                 // An access unit delimiter says nothing of what follows.
@@ -365,8 +400,8 @@ fn is_key(codec: Codec, payload: &[u8]) -> bool {
         Codec::H265 => {
             let kind = |byte: u8| matches!(byte >> 1 & 0x3f, 16..=21 | 32..=34);
             match payload {
-                // Aggregation packet (RFC 7798 §4.4.2): two bytes of head, size, then the first unit.
-                [head, _, _, _, first, ..] if head >> 1 & 0x3f == 48 => kind(*first),
+                // Aggregation packet (RFC 7798 §4.4.2): two bytes of head, then sizes, each with a unit.
+                [head, _, units @ ..] if head >> 1 & 0x3f == 48 => aggregated(units).any(kind),
                 // Fragmentation unit (§4.4.3).
                 [head, _, bits, ..] if head >> 1 & 0x3f == 49 => bits & 0x80 != 0 && kind((bits & 0x3f) << 1),
                 [head, ..] => kind(*head),
@@ -479,6 +514,42 @@ mod tests {
     }
 
     #[test]
+    fn a_decoder_can_begin_behind_a_delimiter() {
+        let mut packets = packets();
+        let unit = |sequence, timestamp, kind: u8| (0, rtp(96, sequence, timestamp, 7, &[kind, 1]));
+        let mut buffer = frames(&[
+            unit(1, 9, 9),
+            unit(2, 9, 6),
+            unit(3, 9, 0x67),
+            unit(4, 9, 0x65),
+            unit(5, 9, 0x65),
+            unit(6, 18, 9),
+            unit(7, 18, 0x41),
+        ]);
+        let segments = packets.take(&mut buffer);
+        let [segment] = segments.as_slice() else { panic!("{segments:?}") };
+        let at = |number: usize, key| UnitStart { at: number * 18, key };
+        assert_eq!(segment.units, [at(0, false), at(2, true), at(5, false)]);
+    }
+
+    #[test]
+    fn what_begins_anew_now_and_then_is_forgiven() {
+        let mut packets = packets();
+        let mut sequence = 0u16;
+        let mut send = |packets: &mut Packets, source: u32, count: u32| {
+            for _ in 0..count {
+                sequence = sequence.wrapping_add(1);
+                packets.take(&mut frames(&[(0, rtp(96, sequence, 9, source, &[0x41]))]));
+            }
+        };
+        for source in 0..STREAM_RESYNCS_MAX * 2 {
+            send(&mut packets, source, STREAM_RESYNC_FORGIVEN_PACKETS + 1);
+        }
+        assert_eq!(packets.counts.source, 0);
+        assert_eq!(packets.counts.resyncs, u64::from(STREAM_RESYNCS_MAX * 2) - 1);
+    }
+
+    #[test]
     fn extensions_are_taken_out() {
         let mut packets = packets();
         let mut extended = rtp(96, 1, 9, 7, &[0xAB, 0xAC, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 0x65, 9]);
@@ -551,18 +622,22 @@ mod tests {
 
     #[test]
     fn key_frames_are_told() {
-        let cases: [(Codec, &[u8], bool); 12] = [
+        let cases: [(Codec, &[u8], bool); 16] = [
             (Codec::H264, &[0x67], true),
             (Codec::H264, &[0x65], true),
             (Codec::H264, &[0x41], false),
-            (Codec::H264, &[24, 0, 9, 0x67], true),
+            (Codec::H264, &[24, 0, 1, 0x67], true),
+            (Codec::H264, &[24, 0, 2, 9, 0xf0, 0, 1, 6, 0, 1, 0x67], true),
+            (Codec::H264, &[24, 0, 2, 9, 0xf0, 0, 1, 6, 0, 1, 0x41], false),
+            (Codec::H264, &[24, 0, 9, 0x67], false),
             (Codec::H264, &[0x7c, 0x85], true),
             (Codec::H264, &[0x7c, 0x05], false),
             (Codec::H264, &[], false),
             (Codec::H265, &[32 << 1, 1], true),
             (Codec::H265, &[1 << 1, 1], false),
             (Codec::H265, &[49 << 1, 1, 0x80 | 19], true),
-            (Codec::H265, &[48 << 1, 1, 0, 4, 33 << 1], true),
+            (Codec::H265, &[48 << 1, 1, 0, 1, 33 << 1], true),
+            (Codec::H265, &[48 << 1, 1, 0, 1, 35 << 1, 0, 1, 32 << 1], true),
             (Codec::Jpeg, &[], true),
         ];
         for (codec, payload, key) in cases {

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt::socket_peercred};
 
 use super::{
@@ -49,6 +50,8 @@ pub struct Server {
     state: Arc<Mutex<State>>,
     asked: Arc<AtomicUsize>,
     clock: Arc<dyn Clock>,
+    /// When it was started. Not its number among processes, which the next may have, too.
+    begun: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +70,8 @@ impl Server {
     /// Keeps these zones, and listens to this user, besides root.
     pub fn new(keeper: Keeper, user: Option<u32>, clock: Arc<dyn Clock>) -> Self {
         let (turn, state, asked) = (Arc::default(), Arc::default(), Arc::default());
-        Self { keeper: Arc::new(keeper), user, turn, state, asked, clock }
+        let begun = clock.now();
+        Self { keeper: Arc::new(keeper), user, turn, state, asked, clock, begun }
     }
 
     /// Looks at every zone, and mends what is otherwise than it should be. Gives how many are isolated.
@@ -174,7 +178,7 @@ impl Server {
             ZoneState { trouble: stale.or_else(|| known.trouble.clone()), ..known.clone() }
         };
         Reply::Zones {
-            process: std::process::id(),
+            process: self.begun,
             zones: state.zones.iter().map(told).collect(),
             drifts: state.drifts.iter().filter(|drift| drift.number > after).cloned().collect(),
         }
@@ -240,12 +244,12 @@ impl Server {
             return;
         }
         state.number += 1;
-        let (number, differences) = (state.number, differences.to_vec());
+        let (number, at, differences) = (state.number, self.clock.now(), differences.to_vec());
         if state.drifts.len() >= ISOLATION_DRIFTS_MAX {
             state.drifts.pop_front();
         }
         let zone = zone.zone.to_string();
-        state.drifts.push_back(Drift { number, zone, differences, failure: failure.cloned() });
+        state.drifts.push_back(Drift { number, at, zone, differences, failure: failure.cloned() });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

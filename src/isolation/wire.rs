@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use jiff::Timestamp;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -86,8 +87,8 @@ pub enum SocketKind {
 #[allow(missing_docs, reason = "they answer the questions of the same names")]
 pub enum Reply {
     Zones {
-        /// Which process answers: numbers of drifts are its own.
-        process: u32,
+        /// When the process that answers was started: numbers of drifts are its own.
+        process: Timestamp,
         zones: Vec<ZoneState>,
         drifts: Vec<Drift>,
     },
@@ -130,6 +131,8 @@ pub struct ZoneState {
 pub struct Drift {
     /// Its number, from 1.
     pub number: u64,
+    /// When it was noticed.
+    pub at: Timestamp,
     /// The zone.
     pub zone: String,
     /// What was otherwise than it should be.

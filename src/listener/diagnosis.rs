@@ -326,6 +326,7 @@ fn of_failure(failure: &Failure) -> Option<Layer> {
         | Failure::NotSoap(_)
         | Failure::Empty
         | Failure::TooLarge(_)
+        | Failure::Flooding
         | Failure::WrongAnswer(_)
         | Failure::Malformed(_)
         | Failure::Redirected

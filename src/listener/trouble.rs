@@ -138,6 +138,7 @@ impl Trouble {
                     | Failure::NotSoap(_)
                     | Failure::Empty
                     | Failure::TooLarge(_)
+                    | Failure::Flooding
                     | Failure::WrongAnswer(_)
                     | Failure::Malformed(_)
                     | Failure::Redirected

@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -14,10 +15,12 @@ use tokio::{
 
 use super::queue::Queue;
 use crate::{
-    camera::{CameraStream, Failure},
+    camera::{CameraStream, Failure, Phase},
     clock::Clock,
     hatch::{PacketCounts, Positions, Segment},
-    limits::{STREAM_LINGER, STREAM_POSITION_TIME_MAX},
+    limits::{
+        STREAM_LINGER, STREAM_PACKETS_PER_SECOND_MAX, STREAM_POSITION_TIME_MAX, STREAM_SILENCE_MAX,
+    },
     rtsp::{Description, Ssrc},
 };
 
@@ -68,6 +71,34 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.upstream.viewers.borrow_mut().retain(|it| !Rc::ptr_eq(it, &self.queue));
         self.upstream.left.notify_one();
+    }
+}
+
+/// How fast a camera sends, and whether any of it is of use.
+struct Pace {
+    /// When the second began that is counted, and what had come then.
+    at: Duration,
+    heard: u64,
+    /// What had passed, and when that was less.
+    passed: u64,
+    alive: Duration,
+}
+
+impl Pace {
+    /// Ends a stream that floods, and one of which nothing passes any more: whoever comes next gets a new session.
+    fn look(&mut self, counts: PacketCounts, now: Duration) -> Result<(), Failure> {
+        let heard = counts.passed + counts.dropped();
+        if now.saturating_sub(self.at) >= Duration::from_secs(1) {
+            (self.at, self.heard) = (now, heard);
+        } else if heard - self.heard > STREAM_PACKETS_PER_SECOND_MAX {
+            return Err(Failure::Flooding);
+        }
+        if counts.passed > self.passed {
+            (self.passed, self.alive) = (counts.passed, now);
+        } else if now.saturating_sub(self.alive) > STREAM_SILENCE_MAX {
+            return Err(Failure::TimedOut(Phase::Answer));
+        }
+        Ok(())
     }
 }
 
@@ -168,6 +199,7 @@ impl Upstream {
     async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let mut next_sign = stream.keep_alive().await?;
         let mut signed = self.clock.monotonic();
+        let mut pace = Pace { at: signed, heard: 0, passed: 0, alive: signed };
         // Counts on over everything that is handed on meanwhile.
         let mut deserted = pin!(self.deserted());
         loop {
@@ -183,6 +215,7 @@ impl Upstream {
                     if !segments.is_empty() {
                         self.begun.notify_waiters();
                     }
+                    pace.look(stream.counts(), self.clock.monotonic())?;
                 }
                 () = sleep(due) => {
                     next_sign = stream.keep_alive().await?;

@@ -418,7 +418,8 @@ impl Draft {
             "framerate" => self.media.frame_rate = thousandths(value.trim()),
             "x-onvif-track" => {
                 let name = value.trim();
-                let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+                // A dot would be room for an address.
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
                 self.media.track =
                     (!name.is_empty() && name.len() <= 64 && name.bytes().all(fits)).then(|| name.to_owned());
             }

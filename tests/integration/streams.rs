@@ -463,7 +463,7 @@ fn what_is_no_good_request_is_refused() {
         ("GET_PARAMETER", "", "Session: other\r\n", 454),
         ("DESCRIBE", "", "Require: onvif-replay\r\n", 551),
         ("SETUP", "/stream=7", "Transport: RTP/AVP/TCP;unicast\r\n", 404),
-        ("SETUP", "/stream=1", "Transport: RTP/AVP/TCP;unicast\r\n", 455),
+        ("SETUP", "/stream=1", "Session: other\r\nTransport: RTP/AVP/TCP;unicast\r\n", 455),
     ];
     for (method, path, fields, status) in cases {
         assert_eq!(player.ask(method, path, fields).status, status, "{method} {path} {fields}");
@@ -479,6 +479,29 @@ fn what_is_no_good_request_is_refused() {
         let fields = format!("{named}Transport: {transport}\r\n");
         assert_eq!(player.ask("SETUP", "/stream=1", &fields).status, 461, "{transport}");
     }
+    // Whoever names no session begins one, in another manner if need be: FFmpeg goes over from datagrams so.
+    let here = player.stream.get_ref().local_addr().unwrap().ip();
+    let ports = [(); 2].map(|()| UdpSocket::bind((here, 0)).unwrap());
+    let [rtp, rtcp] = ports.each_ref().map(|it| it.local_addr().unwrap().port());
+    for transport in [
+        format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}"),
+        "RTP/AVP/TCP;unicast;interleaved=0-1".to_owned(),
+    ] {
+        let answer = player.ask("SETUP", "/stream=0", &format!("Transport: {transport}\r\n"));
+        assert_eq!(answer.status, 200, "{transport}: {}", answer.head);
+        let now = answer.field("Session").unwrap().split_once(';').unwrap().0.to_owned();
+        assert_ne!(now, session);
+        assert_eq!(player.ask("PLAY", "", &named).status, 454, "the one before is over");
+        assert_eq!(player.ask("PAUSE", "", &format!("Session: {now}\r\n")).status, 200);
+    }
+    let refused = |operation: &str| {
+        house
+            .records()
+            .iter()
+            .filter(|it| it["operation"] == operation && it["decision"] == "denied")
+            .count()
+    };
+    assert_eq!([refused("rtsp:unsupported"), refused("rtsp:PLAY")], [2, 4]);
     for unreadable in
         ["DESCRIBE x RTSP/1.0\nCSeq: 1\n\n", "GET / HTTP/1.1\r\n\r\n", "RTSP/1.0 200 OK\r\n\r\n"]
     {

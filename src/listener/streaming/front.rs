@@ -145,20 +145,26 @@ async fn listen(
     house: &House,
 ) -> std::io::Result<Option<(mpsc::Sender<Guest>, BytesMut)>> {
     let (mut decoder, mut buffer) = (Decoder::new(Peer::Client), BytesMut::with_capacity(4_096));
+    // All since the last message ended: whoever it is for reads it from its beginning.
+    let mut heard = BytesMut::new();
     let mut answered = 0;
     loop {
-        let heard = buffer.clone();
         let reply = match decoder.next(&mut buffer) {
             Ok(None) => {
+                let before = buffer.len();
                 if stream.read_buf(&mut buffer).await? == 0 {
                     return Ok(None);
                 }
+                heard.extend_from_slice(buffer.get(before..).unwrap_or_default());
                 continue;
             }
             Ok(Some(Received::Request(request))) => {
                 match token(&request.uri).and_then(|token| way(house, token)) {
                     Some(way) => return Ok(Some((way, heard))),
-                    None => answer(&request),
+                    None => {
+                        heard = buffer.clone();
+                        answer(&request)
+                    }
                 }
             }
             Ok(Some(Received::Response(_) | Received::Frame { .. })) | Err(_) => {

@@ -50,6 +50,8 @@ impl Viewer {
             }
             Method::GetParameter | Method::SetParameter => Err(Refused::With(Status::SessionNotFound)),
             Method::Other(_) => {
+                let reason = "a method that no client of the gateway may use".to_owned();
+                self.reject("rtsp:unsupported", Status::MethodNotAllowed, None, reason).await;
                 return plain(Status::MethodNotAllowed).field(Field::Public, public()).finish();
             }
         };
@@ -107,6 +109,12 @@ impl Viewer {
             Err(Refused::With(status))
         };
         let Some(number) = number else { return fail(pass, Status::NotFound) };
+        // Whoever names no session begins one (RFC 2326 §10.4): players do that which go over to another transport.
+        if request.fields.get(Field::Session).is_none()
+            && self.session.as_ref().is_some_and(|it| it.play.is_none())
+        {
+            self.session = None;
+        }
         if self
             .session
             .as_ref()
@@ -187,7 +195,7 @@ impl Viewer {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Play).await?;
         let Some(viewing) = self.session.as_mut().filter(|it| it.locator == locator && it.names(request))
         else {
-            return Err(Refused::With(Status::SessionNotFound));
+            return Err(self.foreign(request).await);
         };
         if locator.kind == LocatorKind::Replay {
             return self.play_recording(request, &locator, &identified).await;
@@ -200,6 +208,7 @@ impl Viewer {
             let Some(viewing) = &mut self.session else { return Err(Refused::With(Status::SessionNotFound)) };
             let seat = Rc::new(upstream.join());
             viewing.upstream = upstream;
+            viewing.caller = identified.caller;
             viewing.play = Some(Play::new(seat, command, pass, now));
         }
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
@@ -223,7 +232,7 @@ impl Viewer {
     pub(super) async fn pause(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Pause).await?;
         if !self.is_in_session(request) {
-            return Err(Refused::With(Status::SessionNotFound));
+            return Err(self.foreign(request).await);
         }
         let (pass, _) = self.decide(RtspMethod::Pause, &locator, &identified).await?;
         if locator.kind == LocatorKind::Replay {
@@ -245,6 +254,15 @@ impl Viewer {
         self.recorded = None;
         Ok(Writer::response(Status::Ok, Some(request.cseq)).finish())
     }
+
+    /// A session that is not this connection's, or is none.
+    async fn foreign(&self, request: &Request) -> Refused {
+        let operation = format!("rtsp:{}", request.method.as_str());
+        let reason = "the session it names is not this connection's".to_owned();
+        self.reject(&operation, Status::SessionNotFound, None, reason).await;
+        Refused::With(Status::SessionNotFound)
+    }
+
     /// The address of the stream that was asked for, as the client may use it where it is.
     fn base(&self, request: &Request) -> String {
         let (token, tls) = (token(&request.uri).unwrap_or_default(), self.channel.is_tls());
