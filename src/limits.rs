@@ -373,6 +373,9 @@ pub const ANSWER_MEMO_TIME_MAX: Duration = Duration::from_secs(60);
 pub const CAMERA_LOGIN_REJECTIONS_MAX: u32 = 3;
 /// How long an open breaker waits before one try.
 pub const CAMERA_BREAKER_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// How long after a login was accepted others go beside each other; later the first goes alone, since the camera may
+/// have been started anew. None does that as fast.
+pub const CAMERA_LOGIN_TRUST_MAX: Duration = Duration::from_secs(5);
 /// How long a camera takes to boot: meanwhile it may refuse good passwords.
 pub const CAMERA_BOOT_TIME_MAX: Duration = Duration::from_secs(120);
 /// Pause after the first refusal of a login that the camera took before, or that came while it boots.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{
     CAMERA_BOOT_TIME_MAX, CAMERA_BREAKER_PAUSE, CAMERA_LOGIN_FIRST_PAUSE, CAMERA_LOGIN_REJECTIONS_MAX,
-    CAMERA_LOGIN_SECOND_PAUSE,
+    CAMERA_LOGIN_SECOND_PAUSE, CAMERA_LOGIN_TRUST_MAX,
 };
 
 /// The budget of one credential version. Times are civil, since they outlive restarts.
@@ -20,6 +20,10 @@ use crate::limits::{
 pub(super) struct Breaker {
     kept: BreakerMemory,
     confirmed: bool,
+    /// When a login was accepted last, unless there was a sign since that the camera may have been started anew.
+    trusted_since: Option<Timestamp>,
+    /// How many refusals were booked.
+    epoch: u32,
     reach: Reach,
 }
 
@@ -60,10 +64,12 @@ pub enum Health {
     Unreachable,
     /// It is there, but TLS cannot be made with it, or its certificate is not the pinned one.
     Distrusted,
-    /// The breaker is open: the credentials were refused too often.
+    /// The credentials were refused, and are not tried for a while.
     LoginRefused {
         /// Until the next try; zero if one may be made now.
         wait: Duration,
+        /// The breaker is open: that was too often for it to be the camera's start.
+        often: bool,
     },
 }
 
@@ -78,9 +84,14 @@ impl std::fmt::Display for Health {
             Self::Distrusted => f.write_str(
                 "is there, but no TLS connection is made to it: the outcome of each command says why",
             ),
-            Self::LoginRefused { wait } => write!(
+            Self::LoginRefused { wait, often: true } => write!(
                 f,
                 "refuses the gateway's login: check the user and password enrolled; tried again in {} s",
+                wait.as_secs()
+            ),
+            Self::LoginRefused { wait, often: false } => write!(
+                f,
+                "refused the gateway's login, which it may do while it starts; tried again in {} s",
                 wait.as_secs()
             ),
         }
@@ -117,6 +128,8 @@ impl Breaker {
     /// A login with a fresh nonce was refused.
     pub(super) fn rejected(&mut self, now: Timestamp) {
         self.confirmed = false;
+        self.doubt();
+        self.epoch = self.epoch.wrapping_add(1);
         self.kept = self.kept.after_rejection(now);
     }
 
@@ -127,19 +140,39 @@ impl Breaker {
         }
     }
 
-    /// A login was accepted. How many were refused, if that was while the camera booted and it had accepted
-    /// these credentials before.
-    pub(super) fn accepted(&mut self, now: Timestamp) -> u32 {
+    /// A login that was sent at an epoch was accepted; if another was refused since, that says nothing any more.
+    /// How many were refused, if that was while the camera booted and it had accepted these credentials before.
+    pub(super) fn accepted(&mut self, now: Timestamp, epoch: u32) -> u32 {
+        if epoch != self.epoch {
+            return 0;
+        }
         let waited = self.kept.waiting_since.is_some_and(|since| self.was_booting(since, now));
         let refused = if self.kept.proven && waited { self.kept.rejections } else { 0 };
         self.kept = BreakerMemory { proven: true, ..BreakerMemory::default() };
         self.confirmed = true;
+        self.trusted_since = Some(now);
         refused
     }
 
-    /// Whether the last login was accepted, so that logins need not go one by one.
+    /// Whether the last login was accepted.
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    /// Whether that was a moment ago, so that logins need not go one by one.
+    pub(super) fn is_trusted(&self, now: Timestamp) -> bool {
+        let fresh = |since| now.duration_since(since).unsigned_abs() < CAMERA_LOGIN_TRUST_MAX;
+        self.confirmed && self.trusted_since.is_some_and(fresh)
+    }
+
+    /// The camera may have been started anew.
+    pub(super) fn doubt(&mut self) {
+        self.trusted_since = None;
+    }
+
+    /// Which refusals are booked: a login sent at an earlier epoch was under way when another was refused.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// Whether the camera accepted these credentials before, so that a refusal does not call for other kinds
@@ -155,6 +188,7 @@ impl Breaker {
 
     /// A connection could not be opened.
     pub(super) fn unreachable(&mut self) {
+        self.doubt();
         self.reach = Reach::Down;
     }
 
@@ -176,6 +210,7 @@ impl Breaker {
 
     /// The camera was started anew, as its clock shows.
     pub(super) fn rebooted(&mut self, now: Timestamp) {
+        self.doubt();
         if !self.is_booting(now) {
             self.reach = Reach::Up { since: Some(now) };
         }
@@ -185,8 +220,8 @@ impl Breaker {
     pub(super) fn health(&mut self, now: Timestamp) -> Health {
         let open = self.is_open();
         match (self.wait(now), self.reach) {
-            (Some(wait), _) => Health::LoginRefused { wait },
-            (None, _) if open => Health::LoginRefused { wait: Duration::ZERO },
+            (Some(wait), _) => Health::LoginRefused { wait, often: open },
+            (None, _) if open => Health::LoginRefused { wait: Duration::ZERO, often: true },
             (None, Reach::Unknown) => Health::Unknown,
             (None, Reach::Distrusted) => Health::Distrusted,
             (None, Reach::Down) => Health::Unreachable,
@@ -246,12 +281,16 @@ mod tests {
         "2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
     }
 
+    fn taken(breaker: &mut Breaker, now: Timestamp) -> u32 {
+        breaker.accepted(now, breaker.epoch())
+    }
+
     const PAUSE: u64 = CAMERA_BREAKER_PAUSE.as_secs();
 
     /// A camera that accepted the credentials and went down, and comes back at second 0.
     fn rebooted() -> Breaker {
         let mut breaker = Breaker::default();
-        breaker.accepted(at(0));
+        taken(&mut breaker, at(0));
         breaker.unreachable();
         assert!(breaker.reached(at(0)) && !breaker.reached(at(0)));
         breaker
@@ -267,12 +306,12 @@ mod tests {
             breaker.gave_up(at(1));
         }
         assert_eq!(breaker.budget(at(2)), Err(Duration::from_secs(PAUSE - 1)));
-        assert_eq!(breaker.health(at(1)), Health::LoginRefused { wait: CAMERA_BREAKER_PAUSE });
+        assert_eq!(breaker.health(at(1)), Health::LoginRefused { wait: CAMERA_BREAKER_PAUSE, often: true });
         assert_eq!(breaker.budget(at(1 + PAUSE)), Ok(1), "half-open");
-        assert_eq!(breaker.health(at(1 + PAUSE)), Health::LoginRefused { wait: Duration::ZERO });
+        assert_eq!(breaker.health(at(1 + PAUSE)), Health::LoginRefused { wait: Duration::ZERO, often: true });
         breaker.rejected(at(1 + PAUSE));
         assert_eq!(breaker.budget(at(1 + PAUSE)), Err(CAMERA_BREAKER_PAUSE), "open again at once");
-        assert_eq!(breaker.accepted(at(1 + PAUSE)), 0, "never accepted before");
+        assert_eq!(taken(&mut breaker, at(1 + PAUSE)), 0, "never accepted before");
         assert_eq!(breaker.budget(at(1 + PAUSE)), Ok(3));
         assert_eq!(breaker.health(at(1 + PAUSE)), Health::Up);
     }
@@ -290,7 +329,7 @@ mod tests {
         assert_eq!(half_open.budget(at(PAUSE)), Ok(1));
         kept = half_open.ahead(at(PAUSE)).unwrap();
         assert_eq!(Breaker::restored(kept).budget(at(PAUSE)), Err(CAMERA_BREAKER_PAUSE));
-        half_open.accepted(at(PAUSE));
+        taken(&mut half_open, at(PAUSE));
         assert_eq!(half_open.ahead(at(PAUSE)), None, "known to be good: nothing is booked ahead");
         assert!(Breaker::restored(half_open.memory()).is_proven());
     }
@@ -313,7 +352,7 @@ mod tests {
         good.rejected(at(45));
         good.gave_up(at(45));
         assert_eq!(
-            (good.accepted(at(100)), good.budget(at(100))),
+            (taken(&mut good, at(100)), good.budget(at(100))),
             (2, Ok(1)),
             "still booting, budget whole again"
         );
@@ -322,7 +361,7 @@ mod tests {
     #[test]
     fn what_was_accepted_before_is_not_tried_again_at_once() {
         let mut breaker = Breaker::default();
-        breaker.accepted(at(0));
+        taken(&mut breaker, at(0));
         breaker.rejected(at(0));
         assert_eq!(breaker.budget(at(0)), Ok(2), "for another kind of login or another clock");
         breaker.gave_up(at(0));
@@ -342,9 +381,51 @@ mod tests {
     fn an_accepted_login_is_confirmed_until_one_is_refused() {
         let mut breaker = Breaker::default();
         assert!(!breaker.is_confirmed());
-        breaker.accepted(at(0));
+        taken(&mut breaker, at(0));
         assert!(breaker.is_confirmed());
         breaker.rejected(at(1));
         assert!(!breaker.is_confirmed() && breaker.is_proven());
+    }
+
+    #[test]
+    fn a_login_is_trusted_for_a_moment_and_while_the_camera_is_there() {
+        let mut breaker = Breaker::default();
+        taken(&mut breaker, at(10));
+        let trust = CAMERA_LOGIN_TRUST_MAX.as_secs();
+        let trusted = [9, 10, 9 + trust, 10 + trust].map(|second| breaker.is_trusted(at(second)));
+        assert_eq!(trusted, [true, true, true, false]);
+        for doubt in [Breaker::doubt, Breaker::unreachable, |it: &mut Breaker| it.rebooted(at(10))] {
+            taken(&mut breaker, at(10));
+            assert!(breaker.is_trusted(at(10)));
+            doubt(&mut breaker);
+            assert!(!breaker.is_trusted(at(10)) && breaker.is_confirmed());
+            assert_eq!(breaker.ahead(at(10)), None, "it was taken since the gateway started");
+        }
+    }
+
+    #[test]
+    fn what_was_under_way_when_a_login_was_refused_proves_nothing() {
+        let mut breaker = Breaker::default();
+        let before = breaker.epoch();
+        breaker.rejected(at(0));
+        assert_eq!(breaker.accepted(at(0), before), 0);
+        assert!(!breaker.is_confirmed() && breaker.budget(at(0)) == Ok(2));
+    }
+
+    #[test]
+    fn the_words_for_a_refusal_go_by_how_often_it_was() {
+        let mut breaker = rebooted();
+        breaker.rejected(at(0));
+        breaker.gave_up(at(0));
+        assert_eq!(
+            breaker.health(at(1)).to_string(),
+            "refused the gateway's login, which it may do while it starts; tried again in 44 s"
+        );
+        breaker.rejected(at(0));
+        breaker.rejected(at(0));
+        assert_eq!(
+            breaker.health(at(1)).to_string(),
+            "refuses the gateway's login: check the user and password enrolled; tried again in 899 s"
+        );
     }
 }

@@ -85,7 +85,7 @@ impl Connection {
     /// Asks the camera, logging in as it wants it, within `CAMERA_EXCHANGE_TIME_MAX`.
     ///
     /// [`Failure::ClockUnknown`] asks the inside for a `GetSystemDateAndTime` through the gate, and to ask
-    /// again afterwards; the answer's clock is observed here on its way.
+    /// again afterwards, even if the camera did not tell it; the answer's clock is observed here on its way.
     pub async fn ask(&self, ask: &Ask) -> Result<Reply, CameraError> {
         if *ask.camera() != self.camera {
             return Err(misdirected());
@@ -255,7 +255,11 @@ impl Connection {
             time_max: None,
             idempotent,
         };
-        let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await?;
+        let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await;
+        if kind == Kind::Clock {
+            self.session.hides_clock(!reply.as_ref().is_err_and(CameraError::is_silence));
+        }
+        let reply = reply?;
         if let Reply::Document(understood) = &reply {
             self.observe_clock(&understood.document);
             self.observe_ways(understood);

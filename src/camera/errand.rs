@@ -67,6 +67,8 @@ pub(super) enum Heard<T> {
     Judged(Judged<T>, Refused),
     /// A 401.
     Refused(Refused),
+    /// Nothing was sent: the login has to wait for its turn.
+    NotSent,
 }
 
 impl<T> Heard<T> {
@@ -94,5 +96,9 @@ impl Manners {
 impl Errand<'_> {
     pub(super) fn is_soap(&self) -> bool {
         self.post.as_ref().is_some_and(|it| it.is_soap)
+    }
+
+    pub(super) fn sends_file(&self) -> bool {
+        self.kind == Kind::Picture && self.post.is_some()
     }
 }

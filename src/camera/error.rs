@@ -109,6 +109,20 @@ pub enum Failure {
 }
 
 impl CameraError {
+    /// Whether nothing came from the camera: it will not answer the next question either.
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::Unreachable
+                | Failure::NoSocket
+                | Failure::NotListening
+                | Failure::TimedOut(_)
+                | Failure::TlsUnsupported(_)
+                | Failure::CertificateChanged
+                | Failure::PinUnavailable
+        )
+    }
+
     /// Whether the camera took too long.
     pub fn is_timeout(&self) -> bool {
         matches!(self.failure, Failure::TimedOut(_))

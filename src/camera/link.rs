@@ -126,12 +126,14 @@ impl Link {
         .await
     }
 
-    /// Sends one request and reads its whole answer; of a file the camera must take some within `stall_max`. After an error the connection must not be used again.
+    /// Sends one request and reads its whole answer; of a file the camera must take some within `stall_max`. `passed`
+    /// hears the answer's status before its body is read. After an error the connection must not be used again.
     pub(super) async fn exchange(
         &mut self,
         mut request: Request<Sending>,
         into: Into<'_>,
         stall_max: Duration,
+        passed: &dyn Fn(StatusCode),
     ) -> Result<HttpAnswer, Broken> {
         let left = request.body().left();
         self.traffic.written.store(false, Ordering::Relaxed);
@@ -153,6 +155,7 @@ impl Link {
             if interim.load(Ordering::Relaxed) || response.status().is_informational() {
                 return Err(Failure::NotHttp("an interim status nobody asked for"));
             }
+            passed(response.status());
             match into {
                 Into::Sink(sink) if response.status() == StatusCode::OK => pour(response, sink).await,
                 Into::Sink(_) => collect(response, HTTP_ERROR_BYTES_MAX, |_, _| true).await,

@@ -50,6 +50,8 @@ pub(super) struct Known {
     pub(super) offset: Option<SignedDuration>,
     /// Whether it is known to state a time that its logins do not go by.
     pub(super) shifted: bool,
+    /// Whether it was asked for its time and did not tell it.
+    pub(super) hides_clock: bool,
     /// What is asked.
     pub(super) kind: Kind,
 }
@@ -101,8 +103,8 @@ pub(super) enum Offered {
 /// What to do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
-    /// Whether the refusal says that the credentials are bad.
-    pub(super) counts: bool,
+    /// How many logins were refused for bad credentials, as far as this refusal says.
+    pub(super) counts: u32,
     /// How to go on.
     pub(super) step: Step,
 }
@@ -126,6 +128,8 @@ pub(super) struct Negotiation {
     known: Known,
     attached: Attach,
     nonce_is_fresh: bool,
+    /// An answer to a nonce used before was refused: for that, or for the password.
+    old_nonce_refused: bool,
     digest_refused: bool,
     wsse_refused: [Option<SignedDuration>; 2],
     renewals_left: u8,
@@ -149,6 +153,7 @@ impl Negotiation {
             known,
             attached,
             nonce_is_fresh: false,
+            old_nonce_refused: false,
             digest_refused: false,
             wsse_refused: [None; 2],
             renewals_left: RENEWALS_MAX,
@@ -165,20 +170,23 @@ impl Negotiation {
     pub(super) fn refused(&mut self, refused: Refused, budget: u32) -> Turn {
         let (counts, step) = match self.attached {
             Attach::Nothing => (false, self.offer(refused)),
-            Attach::Digest if !self.nonce_is_fresh => match refused.offered {
-                Offered::NewNonce | Offered::Stale => (false, Step::Send(Attach::Digest)),
-                Offered::Nothing => (false, self.bare()),
-                Offered::SameNonce => (true, self.after_digest(refused)),
-            },
+            Attach::Digest if !self.nonce_is_fresh && refused.offered != Offered::SameNonce => {
+                self.old_nonce_refused = refused.offered != Offered::Stale;
+                let bare = refused.offered == Offered::Nothing;
+                (false, if bare { self.bare() } else { Step::Send(Attach::Digest) })
+            }
             Attach::Digest if refused.offered == Offered::Stale && self.renewals_left > 0 => {
                 self.renewals_left -= 1;
+                self.old_nonce_refused = false;
                 (false, Step::Send(Attach::Digest))
             }
             Attach::Digest => (true, self.after_digest(refused)),
             Attach::Wsse(offset) => (true, self.after_wsse(offset, refused)),
         };
+        // That a new nonce is refused, too, shows what it was.
+        let counts = if counts { 1 + u32::from(std::mem::take(&mut self.old_nonce_refused)) } else { 0 };
         let step = match step {
-            Step::Send(Attach::Digest | Attach::Wsse(_)) if counts && budget <= 1 => Step::Refused,
+            Step::Send(Attach::Digest | Attach::Wsse(_)) if counts > 0 && budget <= counts => Step::Refused,
             step => step,
         };
         if let Step::Send(attach) = step {
@@ -224,16 +232,21 @@ impl Negotiation {
         self.wsse(refused)
     }
 
-    /// The next offset worth a try: measured, then by `Date`, then none (cameras that show local time as UTC).
+    /// The next offset worth a try: measured, then by `Date` (at first only where it cannot be measured), then none
+    /// (cameras that show local time as UTC).
     fn wsse(&self, refused: Refused) -> Step {
+        // What can be measured need not be guessed: that costs no refusal.
+        let is_measured =
+            self.known.offset.is_some() || self.known.hides_clock || self.known.kind == Kind::Clock;
+        let date = refused.date.filter(|_| is_measured);
         let may_be_local = !self.known.proven || self.known.shifted;
         let zero = (may_be_local && self.known.offset.is_some()).then_some(SignedDuration::ZERO);
-        let next = [self.known.offset, refused.date, zero]
+        let next = [self.known.offset, date, zero]
             .into_iter()
             .flatten()
             .find(|offset| !self.wsse_refused.iter().flatten().any(|used| near(*used, *offset)));
         // A clock that was never measured, or that was right once, is worth measuring before giving up.
-        let may_be_set = self.known.proven || self.known.offset.is_none();
+        let may_be_set = (self.known.proven || self.known.offset.is_none()) && !self.known.hides_clock;
         let tries = self.wsse_refused.iter().flatten().count();
         match next {
             Some(offset) if tries < self.wsse_refused.len() => Step::Send(Attach::Wsse(offset)),
@@ -263,7 +276,15 @@ mod tests {
     const BARE: Step = Step::Send(Attach::Nothing);
 
     fn known(kind: Kind, scheme: Option<Scheme>) -> Known {
-        Known { scheme, proven: false, challenge: false, offset: Some(AHEAD), shifted: false, kind }
+        Known {
+            scheme,
+            proven: false,
+            challenge: false,
+            offset: Some(AHEAD),
+            shifted: false,
+            hides_clock: false,
+            kind,
+        }
     }
 
     fn http(offered: Offered) -> Refused {
@@ -279,14 +300,14 @@ mod tests {
     }
 
     /// Plays refusals against a negotiation that begins with `first`, three rejections being allowed.
-    fn check(known: Known, first: Attach, script: &[(Refused, bool, Step)]) {
+    fn check(known: Known, first: Attach, script: &[(Refused, u32, Step)]) {
         let mut negotiation = Negotiation::new(known);
         assert_eq!(negotiation.attached(), first);
         let mut budget = 3;
         for (at, (refused, counts, step)) in script.iter().enumerate() {
             let turn = negotiation.refused(*refused, budget);
             assert_eq!(turn, Turn { counts: *counts, step: *step }, "turn {at}");
-            budget -= u32::from(*counts);
+            budget -= counts;
         }
     }
 
@@ -296,10 +317,10 @@ mod tests {
             known(Kind::Soap, None),
             Attach::Nothing,
             &[
-                (http(Offered::NewNonce), false, DIGEST),
-                (http(Offered::NewNonce), true, wsse(AHEAD)),
-                (Refused { date: Some(DATED), ..http(Offered::NewNonce) }, true, wsse(DATED)),
-                (http(Offered::NewNonce), true, Step::Refused),
+                (http(Offered::NewNonce), 0, DIGEST),
+                (http(Offered::NewNonce), 1, wsse(AHEAD)),
+                (Refused { date: Some(DATED), ..http(Offered::NewNonce) }, 1, wsse(DATED)),
+                (http(Offered::NewNonce), 1, Step::Refused),
             ],
         );
     }
@@ -311,17 +332,22 @@ mod tests {
             kept,
             Attach::Digest,
             &[
-                (http(Offered::NewNonce), false, DIGEST),
-                (http(Offered::Stale), false, DIGEST),
-                (http(Offered::Stale), false, DIGEST),
-                (http(Offered::Stale), true, Step::Refused),
+                (http(Offered::NewNonce), 0, DIGEST),
+                (http(Offered::Stale), 0, DIGEST),
+                (http(Offered::Stale), 0, DIGEST),
+                (http(Offered::Stale), 1, Step::Refused),
             ],
         );
-        check(kept, Attach::Digest, &[(http(Offered::SameNonce), true, Step::Refused)]);
+        check(kept, Attach::Digest, &[(http(Offered::SameNonce), 1, Step::Refused)]);
         check(
             kept,
             Attach::Digest,
-            &[(http(Offered::Nothing), false, BARE), (http(Offered::NewNonce), false, DIGEST)],
+            &[(http(Offered::NewNonce), 0, DIGEST), (http(Offered::NewNonce), 2, Step::Refused)],
+        );
+        check(
+            kept,
+            Attach::Digest,
+            &[(http(Offered::Nothing), 0, BARE), (http(Offered::NewNonce), 0, DIGEST)],
         );
     }
 
@@ -331,7 +357,7 @@ mod tests {
         check(
             proven,
             Attach::Nothing,
-            &[(http(Offered::NewNonce), false, DIGEST), (http(Offered::NewNonce), true, Step::Refused)],
+            &[(http(Offered::NewNonce), 0, DIGEST), (http(Offered::NewNonce), 1, Step::Refused)],
         );
     }
 
@@ -341,30 +367,33 @@ mod tests {
             known(Kind::Soap, None),
             Attach::Nothing,
             &[
-                (fault(None), false, wsse(AHEAD)),
-                (fault(Some(DATED)), true, wsse(DATED)),
-                (fault(Some(DATED)), true, Step::Refused),
+                (fault(None), 0, wsse(AHEAD)),
+                (fault(Some(DATED)), 1, wsse(DATED)),
+                (fault(Some(DATED)), 1, Step::Refused),
             ],
         );
         let blind = Known { offset: None, ..known(Kind::Soap, None) };
-        check(blind, Attach::Nothing, &[(fault(None), false, Step::ClockUnknown)]);
+        check(blind, Attach::Nothing, &[(fault(None), 0, Step::ClockUnknown)]);
+        check(blind, Attach::Nothing, &[(fault(Some(DATED)), 0, Step::ClockUnknown)]);
+        let hidden = Known { hides_clock: true, ..blind };
         check(
-            blind,
+            hidden,
             Attach::Nothing,
-            &[(fault(Some(DATED)), false, wsse(DATED)), (fault(Some(DATED)), true, Step::ClockUnknown)],
+            &[(fault(Some(DATED)), 0, wsse(DATED)), (fault(Some(DATED)), 1, Step::Refused)],
         );
+        check(hidden, Attach::Nothing, &[(fault(None), 0, Step::ClockUnknown)]);
         check(
             known(Kind::Soap, None),
             Attach::Nothing,
-            &[(fault(None), false, wsse(AHEAD)), (fault(None), true, wsse(SignedDuration::ZERO))],
+            &[(fault(None), 0, wsse(AHEAD)), (fault(None), 1, wsse(SignedDuration::ZERO))],
         );
     }
 
     #[test]
     fn a_proven_clock_that_is_refused_is_measured_again() {
         let proven = Known { proven: true, ..known(Kind::Soap, Some(Scheme::Wsse)) };
-        check(proven, Attach::Wsse(AHEAD), &[(fault(None), true, Step::ClockUnknown)]);
-        check(proven, Attach::Wsse(AHEAD), &[(fault(Some(DATED)), true, wsse(DATED))]);
+        check(proven, Attach::Wsse(AHEAD), &[(fault(None), 1, Step::ClockUnknown)]);
+        check(proven, Attach::Wsse(AHEAD), &[(fault(Some(DATED)), 1, wsse(DATED))]);
     }
 
     #[test]
@@ -372,10 +401,7 @@ mod tests {
         check(
             known(Kind::Soap, Some(Scheme::Wsse)),
             Attach::Wsse(AHEAD),
-            &[
-                (http(Offered::NewNonce), true, DIGEST),
-                (http(Offered::NewNonce), true, wsse(SignedDuration::ZERO)),
-            ],
+            &[(http(Offered::NewNonce), 1, DIGEST), (http(Offered::NewNonce), 1, wsse(SignedDuration::ZERO))],
         );
     }
 
@@ -384,12 +410,12 @@ mod tests {
         check(
             known(Kind::Soap, None),
             Attach::Nothing,
-            &[(http(Offered::Nothing), false, BARE), (http(Offered::Nothing), false, wsse(AHEAD))],
+            &[(http(Offered::Nothing), 0, BARE), (http(Offered::Nothing), 0, wsse(AHEAD))],
         );
         check(
             known(Kind::Picture, None),
             Attach::Nothing,
-            &[(http(Offered::Nothing), false, BARE), (http(Offered::Nothing), false, Step::Unsupported)],
+            &[(http(Offered::Nothing), 0, BARE), (http(Offered::Nothing), 0, Step::Unsupported)],
         );
     }
 
@@ -401,16 +427,13 @@ mod tests {
             DIGEST,
             "the one try of a half-open breaker"
         );
-        assert_eq!(
-            negotiation.refused(http(Offered::NewNonce), 1),
-            Turn { counts: true, step: Step::Refused }
-        );
+        assert_eq!(negotiation.refused(http(Offered::NewNonce), 1), Turn { counts: 1, step: Step::Refused });
     }
 
     #[test]
     fn pre_auth_operations_begin_without_credentials() {
         let kept = Known { challenge: true, ..known(Kind::PreAuth, Some(Scheme::Digest)) };
-        check(kept, Attach::Nothing, &[(http(Offered::NewNonce), false, DIGEST)]);
+        check(kept, Attach::Nothing, &[(http(Offered::NewNonce), 0, DIGEST)]);
         check(known(Kind::PreAuth, Some(Scheme::Wsse)), Attach::Nothing, &[]);
     }
 
@@ -418,13 +441,13 @@ mod tests {
     fn a_camera_that_tells_its_time_only_after_a_login_is_logged_in_to_by_our_clock() {
         let blind = Known { offset: None, ..known(Kind::Clock, None) };
         let ours = wsse(SignedDuration::ZERO);
-        check(blind, Attach::Nothing, &[(fault(None), false, ours), (fault(None), true, Step::Refused)]);
+        check(blind, Attach::Nothing, &[(fault(None), 0, ours), (fault(None), 1, Step::Refused)]);
     }
 
     #[test]
     fn a_shifted_clock_may_have_been_put_right() {
         let proven = Known { proven: true, ..known(Kind::Soap, Some(Scheme::Wsse)) };
         let shifted = Known { shifted: true, ..proven };
-        check(shifted, Attach::Wsse(AHEAD), &[(fault(None), true, wsse(SignedDuration::ZERO))]);
+        check(shifted, Attach::Wsse(AHEAD), &[(fault(None), 1, wsse(SignedDuration::ZERO))]);
     }
 }

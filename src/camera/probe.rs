@@ -124,7 +124,7 @@ async fn http(place: &Place<'_>, path: &str, envelope: Option<&Bytes>) -> Result
         .header(header::CONNECTION, "close");
     let request = request.body(Sending::message(envelope.cloned().unwrap_or_default())).map_err(told)?;
     let into = Into::Memory(Wanted { bytes_max: SOAP_ANSWER_BYTES_MAX, begins: |_, _| true });
-    link.exchange(request, into, TRANSFER_STALL_MAX).await.map_err(|broken| told(broken.failure))
+    link.exchange(request, into, TRANSFER_STALL_MAX, &|_| {}).await.map_err(|broken| told(broken.failure))
 }
 
 /// Believes whatever certificate it is shown: nothing is told to whoever shows it.

@@ -2,6 +2,8 @@
 //!
 //! Knows bytes and logins, not SOAP: what a body says is judged by whoever asks.
 
+mod logins;
+
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -14,18 +16,18 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
 use jiff::SignedDuration;
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     body,
     breaker::{Breaker, Health},
     errand::{Errand, Heard, Judged, Manners, Token, Written},
-    error::{CameraError, Failure, Phase, Retry},
+    error::{CameraError, Failure, Phase},
     habits::{Habits, Identity},
     link::{HttpAnswer, Link},
     manner::{Hitch, Manner, Stakes},
     memory::{CameraMemory, Clockwork, MemoryBook},
-    negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme, Step, near},
+    negotiation::{Attach, Known, Negotiation, Offered, Refused, Scheme},
     offset,
     sending::Sending,
     shown,
@@ -43,10 +45,10 @@ use crate::{
     isolation::Dialler,
     limits::{
         CAMERA_CHALLENGE_IDLE_MAX, CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX,
-        CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, CAMERA_REBOOT_CLOCK_MIN,
-        TRANSFER_STALL_MAX,
+        CAMERA_EXCHANGES_MAX, CAMERA_IDLE_CONNECTIONS_MAX, CAMERA_IDLE_TIME_MAX, TRANSFER_STALL_MAX,
     },
 };
+use logins::LoginTurn;
 
 /// All that is remembered of one camera while the gateway runs.
 pub(super) struct Session {
@@ -77,6 +79,8 @@ pub(super) struct Session {
     login_turn: Mutex<()>,
     /// Something was learnt that nobody has asked for yet.
     changed: Cell<bool>,
+    /// It was asked for its time, and answered otherwise.
+    hides_clock: Cell<bool>,
     /// The offset of a token that was refused before the clock was measured anew.
     refused_offset: Cell<Option<SignedDuration>>,
 }
@@ -89,6 +93,14 @@ struct Kept {
     uses: u32,
     /// When it was used last, in monotonic time.
     used: Duration,
+}
+
+/// A login as it is sent.
+struct Sent<'a, 's> {
+    attach: Attach,
+    /// The refusals that were known then.
+    epoch: u32,
+    turn: &'a LoginTurn<'s>,
 }
 
 /// How far one errand has come, for whoever outlives it.
@@ -130,6 +142,7 @@ impl Session {
             stall_max: TRANSFER_STALL_MAX,
             login_turn: Mutex::new(()),
             changed: Cell::new(false),
+            hides_clock: Cell::new(false),
             refused_offset: Cell::new(None),
         }
     }
@@ -172,6 +185,7 @@ impl Session {
 
     pub(super) fn observe_offset(&self, measured: SignedDuration) {
         self.changed.set(true);
+        self.hides_clock.set(false);
         self.clockwork.set(self.clockwork.get().measured(measured));
         if measured.abs() > CAMERA_CLOCK_OFF_MIN {
             let way = if measured.is_negative() { "behind" } else { "ahead" };
@@ -182,6 +196,11 @@ impl Session {
     /// Whether the camera is treated as having a quirk.
     pub(super) fn has(&self, quirk: Quirk) -> bool {
         self.habits.borrow().applies(quirk)
+    }
+
+    /// The camera was asked for its time: whether it answered, and told none.
+    pub(super) fn hides_clock(&self, hides: bool) {
+        self.hides_clock.set(hides);
     }
 
     /// Takes note of a quirk.
@@ -257,20 +276,26 @@ impl Session {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await.map_err(|_| Failure::Unreachable)?;
         let mut negotiation = Negotiation::new(self.known(errand));
-        let mut login_turn: Option<MutexGuard<'_, ()>> = None;
+        let turn = LoginTurn::default();
         let (mut refused_before, mut bare_before) = (false, false);
         let mut manners = Manners::new(Manner::of(&self.habits.borrow()));
         loop {
             let attach = negotiation.attached();
             if attach != Attach::Nothing {
-                if login_turn.is_none() && (refused_before || !self.breaker.borrow().is_confirmed()) {
-                    progress.phase.set(Phase::Turn);
-                    login_turn = Some(self.login_turn.lock().await);
+                let doubtful = refused_before || !self.is_trusted();
+                if doubtful
+                    && !turn.was_had()
+                    && self.wait_turn(errand, &turn, progress).await | !refused_before
+                {
+                    // What was learnt meanwhile may call for another login, or none.
+                    negotiation = Negotiation::new(self.known(errand));
+                    continue;
                 }
                 self.budget()?;
                 self.book_ahead();
             }
-            let heard = self.hear(errand, attach, manners.now, judge, progress).await;
+            let sent = Sent { attach, epoch: self.epoch(), turn: &turn };
+            let heard = self.hear(errand, &sent, manners.now, judge, progress).await;
             let Some(heard) = self.adapt(errand, &mut manners, heard) else { continue };
             let heard = heard?;
             self.settled(errand, &mut manners, &heard);
@@ -282,9 +307,10 @@ impl Session {
                     return Ok(fault);
                 }
                 Heard::Judged(Judged::Done(done) | Judged::NotUnderstood(done, _), _) => {
-                    self.accepted(attach, errand.kind);
+                    self.accepted(attach, errand.kind, sent.epoch);
                     return Ok(done);
                 }
+                Heard::NotSent => continue,
                 Heard::Judged(Judged::NotAuthorized(_), refusal) | Heard::Refused(refusal) => refusal,
             };
             refused_before = true;
@@ -296,20 +322,39 @@ impl Session {
                 );
             }
             bare_before = bare && refusal.offered == Offered::Nothing;
+            if attach != Attach::Nothing && sent.epoch != self.epoch() && !turn.was_had() {
+                // It was under way when another was refused, which is booked: no news, and not to be followed.
+                self.wait_turn(errand, &turn, progress).await;
+                negotiation = Negotiation::new(self.known(errand));
+                continue;
+            }
             self.next(&mut negotiation, refusal)?;
         }
+    }
+
+    /// Waits for the turn to try a login. Whether that took time.
+    async fn wait_turn<'a>(&'a self, errand: &Errand<'_>, turn: &LoginTurn<'a>, progress: &Progress) -> bool {
+        progress.phase.set(Phase::Turn);
+        let waited = self.take_turn(turn).await;
+        // A file takes long. Its login was settled before, so that nobody else need wait for its end.
+        if errand.sends_file() {
+            turn.end();
+        }
+        waited
     }
 
     /// One request, and what its answer says.
     async fn hear<T>(
         &self,
         errand: &Errand<'_>,
-        attach: Attach,
+        sent: &Sent<'_, '_>,
         manner: Manner,
         judge: &dyn Fn(&HttpAnswer) -> Result<Judged<T>, Failure>,
         progress: &Progress,
     ) -> Result<Heard<T>, Failure> {
-        let (answer, nonce) = self.fetch(errand, attach, manner, progress).await?;
+        let Some((answer, nonce)) = self.fetch(errand, sent, manner, progress).await? else {
+            return Ok(Heard::NotSent);
+        };
         let shown = shown::of_headers(answer.status, &answer.headers, &self.evidence.borrow());
         self.show(&shown);
         let date = offset::date(&answer.headers).map(|date| offset::between(date, self.clock.now()));
@@ -317,7 +362,7 @@ impl Session {
         let status_401 = answer.status == StatusCode::UNAUTHORIZED;
         let judged = if status_401 { None } else { Some(judge(&answer)?) };
         if matches!(judged, Some(Judged::Done(_) | Judged::NotUnderstood(..)))
-            || (attach == Attach::Digest && judged.is_some())
+            || (sent.attach == Attach::Digest && judged.is_some())
         {
             let offered = Offered::Nothing;
             return Ok(Heard::of(judged, Refused { offered, status_401, date }));
@@ -371,111 +416,6 @@ impl Session {
         }
     }
 
-    /// Books a refusal and says how to go on, or why not.
-    fn next(&self, negotiation: &mut Negotiation, refused: Refused) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let budget = self.breaker.borrow_mut().budget(now).unwrap_or(0);
-        let turn = negotiation.refused(refused, budget);
-        let mut breaker = self.breaker.borrow_mut();
-        if turn.counts {
-            breaker.rejected(now);
-            tracing::warn!(camera = %self.camera, health = ?breaker.health(now), "the camera refused the login");
-        }
-        if turn.step == Step::Refused {
-            breaker.gave_up(now);
-        }
-        let open = breaker.budget(now).err();
-        drop(breaker);
-        if turn.counts {
-            self.keep();
-        }
-        match turn.step {
-            Step::Send(_) => Ok(()),
-            Step::Unsupported => Err(Failure::LoginUnsupported),
-            Step::ClockUnknown => {
-                if let Attach::Wsse(offset) = negotiation.attached() {
-                    self.refused_offset.set(Some(offset));
-                }
-                self.clockwork.set(self.clockwork.get().forgotten());
-                self.scheme.set(Some(Scheme::Wsse));
-                Err(Failure::ClockUnknown)
-            }
-            Step::Refused => {
-                // Until the next try it may have been set.
-                self.clockwork.set(self.clockwork.get().forgotten());
-                if self.breaker.borrow().is_open() {
-                    // After the pause the camera may want another scheme: ask it anew.
-                    self.scheme.set(None);
-                    self.challenges.borrow_mut().clear();
-                }
-                Err(Failure::LoginRefused(Retry(open)))
-            }
-        }
-    }
-
-    /// If the clock that was measured anew is the one that was refused, it was not the clock: nothing is sent.
-    fn recall_refusal(&self) -> Result<(), Failure> {
-        let refused = self.refused_offset.take();
-        let Some((refused, offset)) = refused.zip(self.clockwork.get().offset()) else { return Ok(()) };
-        if !near(refused, offset) {
-            return Ok(());
-        }
-        self.clockwork.set(self.clockwork.get().forgotten());
-        self.breaker.borrow_mut().gave_up(self.clock.now());
-        self.keep();
-        self.budget().map(|_| ())
-    }
-
-    /// A clock that goes far back is that of a camera that was started anew.
-    fn notice_reboot(&self, date: Option<SignedDuration>) {
-        let known = self.clockwork.get().offset().zip(date);
-        if known.is_some_and(|(known, date)| known.saturating_sub(date) > CAMERA_REBOOT_CLOCK_MIN) {
-            self.breaker.borrow_mut().rebooted(self.clock.now());
-            self.forget_boot();
-        }
-    }
-
-    /// A camera without power loses its time, and its nonces.
-    fn forget_boot(&self) {
-        self.clockwork.set(self.clockwork.get().forgotten());
-        self.challenges.borrow_mut().clear();
-    }
-
-    /// Before a login that may be refused: should the gateway be gone before the answer comes, it counts.
-    fn book_ahead(&self) {
-        let ahead = self.breaker.borrow().ahead(self.clock.now());
-        if let Some(breaker) = ahead {
-            self.book.keep(&CameraMemory { breaker, ..self.memory() });
-        }
-    }
-
-    fn accepted(&self, attach: Attach, kind: Kind) {
-        match attach {
-            Attach::Nothing => return,
-            Attach::Digest if kind == Kind::Picture => {}
-            Attach::Digest => self.scheme.set(Some(Scheme::Digest)),
-            Attach::Wsse(offset) => {
-                self.scheme.set(Some(Scheme::Wsse));
-                let clockwork = self.clockwork.get().accepted(offset);
-                self.clockwork.set(clockwork);
-                if clockwork.is_shifted() {
-                    let minutes = clockwork.shift_minutes();
-                    let note = format!("logins go by a clock {minutes} minutes ahead of the one it states");
-                    self.observe(Quirk::LocalTimeAsUtc, &note);
-                }
-            }
-        }
-        let was_known = self.breaker.borrow().is_confirmed();
-        let refused = self.breaker.borrow_mut().accepted(self.clock.now());
-        if refused > 0 {
-            let note = format!("{refused} logins refused after it was started, then the same one taken");
-            self.observe(Quirk::RefusesWhileBooting, &note);
-        }
-        if !was_known {
-            self.keep();
-        }
-    }
-
     /// The enrolled host.
     pub(super) fn host(&self) -> std::net::IpAddr {
         self.address.host
@@ -496,86 +436,52 @@ impl Session {
         &self.login
     }
 
-    /// Whether a login may be tried now, whatever it goes over.
-    pub(super) fn may_try(&self) -> Result<(), Failure> {
-        self.budget().map(|_| ())
-    }
-
-    /// A login is about to be tried over another protocol.
-    pub(super) fn trying(&self) -> Result<(), Failure> {
-        self.may_try()?;
-        self.book_ahead();
-        Ok(())
-    }
-
-    /// A login was refused over another protocol, with a nonce that was new.
-    pub(super) fn refused(&self) {
-        let now = self.clock.now();
-        let health = {
-            let mut breaker = self.breaker.borrow_mut();
-            breaker.rejected(now);
-            breaker.gave_up(now);
-            breaker.health(now)
-        };
-        self.keep();
-        tracing::warn!(camera = %self.camera, ?health, "the camera refused the login over RTSP");
-    }
-
-    /// A login was accepted over another protocol.
-    pub(super) fn passed(&self) {
-        let was_known = self.breaker.borrow().is_confirmed();
-        self.breaker.borrow_mut().accepted(self.clock.now());
-        if !was_known {
-            self.keep();
-        }
-    }
-
-    /// How long until a login is tried again, if it is not tried at once.
-    pub(super) fn pause(&self) -> Option<Duration> {
-        self.breaker.borrow_mut().budget(self.clock.now()).err()
-    }
-
-    fn budget(&self) -> Result<u32, Failure> {
-        let budget = self.breaker.borrow_mut().budget(self.clock.now());
-        budget.map_err(|wait| Failure::LoginRefused(Retry(Some(wait))))
-    }
-
     fn known(&self, errand: &Errand<'_>) -> Known {
         let (port, path) = self.place(errand);
         // A camera that was started anew meanwhile would take an old nonce for a wrong password.
         let oldest = self.clock.monotonic().saturating_sub(CAMERA_CHALLENGE_IDLE_MAX);
         self.challenges.borrow_mut().retain(|kept| kept.used >= oldest);
+        // After a refusal it would be one more, and say nothing. A file sent without a login is cut off.
+        let may_answer_again = self.breaker.borrow().is_confirmed() || errand.sends_file();
         Known {
             scheme: self.scheme.get(),
             proven: self.breaker.borrow().is_proven(),
-            challenge: self.challenges.borrow().iter().any(|kept| kept.is_for(port, path)),
+            challenge: may_answer_again
+                && self.challenges.borrow().iter().any(|kept| kept.is_for(port, path)),
             offset: self.clockwork.get().offset(),
             shifted: self.clockwork.get().is_shifted(),
+            hides_clock: self.hides_clock.get(),
             kind: errand.kind,
         }
     }
 
-    /// One request and its answer, with the nonce it used.
+    /// One request and its answer, with the nonce it used. None if nothing was sent, since the login has come into
+    /// doubt and others may be trying it.
     async fn fetch(
         &self,
         errand: &Errand<'_>,
-        attach: Attach,
+        sent: &Sent<'_, '_>,
         manner: Manner,
         progress: &Progress,
-    ) -> Result<(HttpAnswer, Option<String>), Failure> {
+    ) -> Result<Option<(HttpAnswer, Option<String>)>, Failure> {
         let doubtful = self.habits.borrow().applies(Quirk::ClosesSilently);
         let mut may_reuse = !manner.lenient && (errand.idempotent || !doubtful);
         loop {
-            let (request, nonce) = self.request(errand, attach, manner)?;
             let idle = if may_reuse { self.take_idle(self.place(errand).0).await } else { None };
             let reused = idle.is_some();
             let mut link = match idle {
                 Some(link) => link,
                 None => self.dial(errand, manner, progress).await?,
             };
+            if sent.attach != Attach::Nothing && !sent.turn.was_had() && !self.is_trusted() {
+                self.put_idle(link);
+                return Ok(None);
+            }
+            let (request, nonce) = self.request(errand, sent.attach, manner)?;
             progress.phase.set(Phase::Answer);
             let sent_before = progress.sent.replace(true);
-            let broken = match link.exchange(request, errand.into, self.stall_max).await {
+            let passed = |status| self.passed_by(errand, sent, status);
+            let broken = match link.exchange(request, errand.into, self.stall_max, &passed).await {
                 Ok(answer) => {
                     if let Some(note) = link.garbage() {
                         self.observe(Quirk::GarbledStatusLine, &note);
@@ -584,11 +490,15 @@ impl Session {
                     if !manner.lenient && link.is_usable().await {
                         self.put_idle(link);
                     }
-                    return Ok((answer, nonce));
+                    return Ok(Some((answer, nonce)));
                 }
                 Err(broken) => broken,
             };
             progress.sent.set(sent_before || broken.written);
+            if reused && !broken.answered {
+                // So does one that lost its power.
+                self.breaker.borrow_mut().doubt();
+            }
             if reused && broken.written && !broken.answered {
                 self.observe(
                     Quirk::ClosesSilently,
@@ -600,6 +510,15 @@ impl Session {
             if !reused || broken.answered || (broken.written && !errand.idempotent) {
                 return Err(broken.failure);
             }
+        }
+    }
+
+    /// The head of an answer has come. One that HTTP counts as a success shows that a digest was taken; whatever
+    /// takes long after it, be it a file, nobody has to wait for.
+    fn passed_by(&self, errand: &Errand<'_>, sent: &Sent<'_, '_>, status: StatusCode) {
+        if sent.attach == Attach::Digest && status.is_success() {
+            self.accepted(sent.attach, errand.kind, sent.epoch);
+            sent.turn.end();
         }
     }
 

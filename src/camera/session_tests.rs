@@ -8,6 +8,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
 };
 
 use super::*;
@@ -16,7 +17,9 @@ use crate::{
     camera::{
         CameraStream, Pin, PinBook, PinError,
         errand::Post,
+        error::Retry,
         link::{Into, Wanted},
+        negotiation::Kind,
     },
     clock::SimulatedClock,
     hatch::Endpoint,
@@ -108,6 +111,45 @@ async fn peer_with(script: Script, book: Arc<Book>, orders: Vec<QuirkOrder>) -> 
             }
         }
     });
+    met(port, seen, book, orders)
+}
+
+/// A peer that answers on any number of connections at once, by a rule. An answer after `wait:` comes once as many as
+/// `together` wait for theirs.
+async fn crowd(together: usize, mut rule: impl FnMut(&str) -> String + Send + 'static) -> Peer {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = Arc::new(Shared::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let barrier = Arc::new(tokio::sync::Barrier::new(together));
+    tokio::spawn(async move {
+        let (asked, mut asking) = tokio::sync::mpsc::unbounded_channel::<(String, oneshot::Sender<String>)>();
+        tokio::spawn(async move {
+            while let Some((request, reply)) = asking.recv().await {
+                let _ = reply.send(rule(&request));
+                log.lock().unwrap().push(request);
+            }
+        });
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (asked, barrier) = (asked.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                while let Some(request) = read_request(&mut stream).await {
+                    let (reply, answer) = oneshot::channel();
+                    asked.send((request, reply)).unwrap();
+                    let answer = answer.await.unwrap();
+                    let waits = answer.strip_prefix("wait:");
+                    if waits.is_some() {
+                        barrier.wait().await;
+                    }
+                    stream.write_all(waits.unwrap_or(&answer).as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    met(port, seen, Arc::default(), Vec::new())
+}
+
+fn met(port: u16, seen: Arc<Shared<Vec<String>>>, book: Arc<Book>, orders: Vec<QuirkOrder>) -> Peer {
     let clock = Arc::new(SimulatedClock::new("2026-11-23T12:00:00Z".parse().unwrap()));
     let address = CameraAddress { host: IpAddr::from([127, 0, 0, 1]), port };
     let login = Login { username: "admin".into(), password: Secret::new(PASSWORD.into()) };
@@ -214,7 +256,13 @@ async fn the_breaker_opens_and_nothing_is_sent() {
         |n: &str| vec![challenge(n, "").replace("WWW", "Date: Mon, 23 Nov 2026 12:00:00 GMT\r\nWWW")];
     let script: Vec<String> = (0..12).flat_map(|n| refuse(&n.to_string())).collect();
     let peer = peer(vec![script.clone(), script]).await;
-    assert_eq!(failure(peer.post(false).await), (Failure::ClockUnknown, true), "the head's is not it");
+    for _ in 0..2 {
+        assert_eq!(
+            failure(peer.post(false).await),
+            (Failure::ClockUnknown, true),
+            "it is measured before the head's is tried"
+        );
+    }
     assert!(matches!(failure(peer.post(false).await), (Failure::LoginRefused(_), true)));
     assert!(matches!(peer.session.health(), Health::LoginRefused { .. }));
     let logins =
@@ -531,4 +579,112 @@ async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
     let failed = CameraStream::open(&endpoint, &session).await.err().unwrap();
     assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
+}
+
+fn is_login(request: &str) -> bool {
+    request.contains("Authorization") || request.contains("ping admin")
+}
+
+impl Peer {
+    /// Four posts under way at once.
+    async fn four(&self) -> [Result<String, CameraError>; 4] {
+        tokio::join!(self.post(false), self.post(false), self.post(false), self.post(false)).into()
+    }
+
+    fn logins(&self) -> usize {
+        self.seen().iter().filter(|it| is_login(it)).count()
+    }
+}
+
+#[tokio::test]
+async fn of_commands_at_once_to_a_camera_that_was_started_anew_one_is_refused() {
+    let year = Arc::new(Shared::new("2026"));
+    let now = Arc::clone(&year);
+    let peer = crowd(1, move |request| {
+        let right = request.contains(&format!("ping admin {}", now.lock().unwrap()));
+        if right { OK } else { DENIED }.to_owned()
+    })
+    .await;
+    peer.session.observe_offset(SignedDuration::ZERO);
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    assert_eq!(peer.logins(), 1);
+    // It lost its power and its time, and nobody asked it meanwhile.
+    *year.lock().unwrap() = "1970";
+    peer.clock.advance(Duration::from_secs(30));
+    for outcome in peer.four().await {
+        assert_eq!(failure(outcome), (Failure::ClockUnknown, true));
+    }
+    assert_eq!((peer.logins(), peer.session.budget()), (2, Ok(2)), "{:#?}", peer.seen());
+    peer.session.observe_offset(jiff::Timestamp::UNIX_EPOCH.duration_since(peer.session.now()));
+    for outcome in peer.four().await {
+        assert_eq!(outcome.unwrap(), "ok");
+    }
+    assert_eq!((peer.logins(), peer.session.budget()), (6, Ok(3)), "{:#?}", peer.seen());
+}
+
+#[tokio::test]
+async fn of_logins_under_way_when_the_password_changes_those_refused_count_once() {
+    let changed = Arc::new(Shared::new(false));
+    let now = Arc::clone(&changed);
+    let (mut nonces, mut held) = (0, 0);
+    let peer = crowd(4, move |request| {
+        if is_login(request) && !*now.lock().unwrap() {
+            return OK.to_owned();
+        }
+        nonces += 1;
+        let refusal = challenge(&nonces.to_string(), "");
+        if is_login(request) && held < 4 {
+            held += 1;
+            return format!("wait:{refusal}");
+        }
+        refusal
+    })
+    .await;
+    assert_eq!(peer.post(false).await.unwrap(), "ok");
+    *changed.lock().unwrap() = true;
+    let before = peer.logins();
+    for outcome in peer.four().await {
+        assert!(matches!(outcome.unwrap_err().failure, Failure::LoginRefused(_)));
+    }
+    assert_eq!(peer.logins() - before, 5, "four were under way, one showed why they were refused");
+    let health = Health::LoginRefused { wait: crate::limits::CAMERA_LOGIN_SECOND_PAUSE, often: false };
+    assert_eq!(peer.session.health(), health);
+    // What is left of the budget is one try, which asks for a nonce first.
+    peer.clock.advance(crate::limits::CAMERA_LOGIN_SECOND_PAUSE);
+    assert!(matches!(failure(peer.post(false).await).0, Failure::LoginRefused(_)));
+    assert_eq!(peer.logins() - before, 6);
+    let open = Health::LoginRefused { wait: crate::limits::CAMERA_BREAKER_PAUSE, often: true };
+    assert_eq!(peer.session.health(), open);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_end_of_a_file_to_log_in() {
+    let peer = crowd(1, |request| match is_login(request) {
+        true if request.starts_with("GET /backup ") => {
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfile".to_owned()
+        }
+        true => OK.to_owned(),
+        false => challenge("n1", ""),
+    })
+    .await;
+    let (sink, mut pieces, _) = crate::hatch::Sink::new(10, 8);
+    let endpoint = Endpoint { port: None, path_and_query: "/backup".into() };
+    let errand = Errand {
+        kind: Kind::Picture,
+        endpoint: &endpoint,
+        post: None,
+        into: Into::Sink(&sink),
+        time_max: None,
+        idempotent: true,
+    };
+    let judge = |_: &HttpAnswer| Ok(Judged::Done(()));
+    tokio::select! {
+        biased;
+        ended = peer.session.run(&errand, &judge) => panic!("{ended:?}"),
+        posted = async {
+            assert_eq!(&pieces.recv().await.unwrap()[..], b"file");
+            assert!(peer.session.memory().breaker.proven, "the head said so");
+            peer.post(false).await
+        } => assert_eq!(posted.unwrap(), "ok"),
+    }
 }

@@ -446,15 +446,13 @@ impl Wire {
     ) -> Result<Response, Failure> {
         loop {
             let used = self.challenge.as_ref().map(|(challenge, _)| challenge.nonce.clone());
-            if used.is_some() {
-                logins.trying()?;
-            }
+            let trying = if used.is_some() { Some(logins.trying().await?) } else { None };
             self.send(method, uri, fields).await?;
             let answer = self.answer(hear).await?;
             logins.show(&shown::of_fields(&answer.fields));
             if answer.status != Status::Unauthorized.code() {
-                if used.is_some() {
-                    logins.passed();
+                if let Some(trying) = trying {
+                    logins.passed(&trying);
                 }
                 return Ok(answer);
             }
@@ -464,12 +462,12 @@ impl Wire {
             let anew = challenge.stale || used.as_deref().is_some_and(|nonce| nonce != challenge.nonce);
             let fresh = self.challenge.as_ref().is_none_or(|(_, uses)| *uses <= 1);
             self.challenge = Some((challenge.clone(), 0));
-            match used {
+            match trying {
                 None => {}
                 // A nonce that grew old is no refusal; one that was never used before is.
                 Some(_) if anew && !fresh => {}
-                Some(_) => {
-                    logins.refused();
+                Some(trying) => {
+                    logins.refused(&trying);
                     return Err(Failure::LoginRefused(Retry(logins.pause())));
                 }
             }

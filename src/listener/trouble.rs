@@ -114,17 +114,7 @@ impl Trouble {
 
     /// Whether nothing came from the camera: it will not answer the next question either.
     pub fn is_silence(&self) -> bool {
-        let Self::Camera(error) = self else { return false };
-        matches!(
-            error.failure,
-            Failure::Unreachable
-                | Failure::NoSocket
-                | Failure::NotListening
-                | Failure::TimedOut(_)
-                | Failure::TlsUnsupported(_)
-                | Failure::CertificateChanged
-                | Failure::PinUnavailable
-        )
+        matches!(self, Self::Camera(error) if error.is_silence())
     }
 
     /// Whether it was the camera's answer that was refused.
