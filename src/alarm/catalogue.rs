@@ -145,7 +145,7 @@ alarms! {
         "The camera could not be reached, or did not answer in time, when it was last asked."
         "Check its power, cable, load and enrolled address."
     CameraLoginRefused "camera-login-refused" Error State
-        "The camera refused the gateway's login too often: it is left alone, with one try every 15 minutes."
+        "The camera refused the gateway's login: it is left alone for a while, after three refusals with one try every 15 minutes."
         "Check the user and password enrolled for it, and whether the camera has locked the account."
     CameraDistrusted "camera-distrusted" Error State
         "The camera is there, but TLS cannot be made with it, or its certificate is not the pinned one."

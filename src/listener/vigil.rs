@@ -130,11 +130,12 @@ impl VirtualCamera {
         };
         let alarm = found.as_ref().map(|(alarm, _)| *alarm);
         let before = self.alarm.replace(alarm);
-        if before == alarm {
+        let often = |health| matches!(health, Health::LoginRefused { often: true, .. });
+        if before == alarm && often(health) == often(self.health.get()) {
             return;
         }
         let subject = || Subject::Camera(self.camera.id.clone());
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|_| before != alarm) {
             watch.alarms.clear(before, &subject());
         }
         if let Some((alarm, detail)) = found {
