@@ -291,7 +291,11 @@ impl Connection {
             Answered::Fault(fault) if fault.code == FaultCode::MustUnderstand => {
                 Judged::NotUnderstood(Reply::Fault(fault), Hitch::Security)
             }
-            Answered::Fault(fault) => Judged::Done(Reply::Fault(fault)),
+            Answered::Fault(fault) => match shows_login(&fault) {
+                Shown::Good => Judged::Done(Reply::Fault(fault)),
+                Shown::Nothing => Judged::Unproven(Reply::Fault(fault)),
+                Shown::Perhaps => Judged::Vague(Reply::Fault(fault)),
+            },
             Answered::Document(document, deviations) => Judged::Done(Reply::Document(if repeats {
                 self.memo.borrow_mut().keep(id, &answer.body, document, deviations)
             } else {
@@ -324,7 +328,7 @@ impl Connection {
             time_max: None,
             idempotent: true,
         };
-        self.session.run(&errand, &|_| Ok(Judged::Done(()))).await?;
+        self.session.run(&errand, &judge_settling).await?;
         let write = |_: Option<Token>, _: Manner| Written {
             content_type: HeaderValue::from_static("application/octet-stream"),
             action: None,
@@ -431,6 +435,12 @@ fn judge_download(answer: &HttpAnswer) -> Result<Judged<()>, Failure> {
     }
 }
 
+/// No file is asked for with it: that there is none, or none to be had, shows the login as well.
+fn judge_settling(answer: &HttpAnswer) -> Result<Judged<()>, Failure> {
+    let looked_at = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&answer.status);
+    Ok(if looked_at || answer.status.is_success() { Judged::Done(()) } else { Judged::Unproven(()) })
+}
+
 /// Any success will do; what the camera says beside it is not passed on.
 fn judge_upload(answer: &HttpAnswer) -> Result<Judged<u16>, Failure> {
     match answer.status {
@@ -440,12 +450,36 @@ fn judge_upload(answer: &HttpAnswer) -> Result<Judged<u16>, Failure> {
     }
 }
 
+/// What a fault that is no refusal of the login shows of it.
+enum Shown {
+    Good,
+    Nothing,
+    /// It may have been refused.
+    Perhaps,
+}
+
+/// Messages and operations may be refused before anybody looks at the login, values and states are not.
+fn shows_login(fault: &Fault) -> Shown {
+    match (fault.code, fault.subcodes.first()) {
+        (_, Some(Subcode::InvalidArgVal | Subcode::Action | Subcode::OperationProhibited)) => Shown::Good,
+        (FaultCode::Sender, None) => Shown::Perhaps,
+        _ => Shown::Nothing,
+    }
+}
+
 /// `ter:NotAuthorized`, or the codes of WSS SOAP Message Security §12 that some cameras answer instead.
 fn refuses_login(fault: &Fault) -> bool {
     fault.subcodes.iter().any(|code| match code {
         Subcode::NotAuthorized => true,
         Subcode::Other(name) => {
-            matches!(name.as_str(), "FailedAuthentication" | "InvalidSecurityToken" | "InvalidSecurity")
+            let codes = [
+                "FailedAuthentication",
+                "FailedCheck",
+                "InvalidSecurity",
+                "InvalidSecurityToken",
+                "MessageExpired",
+            ];
+            codes.contains(&name.as_str())
         }
         _ => false,
     })
@@ -530,6 +564,31 @@ mod tests {
         );
         let denied = judge_soap(&tables, clock, &answer(400, soap, DENIED));
         assert!(matches!(denied, Ok(Answered::Refusal(fault)) if fault.codes().contains("NotAuthorized")));
+        for (code, subcode, shown) in [
+            ("Sender", "<s:Subcode><s:Value>ter:InvalidArgVal</s:Value></s:Subcode>", "good"),
+            ("Receiver", "<s:Subcode><s:Value>ter:Action</s:Value></s:Subcode>", "good"),
+            ("Sender", "<s:Subcode><s:Value>ter:ActionNotSupported</s:Value></s:Subcode>", "nothing"),
+            ("Sender", "<s:Subcode><s:Value>ter:WellFormed</s:Value></s:Subcode>", "nothing"),
+            ("Receiver", "", "nothing"),
+            ("Sender", "", "perhaps"),
+            ("Sender", "<s:Subcode><s:Value>wsse:FailedCheck</s:Value></s:Subcode>", "refused"),
+            ("Sender", "<s:Subcode><s:Value>wsse:MessageExpired</s:Value></s:Subcode>", "refused"),
+        ] {
+            let (head, rest) = DENIED.split_once("<s:Code>").unwrap();
+            let (_, tail) = rest.split_once("</s:Code>").unwrap();
+            let text = format!("{head}<s:Code><s:Value>s:{code}</s:Value>{subcode}</s:Code>{tail}");
+            let found = match judge_soap(&tables, other, &answer(400, soap, &text)) {
+                Ok(Answered::Refusal(_)) => "refused",
+                Ok(Answered::Fault(fault)) => match shows_login(&fault) {
+                    Shown::Good => "good",
+                    Shown::Nothing => "nothing",
+                    Shown::Perhaps => "perhaps",
+                },
+                Ok(Answered::Document(..)) => "a document",
+                Err(failure) => panic!("{code} {subcode}: {failure}"),
+            };
+            assert_eq!(found, shown, "{code} {subcode}");
+        }
         let Ok(Answered::Document(document, _)) = judge_soap(&tables, clock, &answer(200, soap, TIME)) else {
             panic!("a good answer is taken")
         };

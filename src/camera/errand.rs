@@ -53,8 +53,12 @@ pub(super) struct Token {
 
 /// What an answer other than a 401 says about the login.
 pub(super) enum Judged<T> {
-    /// It is no refusal of the login.
+    /// It is what was asked for, or a refusal that only whoever logged in gets to hear: the login was good.
     Done(T),
+    /// It says nothing of the login.
+    Unproven(T),
+    /// It refuses without saying what: perhaps the login.
+    Vague(T),
     /// It refuses the login (`ter:NotAuthorized`).
     NotAuthorized(T),
     /// It refuses the message unread, for the way it is written.

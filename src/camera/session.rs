@@ -27,7 +27,7 @@ use super::{
     link::{HttpAnswer, Link},
     manner::{Hitch, Manner, Stakes},
     memory::{CameraMemory, Clockwork, MemoryBook},
-    negotiation::{Attach, Known, Negotiation, Offered, Refused, Scheme},
+    negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme},
     offset,
     sending::Sending,
     shown,
@@ -282,14 +282,13 @@ impl Session {
         loop {
             let attach = negotiation.attached();
             if attach != Attach::Nothing {
-                let doubtful = refused_before || !self.is_trusted();
-                if doubtful
-                    && !turn.was_had()
-                    && self.wait_turn(errand, &turn, progress).await | !refused_before
-                {
-                    // What was learnt meanwhile may call for another login, or none.
-                    negotiation = Negotiation::new(self.known(errand));
-                    continue;
+                if !turn.was_had() && (refused_before || !self.is_trusted()) {
+                    let waited = self.wait_turn(errand, &turn, progress).await;
+                    if waited || !refused_before {
+                        // What was learnt meanwhile may call for another login, or none.
+                        negotiation = Negotiation::new(self.known(errand));
+                        continue;
+                    }
                 }
                 self.budget()?;
                 self.book_ahead();
@@ -306,22 +305,19 @@ impl Session {
                     self.scheme.set(None);
                     return Ok(fault);
                 }
-                Heard::Judged(Judged::Done(done) | Judged::NotUnderstood(done, _), _) => {
+                Heard::Judged(Judged::Done(done), _) => {
                     self.accepted(attach, errand.kind, sent.epoch);
                     return Ok(done);
                 }
+                Heard::Judged(Judged::Unproven(done) | Judged::NotUnderstood(done, _), _) => return Ok(done),
+                Heard::Judged(Judged::Vague(done), _) if !self.may_mean_login(attach) => return Ok(done),
                 Heard::NotSent => continue,
-                Heard::Judged(Judged::NotAuthorized(_), refusal) | Heard::Refused(refusal) => refusal,
+                Heard::Judged(Judged::NotAuthorized(_) | Judged::Vague(_), refusal)
+                | Heard::Refused(refusal) => refusal,
             };
             refused_before = true;
             let bare = attach == Attach::Nothing && refusal.status_401;
-            if bare && bare_before && refusal.offered != Offered::Nothing {
-                self.observe(
-                    Quirk::ChallengeLeftOut,
-                    "a first refusal without a challenge, a second with one",
-                );
-            }
-            bare_before = bare && refusal.offered == Offered::Nothing;
+            bare_before = self.notice_left_out(bare, bare_before, refusal.offered);
             if attach != Attach::Nothing && sent.epoch != self.epoch() && !turn.was_had() {
                 // It was under way when another was refused, which is booked: no news, and not to be followed.
                 self.wait_turn(errand, &turn, progress).await;
@@ -330,6 +326,15 @@ impl Session {
             }
             self.next(&mut negotiation, refusal)?;
         }
+    }
+
+    /// Whether a refusal of a request without credentials has no challenge; one that came only the second time is a
+    /// quirk.
+    fn notice_left_out(&self, bare: bool, bare_before: bool, offered: Offered) -> bool {
+        if bare && bare_before && offered != Offered::Nothing {
+            self.observe(Quirk::ChallengeLeftOut, "a first refusal without a challenge, a second with one");
+        }
+        bare && offered == Offered::Nothing
     }
 
     /// Waits for the turn to try a login. Whether that took time.
@@ -360,8 +365,9 @@ impl Session {
         let date = offset::date(&answer.headers).map(|date| offset::between(date, self.clock.now()));
         self.notice_reboot(date);
         let status_401 = answer.status == StatusCode::UNAUTHORIZED;
-        let judged = if status_401 { None } else { Some(judge(&answer)?) };
-        if matches!(judged, Some(Judged::Done(_) | Judged::NotUnderstood(..)))
+        let refused = status_401 || self.is_forbidden(sent.attach, &answer);
+        let judged = if refused { None } else { Some(judge(&answer)?) };
+        if matches!(judged, Some(Judged::Done(_) | Judged::Unproven(_) | Judged::NotUnderstood(..)))
             || (sent.attach == Attach::Digest && judged.is_some())
         {
             let offered = Offered::Nothing;
@@ -402,6 +408,9 @@ impl Session {
 
     /// The camera answered: what that says of its ways.
     fn settled<T>(&self, errand: &Errand<'_>, manners: &mut Manners, heard: &Heard<T>) {
+        if matches!(heard, Heard::NotSent) {
+            return;
+        }
         for (quirk, has, note) in manners.tried.learnt() {
             if has {
                 self.observe(quirk, note);
@@ -410,7 +419,8 @@ impl Session {
             }
         }
         // A 401 may come before anybody looks at the message.
-        let read = matches!(heard, Heard::Judged(Judged::Done(_) | Judged::NotAuthorized(_), _));
+        let read = matches!(heard, Heard::Judged(..))
+            && !matches!(heard, Heard::Judged(Judged::NotUnderstood(..), _));
         if read && errand.is_soap() && !manners.now.soap11 {
             self.speaks12.set(true);
         }
@@ -516,10 +526,14 @@ impl Session {
     /// The head of an answer has come. One that HTTP counts as a success shows that a digest was taken; whatever
     /// takes long after it, be it a file, nobody has to wait for.
     fn passed_by(&self, errand: &Errand<'_>, sent: &Sent<'_, '_>, status: StatusCode) {
-        if sent.attach == Attach::Digest && status.is_success() {
-            self.accepted(sent.attach, errand.kind, sent.epoch);
-            sent.turn.end();
+        if sent.attach != Attach::Digest || !status.is_success() {
+            return;
         }
+        // A message has yet to say what it is.
+        if errand.kind == Kind::Picture {
+            self.accepted(sent.attach, errand.kind, sent.epoch);
+        }
+        sent.turn.end();
     }
 
     async fn dial(&self, errand: &Errand<'_>, manner: Manner, progress: &Progress) -> Result<Link, Failure> {

@@ -189,6 +189,8 @@ impl Peer {
             let text = String::from_utf8(answer.body.to_vec()).unwrap();
             Ok(match text.as_str() {
                 "denied" => Judged::NotAuthorized(text),
+                "unproven" => Judged::Unproven(text),
+                "vague" => Judged::Vague(text),
                 "what?" => Judged::NotUnderstood(text, Hitch::Security),
                 "" => return Err(Failure::Empty),
                 _ => Judged::Done(text),
@@ -264,7 +266,7 @@ async fn the_breaker_opens_and_nothing_is_sent() {
         );
     }
     assert!(matches!(failure(peer.post(false).await), (Failure::LoginRefused(_), true)));
-    assert!(matches!(peer.session.health(), Health::LoginRefused { .. }));
+    assert!(matches!(peer.session.health(), Health::LoginRefused { often: true, .. }));
     let logins =
         || peer.seen().iter().filter(|it| it.contains("Authorization") || it.contains("ping admin")).count();
     assert_eq!(logins(), 3, "{:#?}", peer.seen());
@@ -686,5 +688,74 @@ async fn nobody_waits_for_the_end_of_a_file_to_log_in() {
             assert!(peer.session.memory().breaker.proven, "the head said so");
             peer.post(false).await
         } => assert_eq!(posted.unwrap(), "ok"),
+    }
+}
+
+#[tokio::test]
+async fn refusals_in_other_words_prove_no_login() {
+    let forbidden = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    let vague = "HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nvague";
+    let silent = "HTTP/1.1 500 Oops\r\nContent-Length: 8\r\n\r\nunproven";
+    let what = "HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nwhat?";
+    for (refusal, counted) in [(forbidden, 1), (vague, 1), (silent, 0), (what, 0)] {
+        let peer = crowd(1, move |request| if is_login(request) { refusal } else { DENIED }.to_owned()).await;
+        peer.session.observe_offset(SignedDuration::ZERO);
+        let outcome = peer.post(false).await;
+        let breaker = peer.session.memory().breaker;
+        assert_eq!((breaker.rejections, breaker.proven), (counted, false), "{refusal}");
+        assert_eq!(outcome.is_err(), counted > 0, "{refusal}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_lacks_a_right_is_no_refusal_of_a_login_that_was_taken() {
+    let peer = crowd(1, |request| match is_login(request) {
+        true if request.starts_with("GET /secret ") => {
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_owned()
+        }
+        true => OK.to_owned(),
+        false => challenge("n1", ""),
+    })
+    .await;
+    let endpoint = Endpoint { port: None, path_and_query: "/secret".into() };
+    let into = Into::Memory(Wanted { bytes_max: 64, begins: |_, _| true });
+    let errand = Errand {
+        kind: Kind::Picture,
+        endpoint: &endpoint,
+        post: None,
+        into,
+        time_max: None,
+        idempotent: true,
+    };
+    let judge = |answer: &HttpAnswer| Err::<Judged<()>, _>(Failure::BadStatus(answer.status.as_u16()));
+    peer.post(false).await.unwrap();
+    let outcome = peer.session.run(&errand, &judge).await;
+    assert_eq!(outcome.unwrap_err().failure, Failure::BadStatus(403));
+    assert_eq!(peer.session.budget(), Ok(3));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_forbidden_counts_unless_the_login_was_taken() {
+    for (taken, rejections) in [(true, 0), (false, 1)] {
+        let peer = crowd(1, |request| {
+            let challenge = "WWW-Authenticate: Digest realm=\"cam\", nonce=\"n1\"\r\n";
+            match request.split_once(' ').unwrap().0 {
+                "POST" if is_login(request) => OK.to_owned(),
+                "POST" => self::challenge("n1", ""),
+                "OPTIONS" => "RTSP/1.0 200 OK\r\n\r\n".to_owned(),
+                _ if is_login(request) => "RTSP/1.0 403 Forbidden\r\n\r\n".to_owned(),
+                _ => format!("RTSP/1.0 401 Unauthorized\r\n{challenge}\r\n"),
+            }
+        })
+        .await;
+        if taken {
+            peer.post(false).await.unwrap();
+        }
+        let endpoint = Endpoint { port: Some(peer.session.address.port), path_and_query: "/live".into() };
+        let failed = CameraStream::open(&endpoint, &peer.session).await.err().unwrap();
+        let forbidden = failed.failure == Failure::BadRtspStatus(403);
+        assert_eq!(forbidden, taken, "{failed:?}");
+        let breaker = peer.session.memory().breaker;
+        assert_eq!((breaker.rejections, breaker.proven), (rejections, taken), "{failed:?}");
     }
 }

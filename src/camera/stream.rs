@@ -451,8 +451,14 @@ impl Wire {
             let answer = self.answer(hear).await?;
             logins.show(&shown::of_fields(&answer.fields));
             if answer.status != Status::Unauthorized.code() {
-                if let Some(trying) = trying {
-                    logins.passed(&trying);
+                match trying {
+                    Some(trying) if answer.status == Status::Ok.code() => logins.passed(&trying),
+                    // Who is known to be let in lacks a right; others may not be let in.
+                    Some(trying) if answer.status == Status::Forbidden.code() && !logins.is_confirmed() => {
+                        logins.refused(&trying);
+                        return Err(Failure::LoginRefused(Retry(logins.pause())));
+                    }
+                    Some(_) | None => {}
                 }
                 return Ok(answer);
             }

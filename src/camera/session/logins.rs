@@ -2,13 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 
+use http::StatusCode;
 use jiff::SignedDuration;
 use tokio::sync::MutexGuard;
 
 use super::Session;
 use crate::{
     camera::{
+        body,
         error::{Failure, Retry},
+        link::HttpAnswer,
         memory::CameraMemory,
         negotiation::{Attach, Kind, Negotiation, Refused, Scheme, Step, near},
     },
@@ -63,6 +66,20 @@ impl Session {
         waited
     }
 
+    /// Whether an answer means that a login was refused, though it is no 401: a 403 that says nothing else, unless the
+    /// login is known to be good, and only lacks a right.
+    pub(super) fn is_forbidden(&self, attach: Attach, answer: &HttpAnswer) -> bool {
+        attach != Attach::Nothing
+            && answer.status == StatusCode::FORBIDDEN
+            && !self.breaker.borrow().is_confirmed()
+            && !body::looks_like_envelope(&answer.headers, &answer.body)
+    }
+
+    /// Whether a refusal that says nothing may be one of this login. HTTP has a word of its own for it.
+    pub(super) fn may_mean_login(&self, attach: Attach) -> bool {
+        matches!(attach, Attach::Wsse(_)) && !self.breaker.borrow().is_proven()
+    }
+
     /// Books a refusal and says how to go on, or why not.
     pub(super) fn next(&self, negotiation: &mut Negotiation, refused: Refused) -> Result<(), Failure> {
         let now = self.clock.now();
@@ -79,11 +96,14 @@ impl Session {
             breaker.gave_up(now);
         }
         let open = breaker.budget(now).err();
+        // Without a try left there is nothing to measure the clock for.
+        let spent = turn.counts > 0 && breaker.is_open();
         drop(breaker);
         if turn.counts > 0 {
             self.keep();
         }
-        match turn.step {
+        let step = if spent && turn.step == Step::ClockUnknown { Step::Refused } else { turn.step };
+        match step {
             Step::Send(_) => Ok(()),
             Step::Unsupported => Err(Failure::LoginUnsupported),
             Step::ClockUnknown => {
@@ -192,6 +212,11 @@ impl Session {
         self.may_try()?;
         self.book_ahead();
         Ok(Trying { epoch: self.epoch(), turn })
+    }
+
+    /// Whether the last login was accepted.
+    pub(in crate::camera) fn is_confirmed(&self) -> bool {
+        self.breaker.borrow().is_confirmed()
     }
 
     /// A login was refused over another protocol, with a nonce that was new.
