@@ -30,7 +30,7 @@ use super::{
 use crate::{
     auth::Login,
     clock::{Clock, Entropy},
-    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool, Understood},
+    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool, Understood, picture},
     ids::CameraId,
     inventory::{Camera, Quirk},
     isolation::Dialler,
@@ -419,8 +419,8 @@ fn judge_picture(answer: &HttpAnswer) -> Result<Judged<Bytes>, Failure> {
         Err(Failure::Redirected)
     } else if !status.is_success() {
         Err(Failure::BadStatus(status.as_u16()))
-    } else if body::is_jpeg(&answer.headers, &answer.body) {
-        Ok(Judged::Done(answer.body.clone()))
+    } else if body::says_jpeg(&answer.headers) {
+        picture(&answer.body).map(Judged::Done).ok_or(Failure::NotPicture)
     } else {
         Err(Failure::NotPicture)
     }

@@ -6,6 +6,7 @@
 
 mod ask;
 mod packets;
+mod picture;
 mod replayed;
 mod sink;
 mod spelling;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
 pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart};
+pub use picture::picture;
 pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};
 pub use verify::{

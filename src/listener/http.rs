@@ -115,13 +115,14 @@ impl Reply {
         let mut response = http::Response::new(Outgoing::new(self.body, self.rest));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        // A camera made much of it: nothing that a browser should take for something else.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(content_type) = self.content_type {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         if self.content_type == Some("application/octet-stream") {
-            // A file of a camera's: nothing that a browser should open by itself.
+            // Nor open by itself.
             headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }
         for challenge in self.challenges {
             if let Ok(value) = HeaderValue::from_str(&challenge) {

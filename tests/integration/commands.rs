@@ -272,6 +272,7 @@ fn a_picture_is_the_cameras_and_only_for_those_who_log_in() {
             "{}",
             reply.text()
         );
+        assert_eq!(reply.header_values("x-content-type-options"), ["nosniff"]);
         assert!(reply.body == picture, "{} bytes of {}", reply.body.len(), picture.len());
         let recorded = house.record(&reply);
         assert_eq!(
