@@ -6,7 +6,7 @@ use super::{locators::tests::Memory, *};
 use crate::{
     hatch::{AddressRules, CoreAddresses, VerifyError, assert_clean, verify, verify_request},
     ids::{CameraId, RequestId, SiteId, ZoneId},
-    inventory::{Camera, CameraAddress, Isolation, MacPolicy, VendorClass, VendorVerdict, Zone},
+    inventory::{Camera, CameraAddress, Isolation, MacPolicy, SecureDoor, VendorClass, VendorVerdict, Zone},
     onvif::{Catalogue, with_movement_timeout},
     schema::{Deviations, Document, OperationId, Tables, Trait},
 };
@@ -18,9 +18,8 @@ struct Bench {
     core: CoreAddresses,
 }
 
-fn bench() -> Bench {
-    let tables = Tables::embedded().unwrap();
-    let camera = Camera {
+fn camera() -> Camera {
+    Camera {
         id: CameraId::new("gate").unwrap(),
         address: CameraAddress { host: "10.20.0.5".parse().unwrap(), port: 80 },
         certificates: None,
@@ -48,7 +47,12 @@ fn bench() -> Bench {
         exception: None,
         quarantined: false,
         hardware: None,
-    };
+    }
+}
+
+fn bench() -> Bench {
+    let tables = Tables::embedded().unwrap();
+    let camera = camera();
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
     let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes };
     let rules = AddressRules::new(&camera, &zone);
@@ -380,6 +384,45 @@ fn a_request_does_not_tell_the_camera_who_calls() {
     assert_eq!(check("from 192.0.2.77"), Err(VerifyError::CoreAddress("tt:Name".into())));
     assert_eq!(check("http://192.0.2.1:8001/x"), Err(VerifyError::CoreAddress("tt:Name".into())));
     assert_eq!(check("main"), Ok(()));
+    let secure = SecureDoor {
+        listen: "192.0.2.9:8443".parse().unwrap(),
+        advertise: "secure.gateway.example:8443".into(),
+    };
+    let named = Camera {
+        advertise: "gateway:8001".into(),
+        secure: Some(secure),
+        advertise_rtsps: Some("streams.gateway.example:8322".into()),
+        ..camera()
+    };
+    let core = CoreAddresses::new(None, &named);
+    for (name, told) in [
+        ("from secure.gateway.example", true),
+        ("by streams.gateway.example", true),
+        ("192.0.2.9", true),
+        ("at the gateway", false),
+    ] {
+        let request = bench.request("tr2:SetVideoEncoderConfiguration", &encoder(name, "0.0.0.0"));
+        assert_eq!(verify_request(&bench.tables, &request, &core).is_err(), told, "{name}");
+    }
+}
+
+#[test]
+fn namespaces_of_a_request_are_searched_and_recorded() {
+    let bench = bench();
+    let filter = |uri: &str| {
+        let inside = format!(
+            "<m:Filter><n:TopicExpression xmlns:n='http://docs.oasis-open.org/wsn/b-2' xmlns:p='{uri}' \
+             Dialect='http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet'>p:Maker</n:TopicExpression></m:Filter>"
+        );
+        bench.request("tev:CreatePullPointSubscription", &inside)
+    };
+    let told = filter("http://192.0.2.77/");
+    let check = |request: &Document| verify_request(&bench.tables, request, &bench.core);
+    assert_eq!(check(&told), Err(VerifyError::CoreAddress("xmlns".into())));
+    let usual = filter("http://www.maker.example/topics");
+    assert_eq!(check(&usual), Ok(()));
+    let recorded = usual.arguments(&bench.tables);
+    assert_eq!(recorded["@xmlns"], serde_json::json!(["http://www.maker.example/topics"]), "{recorded}");
 }
 
 #[test]

@@ -53,12 +53,9 @@ pub struct AddressRules {
 impl AddressRules {
     /// The rules for one camera.
     pub fn new(camera: &Camera, zone: &Zone) -> Self {
-        let secure = camera.secure.as_ref().map(|it| &it.advertise);
-        let streams = [&camera.advertise_rtsp].into_iter().chain(&camera.advertise_rtsps);
-        let advertised = [&camera.advertise].into_iter().chain(streams).chain(secure);
         let mut rules = Self {
             prefixes: zone.prefixes.clone(),
-            advertised: advertised.filter_map(|it| authority(it)).collect(),
+            advertised: advertised(camera).filter_map(|it| authority(it)).collect(),
             ..Self::default()
         };
         rules.add_address(camera.address.host);
@@ -331,10 +328,17 @@ pub fn verify_request(tables: &Tables, request: &Document, core: &CoreAddresses)
         );
         !judged && core.0.hits(value.text, kind(tables, value, Kind::Placed))
     };
-    match request.values().find(is_hit) {
-        Some(value) => Err(VerifyError::CoreAddress(name(tables, &value))),
-        None => Ok(()),
+    if let Some(value) = request.values().find(is_hit) {
+        return Err(VerifyError::CoreAddress(name(tables, &value)));
     }
+    // They go along with what is written in them.
+    if request.own_namespaces().any(|uri| core.0.hits(uri, Kind::Placed)) {
+        return Err(VerifyError::CoreAddress("xmlns".to_owned()));
+    }
+    if request.topics().any(|name| core.0.hits(name, Kind::Placed)) {
+        return Err(VerifyError::CoreAddress("a topic".to_owned()));
+    }
+    Ok(())
 }
 
 /// The core-side addresses that no camera may learn.
@@ -345,16 +349,29 @@ impl CoreAddresses {
     /// The caller's address, and the gateway's as clients of this camera see it.
     pub fn new(caller: Option<IpAddr>, camera: &Camera) -> Self {
         let mut rules = AddressRules::default();
-        for shown in [&camera.advertise, &camera.advertise_rtsp] {
+        for shown in advertised(camera) {
             match authority(shown) {
                 Some((address, _)) => rules.add_address(address),
-                None => rules.add_name(shown.rsplit_once(':').map_or(shown, |(host, _)| host)),
+                None => {
+                    let host = shown.rsplit_once(':').map_or(shown.as_str(), |(host, _)| host);
+                    // A bare word could stand in any text.
+                    if host.contains('.') {
+                        rules.add_name(host);
+                    }
+                }
             }
         }
-        let listened = camera.listen.ip();
-        caller.into_iter().chain([listened]).for_each(|address| rules.add_address(address));
+        let listened = camera.doors().map(|at| at.ip());
+        caller.into_iter().chain(listened).for_each(|address| rules.add_address(address));
         Self(rules)
     }
+}
+
+/// What clients are shown the gateway as, for one camera: `host:port`.
+fn advertised(camera: &Camera) -> impl Iterator<Item = &String> {
+    let secure = camera.secure.as_ref().map(|it| &it.advertise);
+    let streams = [&camera.advertise_rtsp].into_iter().chain(&camera.advertise_rtsps);
+    [&camera.advertise].into_iter().chain(streams).chain(secure)
 }
 
 fn name(tables: &Tables, value: &Value<'_>) -> String {

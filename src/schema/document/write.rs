@@ -60,10 +60,18 @@ impl Document {
     }
 
     /// What the message says, as a record shows it: secrets masked, long values and the end of a long message
-    /// cut. Attributes have `@` before their name; an element that stands several times becomes a list.
+    /// cut. Attributes have `@` before their name; an element that stands several times becomes a list. Namespaces that
+    /// the sender chose are `@xmlns` of the whole.
     pub fn arguments(&self, tables: &Tables) -> Json {
         let mut left = AUDIT_ARGUMENTS_BYTES_MAX / 2;
-        json(tables, self.root(), false, &mut left)
+        let spaces: Vec<Json> = self.own_namespaces().map(|uri| value(uri, false, &mut left)).collect();
+        let mut shown = json(tables, self.root(), false, &mut left);
+        if !spaces.is_empty()
+            && let Json::Object(members) = &mut shown
+        {
+            members.insert("@xmlns".to_owned(), Json::Array(spaces));
+        }
+        shown
     }
 }
 
