@@ -97,12 +97,36 @@ pub(super) struct ReplyHeaders {
     pub(super) tls: bool,
     addressed: bool,
     message_id: Option<String>,
+    file: File,
 }
 
 impl ReplyHeaders {
     /// For a reply without an envelope.
-    pub(super) fn of_file(request: &Request) -> Self {
-        Self { tls: request.channel.is_tls(), ..Self::default() }
+    pub(super) fn of_file(request: &Request, file: File) -> Self {
+        Self { tls: request.channel.is_tls(), file, ..Self::default() }
+    }
+}
+
+/// What is had, or brought, without an envelope.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum File {
+    #[default]
+    Picture,
+    Download,
+    Upload,
+}
+
+impl File {
+    /// What whoever asked is told if that did not come about.
+    pub(super) fn missed(self, forbidden: bool) -> &'static str {
+        match (self, forbidden) {
+            (Self::Picture, true) => "the picture may not be had; the gateway's log says why\n",
+            (Self::Picture, false) => "the picture could not be had; the gateway's log says why\n",
+            (Self::Download, true) => "the file may not be had; the gateway's log says why\n",
+            (Self::Download, false) => "the file could not be had; the gateway's log says why\n",
+            (Self::Upload, true) => "the camera may not be sent a file; the gateway's log says why\n",
+            (Self::Upload, false) => "the camera did not take the file; the gateway's log says why\n",
+        }
     }
 }
 
@@ -142,6 +166,7 @@ impl VirtualCamera {
             tls: request.channel.is_tls(),
             addressed: addressing.action.is_some() || addressing.message_id.is_some(),
             message_id: addressing.message_id,
+            file: File::default(),
         };
         // Document → command.
         let camera = &self.camera.id;
@@ -665,12 +690,9 @@ impl VirtualCamera {
         let code = if headers.version == Version::Soap11 { 500 } else { status(fault) };
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if picture {
-            let status = if status == StatusCode::BAD_REQUEST {
-                StatusCode::FORBIDDEN
-            } else {
-                StatusCode::BAD_GATEWAY
-            };
-            return Reply::plain(status, "the picture could not be had; the gateway's log says why\n");
+            let forbidden = status == StatusCode::BAD_REQUEST;
+            let status = if forbidden { StatusCode::FORBIDDEN } else { StatusCode::BAD_GATEWAY };
+            return Reply::plain(status, headers.file.missed(forbidden));
         }
         let version = headers.version;
         let headers = Headers {

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use super::{
     http::{Reply, Request},
     outgoing::Rest,
-    pipeline::{Kind, ReplyHeaders, Who, Work},
+    pipeline::{File, Kind, ReplyHeaders, Who, Work},
     trouble::Trouble,
     virtual_camera::VirtualCamera,
 };
@@ -56,7 +56,7 @@ impl VirtualCamera {
             arguments: json!({ "profile": locator.profile }),
         };
         let kind = Kind::Picture { endpoint: locator.endpoint };
-        let headers = ReplyHeaders::of_file(&request);
+        let headers = ReplyHeaders::of_file(&request, File::Picture);
         self.run(Work { command, identified, headers, kind }).await
     }
 
@@ -71,7 +71,7 @@ impl VirtualCamera {
         else {
             return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
         };
-        let headers = ReplyHeaders::of_file(&request);
+        let headers = ReplyHeaders::of_file(&request, File::Download);
         let place = match self.place(&self.transfers, &identified.caller) {
             Ok(place) => place,
             Err(trouble) => {
@@ -101,10 +101,7 @@ impl VirtualCamera {
         match pieces.recv().await {
             Some(first) => file(first, Some(Rest { pieces, whole })),
             None if whole.await == Ok(true) => file(Bytes::new(), None),
-            None => Reply::plain(
-                StatusCode::BAD_GATEWAY,
-                "the file could not be had; the gateway's log says why\n",
-            ),
+            None => Reply::plain(StatusCode::BAD_GATEWAY, File::Download.missed(false)),
         }
     }
 
@@ -121,7 +118,7 @@ impl VirtualCamera {
         let (Some((named_by, command)), Some(file)) = (found, file) else {
             return Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n");
         };
-        let headers = ReplyHeaders::of_file(&request);
+        let headers = ReplyHeaders::of_file(&request, File::Upload);
         let house = &*self.house;
         let place = self.place(&self.transfers, &identified.caller);
         let room = Arc::clone(&house.uploads).try_acquire_owned().map_err(|_| Trouble::Busy);
@@ -154,10 +151,7 @@ impl VirtualCamera {
         // In a task of its own, which outlives a client that hangs up.
         match tokio::task::spawn_local(send.in_current_span()).await {
             Ok(true) => Reply::plain(StatusCode::OK, "the camera took the file\n"),
-            Ok(false) | Err(_) => Reply::plain(
-                StatusCode::BAD_GATEWAY,
-                "the camera did not take the file; the gateway's log says why\n",
-            ),
+            Ok(false) | Err(_) => Reply::plain(StatusCode::BAD_GATEWAY, File::Upload.missed(false)),
         }
     }
 

@@ -217,7 +217,9 @@ fn bad_input_that_comes_late_is_refused_and_recorded() {
             client::authorization(first.header_values("www-authenticate")[0], "GET", &download, user);
         client::send(door, &client::request("GET", &download, &[&answer], b""))
     };
-    late.refused("a download another client was told of", LOBBY, &ask(OPERATOR), (403, ""), "");
+    let denied = ask(OPERATOR);
+    assert_eq!(denied.text(), "403 the file may not be had; the gateway's log says why\n");
+    late.refused("a download another client was told of", LOBBY, &denied, (403, ""), "");
     late.clock.advance(DIGEST_NONCE_LIFE + std::time::Duration::from_secs(1));
     let bytes = answering(&challenge, 1, "POST", TARGET, ADMIN);
     let reply = client::send(late.house.door(CAR_PARK), &bytes);
