@@ -348,6 +348,8 @@ pub const CAMERA_NAMES_MAX: usize = 16;
 pub const ADDRESS_UNFOLDINGS_MAX: usize = 3;
 /// Least characters of base64 that hold an address: `1.1.1.1`, without padding.
 pub const ADDRESS_BASE64_CHARS_MIN: usize = 10;
+/// Ports of its host, beside the enrolled one, that a camera may be asked at.
+pub const CAMERA_PORTS_MAX: usize = 16;
 /// Idle connections kept open to one camera: all of a burst, so that the next need not dial.
 pub const CAMERA_IDLE_CONNECTIONS_MAX: usize = CAMERA_EXCHANGES_MAX;
 /// How long an idle connection to a camera is kept. Many cameras close theirs after 30 seconds or more, silently.

@@ -38,7 +38,7 @@ use crate::{
     isolation::Netd,
     limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
     listener::{
-        Edition, House,
+        Edition, House, Ports,
         diagnosis::Standings,
         pem::{PemError, PemFiles},
         streaming,
@@ -207,6 +207,7 @@ impl Gateway {
             standings: Standings::default(),
             locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
             healths: Mutex::default(),
+            ports: Ports::default(),
             doors: AtomicUsize::new(0),
             spool: loaded.state_dir.clone(),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
@@ -339,6 +340,7 @@ impl Running {
             return Err(error.into());
         }
         // From here on every request is handled by the new edition; what follows opens and closes listeners.
+        self.house.ports.settle(edition.rules.inventory());
         self.house.edition.store(edition);
         *self.configuration.lock().unwrap_or_else(PoisonError::into_inner) = configuration;
         if let Err(error) = serving.take_up(prepared) {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
+    net::SocketAddr,
     path::Path,
     sync::Arc,
 };
@@ -83,6 +84,7 @@ impl Reader<'_> {
         let policy: raw::Policy = self.one(&table, "policy").unwrap_or_default();
         let (vendors, vendors_dir) = self.vendors(&table, shipped)?;
         let (listening, admin) = (self.listening(&listener), self.admin(admin.listen.as_ref()));
+        let doors = doors(&listening, &admin);
         let (tls, clear_passwords) = (self.pem_files(&listener), self.clear_passwords(&listener));
 
         self.declared(&table, "network");
@@ -138,7 +140,7 @@ impl Reader<'_> {
             netd,
             clients,
             absorb,
-            inventory: Arc::new(inventory.ok()?),
+            inventory: Arc::new(inventory.ok()?.with_doors(doors)),
             logins,
             warnings: Vec::new(),
         })
@@ -172,6 +174,17 @@ impl Reader<'_> {
 /// Cameras without their logins, and the logins.
 fn apart(cameras: Vec<(Camera, Login)>) -> (Vec<Camera>, BTreeMap<CameraId, Login>) {
     cameras.into_iter().map(|(camera, login)| (camera.clone(), (camera.id, login))).unzip()
+}
+
+/// Where the gateway listens beside what it does on behalf of cameras.
+fn doors(listening: &Listening, admin: &AdminListen) -> impl Iterator<Item = SocketAddr> + use<> {
+    let streams = [Some(listening.rtsp_port), listening.rtsps_port].into_iter().flatten();
+    let bind = listening.bind;
+    let own = match admin {
+        AdminListen::Tcp(address) => Some(*address),
+        AdminListen::Unix(_) => None,
+    };
+    streams.map(move |port| SocketAddr::new(bind, port)).chain(own)
 }
 
 /// The ports cameras cannot have.

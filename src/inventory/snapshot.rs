@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -73,6 +73,13 @@ impl Inventory {
         Ok(Self { cameras, sites, zones, networks, vendors, taken })
     }
 
+    /// Takes up where the gateway listens beside what it does on behalf of cameras.
+    pub fn with_doors(mut self, doors: impl Iterator<Item = SocketAddr>) -> Self {
+        let taken = Arc::make_mut(&mut self.taken);
+        doors.for_each(|at| take(taken, at));
+        self
+    }
+
     /// Whether an enrolled camera or the gateway answers at a port of a host.
     pub fn answers_at(&self, host: IpAddr, port: u16) -> bool {
         let host = host.to_canonical();
@@ -140,10 +147,14 @@ impl Inventory {
 
 fn taken<'a>(cameras: impl Iterator<Item = &'a Camera>) -> HashMap<IpAddr, BTreeSet<u16>> {
     let mut taken: HashMap<IpAddr, BTreeSet<u16>> = HashMap::new();
-    for at in cameras.flat_map(|camera| camera.doors().chain([camera.address.socket()])) {
-        taken.entry(at.ip().to_canonical()).or_default().insert(at.port());
-    }
+    cameras
+        .flat_map(|camera| camera.doors().chain([camera.address.socket()]))
+        .for_each(|at| take(&mut taken, at));
     taken
+}
+
+fn take(taken: &mut HashMap<IpAddr, BTreeSet<u16>>, at: SocketAddr) {
+    taken.entry(at.ip().to_canonical()).or_default().insert(at.port());
 }
 
 fn keyed<K: Ord + ToString, T>(

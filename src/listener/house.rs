@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::{diagnosis::Standings, streaming::Front};
+use super::{diagnosis::Standings, ports::Ports, streaming::Front};
 use crate::{
     alarm::Subject,
     auth::{Authenticator, Caller, Login},
@@ -34,6 +34,8 @@ pub struct House {
     pub edition: ArcSwap<Edition>,
     /// The way of connections for streams.
     pub front: Front,
+    /// Which camera has which port of its host.
+    pub ports: Ports,
     /// Where locators are kept.
     pub locators: std::sync::Mutex<Box<dyn LocatorSink + Send>>,
     /// How many virtual cameras accept connections at the moment.

@@ -13,6 +13,7 @@ mod outgoing;
 pub mod streaming;
 pub mod pem;
 mod pipeline;
+mod ports;
 pub mod tls;
 mod transfer;
 mod trouble;
@@ -21,4 +22,5 @@ mod virtual_camera;
 
 pub use doorway::{Connect, Doorway};
 pub use house::{Edition, Enrolled, House};
+pub use ports::Ports;
 pub use vigil::Vigil;
