@@ -477,7 +477,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
+        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
         "compare the section with cordon.example.toml",
     ),
     (
