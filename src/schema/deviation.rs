@@ -58,8 +58,18 @@ impl Deviations {
         } else if self.named.len() < DEVIATION_NAMES_MAX {
             self.named.push(Deviation { kind, name, count: 1 });
         } else {
-            self.unnamed = self.unnamed.saturating_add(1);
+            self.add_unnamed();
         }
+    }
+
+    /// Counts one whose name is not worth making, since there are names enough.
+    pub fn add_unnamed(&mut self) {
+        self.unnamed = self.unnamed.saturating_add(1);
+    }
+
+    /// Whether as many are named as may be.
+    pub fn is_full(&self) -> bool {
+        self.named.len() >= DEVIATION_NAMES_MAX
     }
 
     /// Those that are named, in the order they were met.

@@ -101,6 +101,10 @@ impl<'t> Assembler<'t> {
         let last = last.to_string();
         let mut path = String::new();
         for open in &self.open {
+            // Made for every deviation: no more of it than is shown.
+            if path.len() >= PATH_BYTES_MAX {
+                break;
+            }
             path.push_str(self.tokens.get(open.token).map_or("", |token| token.local.of(&self.text)));
             path.push('/');
         }
@@ -114,6 +118,9 @@ impl<'t> Assembler<'t> {
     }
 
     pub(super) fn deviate(&mut self, kind: DeviationKind, last: impl Display) {
+        if self.deviations.is_full() {
+            return self.deviations.add_unnamed();
+        }
         let name = self.path(last);
         self.deviations.add(kind, name);
     }

@@ -1,5 +1,7 @@
 //! Changes values of a document and takes elements out of it. The result is a new document.
 
+use std::collections::HashMap;
+
 use super::{Document, Element, Kind, NO_TEXT, Span, Token, Value, qname::OwnPrefixes};
 use crate::schema::{
     simple::{self, Judgement, ValueError},
@@ -189,11 +191,14 @@ struct Change<'a> {
     leaving: Vec<bool>,
     /// The element around each token; empty until something leaves.
     around: Vec<usize>,
+    /// How many elements at one place of an element stay in it, once that was asked. A camera may repeat an element
+    /// as often as an answer has room: counting anew for each that leaves would take hours.
+    standing: HashMap<(usize, NodeId), u32>,
 }
 
 impl<'a> Change<'a> {
     fn new(document: &'a Document, tables: &'a Tables) -> Self {
-        Self { document, tables, leaving: Vec::new(), around: Vec::new() }
+        Self { document, tables, leaving: Vec::new(), around: Vec::new(), standing: HashMap::new() }
     }
 
     /// Finds out which element each token stands in.
@@ -221,15 +226,23 @@ impl<'a> Change<'a> {
                 return Ok(());
             }
             if self.is_optional(at, token) {
-                if let Some(mark) = self.leaving.get_mut(at) {
-                    *mark = true;
-                }
+                self.mark(at, token.node);
                 return Ok(());
             }
             at = self.around.get(at).copied().unwrap_or(usize::MAX);
         }
         let local = self.document.tokens.get(index).map_or("", |token| token.local.of(&self.document.text));
         Err(RewriteError::Mandatory(local.to_owned()))
+    }
+
+    fn mark(&mut self, at: usize, node: NodeId) {
+        if let Some(mark) = self.leaving.get_mut(at) {
+            *mark = true;
+        }
+        let outer = self.around.get(at).copied().unwrap_or(usize::MAX);
+        if let Some(count) = self.standing.get_mut(&(outer, node)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn is_inside_gone(&self, mut at: usize) -> bool {
@@ -242,8 +255,9 @@ impl<'a> Change<'a> {
         false
     }
 
-    fn is_optional(&self, at: usize, token: &Token) -> bool {
-        let Some(node) = self.tables.node(token.node) else { return false };
+    fn is_optional(&mut self, at: usize, token: &Token) -> bool {
+        let tables = self.tables;
+        let Some(node) = tables.node(token.node) else { return false };
         match token.kind {
             Kind::Attribute => node.kind == NodeKind::Attribute && node.occurs.min == 0,
             // Text beside elements is what its element is there for.
@@ -251,16 +265,16 @@ impl<'a> Change<'a> {
             Kind::Topic(..) => true,
             Kind::Element | Kind::Nil => {
                 let outer = self.around.get(at).copied().unwrap_or(usize::MAX);
-                self.document
-                    .tokens
-                    .get(outer)
-                    .is_some_and(|_| self.standing(outer, token.node) > node.occurs.min)
+                outer != usize::MAX && self.standing(outer, token.node) > node.occurs.min
             }
         }
     }
 
     /// How many elements at that place stay in the element around.
-    fn standing(&self, outer: usize, node: NodeId) -> u32 {
+    fn standing(&mut self, outer: usize, node: NodeId) -> u32 {
+        if let Some(count) = self.standing.get(&(outer, node)) {
+            return *count;
+        }
         let end = outer + self.document.tokens.get(outer).map_or(0, |token| token.size as usize);
         let mut count = 0;
         let mut at = outer + 1;
@@ -269,6 +283,7 @@ impl<'a> Change<'a> {
             count += u32::from(token.node == node && token.kind.is_element() && stays);
             at += (token.size as usize).max(1);
         }
+        self.standing.insert((outer, node), count);
         count
     }
 }

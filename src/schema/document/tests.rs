@@ -1,7 +1,12 @@
 //! Documents of the shipped interface, read, changed, built and written.
 
-use super::{Builder, Document, Edit, Refusal, RewriteError};
-use crate::schema::{DeviationKind, Deviations, NodeId, Tables};
+use std::time::Duration;
+
+use super::{Builder, Document, Edit, Refusal, RewriteError, Value};
+use crate::{
+    clock::{Clock, SystemClock},
+    schema::{DeviationKind, Deviations, NodeId, Tables},
+};
 
 const DEVICE: &str =
     "xmlns='http://www.onvif.org/ver10/device/wsdl' xmlns:tt='http://www.onvif.org/ver10/schema'";
@@ -122,6 +127,39 @@ fn values_are_replaced_and_left_out_with_what_needs_them() {
     assert_eq!(wrong, "the new value of IPv4Address is no IPv4 address");
     let kept = document.retain_elements(&tables, &mut |it| it.local() != "NTPManual").unwrap();
     assert_eq!(written(&kept), "<tds:SetNTP><tds:FromDHCP>false</tds:FromDHCP></tds:SetNTP>");
+}
+
+/// A camera repeats what must go as often as its answer has room.
+#[test]
+fn leaving_out_many_takes_no_longer_for_each() {
+    let tables = Tables::embedded().unwrap();
+    let clock = SystemClock::new();
+    let many = 60_000;
+    let service = "<Service><Namespace>10.0.0.9</Namespace></Service>";
+    let first = service.replace("10.0.0.9", "urn:stays");
+    let text = format!("<GetServicesResponse {DEVICE}>{first}{}</GetServicesResponse>", service.repeat(many));
+    let (document, _) = answer("tds:GetServices", &text).unwrap();
+    let begun = clock.monotonic();
+    let is_hit = |it: &Value<'_>| it.text == "10.0.0.9";
+    let left = document.rewrite(&tables, &mut |it| if is_hit(it) { Edit::Drop } else { Edit::Keep }).unwrap();
+    let mut seen = 0;
+    let kept = document.retain_elements(&tables, &mut |it| {
+        seen += usize::from(it.local() == "Service");
+        it.local() != "Service" || seen == 1
+    });
+    let took = clock.monotonic() - begun;
+    let expected = "<tds:GetServicesResponse><tds:Service><tds:Namespace>urn:stays</tds:Namespace></tds:Service>\
+                    </tds:GetServicesResponse>";
+    assert_eq!(written(&left), expected);
+    assert_eq!(written(&kept.unwrap()), expected);
+    assert_eq!(seen, many + 1);
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    // The last of a list that must not be empty still stays, and says so.
+    let alone = document.rewrite(&tables, &mut |it| match it.local {
+        "Namespace" => Edit::Drop,
+        _ => Edit::Keep,
+    });
+    assert_eq!(alone, Err(RewriteError::Mandatory("Namespace".to_owned())));
 }
 
 #[test]
