@@ -409,10 +409,18 @@ pub const ANONYMOUS_LINES_PER_SOURCE: u32 = 1_200;
 pub const ANONYMOUS_LINES_PER_CAMERA: u32 = 24;
 /// But no more than this: some 700 bytes each, of one source, every minute.
 pub const ANONYMOUS_LINES_PER_SOURCE_MAX: u32 = 60_000;
+/// As many budgets of one source all those together have that no client logs in from.
+pub const ANONYMOUS_BUDGETS_OF_STRANGERS: u32 = 4;
+/// The same of those that some client logs in from: as many whole VMSs that start at once.
+pub const ANONYMOUS_BUDGETS_OF_EXPECTED: u32 = 16;
 /// How long a source's budget lasts, and how often what went beyond it is told.
 pub const NOISE_PERIOD: Duration = Duration::from_secs(60);
 /// Sources whose budgets are kept.
 pub const NOISE_SOURCES_MAX: usize = 4_096;
+/// Of these, sources that no client logs in from.
+pub const NOISE_STRANGERS_MAX: usize = NOISE_SOURCES_MAX / 4 * 3;
+/// How much of an IPv6 address counts as the source: whoever has a network has all of its addresses.
+pub const SOURCE_NETWORK_V6_BITS: u8 = 64;
 /// Audit records waiting for the disk; beyond it new commands are refused.
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
 /// Bytes of one audit line.

@@ -63,7 +63,8 @@ impl Configuration {
         let loaded = &self.loaded;
         Edition {
             rules: Rules::new(engine, loaded.inventory.clone(), regards, metrics)
-                .absorbing(loaded.absorb.clone()),
+                .absorbing(loaded.absorb.clone())
+                .expecting(loaded.clients.iter().flat_map(|it| it.networks.iter().copied())),
             authenticator: authenticator.with_clear_passwords(loaded.clear_passwords),
             callers: callers(loaded),
             logins: loaded.logins.clone(),

@@ -6,10 +6,10 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::origin::Origin;
 use crate::{
     auth::Caller,
     ids::ClientId,
@@ -31,7 +31,7 @@ struct UnderWay {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Holder {
     Client(ClientId),
-    Source(IpAddr),
+    Source(Origin),
 }
 
 /// The right to have one more command under way, until it is dropped.
@@ -62,7 +62,7 @@ impl Budgets {
                 (Holder::Client(id.clone()), COMMANDS_PER_CLIENT_MAX, OverBudget::Client)
             }
             Caller::Anonymous { source, .. } => {
-                let source = Holder::Source(source.ip().to_canonical());
+                let source = Holder::Source(Origin::of(source.ip()));
                 (source, COMMANDS_ANONYMOUS_PER_SOURCE_MAX, OverBudget::Anonymous)
             }
             Caller::Gateway(_) | Caller::Local { .. } => {

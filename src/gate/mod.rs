@@ -26,6 +26,7 @@ mod alarms;
 mod budgets;
 mod emergency;
 mod noise;
+mod origin;
 mod recall;
 mod record;
 mod rules;
@@ -57,6 +58,7 @@ use noise::{LeftOut, Noise};
 pub use absorb::AbsorbRule;
 pub use alarms::{Alarms, detail};
 pub use budgets::{OverBudget, Turn};
+pub use origin::Origin;
 pub use recall::{Gap, Recalled, recall};
 pub use record::{Disposal, Ended, Rejected};
 pub use rules::Rules;
@@ -308,7 +310,9 @@ impl Gate {
 
     /// Counts a request of somebody who proved nothing; an error if the source has had its lines.
     fn hear(&self, rules: &Rules, source: IpAddr) -> Result<(), Refusal> {
-        let (admitted, left_out) = self.noise.admit(source, rules.lines_max(), self.clock.monotonic());
+        let (expected, source) = (rules.expects(source), Origin::of(source));
+        let now = self.clock.monotonic();
+        let (admitted, left_out) = self.noise.admit(source, expected, rules.lines_max(), now);
         self.tell(&left_out);
         if admitted {
             return Ok(());

@@ -1,7 +1,13 @@
 //! What one configuration decides commands by.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{AbsorbRule, noise};
@@ -21,6 +27,8 @@ pub struct Rules {
     inventory: Arc<Inventory>,
     absorb: Vec<AbsorbRule>,
     regards: Regards,
+    /// Networks that clients log in from.
+    networks: Vec<IpNet>,
     /// What is counted of each camera.
     meters: HashMap<CameraId, Arc<CameraMeter>>,
 }
@@ -30,12 +38,25 @@ impl Rules {
     pub fn new(engine: Engine, inventory: Arc<Inventory>, regards: Regards, metrics: &Metrics) -> Self {
         let meter = |id: &CameraId| (id.clone(), metrics.camera(id));
         let meters = inventory.cameras().map(|camera| meter(&camera.id)).collect();
-        Self { engine, inventory, absorb: Vec::new(), regards, meters }
+        Self { engine, inventory, absorb: Vec::new(), regards, networks: Vec::new(), meters }
     }
 
     /// Tells denials of these as successes.
     pub fn absorbing(self, absorb: Vec<AbsorbRule>) -> Self {
         Self { absorb, ..self }
+    }
+
+    /// Expects clients from these networks.
+    pub fn expecting(self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        // Most clients share theirs.
+        let networks: BTreeSet<_> = networks.into_iter().collect();
+        Self { networks: networks.into_iter().collect(), ..self }
+    }
+
+    /// Whether some client may log in from there.
+    pub fn expects(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        self.networks.iter().any(|network| network.contains(&source))
     }
 
     /// What is enrolled.
