@@ -133,6 +133,8 @@ pub const REPLAY_IDLE_MAX: Duration = Duration::from_secs(600);
 pub const REPLAYS_PER_CAMERA_MAX: usize = 8;
 /// Connections of the RTSP listener whose camera is not known yet.
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
+/// Of these, connections of one source.
+pub const STREAM_CONNECTIONS_PER_SOURCE_MAX: usize = 64;
 /// Requests of such a connection that are answered.
 pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
 /// Bytes of what the two connections of an RTSP tunnel have in common.
@@ -308,6 +310,10 @@ pub const ADMIN_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const ADMIN_ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Connections of all virtual cameras together; the admin listener counts its own.
 pub const CONNECTIONS_MAX: usize = 8_192;
+/// Of these, connections of one source at all listeners, if some client logs in from there.
+pub const CONNECTIONS_OF_EXPECTED_MAX: usize = CONNECTIONS_MAX / 4 * 3;
+/// The same of a source that no client logs in from.
+pub const CONNECTIONS_OF_STRANGER_MAX: usize = CONNECTIONS_MAX / 4;
 /// Connections of one virtual camera's listener.
 pub const CONNECTIONS_PER_CAMERA_MAX: usize = 256;
 /// Of these, connections from one address, so that no single machine shuts the others out.
@@ -636,6 +642,7 @@ const _: () = assert!(COMMANDS_PER_CAMERA_MAX < CONNECTIONS_PER_SOURCE_MAX);
 const _: () = assert!(COMMANDS_PER_CLIENT_MAX + COMMANDS_ANONYMOUS_MAX <= AUDIT_QUEUE_RECORDS_MAX / 2);
 const _: () = assert!(COMMANDS_ANONYMOUS_PER_SOURCE_MAX < COMMANDS_ANONYMOUS_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < COMMANDS_PER_CLIENT_MAX);
+const _: () = assert!(STREAM_CONNECTIONS_PER_SOURCE_MAX < STREAM_CONNECTIONS_MAX);
 const _: () = assert!(ANONYMOUS_LINES_PER_SOURCE < ANONYMOUS_LINES_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
 const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < CAMERA_INTRODUCTION_TIME_MAX.as_secs());

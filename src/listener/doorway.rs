@@ -1,7 +1,12 @@
 //! Where requests for one camera come in, whatever configuration is in force: each goes to the virtual camera
 //! that the configuration of its moment makes.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
 
 use ::http::{Method, StatusCode};
 use tokio::sync::mpsc;
@@ -92,6 +97,10 @@ impl Doorway {
 impl Service for Doorway {
     fn missed(&self, source: SocketAddr, why: Missed<'_>) {
         self.house.missed(source, why);
+    }
+
+    fn expects(&self, source: IpAddr) -> bool {
+        self.house.expects(source)
     }
 
     fn takes_file(&self, method: &Method, path: &str) -> bool {

@@ -1,18 +1,13 @@
 //! HTTP/1.1 with deadlines: one bounded request in, one reply out.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
     convert::Infallible,
     future::Future,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -33,6 +28,7 @@ use tokio::{
 use super::{
     first_head::{self, Begun, First},
     outgoing::{Outgoing, Rest},
+    places::{Everywhere, Places, Room},
     streaming::{Guest, Stream, Tunnels, refuse, websocket},
     tls::{Channel, Tls},
 };
@@ -150,6 +146,11 @@ pub trait Service {
     /// Takes note of a connection that did not come about.
     fn missed(&self, _source: SocketAddr, _why: Missed<'_>) {}
 
+    /// Whether somebody may log in from there.
+    fn expects(&self, _source: IpAddr) -> bool {
+        true
+    }
+
     /// Whether a request brings a file, whose bytes the service reads itself.
     fn takes_file(&self, _method: &Method, _path: &str) -> bool {
         false
@@ -238,8 +239,8 @@ impl Door {
         }
     }
 
-    /// How much room there is for connections.
-    fn room(&self) -> Room {
+    /// How much room there is for connections of a source; more for one that some client may log in from.
+    fn room(&self, expected: bool) -> Room {
         let (listener_max, source_max) = match self {
             Self::Camera | Self::SecureCamera(_) | Self::Admin => {
                 (limits::CONNECTIONS_PER_CAMERA_MAX, limits::CONNECTIONS_PER_SOURCE_MAX)
@@ -248,13 +249,15 @@ impl Door {
                 (limits::CONNECTIONS_SHARED_MAX, limits::CONNECTIONS_SHARED_PER_SOURCE_MAX)
             }
         };
-        Room { listener_max, source_max, total: self.connections() }
+        let everywhere_max =
+            if expected { limits::CONNECTIONS_OF_EXPECTED_MAX } else { limits::CONNECTIONS_OF_STRANGER_MAX };
+        Room { listener_max, source_max, everywhere_max, everywhere: self.connections() }
     }
 
-    /// How many connections all such listeners of this process have.
-    fn connections(&self) -> &'static AtomicUsize {
-        static CAMERA: AtomicUsize = AtomicUsize::new(0);
-        static ADMIN: AtomicUsize = AtomicUsize::new(0);
+    /// The connections of all such listeners of this process.
+    fn connections(&self) -> &'static Everywhere {
+        static CAMERA: Everywhere = Everywhere::new();
+        static ADMIN: Everywhere = Everywhere::new();
         match self {
             Self::Camera | Self::SecureCamera(_) | Self::SharedCameras(_) => &CAMERA,
             Self::Admin => &ADMIN,
@@ -264,7 +267,7 @@ impl Door {
 
 /// How many connections virtual cameras and the admin listeners of this process have.
 pub fn open_connections() -> (usize, usize) {
-    let open = |door: Door| door.connections().load(Ordering::Relaxed);
+    let open = |door: Door| door.connections().open();
     (open(Door::Camera), open(Door::Admin))
 }
 
@@ -312,7 +315,7 @@ async fn serve_at<A: Accept, S: Service + 'static>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&places, source.ip(), door.room()) else {
+        let Some(place) = places.take(source.ip(), door.room(service.expects(source.ip()))) else {
             tracing::warn!(%source, "too many connections: closed at once");
             service.missed(source, Missed::NoPlace);
             continue;
@@ -345,55 +348,6 @@ async fn serve_at<A: Accept, S: Service + 'static>(
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(pace.drain_max, drained).await.is_err() {
         tracing::warn!(left = connections.len(), "requests under way took too long and were cut off");
-    }
-}
-
-/// Bounds of connections.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    /// Of one listener.
-    listener_max: usize,
-    /// Of one address at one listener.
-    source_max: usize,
-    /// How many all such listeners have, at most `CONNECTIONS_MAX`.
-    total: &'static AtomicUsize,
-}
-
-/// How many connections each address has.
-type Places = Rc<RefCell<BTreeMap<IpAddr, usize>>>;
-
-/// The place of one connection, until it is dropped.
-struct Place {
-    places: Places,
-    source: IpAddr,
-    /// How many connections there are in all.
-    total: &'static AtomicUsize,
-}
-
-impl Place {
-    fn take(places: &Places, source: IpAddr, room: Room) -> Option<Self> {
-        let source = source.to_canonical();
-        let mut taken = places.borrow_mut();
-        let (all, own) = (taken.values().sum::<usize>(), taken.get(&source).copied().unwrap_or_default());
-        let Room { listener_max, source_max, total } = room;
-        if all >= listener_max || own >= source_max {
-            return None;
-        }
-        let one_more = |all: usize| (all < limits::CONNECTIONS_MAX).then_some(all + 1);
-        total.try_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        taken.insert(source, own + 1);
-        Some(Self { places: Rc::clone(places), source, total })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.total.fetch_sub(1, Ordering::Relaxed);
-        let mut taken = self.places.borrow_mut();
-        match taken.get_mut(&self.source) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(taken.remove(&self.source)),
-        }
     }
 }
 
@@ -610,7 +564,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::{cell::RefCell, future::pending};
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -765,46 +719,5 @@ mod tests {
             assert!(began.elapsed() >= 2 * PACE.accept_pause, "{:?}", began.elapsed());
         };
         check(vec![full(), left(), full(), Ok(near)], Answers(Some(1)), client).await;
-    }
-
-    #[test]
-    fn no_address_takes_all_places_and_a_dropped_place_is_free() {
-        let places = Places::default();
-        static TOTAL: AtomicUsize = AtomicUsize::new(0);
-        const ROOM: Room = Room {
-            listener_max: limits::CONNECTIONS_PER_CAMERA_MAX,
-            source_max: limits::CONNECTIONS_PER_SOURCE_MAX,
-            total: &TOTAL,
-        };
-        let take = |source: &str| Place::take(&places, source.parse().unwrap(), ROOM);
-        let mut held: Vec<_> =
-            (0..limits::CONNECTIONS_PER_SOURCE_MAX).map(|_| take("192.0.2.1").unwrap()).collect();
-        assert!(take("192.0.2.1").is_none(), "one more than CONNECTIONS_PER_SOURCE_MAX");
-        assert!(take("::ffff:192.0.2.1").is_none(), "the same address, written otherwise");
-        drop(held.pop());
-        held.push(take("192.0.2.1").unwrap());
-        let rest = limits::CONNECTIONS_PER_SOURCE_MAX..limits::CONNECTIONS_PER_CAMERA_MAX;
-        held.extend(rest.map(|number| take(&format!("198.51.100.{}", number % 200)).unwrap()));
-        assert!(take("203.0.113.9").is_none(), "one more than CONNECTIONS_PER_CAMERA_MAX");
-        drop(held);
-        assert!(places.borrow().is_empty(), "{places:?}");
-        assert_eq!(TOTAL.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn all_listeners_together_have_a_bound() {
-        static TOTAL: AtomicUsize = AtomicUsize::new(limits::CONNECTIONS_MAX - 1);
-        const ROOM: Room = Room {
-            listener_max: limits::CONNECTIONS_PER_CAMERA_MAX,
-            source_max: limits::CONNECTIONS_PER_SOURCE_MAX,
-            total: &TOTAL,
-        };
-        let source: IpAddr = "192.0.2.1".parse().unwrap();
-        let (one, other) = (Places::default(), Places::default());
-        let held = Place::take(&one, source, ROOM).unwrap();
-        assert!(Place::take(&other, source, ROOM).is_none(), "one more than CONNECTIONS_MAX");
-        assert!(other.borrow().is_empty(), "what was refused holds no place");
-        drop(held);
-        assert!(Place::take(&other, source, ROOM).is_some());
     }
 }

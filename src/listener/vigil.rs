@@ -1,6 +1,11 @@
 //! What is counted and told of virtual cameras and their doors: metrics and alarms.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use ::http::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -38,6 +43,11 @@ impl House {
             }
         }
     }
+
+    /// Whether some client may log in from there, as the edition in force has it.
+    pub(super) fn expects(&self, source: IpAddr) -> bool {
+        self.edition.load().rules.expects(source)
+    }
 }
 
 /// A service whose connections that did not come about are taken note of.
@@ -56,6 +66,10 @@ impl<S> Vigil<S> {
 impl<S: Service> Service for Vigil<S> {
     fn missed(&self, source: SocketAddr, why: Missed<'_>) {
         self.house.missed(source, why);
+    }
+
+    fn expects(&self, source: IpAddr) -> bool {
+        self.house.expects(source)
     }
 
     fn takes_file(&self, method: &Method, path: &str) -> bool {

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -21,6 +21,8 @@ use super::{
     super::{
         doorway::Doorway,
         house::House,
+        http::Missed,
+        places::{Everywhere, Places, Room},
         tls::{Channel, Tls},
     },
     wire::Carried,
@@ -31,7 +33,7 @@ use crate::{
     inventory::Camera,
     limits::{
         ACCEPT_PAUSE, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX, STREAM_CONNECTIONS_MAX,
-        STREAM_FIRST_REQUESTS_MAX, STREAM_VIEWERS_PER_CAMERA_MAX,
+        STREAM_CONNECTIONS_PER_SOURCE_MAX, STREAM_FIRST_REQUESTS_MAX, STREAM_VIEWERS_PER_CAMERA_MAX,
     },
     rtsp::{Decoder, Field, Method, Peer, Received, Request, Status, Writer},
 };
@@ -88,7 +90,14 @@ pub async fn serve(
     house: Arc<House>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(STREAM_CONNECTIONS_MAX));
+    static EVERYWHERE: Everywhere = Everywhere::new();
+    const ROOM: Room = Room {
+        listener_max: STREAM_CONNECTIONS_MAX,
+        source_max: STREAM_CONNECTIONS_PER_SOURCE_MAX,
+        everywhere_max: STREAM_CONNECTIONS_PER_SOURCE_MAX,
+        everywhere: &EVERYWHERE,
+    };
+    let places = Places::default();
     let mut receptions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -105,7 +114,10 @@ pub async fn serve(
             }
         };
         // Beyond the bound nobody is answered: whoever asks again may find a place.
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Some(place) = places.take(source.ip(), ROOM) else {
+            house.missed(source, Missed::NoPlace);
+            continue;
+        };
         let (house, tls) = (Arc::clone(&house), tls.clone());
         receptions.spawn_local(async move {
             let _place = place;
