@@ -427,6 +427,10 @@ pub const NOISE_SOURCES_MAX: usize = 4_096;
 pub const NOISE_STRANGERS_MAX: usize = NOISE_SOURCES_MAX / 4 * 3;
 /// How much of an IPv6 address counts as the source: whoever has a network has all of its addresses.
 pub const SOURCE_NETWORK_V6_BITS: u8 = 64;
+/// Logins of one source that may fail in `NOISE_PERIOD` before no more of them are looked at.
+pub const LOGINS_FAILED_PER_SOURCE_MAX: u32 = 60;
+/// Of these, logins by one name: a VMS with an old password does not shut out the others of its machine.
+pub const LOGINS_FAILED_PER_NAME_MAX: u32 = 20;
 /// Audit records waiting for the disk; beyond it new commands are refused.
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
 /// Bytes of one audit line.
@@ -643,6 +647,7 @@ const _: () = assert!(COMMANDS_PER_CLIENT_MAX + COMMANDS_ANONYMOUS_MAX <= AUDIT_
 const _: () = assert!(COMMANDS_ANONYMOUS_PER_SOURCE_MAX < COMMANDS_ANONYMOUS_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < COMMANDS_PER_CLIENT_MAX);
 const _: () = assert!(STREAM_CONNECTIONS_PER_SOURCE_MAX < STREAM_CONNECTIONS_MAX);
+const _: () = assert!(LOGINS_FAILED_PER_NAME_MAX < LOGINS_FAILED_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_LINES_PER_SOURCE < ANONYMOUS_LINES_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
 const _: () = assert!(CAMERA_EXCHANGE_TIME_MAX.as_secs() < CAMERA_INTRODUCTION_TIME_MAX.as_secs());

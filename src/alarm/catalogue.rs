@@ -189,6 +189,9 @@ alarms! {
     RequestsLeftOut "requests-left-out" Warning Happening
         "A source came without credentials so often that its requests are counted instead of recorded one by one."
         "Find out what calls from that address (event `requests-left-out`); a VMS with an old password does this too."
+    LoginsLeftOut "logins-left-out" Warning Happening
+        "A source failed to log in so often that for the rest of the minute nothing it shows is looked at, right or wrong."
+        "Find out what tries passwords there (event `logins-left-out`); a VMS with an old password does this too."
     NoncesFull "nonces-full" Warning Happening
         "The client used more nonces at once than are remembered, and further logins of it are refused for a while."
         "Find out why the client logs in so often; other clients are not affected."

@@ -57,6 +57,21 @@ pub struct Shown<'a> {
     pub camera: Option<&'a CameraId>,
 }
 
+impl Shown<'_> {
+    /// The name for which a password is shown, shortened: of several that which is looked at first.
+    pub fn claimed(&self) -> Option<String> {
+        let name = match (self.authorization, &self.token) {
+            (Some(header), _) => match Basic::parse(header) {
+                Some(basic) => basic.ok()?.username().to_owned(),
+                None => Credentials::parse(header).ok()?.username,
+            },
+            (None, Some(token)) => token.username.to_owned(),
+            (None, None) => return None,
+        };
+        Some(plain(&name))
+    }
+}
+
 /// An 8-byte keyed fingerprint of a used token. It stands in the audit record, so that a restart is no
 /// replay window, and tells nothing about the nonce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -472,10 +487,12 @@ fn decoy() -> Result<ClientRecord, EntropyError> {
 }
 
 fn refuse(failure: Failure, claimed: Option<&str>) -> AuthError {
-    let plain = |name: &str| {
-        name.chars().filter(|letter| !letter.is_control()).take(CLAIMED_NAME_CHARS_MAX).collect()
-    };
     AuthError { failure, claimed: claimed.map(plain) }
+}
+
+/// A name as records have it.
+fn plain(name: &str) -> String {
+    name.chars().filter(|letter| !letter.is_control()).take(CLAIMED_NAME_CHARS_MAX).collect()
 }
 
 fn seconds(time: Duration) -> i64 {

@@ -57,11 +57,19 @@ pub enum Failure {
     /// Credentials of two kinds name two clients.
     #[error("the certificate, HTTP and WS-Security credentials name different clients")]
     TwoClients,
+    /// Too many logins of the source failed; these were not looked at.
+    #[error("too many logins failed: these credentials were not looked at")]
+    OverBudget,
 }
 
 impl Failure {
     /// What every refused caller hears.
     pub const OUTWARD: &str = "Sender not authorized";
+
+    /// Whether somebody may have guessed: the name or the password is wrong, or cannot be right there.
+    pub fn is_guess(self) -> bool {
+        matches!(self, Self::UnknownClient | Self::WrongPassword | Self::Network)
+    }
 
     /// The word that stands in records and metrics.
     pub fn code(self) -> &'static str {
@@ -84,6 +92,7 @@ impl Failure {
             Self::Uri => "uri",
             Self::Stale => "stale",
             Self::TwoClients => "two-clients",
+            Self::OverBudget => "over-budget",
         }
     }
 }

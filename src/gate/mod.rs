@@ -25,6 +25,7 @@ mod absorb;
 mod alarms;
 mod budgets;
 mod emergency;
+mod guesses;
 mod noise;
 mod origin;
 mod recall;
@@ -42,7 +43,7 @@ use serde_json::json;
 use crate::{
     alarm::{Alarm, Subject},
     audit::{Decision as Recorded, Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
-    auth::Caller,
+    auth::{AuthError, Authenticator, Caller, Failure, Identified, Shown},
     clock::Clock,
     command::{Command, Operation},
     ids::{CameraId, RequestId},
@@ -53,6 +54,7 @@ use crate::{
 };
 
 use budgets::Budgets;
+use guesses::Guesses;
 use noise::{LeftOut, Noise};
 
 pub use absorb::AbsorbRule;
@@ -68,6 +70,7 @@ pub use zones::Zones;
 pub struct Gate {
     log: Log,
     noise: Noise,
+    guesses: Guesses,
     clock: Arc<dyn Clock>,
     watch: Watch,
 }
@@ -170,7 +173,35 @@ pub struct Pass {
 impl Gate {
     /// Records in this log.
     pub fn new(log: Log, clock: Arc<dyn Clock>, watch: Watch) -> Self {
-        Self { log, noise: Noise::default(), clock, watch }
+        Self { log, noise: Noise::default(), guesses: Guesses::default(), clock, watch }
+    }
+
+    /// Recognises the caller, unless its source failed to log in too often lately: then nothing it shows is looked
+    /// at. Where no client may log in from, no guess can be right, and none is counted.
+    pub fn identify(
+        &self,
+        rules: &Rules,
+        authenticator: &Authenticator,
+        shown: &Shown<'_>,
+    ) -> Result<Identified, AuthError> {
+        let ip = shown.source.ip();
+        let Some(name) = shown.claimed().filter(|_| rules.expects(ip)) else {
+            return authenticator.identify(shown, &*self.clock);
+        };
+        let (source, now) = (Origin::of(ip), self.clock.monotonic());
+        let (may, left_out) = self.guesses.may_try(source, &name, now);
+        self.tell("logins-left-out", &left_out);
+        if !may {
+            self.watch.metrics.left_out();
+            let found = format!("{source} failed to log in too often, last as `{name}`");
+            self.watch.alarms.raise(Alarm::LoginsLeftOut, Subject::Gateway, &found);
+            return Err(AuthError { failure: Failure::OverBudget, claimed: Some(name) });
+        }
+        let identified = authenticator.identify(shown, &*self.clock);
+        if identified.as_ref().is_err_and(|error| error.failure.is_guess()) {
+            self.guesses.failed(source, &name, now);
+        }
+        identified
     }
 
     /// Decides a command by these rules, records it, and gives the pass once the record is durable. A refusal is recorded
@@ -313,7 +344,7 @@ impl Gate {
         let (expected, source) = (rules.expects(source), Origin::of(source));
         let now = self.clock.monotonic();
         let (admitted, left_out) = self.noise.admit(source, expected, rules.lines_max(), now);
-        self.tell(&left_out);
+        self.tell("requests-left-out", &left_out);
         if admitted {
             return Ok(());
         }
@@ -337,16 +368,17 @@ impl Gate {
         &self.watch
     }
 
-    fn tell(&self, left_out: &[LeftOut]) {
+    fn tell(&self, what: &'static str, left_out: &[LeftOut]) {
         for LeftOut { source, count } in left_out {
             let detail = json!({ "source": source.to_string(), "requests": count });
-            self.note(Event::new("requests-left-out", detail));
+            self.note(Event::new(what, detail));
         }
     }
 
     /// Tells what was not told yet, before the log is closed.
     pub fn finish(&self) {
-        self.tell(&self.noise.rest());
+        self.tell("requests-left-out", &self.noise.rest());
+        self.tell("logins-left-out", &self.guesses.rest());
     }
 
     /// Records something that happened, without waiting for the disk.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     audit::Deviation,
     auth::{
-        AuthError, Caller, Identified, Shown,
+        AuthError, Caller, Failure, Identified, Shown,
         wsse::{WssePassword, WsseToken},
     },
     command::{Command, Operation},
@@ -452,7 +452,7 @@ impl VirtualCamera {
             }),
             camera: Some(&self.camera.id),
         };
-        self.edition.authenticator.identify(&shown, &*self.house.clock)
+        self.house.gate.identify(&self.edition.rules, &self.edition.authenticator, &shown)
     }
 
     fn operation_of(&self, body: &Body) -> Arc<str> {
@@ -549,6 +549,10 @@ impl VirtualCamera {
         error: &AuthError,
     ) -> Reply {
         self.count_refused_login(error);
+        if error.failure == Failure::OverBudget {
+            let headers = ReplyHeaders { version, ..ReplyHeaders::default() };
+            return self.too_many(&headers, speaks_soap(request));
+        }
         let fault = Fault::not_authorized(error.outward());
         let reason = error.to_string();
         let who = error.claimed.as_deref().map_or(Who::Nobody, Who::Claimed);

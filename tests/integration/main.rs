@@ -25,6 +25,7 @@ mod export;
 mod faults;
 mod foreign;
 mod generate;
+mod guessing;
 mod house;
 mod identity;
 mod interface;

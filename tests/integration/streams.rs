@@ -24,7 +24,7 @@ use crate::{
 pub const CAMERAS: [(usize, &str); 2] = [(CAR_PARK, "Profile_1"), (LOBBY, "profile_1_h264")];
 
 /// The address of a camera's stream, as a VMS gets it.
-fn address(house: &House, camera: usize, profile: &str) -> String {
+pub fn address(house: &House, camera: usize, profile: &str) -> String {
     let body = format!(
         "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
          </x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>"

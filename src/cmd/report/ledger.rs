@@ -238,7 +238,7 @@ impl Ledger {
     fn event(&mut self, line: &Line<'_>) {
         let camera = || line.camera.as_deref().map(str::to_owned);
         match line.what.as_deref().unwrap_or_default() {
-            "requests-left-out" => {
+            "requests-left-out" | "logins-left-out" => {
                 self.left_out += line.detail.get("requests").and_then(Value::as_u64).unwrap_or(0);
             }
             BLOCKED => {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{super::trouble::Trouble, front::token, methods::required, viewer::Viewer};
 use crate::{
-    auth::{AuthError, Identified, Shown},
+    auth::{AuthError, Failure as LoginFailure, Identified, Shown},
     camera::{CameraError, Failure},
     command::{Command, Operation, RtspMethod},
     facade::{Locator, LocatorKind, resolve},
@@ -46,8 +46,12 @@ impl Viewer {
             token: None,
             camera: Some(&self.camera.camera.id),
         };
-        let identified = match self.camera.edition.authenticator.identify(&shown, &*house.clock) {
+        let edition = &*self.camera.edition;
+        let identified = match house.gate.identify(&edition.rules, &edition.authenticator, &shown) {
             Ok(identified) => identified,
+            Err(error) if error.failure == LoginFailure::OverBudget => {
+                return Err(Refused::With(Status::ServiceUnavailable));
+            }
             Err(error) => {
                 self.reject(&operation, Status::Unauthorized, Some(&error), error.to_string()).await;
                 return Err(Refused::Challenge { stale: error.stale() });
