@@ -160,11 +160,18 @@ pub struct Regards(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     book: Box<dyn RegardBook>,
-    held: RwLock<BTreeMap<CameraId, Arc<Regard>>>,
+    held: RwLock<BTreeMap<CameraId, Held>>,
     /// The MAC addresses that cameras have in their zones, as seen last.
     macs: RwLock<BTreeMap<CameraId, String>>,
     /// Held by whoever changes one.
     turn: Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Held {
+    regard: Arc<Regard>,
+    /// What was kept cannot be read: this stands in for it, and is not kept in its place.
+    stand_in: bool,
 }
 
 impl Regards {
@@ -179,17 +186,32 @@ impl Regards {
         }))
     }
 
-    /// How a camera is held to be. If that cannot be read, nobody is served: it may have been in quarantine.
+    /// How a camera is held to be. If that cannot be read, nobody is served, for it may have been in quarantine, and it
+    /// is looked for again when this is asked next.
     pub fn of(&self, camera: &CameraId) -> Arc<Regard> {
-        let known = self.0.held.read().unwrap_or_else(PoisonError::into_inner).get(camera).map(Arc::clone);
-        known.unwrap_or_else(|| {
-            let regard = self.0.book.recall(camera).map(Option::unwrap_or_default).unwrap_or_else(|error| {
+        self.held(camera).regard
+    }
+
+    fn held(&self, camera: &CameraId) -> Held {
+        let known = self.0.held.read().unwrap_or_else(PoisonError::into_inner).get(camera).cloned();
+        if let Some(known) = known.as_ref().filter(|it| !it.stand_in) {
+            return known.clone();
+        }
+        let read = match (self.0.book.recall(camera), known) {
+            (Ok(regard), _) => Held { regard: Arc::new(regard.unwrap_or_default()), stand_in: false },
+            (Err(_), Some(known)) => return known,
+            (Err(error), None) => {
                 let why = format!("what was held of it before cannot be read: {error}");
-                Regard { quarantine: Some(self.quarantine(why, None)), ..Regard::default() }
-            });
-            let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(held.entry(camera.clone()).or_insert_with(|| Arc::new(regard)))
-        })
+                let quarantine = Some(self.quarantine(why, None));
+                Held { regard: Arc::new(Regard { quarantine, ..Regard::default() }), stand_in: true }
+            }
+        };
+        let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
+        let held = held.entry(camera.clone()).or_insert_with(|| read.clone());
+        if held.stand_in {
+            *held = read;
+        }
+        held.clone()
     }
 
     /// Takes note of the MAC address that a camera has in its zone.
@@ -361,7 +383,8 @@ impl Regards {
         let before = Regard::clone(&before);
         let regard = Regard { known_by, quarantine: None, expected: None, accepted, afresh: true, ..before };
         self.forget_mac(camera);
-        self.put(camera, regard);
+        // Somebody has decided, whatever was held before.
+        self.hold(camera, regard, false);
         Ok(())
     }
 
@@ -400,10 +423,18 @@ impl Regards {
         }
     }
 
+    /// What stands in for a regard that cannot be read changes in memory only.
     fn put(&self, camera: &CameraId, regard: Regard) {
-        self.0.book.keep(camera, &regard);
+        let stand_in = self.held(camera).stand_in;
+        self.hold(camera, regard, stand_in);
+    }
+
+    fn hold(&self, camera: &CameraId, regard: Regard, stand_in: bool) {
+        if !stand_in {
+            self.0.book.keep(camera, &regard);
+        }
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
-        held.insert(camera.clone(), Arc::new(regard));
+        held.insert(camera.clone(), Held { regard: Arc::new(regard), stand_in });
     }
 }
 

@@ -333,6 +333,15 @@ fn what_cannot_be_read_is_quarantine() {
     assert!(house.regards.treated(&camera).quarantined);
     let why = house.regards.of(&camera.id).quarantine.clone().unwrap().why;
     assert!(why.starts_with("what was held of it before cannot be read"), "{why}");
+    // What stands in for it is not written over it, whatever the camera shows meanwhile.
+    house.weigh(&camera, &[(SignalKind::Manufacturer, "AXIS")]);
+    house.expect(&camera);
+    assert_eq!(house.book.kept.lock().unwrap()[&camera.id], "{");
+    assert!(house.device(&camera).is_some(), "it can be accepted");
+    // Once it can be read it holds.
+    let kept = serde_json::to_string(&Regard::default()).unwrap();
+    house.book.kept.lock().unwrap().insert(camera.id.clone(), kept);
+    assert!(!house.regards.treated(&camera).quarantined);
 }
 
 #[test]
