@@ -23,7 +23,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes a file beside its place and renames it there. Only its owner may read it.
+/// Writes a file beside its place and renames it there, durable when this returns. Only its owner may read it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -33,7 +33,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => {}
     }
     write_private(beside, bytes)?;
-    fs::rename(beside, path)
+    fs::rename(beside, path)?;
+    File::open(folder_of(path))?.sync_all()
 }
 
 /// Removes the socket that an earlier run left behind, and nothing but a socket at which nobody answers.

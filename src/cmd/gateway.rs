@@ -406,7 +406,7 @@ fn key(path: &Path, entropy: &dyn Entropy) -> Result<zeroize::Zeroizing<[u8; 32]
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             entropy.fill(&mut *key)?;
-            super::files::write_private(path, &*key).map_err(failed)?;
+            super::files::replace(path, &*key).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
     }
