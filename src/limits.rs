@@ -45,6 +45,8 @@ pub const STREAM_URI_BYTES_MAX: usize = 128;
 pub const LOCATOR_FIELD_BYTES_MAX: usize = 256;
 /// Permanent locators of one camera.
 pub const LOCATORS_PER_CAMERA_MAX: usize = 256;
+/// Memory of one list of services or capabilities of a camera, which is kept: the largest seen take a tenth.
+pub const SERVICE_LIST_BYTES_MAX: usize = 256 * 1024;
 /// Path and query of an address that a camera names.
 pub const CAMERA_PATH_BYTES_MAX: usize = 2_048;
 /// Locators of one camera that end by themselves: those of files.

@@ -33,6 +33,9 @@ pub enum RewriteRefusal {
     /// The address found no place among the camera's locators.
     #[error("no locator could be made")]
     Locator(#[source] LocatorError),
+    /// It is a list of what the camera offers that is longer than any.
+    #[error("the camera's list of what it offers is too long")]
+    LongList,
     /// An address stands where the answer cannot do without it.
     #[error("an address of the camera cannot be taken out of the answer")]
     Document(#[source] RewriteError),
@@ -43,7 +46,9 @@ impl RewriteRefusal {
     pub fn fault(&self) -> Fault {
         match self {
             Self::NotOffered(_) => Fault::action_not_supported(self.to_string()),
-            Self::Address | Self::Locator(_) | Self::Document(_) => Fault::action_failed(self.to_string()),
+            Self::Address | Self::Locator(_) | Self::LongList | Self::Document(_) => {
+                Fault::action_failed(self.to_string())
+            }
         }
     }
 }

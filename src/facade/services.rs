@@ -75,7 +75,7 @@ impl ServiceNames {
     }
 }
 
-/// What a GetServices or GetCapabilities answer says. Of every address only port, path and query are taken;
+/// What a GetServices or GetCapabilities answer says, once for each service. Of every address only port, path and query are taken;
 /// services we do not know, and addresses that are not HTTP, are left out. A camera that is reached over TLS
 /// (`secure`) is asked over TLS wherever it says its services are; one that is not, has no use for HTTPS.
 pub fn learn_services(names: &ServiceNames, answer: &Document, secure: bool) -> Vec<ServiceFacts> {
@@ -83,7 +83,7 @@ pub fn learn_services(names: &ServiceNames, answer: &Document, secure: bool) -> 
     let mut heard = Vec::new();
     for element in root.children() {
         match element.local() {
-            "Service" => heard.extend(heard_service(names, element, secure)),
+            "Service" => take_up(&mut heard, heard_service(names, element, secure)),
             "Capabilities" => heard_capabilities(names, element, secure, &mut heard),
             _ => {}
         }
@@ -97,6 +97,11 @@ pub fn learn_services(names: &ServiceNames, answer: &Document, secure: bool) -> 
         }
     }
     heard
+}
+
+/// Takes up the first that is said of a service: a camera may say it as often as an answer has room.
+fn take_up(heard: &mut Vec<ServiceFacts>, fact: Option<ServiceFacts>) {
+    heard.extend(fact.filter(|fact| heard.iter().all(|it| it.service != fact.service)));
 }
 
 fn heard_service(names: &ServiceNames, element: Element<'_>, secure: bool) -> Option<ServiceFacts> {
@@ -127,7 +132,7 @@ fn heard_capabilities(
             let namespace = names.namespace(service)?.into();
             Some(ServiceFacts { service: service.into(), namespace, endpoint, version: None })
         };
-        heard.extend(fact());
+        take_up(heard, fact());
     }
 }
 

@@ -193,7 +193,7 @@ fn services_are_shown_at_the_gateway_and_only_those_let_through() {
         service("ver20/ptz", "/onvif/all"),
         service("vendor", "/v"),
     ];
-    bench.facade.learn(bench.answer("tds:GetServices", &list.concat()), &Deviations::default());
+    bench.facade.learn(bench.answer("tds:GetServices", &list.concat()), &Deviations::default()).unwrap();
     let endpoint = bench.facade.endpoint(bench.id("tr2:GetProfiles")).unwrap();
     assert_eq!((endpoint.port, endpoint.path_and_query.as_str()), (None, "/onvif/all?x=1"));
     let shown = bench.own_xml("tds:GetServices", "<m:IncludeCapability>false</m:IncludeCapability>");
@@ -434,4 +434,26 @@ fn a_movement_always_ends() {
     let own = format!("{inside}<m:Timeout>PT2S</m:Timeout>");
     let kept = with_movement_timeout(&bench.tables, bench.request("tptz:ContinuousMove", &own)).unwrap();
     assert!(bench.xml(&kept).contains("PT2S"));
+}
+
+/// A camera repeats itself as often as an answer has room, and the list is kept.
+#[test]
+fn a_service_counts_once_and_a_list_has_an_end() {
+    let bench = bench();
+    let service = |namespace: &str, path: &str| {
+        format!(
+            "<m:Service><m:Namespace>{namespace}</m:Namespace><m:XAddr>http://10.20.0.5/{path}</m:XAddr>\
+             <m:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></m:Version></m:Service>"
+        )
+    };
+    let media = |path: &str| service("http://www.onvif.org/ver10/media/wsdl", path);
+    let learn =
+        |inside: &str| bench.facade.learn(bench.answer("tds:GetServices", inside), &Deviations::default());
+    assert_eq!(learn(&format!("{}{}", media("first"), media("again").repeat(50))), Ok(()));
+    let heard: Vec<_> =
+        bench.facade.heard().services.iter().map(|it| it.endpoint.path_and_query.clone()).collect();
+    assert_eq!(heard, ["/first"]);
+    let refused = learn(&media("other").repeat(5_000)).unwrap_err();
+    assert_eq!(refused.to_string(), "the camera's list of what it offers is too long");
+    assert_eq!(bench.facade.heard().services.len(), 1, "what was heard before stays");
 }

@@ -9,12 +9,14 @@ use super::{
     asked::Entrance,
     identity::{FacadeKey, Identity},
     locators::LocatorKind,
+    rewrite::RewriteRefusal,
     services::{DEVICE, ServiceFacts, ServiceNames, learn_services},
 };
 use crate::{
     hatch::Endpoint,
     ids::CameraId,
     inventory::Camera,
+    limits::SERVICE_LIST_BYTES_MAX,
     schema::{Deviations, Document, OperationId, Tables, address::parse_ip_literal},
 };
 
@@ -101,8 +103,12 @@ impl Facade {
     }
 
     /// Takes up a verified answer of the camera to one of the gateway's own requests: GetServices,
-    /// GetCapabilities, GetScopes, GetDeviceInformation. Others are ignored.
-    pub fn learn(&self, answer: Document, deviations: &Deviations) {
+    /// GetCapabilities, GetScopes, GetDeviceInformation. Others are ignored; a list that is longer than any is not
+    /// taken up, since it is kept for as long as the camera is configured.
+    pub fn learn(&self, answer: Document, deviations: &Deviations) -> Result<(), RewriteRefusal> {
+        if answer.bytes() > SERVICE_LIST_BYTES_MAX {
+            return Err(RewriteRefusal::LongList);
+        }
         let mut heard = (*self.heard()).clone();
         let root = answer.root();
         let text = |local| root.child(local).map(|it| it.text().trim().to_owned());
@@ -121,9 +127,10 @@ impl Facade {
             }
             "GetScopesResponse" => heard.profiles = claimed_profiles(&answer),
             "GetDeviceInformationResponse" => heard.model = text("Model"),
-            _ => return,
+            _ => return Ok(()),
         }
         *self.heard.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(heard);
+        Ok(())
     }
 
     /// Where on the camera an operation is asked: the endpoint it named for the service, the enrolled one

@@ -204,29 +204,31 @@ impl VirtualCamera {
 
     async fn ask_who_it_is(&self) -> Result<(), Trouble> {
         let tables = &*self.house.tables;
-        let list = self.own_command(Reason::Identity, services(tables)?).await;
+        let list = self.learn(services(tables)?).await;
         let listed = list.is_ok();
         match list {
-            Ok((answer, deviations)) => self.facade.learn(answer, &deviations),
             // Whoever waits for this does not wait for each question's deadline in turn.
             Err(trouble) if trouble.is_silence() => return Err(trouble),
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
-        match self.own_command(Reason::Identity, capabilities(tables)?).await {
-            Ok((answer, deviations)) => self.facade.learn(answer, &deviations),
+        match self.learn(capabilities(tables)?).await {
             // Either list will do; a camera that gives none is not introduced.
             Err(trouble) if !listed => return Err(trouble),
             Err(trouble) if trouble.is_silence() => return Ok(()),
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
         for request in [scopes(tables)?, device_information(tables)?] {
-            match self.own_command(Reason::Identity, request).await {
-                Ok((answer, deviations)) => self.facade.learn(answer, &deviations),
-                Err(trouble) if trouble.is_silence() => break,
-                Err(_) => {}
+            if self.learn(request).await.is_err_and(|trouble| trouble.is_silence()) {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Asks the camera for something it says of itself, and takes it up.
+    async fn learn(&self, request: OwnRequest) -> Result<(), Trouble> {
+        let (answer, deviations) = self.own_command(Reason::Identity, request).await?;
+        Ok(self.facade.learn(answer, &deviations)?)
     }
 
     /// Asks the camera for its time, through the gate like everything else.
