@@ -45,6 +45,16 @@ pub const STREAM_URI_BYTES_MAX: usize = 128;
 pub const LOCATOR_FIELD_BYTES_MAX: usize = 256;
 /// Permanent locators of one camera.
 pub const LOCATORS_PER_CAMERA_MAX: usize = 256;
+/// Locators that one answer of a camera may need; one with more addresses is refused.
+pub const LOCATORS_PER_ANSWER_MAX: usize = 32;
+/// Answers whose locators wait to be written to the state database.
+pub const STORE_ORDERS_MAX: usize = 1_024;
+/// How long a command waits for the state database's disk: for new locators, or before a login that may be refused.
+pub const STORE_WAIT_TIME_MAX: Duration = Duration::from_millis(900);
+/// Pause before what could not be written to the state database is tried again.
+pub const STORE_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long the gateway waits for the state database's disk when it stops.
+pub const STORE_CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Memory of one list of services or capabilities of a camera, which is kept: the largest seen take a tenth.
 pub const SERVICE_LIST_BYTES_MAX: usize = 256 * 1024;
 /// Path and query of an address that a camera names.

@@ -1,6 +1,6 @@
 //! What is worth remembering of a camera over a restart.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::Pin};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,10 @@ pub trait MemoryBook {
     /// What was kept; as far as it cannot be read, nothing, since it can be learnt again. The breaker's part
     /// only if it was kept with the same credentials.
     fn recall(&self) -> CameraMemory;
-    /// Keeps it in place of what was kept before, durably.
+    /// Keeps it in place of what was kept before. Waits for nothing: a moment later it is durable, if the disk works.
     fn keep(&self, memory: &CameraMemory);
+    /// The same for what must be durable before something is done; waits for that, but not for long.
+    fn keep_ahead(&self, memory: &CameraMemory) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 }
 
 /// How far the camera's clock is ahead, as it says and as its logins prove.

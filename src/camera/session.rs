@@ -291,7 +291,7 @@ impl Session {
                     }
                 }
                 self.budget()?;
-                self.book_ahead();
+                self.book_ahead().await;
             }
             let sent = Sent { attach, epoch: self.epoch(), turn: &turn };
             let heard = self.hear(errand, &sent, manners.now, judge, progress).await;

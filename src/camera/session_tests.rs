@@ -56,6 +56,11 @@ impl MemoryBook for Arc<Book> {
     fn keep(&self, memory: &CameraMemory) {
         self.0.lock().unwrap().push(memory.clone());
     }
+
+    fn keep_ahead(&self, memory: &CameraMemory) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        self.keep(memory);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// One scripted connection: an answer per request; the empty answer closes.

@@ -23,7 +23,7 @@ use crate::{
     ids::CameraId,
     inventory::{KnownQuirks, QuirkError, Regard, Regards},
     listener::diagnosis::{Diagnosis, Layer, Standing, breaker},
-    store::{Store, StoreError},
+    store::{Clerk, Store, StoreError},
 };
 
 /// Subcommands of `cordon camera`.
@@ -214,10 +214,11 @@ fn view(loaded: &Loaded, name: &str) -> Result<CameraView, CameraError> {
     let mut camera = Cow::Borrowed(camera);
     let mut regard = Arc::new(Regard::default());
     if path.is_file() {
-        let store = Arc::new(Mutex::new(Store::open(&path)?));
-        standing.memory = stored_memory(&store, &id);
-        pin = super::pins::pinned(&store, &id)?;
-        let regards = regards(store);
+        let clerk = Arc::new(Clerk::start(Store::open(&path)?)?);
+        let pins = Arc::new(Mutex::new(Store::open(&path)?));
+        standing.memory = stored_memory(&clerk, &id);
+        pin = super::pins::pinned(&pins, &id)?;
+        let regards = regards(&clerk, &pins);
         (regard, camera) = (regards.of(&id), Cow::Owned(regards.treated(&camera).into_owned()));
     }
     let why = stopped(&standing);
@@ -225,16 +226,16 @@ fn view(loaded: &Loaded, name: &str) -> Result<CameraView, CameraError> {
     Ok(CameraView::of(STORED, &camera, why, standing, pin, &KnownQuirks::embedded()?, held))
 }
 
-fn regards(store: Arc<Mutex<Store>>) -> Regards {
+fn regards(clerk: &Arc<Clerk>, pins: &Arc<Mutex<Store>>) -> Regards {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(&store, &clock)))
+    Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(clerk, pins, &clock)))
 }
 
 /// How cameras were held to be when the gateway ran; none if it never did.
 pub(super) fn stored_regards(loaded: &Loaded) -> Option<Regards> {
     let path = loaded.state_dir.join("state.sqlite");
-    let store = path.is_file().then(|| Store::open(&path).ok()).flatten()?;
-    Some(regards(Arc::new(Mutex::new(store))))
+    let open = || path.is_file().then(|| Store::open(&path).ok()).flatten();
+    Some(regards(&Arc::new(Clerk::start(open()?).ok()?), &Arc::new(Mutex::new(open()?))))
 }
 
 /// Nothing works without the gateway; what was in the way before stands in its state.

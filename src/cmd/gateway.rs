@@ -46,7 +46,7 @@ use crate::{
     },
     onvif::Catalogue,
     schema::Tables,
-    store::{Store, StoreError},
+    store::{Clerk, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -98,6 +98,7 @@ pub struct Gateway {
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
+    clerk: Arc<Clerk>,
 }
 
 /// What serves, and by which configuration.
@@ -190,12 +191,15 @@ impl Gateway {
         let loaded = &configuration.loaded;
         let engine = configuration.engine(&tables)?;
         let version = engine.version().to_owned();
-        let store = Arc::new(Mutex::new(Store::open(&loaded.state_dir.join("state.sqlite"))?));
+        let state = loaded.state_dir.join("state.sqlite");
+        let clerk = Arc::new(Clerk::start(Store::open(&state)?)?);
+        // Beside the clerk, since somebody else may change them while the gateway serves.
+        let pins = Arc::new(Mutex::new(Store::open(&state)?));
         let nonce_key = key(&loaded.state_dir.join("nonce.key"), &*entropy)?;
         let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
         restore(&authenticator, &report, &*clock);
         let watch = Watch::new(metrics, Alarms::new(log.clone(), Arc::clone(&clock)));
-        let regards = Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(&store, &clock)));
+        let regards = Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(&clerk, &pins, &clock)));
         let edition = configuration.edition(engine, authenticator, regards, &watch.metrics);
         let facade_key = FacadeKey::new(&*key(&loaded.state_dir.join("facade.key"), &*entropy)?);
         let house = Arc::new(House {
@@ -205,7 +209,7 @@ impl Gateway {
             edition: ArcSwap::from_pointee(edition),
             front: streaming::Front::default(),
             standings: Standings::default(),
-            locators: Mutex::new(Box::new(StoredLocators::new(Arc::clone(&store), Arc::clone(&clock)))),
+            locators: Box::new(StoredLocators::new(Arc::clone(&clerk), Arc::clone(&clock))),
             healths: Mutex::default(),
             ports: Ports::default(),
             doors: AtomicUsize::new(0),
@@ -221,7 +225,7 @@ impl Gateway {
         let tls = loaded.tls.as_ref().map(|files| tls(files, loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
         let login_key = key(&loaded.state_dir.join("login.key"), &*house.entropy)?;
-        let memories = Arc::new(Memories::new(Arc::clone(&store), login_key));
+        let memories = Arc::new(Memories::new(Arc::clone(&clerk), Arc::clone(&pins), login_key));
         let running = Arc::new(Running::start(house, tls, &memories, configuration)?);
         let house = Arc::clone(&running.house);
         running.note_start(&version);
@@ -233,7 +237,8 @@ impl Gateway {
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
             tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
-            fleet: Arc::new(HouseFleet::new(Arc::clone(&house), store, KnownQuirks::embedded()?)),
+            fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
+            clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
             public_key_file: report.public_key_file,
         })
@@ -269,6 +274,9 @@ impl Gateway {
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();
+        if !self.clerk.close() {
+            tracing::error!("the state database hangs: what was learnt last of cameras is not kept");
+        }
         gate.finish();
         self.state.log.clone().close()
     }

@@ -1,87 +1,95 @@
 //! Locators and camera memories, kept in the state database.
 
 use std::{
-    cell::RefCell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::Pin,
+    sync::{Arc, Mutex},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::{sync::oneshot, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
     auth::Login,
     camera::{BreakerMemory, CameraMemory, MemoryBook},
     clock::Clock,
-    facade::{Locator, LocatorError, LocatorKind, LocatorSink},
+    facade::{Keeping, Locator, LocatorError, LocatorKind, Locators, Named},
     hatch::Endpoint,
     ids::CameraId,
-    limits::FILE_LOCATOR_LIFE,
-    store::{self, Store, StoreError},
+    limits::{FILE_LOCATOR_LIFE, STORE_WAIT_TIME_MAX},
+    store::{self, Clerk, NotKept, Store, Told},
 };
 
 /// Locators in the state database.
 pub(super) struct StoredLocators {
-    store: Arc<Mutex<Store>>,
+    clerk: Arc<Clerk>,
     clock: Arc<dyn Clock>,
 }
 
 impl StoredLocators {
-    pub(super) fn new(store: Arc<Mutex<Store>>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    pub(super) fn new(clerk: Arc<Clerk>, clock: Arc<dyn Clock>) -> Self {
+        Self { clerk, clock }
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl LocatorSink for StoredLocators {
-    fn keep(&mut self, token: &str, locator: &Locator) -> Result<(), LocatorError> {
-        let now = self.clock.now().as_second();
+    /// The row of a locator; none if it stands there already: a VMS asks for the same address again and again, which
+    /// costs no write. Those of files end by themselves, and begin anew.
+    fn row(&self, Named { token, locator }: &Named, now: i64) -> Option<store::Locator> {
         let expires = match locator.kind {
-            LocatorKind::Stream | LocatorKind::Replay | LocatorKind::Snapshot => {
-                // A VMS asks for the same address again and again: what is kept already costs no write.
-                if self.find(token)?.as_ref() == Some(locator) {
-                    return Ok(());
-                }
-                None
-            }
+            LocatorKind::Stream | LocatorKind::Replay | LocatorKind::Snapshot => None,
             LocatorKind::Download | LocatorKind::Upload => {
-                let failed = |error: StoreError| LocatorError::Store(error.to_string());
-                self.store().locators_expire(now).map_err(failed)?;
                 Some(now.saturating_add(i64::try_from(FILE_LOCATOR_LIFE.as_secs()).unwrap_or(0)))
             }
         };
-        let row = store::Locator {
-            token: token.to_owned(),
+        if expires.is_none() && self.find(token).as_ref() == Some(locator) {
+            return None;
+        }
+        Some(store::Locator {
+            token: token.clone(),
             camera: locator.camera.to_string(),
             kind: locator.kind.as_str().to_owned(),
             keys: [locator.profile.clone(), locator.protocol.clone(), String::new()],
             upstream: upstream(&locator.endpoint),
             created: now,
             expires,
-        };
-        self.store().locator_put(&row).map_err(|error| match error {
-            StoreError::TooManyLocators { .. } => LocatorError::Full,
-            other => LocatorError::Store(other.to_string()),
+        })
+    }
+}
+
+impl Locators for StoredLocators {
+    fn keep(&self, locators: Vec<Named>) -> Keeping<'_> {
+        Box::pin(async move {
+            let now = self.clock.now().as_second();
+            let rows: Vec<_> = locators.iter().filter_map(|it| self.row(it, now)).collect();
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let kept = in_time(|told| self.clerk.keep_locators(rows, now, told)).await;
+            kept.ok_or(LocatorError::Late)?.map_err(|error| match error {
+                NotKept::TooMany => LocatorError::Full,
+                NotKept::Busy | NotKept::Failed(_) => LocatorError::Store(error.to_string()),
+            })
         })
     }
 
-    fn find(&self, token: &str) -> Result<Option<Locator>, LocatorError> {
-        let now = self.clock.now().as_second();
-        let row =
-            self.store().locator_get(token, now).map_err(|error| LocatorError::Store(error.to_string()))?;
-        Ok(row.and_then(|row| {
-            let [profile, protocol, _] = row.keys;
-            Some(Locator {
-                camera: CameraId::new(&row.camera).ok()?,
-                kind: LocatorKind::from_word(&row.kind)?,
-                profile,
-                protocol,
-                endpoint: endpoint(&row.upstream)?,
-            })
-        }))
+    fn find(&self, token: &str) -> Option<Locator> {
+        let row = self.clerk.locator(token, self.clock.now().as_second())?;
+        let [profile, protocol, _] = row.keys;
+        Some(Locator {
+            camera: CameraId::new(&row.camera).ok()?,
+            kind: LocatorKind::from_word(&row.kind)?,
+            profile,
+            protocol,
+            endpoint: endpoint(&row.upstream)?,
+        })
     }
+}
+
+/// What became of something given to the clerk; none if that is not known in time.
+async fn in_time(give: impl FnOnce(Told)) -> Option<Result<(), NotKept>> {
+    let (tell, told) = oneshot::channel();
+    // Who has waited long enough is not there any more.
+    give(Box::new(move |kept| drop(tell.send(kept))));
+    timeout(STORE_WAIT_TIME_MAX, told).await.ok()?.ok()
 }
 
 /// `:554/live?x=1`, or `/live` at the enrolled port.
@@ -102,45 +110,42 @@ fn endpoint(upstream: &str) -> Option<Endpoint> {
 
 /// Where the memories of all cameras are kept.
 pub(super) struct Memories {
-    store: Arc<Mutex<Store>>,
+    clerk: Arc<Clerk>,
+    pins: Arc<Mutex<Store>>,
     key: Zeroizing<[u8; 32]>,
 }
 
 impl Memories {
-    /// `key` makes the fingerprints of credentials.
-    pub(super) fn new(store: Arc<Mutex<Store>>, key: Zeroizing<[u8; 32]>) -> Self {
-        Self { store, key }
+    /// `key` makes the fingerprints of credentials; `pins` is where the pins of certificates are.
+    pub(super) fn new(clerk: Arc<Clerk>, pins: Arc<Mutex<Store>>, key: Zeroizing<[u8; 32]>) -> Self {
+        Self { clerk, pins, key }
     }
 
-    /// The database.
-    pub(super) fn store(&self) -> &Arc<Mutex<Store>> {
-        &self.store
+    /// Where the pins of certificates are.
+    pub(super) fn pins(&self) -> &Arc<Mutex<Store>> {
+        &self.pins
     }
 
     /// What is remembered of one camera, with these credentials.
     pub(super) fn of(&self, camera: &CameraId, login: &Login) -> StoredMemory {
-        StoredMemory::new(Arc::clone(&self.store), camera, login.version(&self.key))
+        StoredMemory::new(Arc::clone(&self.clerk), camera, login.version(&self.key))
     }
 }
 
 /// What is remembered of one camera, whatever its credentials.
-pub(super) fn stored_memory(store: &Mutex<Store>, camera: &CameraId) -> CameraMemory {
-    read_row(store, camera.as_str()).map(|row| row.memory).unwrap_or_default()
+pub(super) fn stored_memory(clerk: &Clerk, camera: &CameraId) -> CameraMemory {
+    read_row(clerk, camera.as_str()).map(|row| row.memory).unwrap_or_default()
 }
 
-fn read_row(store: &Mutex<Store>, camera: &str) -> Option<Row> {
-    let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-    let text = store.state_get(camera, MEMORY).ok().flatten()?;
-    serde_json::from_str(&text).ok()
+fn read_row(clerk: &Clerk, camera: &str) -> Option<Row> {
+    serde_json::from_str(&clerk.state(camera, MEMORY)?).ok()
 }
 
 /// What is remembered of one camera over a restart.
 pub(super) struct StoredMemory {
-    store: Arc<Mutex<Store>>,
+    clerk: Arc<Clerk>,
     camera: String,
     credentials: String,
-    /// What is kept, so that nothing is written twice.
-    written: RefCell<String>,
 }
 
 /// A memory as it is kept.
@@ -158,15 +163,19 @@ const MEMORY: &str = "memory";
 
 impl StoredMemory {
     /// `credentials` is the fingerprint of those in use.
-    fn new(store: Arc<Mutex<Store>>, camera: &CameraId, credentials: String) -> Self {
-        Self { store, camera: camera.to_string(), credentials, written: RefCell::default() }
+    fn new(clerk: Arc<Clerk>, camera: &CameraId, credentials: String) -> Self {
+        Self { clerk, camera: camera.to_string(), credentials }
+    }
+
+    fn text(&self, memory: &CameraMemory) -> String {
+        let row = Row { credentials: self.credentials.clone(), memory: memory.clone() };
+        serde_json::to_string(&row).unwrap_or_default()
     }
 }
 
 impl MemoryBook for StoredMemory {
     fn recall(&self) -> CameraMemory {
-        let Some(row) = read_row(&self.store, &self.camera) else { return CameraMemory::default() };
-        self.written.replace(serde_json::to_string(&row).unwrap_or_default());
+        let Some(row) = read_row(&self.clerk, &self.camera) else { return CameraMemory::default() };
         if row.credentials == self.credentials {
             return row.memory;
         }
@@ -174,18 +183,21 @@ impl MemoryBook for StoredMemory {
     }
 
     fn keep(&self, memory: &CameraMemory) {
-        let row = Row { credentials: self.credentials.clone(), memory: memory.clone() };
-        let text = serde_json::to_string(&row).unwrap_or_default();
-        if *self.written.borrow() == text {
-            return;
-        }
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        match store.state_put(&self.camera, MEMORY, &text) {
-            Ok(()) => drop(self.written.replace(text)),
-            Err(error) => {
-                tracing::warn!(camera = self.camera, %error, "what was learnt of a camera could not be kept");
+        self.clerk.keep_state(&self.camera, MEMORY, &self.text(memory), None);
+    }
+
+    fn keep_ahead(&self, memory: &CameraMemory) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        let text = self.text(memory);
+        Box::pin(async move {
+            let kept = in_time(|told| self.clerk.keep_state(&self.camera, MEMORY, &text, Some(told))).await;
+            if kept != Some(Ok(())) {
+                tracing::warn!(
+                    camera = self.camera,
+                    ?kept,
+                    "a login goes on though the state database does not keep that it was tried"
+                );
             }
-        }
+        })
     }
 }
 
@@ -207,9 +219,9 @@ mod tests {
 
     #[test]
     fn refused_logins_are_remembered_for_the_credentials_they_were_made_with() {
-        let store = Arc::new(Mutex::new(Store::in_memory().unwrap()));
+        let clerk = Arc::new(Clerk::start(Store::in_memory().unwrap()).unwrap());
         let camera = CameraId::new("gate").unwrap();
-        let book = |credentials: &str| StoredMemory::new(Arc::clone(&store), &camera, credentials.into());
+        let book = |credentials: &str| StoredMemory::new(Arc::clone(&clerk), &camera, credentials.into());
         let breaker =
             BreakerMemory { rejections: 3, proven: true, waiting_since: Some(jiff::Timestamp::UNIX_EPOCH) };
         let memory = CameraMemory { breaker, clock_shift_milliseconds: 7, ..CameraMemory::default() };
@@ -217,18 +229,15 @@ mod tests {
         assert_eq!(book("one").recall(), memory);
         let anew = CameraMemory { breaker: BreakerMemory::default(), ..memory };
         assert_eq!(book("two").recall(), anew, "a changed password begins anew");
-        store
-            .lock()
-            .unwrap()
-            .state_put("gate", MEMORY, r#"{"scheme":"wsse","clock_offset_milliseconds":5}"#)
-            .unwrap();
+        let older = r#"{"scheme":"wsse","clock_offset_milliseconds":5}"#;
+        clerk.keep_state("gate", MEMORY, older, None);
         let old = book("one").recall();
         assert_eq!(
             (old.scheme.is_some(), old.clock_offset_milliseconds),
             (true, Some(5)),
             "of an older gateway"
         );
-        store.lock().unwrap().state_put("gate", MEMORY, "{").unwrap();
+        clerk.keep_state("gate", MEMORY, "{", None);
         assert_eq!(book("one").recall(), CameraMemory::default());
     }
 }

@@ -1,17 +1,18 @@
 //! How cameras are held to be, kept in the state database.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     clock::Clock,
     ids::CameraId,
     inventory::{Regard, RegardBook, SeenCertificate},
-    store::{Pin, Store},
+    store::{Clerk, Pin, Store},
 };
 
 /// Regards in the state database.
 pub(super) struct StoredRegards {
-    store: Arc<Mutex<Store>>,
+    clerk: Arc<Clerk>,
+    pins: Arc<Mutex<Store>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -19,27 +20,23 @@ pub(super) struct StoredRegards {
 const REGARD: &str = "regard";
 
 impl StoredRegards {
-    pub(super) fn new(store: &Arc<Mutex<Store>>, clock: &Arc<dyn Clock>) -> Self {
-        Self { store: Arc::clone(store), clock: Arc::clone(clock) }
-    }
-
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(clerk: &Arc<Clerk>, pins: &Arc<Mutex<Store>>, clock: &Arc<dyn Clock>) -> Self {
+        Self { clerk: Arc::clone(clerk), pins: Arc::clone(pins), clock: Arc::clone(clock) }
     }
 }
 
 impl RegardBook for StoredRegards {
     fn recall(&self, camera: &CameraId) -> Result<Option<Regard>, String> {
-        let text = self.store().state_get(camera.as_str(), REGARD).map_err(|error| error.to_string())?;
+        let text = self.clerk.state(camera.as_str(), REGARD);
         text.map(|text| serde_json::from_str(&text).map_err(|error| error.to_string())).transpose()
     }
 
     fn keep(&self, camera: &CameraId, regard: &Regard) {
-        let kept = serde_json::to_string(regard).map_err(|error| error.to_string()).and_then(|text| {
-            self.store().state_put(camera.as_str(), REGARD, &text).map_err(|error| error.to_string())
-        });
-        if let Err(error) = kept {
-            tracing::error!(%camera, error, "WHAT WAS FOUND OF A CAMERA COULD NOT BE KEPT: it holds until the gateway stops");
+        match serde_json::to_string(regard) {
+            Ok(text) => self.clerk.keep_state(camera.as_str(), REGARD, &text, None),
+            Err(error) => {
+                tracing::error!(%camera, %error, "WHAT WAS FOUND OF A CAMERA COULD NOT BE KEPT: it holds until the gateway stops");
+            }
         }
     }
 
@@ -50,6 +47,7 @@ impl RegardBook for StoredRegards {
             certificate: certificate.certificate.clone(),
             pinned: self.clock.now().as_second(),
         };
-        self.store().pin_put(&pin).map_err(|error| error.to_string())
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.pin_put(&pin).map_err(|error| error.to_string())
     }
 }

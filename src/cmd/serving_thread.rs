@@ -313,7 +313,7 @@ fn connect(house: &Arc<House>, memories: &Arc<Memories>) -> Connect {
             Arc::clone(&house.clock),
             Arc::clone(&house.entropy),
             Box::new(memories.of(&camera.id, login)),
-            Box::new(StoredPins::new(memories.store(), &house.clock, &camera.id)),
+            Box::new(StoredPins::new(memories.pins(), &house.clock, &camera.id)),
         )
         .dialled_by(enrolled.dialler(&house.netd))
     })

@@ -4,6 +4,8 @@
 //! answer, so that the VMS's URI stays when the camera's changes. The row behind it is durable before the
 //! answer that holds the token leaves.
 
+use std::pin::Pin;
+
 use subtle::ConstantTimeEq;
 
 use super::identity::FacadeKey;
@@ -68,41 +70,50 @@ impl Locator {
     }
 }
 
-/// Why a locator could not be kept.
+/// A locator under its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The token.
+    pub token: String,
+    /// What it stands for.
+    pub locator: Locator,
+}
+
+/// Why locators could not be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocatorError {
     /// The camera has as many as it may have.
     #[error("the camera has its {} permanent locators", crate::limits::LOCATORS_PER_CAMERA_MAX)]
     Full,
-    /// The state database did not take it.
-    #[error("the state database did not keep the locator: {0}")]
+    /// The state database did not take them.
+    #[error("the state database did not keep the locators: {0}")]
     Store(String),
+    /// The state database has not said in time that it took them.
+    #[error("the state database has not answered: its disk hangs or is overloaded")]
+    Late,
 }
 
-/// Keeps locators.
-pub trait LocatorSink {
-    /// Keeps or renews a locator under its token; durable when this returns.
-    fn keep(&mut self, token: &str, locator: &Locator) -> Result<(), LocatorError>;
+/// Locators on their way to where they are kept.
+pub type Keeping<'a> = Pin<Box<dyn Future<Output = Result<(), LocatorError>> + 'a>>;
 
-    /// The locator kept under a token.
-    fn find(&self, token: &str) -> Result<Option<Locator>, LocatorError>;
+/// Keeps locators.
+pub trait Locators: Send + Sync {
+    /// Keeps or renews the locators of one answer; durable when this has come to its end, which it does in time.
+    fn keep(&self, locators: Vec<Named>) -> Keeping<'_>;
+
+    /// The locator kept under a token. Waits for nothing.
+    fn find(&self, token: &str) -> Option<Locator>;
 }
 
 /// Finds what a token of this camera stands for: none if it is unknown, forged or another camera's.
-pub fn resolve(
-    sink: &dyn LocatorSink,
-    key: &FacadeKey,
-    camera: &CameraId,
-    token: &str,
-) -> Result<Option<Locator>, LocatorError> {
+pub fn resolve(locators: &dyn Locators, key: &FacadeKey, camera: &CameraId, token: &str) -> Option<Locator> {
     if !is_token(token) {
-        return Ok(None);
+        return None;
     }
-    let found = sink.find(token)?;
     // The token is computed again: a row that somebody moved or edited no longer fits it.
     let fits =
         |it: &Locator| it.camera == *camera && bool::from(it.token(key).as_bytes().ct_eq(token.as_bytes()));
-    Ok(found.filter(fits))
+    locators.find(token).filter(fits)
 }
 
 /// Whether a text has the form of a token, so that it is worth looking for.
@@ -118,34 +129,20 @@ fn is_token_byte(byte: u8) -> bool {
 const TOKEN_BYTES: usize = 22;
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::collections::HashMap;
 
     use super::*;
 
-    /// Keeps locators in memory, a number at most.
-    pub(in crate::facade) struct Memory {
-        pub(in crate::facade) rows: HashMap<String, Locator>,
-        pub(in crate::facade) room: usize,
-    }
+    struct Memory(HashMap<String, Locator>);
 
-    impl Memory {
-        pub(in crate::facade) fn new() -> Self {
-            Self { rows: HashMap::new(), room: 8 }
-        }
-    }
-
-    impl LocatorSink for Memory {
-        fn keep(&mut self, token: &str, locator: &Locator) -> Result<(), LocatorError> {
-            if !self.rows.contains_key(token) && self.rows.len() >= self.room {
-                return Err(LocatorError::Full);
-            }
-            self.rows.insert(token.to_owned(), locator.clone());
-            Ok(())
+    impl Locators for Memory {
+        fn keep(&self, _: Vec<Named>) -> Keeping<'_> {
+            Box::pin(std::future::ready(Err(LocatorError::Full)))
         }
 
-        fn find(&self, token: &str) -> Result<Option<Locator>, LocatorError> {
-            Ok(self.rows.get(token).cloned())
+        fn find(&self, token: &str) -> Option<Locator> {
+            self.0.get(token).cloned()
         }
     }
 
@@ -162,16 +159,15 @@ pub(super) mod tests {
             endpoint,
         };
         let token = locator.token(&key);
-        let mut memory = Memory::new();
-        memory.keep(&token, &locator).unwrap();
-        assert_eq!(resolve(&memory, &key, &gate, &token), Ok(Some(locator.clone())));
-        assert_eq!(resolve(&memory, &key, &yard, &token), Ok(None), "another camera's");
+        let mut memory = Memory([(token.clone(), locator.clone())].into());
+        assert_eq!(resolve(&memory, &key, &gate, &token), Some(locator.clone()));
+        assert_eq!(resolve(&memory, &key, &yard, &token), None, "another camera's");
         let forged = FacadeKey::new(&[2; 32]);
-        assert_eq!(resolve(&memory, &forged, &gate, &token), Ok(None), "made with another key");
-        memory.rows.insert("A".repeat(22), locator);
-        assert_eq!(resolve(&memory, &key, &gate, &"A".repeat(22)), Ok(None), "a row somebody planted");
+        assert_eq!(resolve(&memory, &forged, &gate, &token), None, "made with another key");
+        memory.0.insert("A".repeat(22), locator);
+        assert_eq!(resolve(&memory, &key, &gate, &"A".repeat(22)), None, "a row somebody planted");
         for bad in ["", "..", &token[1..], &format!("{token}/x"), "a b", &"é".repeat(11)] {
-            assert_eq!(resolve(&memory, &key, &gate, bad), Ok(None), "{bad:?}");
+            assert_eq!(resolve(&memory, &key, &gate, bad), None, "{bad:?}");
         }
     }
 }

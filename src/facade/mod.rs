@@ -16,7 +16,7 @@ pub use asks::{
     AskError, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time,
 };
 pub use identity::{FacadeKey, Identity};
-pub use locators::{Locator, LocatorError, LocatorKind, LocatorSink, is_token, resolve};
+pub use locators::{Keeping, Locator, LocatorError, LocatorKind, Locators, Named, is_token, resolve};
 pub use own::{Asker, Own};
 pub use rewrite::RewriteRefusal;
 pub use services::{DEVICE, ServiceFacts, ServiceNames, learn_services};

@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 
 use super::{
     asked::{Asked, Entrance},
-    locators::{Locator, LocatorError, LocatorKind, LocatorSink},
+    locators::{Locator, LocatorError, LocatorKind, Named},
     services::{self, DEVICE},
     virtual_camera::Facade,
 };
 use crate::{
     auth::Fingerprint,
     hatch::names_host,
-    limits::{LOCATOR_FIELD_BYTES_MAX, STREAM_URI_BYTES_MAX},
+    limits::{LOCATOR_FIELD_BYTES_MAX, LOCATORS_PER_ANSWER_MAX, STREAM_URI_BYTES_MAX},
     onvif::names_an_interface,
     schema::{
         AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, NodeKind, OperationId,
@@ -32,7 +32,10 @@ pub enum RewriteRefusal {
     Address,
     /// The address found no place among the camera's locators.
     #[error("no locator could be made")]
-    Locator(#[source] LocatorError),
+    Locator(#[from] LocatorError),
+    /// It names more than any camera has.
+    #[error("the answer names more than {LOCATORS_PER_ANSWER_MAX} addresses")]
+    TooMany,
     /// It is a list of what the camera offers that is longer than any.
     #[error("the camera's list of what it offers is too long")]
     LongList,
@@ -46,7 +49,7 @@ impl RewriteRefusal {
     pub fn fault(&self) -> Fault {
         match self {
             Self::NotOffered(_) => Fault::action_not_supported(self.to_string()),
-            Self::Address | Self::Locator(_) | Self::LongList | Self::Document(_) => {
+            Self::Address | Self::Locator(_) | Self::TooMany | Self::LongList | Self::Document(_) => {
                 Fault::action_failed(self.to_string())
             }
         }
@@ -56,21 +59,20 @@ impl RewriteRefusal {
 impl Facade {
     /// Rewrites every address in a verified answer by its effect.
     ///
-    /// A locator made for it is kept in `sink` before this returns.
+    /// The locators made for it must be kept before it leaves.
     pub fn rewrite_answer(
         &self,
         operation: OperationId,
         asked: Asked<'_>,
         answer: &Document,
-        sink: &mut dyn LocatorSink,
-    ) -> Result<Document, RewriteRefusal> {
+    ) -> Result<(Document, Vec<Named>), RewriteRefusal> {
         let row = self.shared.tables.operation(operation);
         let files = row
             .filter(|it| matches!(&*it.service, DEVICE | "media2"))
             .map(|it| format!("{}:{}", it.prefix, it.name));
         let information = row.is_some_and(|it| &*it.name == "GetDeviceInformation");
         let ports = multicast_ports(&self.shared.tables, answer);
-        let mut refusal = None;
+        let (mut refusal, mut made) = (None, Vec::new());
         let rewritten = answer.rewrite(&self.shared.tables, &mut |value| {
             if information && let Some(shown) = self.shown_information(value) {
                 return Edit::Replace(shown);
@@ -78,7 +80,7 @@ impl Facade {
             if ports.contains(&value.node) {
                 return Edit::Replace("0".to_owned());
             }
-            self.edit(value, asked, files.as_deref(), sink).unwrap_or_else(|why| {
+            self.edit(value, asked, files.as_deref(), &mut made).unwrap_or_else(|why| {
                 refusal.get_or_insert(why);
                 Edit::Refuse("refused")
             })
@@ -87,7 +89,8 @@ impl Facade {
             (Some(why), _) => Err(why),
             (None, rewritten) => {
                 let shown = rewritten.map_err(RewriteRefusal::Document)?;
-                self.with_sockets(operation, shown).map_err(RewriteRefusal::Document)
+                let shown = self.with_sockets(operation, shown).map_err(RewriteRefusal::Document)?;
+                Ok((shown, made))
             }
         }
     }
@@ -161,7 +164,7 @@ impl Facade {
         value: &Value<'_>,
         asked: Asked<'_>,
         files: Option<&str>,
-        sink: &mut dyn LocatorSink,
+        made: &mut Vec<Named>,
     ) -> Result<Edit, RewriteRefusal> {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
         let Asked { request, entrance } = asked;
@@ -182,7 +185,7 @@ impl Facade {
             AddressEffect::Stream => {
                 let root = value_root(request);
                 let kind = if root == "GetReplayUri" { LocatorKind::Replay } else { LocatorKind::Stream };
-                let token = self.locate(kind, text, request, sink)?;
+                let token = self.locate(kind, text, request, made)?;
                 let address = match asked_protocol(request).as_str() {
                     RTSP_OVER_HTTP | RTSP_OVER_HTTP_MEDIA1 => self.tunnel_address(&token, entrance),
                     protocol => self.stream_address(&token, protocol == RTSP_OVER_TLS),
@@ -193,17 +196,17 @@ impl Facade {
                 Edit::Replace(address)
             }
             AddressEffect::Snapshot => {
-                let token = self.locate(LocatorKind::Snapshot, text, request, sink)?;
+                let token = self.locate(LocatorKind::Snapshot, text, request, made)?;
                 Edit::Replace(self.snapshot_address(&token, entrance))
             }
             AddressEffect::Service => self.service_edit(node, text, entrance),
             AddressEffect::Upload if let Some(files) = files => {
-                let token = self.locate_file(LocatorKind::Upload, files, text, sink)?;
+                let token = self.locate_file(LocatorKind::Upload, files, text, made)?;
                 Edit::Replace(self.upload_address(&token, entrance))
             }
             AddressEffect::Upload => not_offered(node, "uploads to cameras")?,
             AddressEffect::Download if let Some(files) = files => {
-                match self.locate_file(LocatorKind::Download, files, text, sink) {
+                match self.locate_file(LocatorKind::Download, files, text, made) {
                     Ok(token) => Edit::Replace(self.download_address(&token, entrance)),
                     // One that leads nowhere is no reason to withhold the others.
                     Err(RewriteRefusal::Address | RewriteRefusal::NotOffered(_)) if node.occurs.min == 0 => {
@@ -228,13 +231,13 @@ impl Facade {
         })
     }
 
-    /// Keeps a locator for an address of the camera and gives its token.
+    /// Makes a locator for an address of the camera and gives its token.
     fn locate(
         &self,
         kind: LocatorKind,
         text: &str,
         request: &Document,
-        sink: &mut dyn LocatorSink,
+        made: &mut Vec<Named>,
     ) -> Result<String, RewriteRefusal> {
         let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
         let port = self.locator_port(kind, &uri).ok_or(RewriteRefusal::NotOffered(
@@ -249,18 +252,16 @@ impl Facade {
             protocol: asked_protocol(request),
             endpoint,
         };
-        let token = locator.token(&self.shared.key);
-        sink.keep(&token, &locator).map_err(RewriteRefusal::Locator)?;
-        Ok(token)
+        name(made, locator.token(&self.shared.key), locator)
     }
 
-    /// Keeps a locator for a file that an operation's answer names, and gives its token.
+    /// Makes a locator for a file that an operation's answer names, and gives its token.
     fn locate_file(
         &self,
         kind: LocatorKind,
         named_by: &str,
         text: &str,
-        sink: &mut dyn LocatorSink,
+        made: &mut Vec<Named>,
     ) -> Result<String, RewriteRefusal> {
         let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
         let port =
@@ -276,9 +277,7 @@ impl Facade {
             protocol: Fingerprint::of(address.as_bytes()).to_string(),
             endpoint,
         };
-        let token = locator.token(&self.shared.key);
-        sink.keep(&token, &locator).map_err(RewriteRefusal::Locator)?;
-        Ok(token)
+        name(made, locator.token(&self.shared.key), locator)
     }
 
     /// The port, if the scheme is one the gateway carries. None stands for the enrolled HTTP port, so streams
@@ -442,6 +441,18 @@ fn carried(capability: &str) -> Option<&'static str> {
         "RTP_RTSP_TCP" | "RTSPStreaming" => Some("true"),
         _ => None,
     }
+}
+
+/// Takes up a locator of an answer, once, and gives its token.
+fn name(made: &mut Vec<Named>, token: String, locator: Locator) -> Result<String, RewriteRefusal> {
+    if let Some(same) = made.iter_mut().find(|it| it.token == token) {
+        same.locator = locator;
+    } else if made.len() < LOCATORS_PER_ANSWER_MAX {
+        made.push(Named { token: token.clone(), locator });
+    } else {
+        return Err(RewriteRefusal::TooMany);
+    }
+    Ok(token)
 }
 
 fn value_root(request: &Document) -> &str {

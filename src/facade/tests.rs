@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{locators::tests::Memory, *};
+use super::*;
 use crate::{
     hatch::{AddressRules, CoreAddresses, VerifyError, assert_clean, verify, verify_request},
     ids::{CameraId, RequestId, SiteId, ZoneId},
     inventory::{Camera, CameraAddress, Isolation, MacPolicy, SecureDoor, VendorClass, VendorVerdict, Zone},
+    limits::LOCATORS_PER_ANSWER_MAX,
     onvif::{Catalogue, with_movement_timeout},
     schema::{Deviations, Document, OperationId, Tables, Trait},
 };
@@ -115,13 +116,8 @@ impl Bench {
         let answer = self.answer(name, inside);
         let verified = verify(&self.tables, self.id(name), &answer, &self.rules).unwrap();
         let request = self.request(name, asked);
-        let mut memory = Memory::new();
-        let shown = self.facade.rewrite_answer(
-            self.id(name),
-            asked_plainly(&request),
-            &verified.document,
-            &mut memory,
-        )?;
+        let (shown, _) =
+            self.facade.rewrite_answer(self.id(name), asked_plainly(&request), &verified.document)?;
         assert_clean(&self.tables, &shown, &self.rules).unwrap();
         Ok(self.xml(&shown))
     }
@@ -456,4 +452,21 @@ fn a_service_counts_once_and_a_list_has_an_end() {
     let refused = learn(&media("other").repeat(5_000)).unwrap_err();
     assert_eq!(refused.to_string(), "the camera's list of what it offers is too long");
     assert_eq!(bench.facade.heard().services.len(), 1, "what was heard before stays");
+}
+
+#[test]
+fn an_answer_needs_no_more_locators_than_any_camera_has_logs() {
+    let bench = bench();
+    let log = |number: usize| {
+        format!(
+            "<tt:SystemLog><tt:Type>System</tt:Type><tt:Uri>http://10.20.0.5/log/{number}</tt:Uri></tt:SystemLog>"
+        )
+    };
+    let uris = |count: usize| {
+        let logs: String = (0..count).map(log).collect();
+        let inside = format!("<m:SystemLogUris>{logs}</m:SystemLogUris>");
+        bench.rewritten("tds:GetSystemUris", "", &inside)
+    };
+    assert!(uris(LOCATORS_PER_ANSWER_MAX).is_ok());
+    assert_eq!(uris(LOCATORS_PER_ANSWER_MAX + 1), Err(RewriteRefusal::TooMany));
 }

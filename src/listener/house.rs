@@ -11,7 +11,7 @@ use crate::{
     auth::{Authenticator, Caller, Login},
     camera::Health,
     clock::{Clock, Entropy},
-    facade::{FacadeShared, LocatorSink},
+    facade::{FacadeShared, Locators},
     gate::{Gate, Rules},
     ids::{CameraId, RequestId},
     inventory::{Camera, Isolation, Zone},
@@ -37,7 +37,7 @@ pub struct House {
     /// Which camera has which port of its host.
     pub ports: Ports,
     /// Where locators are kept.
-    pub locators: std::sync::Mutex<Box<dyn LocatorSink + Send>>,
+    pub locators: Box<dyn Locators>,
     /// How many virtual cameras accept connections at the moment.
     pub doors: std::sync::atomic::AtomicUsize,
     /// How each camera does, for readiness; a camera nobody asked for anything is absent.

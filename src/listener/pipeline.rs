@@ -21,7 +21,7 @@ use crate::{
         wsse::{WssePassword, WsseToken},
     },
     command::{Command, Operation},
-    facade::{Asked, Asker, Entrance, Facade, LocatorKind, Own, empty_success},
+    facade::{Asked, Asker, Entrance, Facade, LocatorKind, Own, RewriteRefusal, empty_success},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
@@ -375,13 +375,13 @@ impl VirtualCamera {
         let kind = AskKind::Soap { operation, document, endpoint };
         let _place = self.guest_place(caller)?;
         let reply = self.ask(pass, kind, idempotent, true).await?;
-        let made = self.made_of(operation, &asked, caller, &reply)?;
+        let made = self.made_of(operation, &asked, caller, &reply).await?;
         Ok(Answer::Document { operation, made, by: "the camera" })
     }
 
     /// Camera's reply → what the client gets: verified, rewritten and looked over once more, or taken as it was
     /// made of the very same answer to the very same request.
-    fn made_of(
+    async fn made_of(
         &self,
         operation: OperationId,
         request: &Document,
@@ -398,23 +398,15 @@ impl VirtualCamera {
         }
         let (answer, deviations) = self.verified(operation, reply)?;
         let asked = Asked { request, entrance: Entrance::of(caller.tls()) };
-        let answer = self.rewritten(operation, asked, &answer)?;
+        let (answer, locators) = self.facade.rewrite_answer(operation, asked, &answer)?;
         hatch::assert_clean(&self.house.tables, &answer, &self.rules.borrow())?;
+        // Durable before the answer leaves.
+        self.house.locators.keep(locators).await.map_err(RewriteRefusal::from)?;
         let made = Rc::new(Made::new(answer, deviations));
         if let Some(made_for) = made_for {
             self.replies.borrow_mut().keep(&made_for, &made);
         }
         Ok(made)
-    }
-
-    fn rewritten(
-        &self,
-        operation: OperationId,
-        asked: Asked<'_>,
-        answer: &Document,
-    ) -> Result<Document, Trouble> {
-        let mut locators = self.house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(self.facade.rewrite_answer(operation, asked, answer, &mut **locators)?)
     }
 
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {

@@ -284,25 +284,17 @@ impl VirtualCamera {
                 return Err(self.not_recognised(id, request, operation, asked, &error).await);
             }
         };
-        let found = {
-            let house = &*self.house;
-            let locators = house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            resolve(&**locators, self.facade.shared().key(), &self.camera.id, token)
-        };
+        let key = self.facade.shared().key();
+        let found = resolve(&*self.house.locators, key, &self.camera.id, token);
         match found {
-            Ok(Some(locator)) if locator.kind == kind => Ok((identified, locator)),
-            Ok(_) => {
+            Some(locator) if locator.kind == kind => Ok((identified, locator)),
+            _ => {
                 let reason = "the locator is forged, another camera's, over or unknown".to_owned();
                 let who = Who::Proven(&identified);
                 let noise = self.reject(id, request, operation, who, "404", reason).await;
                 Err(noise.unwrap_or_else(|| {
                     Reply::plain(StatusCode::NOT_FOUND, "there is nothing at this path\n")
                 }))
-            }
-            Err(error) => {
-                tracing::error!(%error, "a locator could not be read");
-                let text = "the gateway could not look this up\n";
-                Err(Reply::plain(StatusCode::INTERNAL_SERVER_ERROR, text))
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The state database (SQLite): locators, observed identity, pins, clock offsets. What the rows mean is not
 //! its business.
 //!
-//! A [`Store`] is one connection: `Send`, not `Sync`. Keep it behind a mutex or on a thread of its own, since
-//! every call blocks on the disk. What a call wrote is durable when it returns (`synchronous=FULL`).
+//! A [`Store`] is one connection: `Send`, not `Sync`, and every call blocks on the disk. A gateway that serves has a
+//! [`Clerk`] for it. What a call wrote is durable when it returns (`synchronous=FULL`).
 
+mod clerk;
 mod schema;
 
 use std::{
@@ -12,7 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+
+pub use clerk::{Clerk, NotKept, Told};
 
 use crate::limits::{FILE_LOCATORS_PER_CAMERA_MAX, LOCATORS_PER_CAMERA_MAX};
 
@@ -44,6 +47,9 @@ pub enum StoreError {
         /// The camera.
         camera: String,
     },
+    /// No thread can be had for it.
+    #[error("no thread can be started for the state database")]
+    Thread(#[source] std::io::Error),
     /// The database failed.
     #[error("the state database failed")]
     Database(#[from] rusqlite::Error),
@@ -123,73 +129,26 @@ impl Store {
         Ok(Self { connection })
     }
 
-    /// Keeps a locator. One with the same camera, kind and keys is replaced, its token included.
-    pub fn locator_put(&mut self, locator: &Locator) -> Result<(), StoreError> {
-        let [key1, key2, key3] = &locator.keys;
+    /// Keeps locators, all or none. One with the same camera, kind and keys is replaced, its token included; those
+    /// that ended before `now` (seconds since 1970) are forgotten. Gives the tokens that stand for nothing any more.
+    pub fn locators_put(&mut self, locators: &[Locator], now: i64) -> Result<Vec<String>, StoreError> {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        change.execute(
-            "DELETE FROM locator WHERE camera = ?1 AND kind = ?2 AND key1 = ?3 AND key2 = ?4 AND key3 = ?5",
-            params![locator.camera, locator.kind, key1, key2, key3],
-        )?;
-        let permanent: usize = change.query_row(
-            "SELECT count(*) FROM locator WHERE camera = ?1 AND expires IS NULL",
-            [&locator.camera],
-            |row| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
-        )?;
-        if locator.expires.is_none() && permanent >= LOCATORS_PER_CAMERA_MAX {
-            return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+        let mut gone =
+            forget(&change, "DELETE FROM locator WHERE expires <= ?1 RETURNING token", params![now])?;
+        for locator in locators {
+            put_locator(&change, locator, &mut gone)?;
         }
-        if locator.expires.is_some() {
-            // Of those that end by themselves the first to end make room.
-            change.execute(
-                "DELETE FROM locator WHERE token IN (SELECT token FROM locator
-                 WHERE camera = ?1 AND expires IS NOT NULL ORDER BY expires DESC, created DESC LIMIT -1 OFFSET ?2)",
-                params![locator.camera, i64::try_from(FILE_LOCATORS_PER_CAMERA_MAX).unwrap_or(1) - 1],
-            )?;
-        }
-        change.execute(
-            "INSERT INTO locator (token, camera, kind, key1, key2, key3, upstream, created, expires)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                locator.token,
-                locator.camera,
-                locator.kind,
-                key1,
-                key2,
-                key3,
-                locator.upstream,
-                locator.created,
-                locator.expires
-            ],
-        )?;
-        Ok(change.commit()?)
+        change.commit()?;
+        gone.retain(|token| locators.iter().all(|it| it.token != *token));
+        Ok(gone)
     }
 
-    /// The locator with this token, unless it ended before `now` (seconds since 1970).
-    pub fn locator_get(&self, token: &str, now: i64) -> Result<Option<Locator>, StoreError> {
-        let sql = "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires FROM locator
-                   WHERE token = ?1 AND (expires IS NULL OR expires > ?2)";
+    /// All locators, ended ones included.
+    pub fn locator_all(&self) -> Result<Vec<Locator>, StoreError> {
+        let sql = "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires FROM locator";
         let mut statement = self.connection.prepare(sql)?;
-        Ok(statement.query_row(params![token, now], locator).optional()?)
-    }
-
-    /// All locators of a camera, ended ones included, oldest first.
-    pub fn locators_of(&self, camera: &str) -> Result<Vec<Locator>, StoreError> {
-        let sql = "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires FROM locator
-                   WHERE camera = ?1 ORDER BY created, token";
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([camera], locator)?;
+        let rows = statement.query_map([], locator)?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Forgets a locator; whether there was one.
-    pub fn locator_remove(&mut self, token: &str) -> Result<bool, StoreError> {
-        Ok(self.connection.execute("DELETE FROM locator WHERE token = ?1", [token])? > 0)
-    }
-
-    /// Forgets locators that ended before `now` (seconds since 1970); how many.
-    pub fn locators_expire(&mut self, now: i64) -> Result<usize, StoreError> {
-        Ok(self.connection.execute("DELETE FROM locator WHERE expires <= ?1", [now])?)
     }
 
     /// Keeps where a camera offers a service, in place of what was kept before.
@@ -260,14 +219,20 @@ impl Store {
         Ok(self.connection.execute("DELETE FROM camera_pin WHERE camera = ?1", [camera])? > 0)
     }
 
-    /// Keeps a value under a camera and a key, in place of what was kept before.
-    pub fn state_put(&mut self, camera: &str, key: &str, value: &str) -> Result<(), StoreError> {
-        self.connection.execute(
-            "INSERT INTO camera_state (camera, key, value) VALUES (?1, ?2, ?3)
-             ON CONFLICT (camera, key) DO UPDATE SET value = excluded.value",
-            [camera, key, value],
-        )?;
-        Ok(())
+    /// Keeps values under a camera and a key each, in place of what was kept before; all or none.
+    pub fn states_put<'a>(
+        &mut self,
+        states: impl Iterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<(), StoreError> {
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let sql = "INSERT INTO camera_state (camera, key, value) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (camera, key) DO UPDATE SET value = excluded.value";
+        let mut statement = change.prepare(sql)?;
+        for (camera, key, value) in states {
+            statement.execute([camera, key, value])?;
+        }
+        drop(statement);
+        Ok(change.commit()?)
     }
 
     /// The value under a camera and a key.
@@ -277,13 +242,68 @@ impl Store {
         Ok(statement.query_row([camera, key], |row| row.get(0)).optional()?)
     }
 
-    /// All keys and values of a camera.
-    pub fn state_of(&self, camera: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT key, value FROM camera_state WHERE camera = ?1 ORDER BY key";
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([camera], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    /// All cameras, keys and values.
+    pub fn state_all(&self) -> Result<Vec<(String, String, String)>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT camera, key, value FROM camera_state")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Keeps one locator; what makes room for it is added to `gone`.
+fn put_locator(
+    change: &Transaction<'_>,
+    locator: &Locator,
+    gone: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let [key1, key2, key3] = &locator.keys;
+    gone.extend(forget(
+        change,
+        "DELETE FROM locator WHERE camera = ?1 AND kind = ?2 AND key1 = ?3 AND key2 = ?4 AND key3 = ?5
+         RETURNING token",
+        params![locator.camera, locator.kind, key1, key2, key3],
+    )?);
+    let permanent: usize = change.query_row(
+        "SELECT count(*) FROM locator WHERE camera = ?1 AND expires IS NULL",
+        [&locator.camera],
+        |row| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+    )?;
+    if locator.expires.is_none() && permanent >= LOCATORS_PER_CAMERA_MAX {
+        return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+    }
+    if locator.expires.is_some() {
+        // Of those that end by themselves the first to end make room.
+        gone.extend(forget(
+            change,
+            "DELETE FROM locator WHERE token IN (SELECT token FROM locator
+             WHERE camera = ?1 AND expires IS NOT NULL ORDER BY expires DESC, created DESC LIMIT -1 OFFSET ?2)
+             RETURNING token",
+            params![locator.camera, i64::try_from(FILE_LOCATORS_PER_CAMERA_MAX).unwrap_or(1) - 1],
+        )?);
+    }
+    change.execute(
+        "INSERT INTO locator (token, camera, kind, key1, key2, key3, upstream, created, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            locator.token,
+            locator.camera,
+            locator.kind,
+            key1,
+            key2,
+            key3,
+            locator.upstream,
+            locator.created,
+            locator.expires
+        ],
+    )?;
+    Ok(())
+}
+
+/// Deletes locators; their tokens.
+fn forget(change: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<String>, StoreError> {
+    let mut statement = change.prepare(sql)?;
+    let tokens = statement.query_map(values, |row| row.get(0))?;
+    Ok(tokens.collect::<Result<_, _>>()?)
 }
 
 fn locator(row: &Row<'_>) -> rusqlite::Result<Locator> {
@@ -327,6 +347,12 @@ mod tests {
         }
     }
 
+    const NOBODY: [&str; 0] = [];
+
+    fn find(store: &Store, token: &str) -> Option<Locator> {
+        store.locator_all().unwrap().into_iter().find(|it| it.token == token)
+    }
+
     #[test]
     fn rows_outlive_the_process() {
         let dir = tempfile::tempdir().unwrap();
@@ -338,18 +364,21 @@ mod tests {
             port: Some(8080),
             path: "/onvif/media".to_owned(),
         };
-        store.locator_put(&locator(1, None)).unwrap();
+        store.locators_put(&[locator(1, None)], 0).unwrap();
         store.endpoint_put(&endpoint).unwrap();
-        store.state_put("gate-1", "clock-offset", "1").unwrap();
-        store.state_put("gate-1", "clock-offset", "-7").unwrap();
+        store.states_put([("gate-1", "clock-offset", "1")].into_iter()).unwrap();
+        store.states_put([("gate-1", "clock-offset", "-7")].into_iter()).unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
-        assert_eq!(store.locator_get("t1", 0).unwrap(), Some(locator(1, None)));
-        assert_eq!(store.locator_get("t2", 0).unwrap(), None);
+        assert_eq!(find(&store, "t1"), Some(locator(1, None)));
+        assert_eq!(find(&store, "t2"), None);
         assert_eq!(store.endpoint_get("gate-1", &endpoint.service).unwrap().as_ref(), Some(&endpoint));
         assert_eq!(store.endpoint_all().unwrap(), [endpoint]);
         assert_eq!(store.state_get("gate-1", "clock-offset").unwrap().as_deref(), Some("-7"));
-        assert_eq!(store.state_of("gate-1").unwrap(), [("clock-offset".to_owned(), "-7".to_owned())]);
+        assert_eq!(
+            store.state_all().unwrap(),
+            [("gate-1".to_owned(), "clock-offset".to_owned(), "-7".to_owned())]
+        );
         assert_eq!(store.state_get("gate-2", "clock-offset").unwrap(), None);
     }
 
@@ -359,7 +388,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.sqlite");
         let mut store = Store::open(&path).unwrap();
-        store.state_put("c", "k", "v").unwrap();
+        store.states_put([("c", "k", "v")].into_iter()).unwrap();
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let entry = entry.unwrap();
             assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
@@ -370,38 +399,40 @@ mod tests {
     fn permanent_locators_are_bounded_and_temporary_ones_end() {
         let mut store = Store::in_memory().unwrap();
         for number in 0..LOCATORS_PER_CAMERA_MAX {
-            store.locator_put(&locator(number, None)).unwrap();
+            store.locators_put(&[locator(number, None)], 0).unwrap();
         }
-        let error = store.locator_put(&locator(LOCATORS_PER_CAMERA_MAX, None)).unwrap_err();
+        let error = store.locators_put(&[locator(LOCATORS_PER_CAMERA_MAX, None)], 0).unwrap_err();
         assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already");
         // The same keys again are no further locator.
-        store.locator_put(&Locator { token: "renewed".to_owned(), ..locator(0, None) }).unwrap();
-        assert_eq!(store.locator_get("t0", 0).unwrap(), None);
-        assert_eq!(store.locators_of("gate-1").unwrap().len(), LOCATORS_PER_CAMERA_MAX);
+        store.locators_put(&[Locator { token: "renewed".to_owned(), ..locator(0, None) }], 0).unwrap();
+        assert_eq!(find(&store, "t0"), None);
+        assert_eq!(store.locator_all().unwrap().len(), LOCATORS_PER_CAMERA_MAX);
         let ends = |number: usize| 1_400 + i64::try_from(number).unwrap();
         for number in 0..FILE_LOCATORS_PER_CAMERA_MAX {
-            store.locator_put(&locator(1_000 + number, Some(ends(number)))).unwrap();
+            assert_eq!(
+                store.locators_put(&[locator(1_000 + number, Some(ends(number)))], 0).unwrap(),
+                NOBODY
+            );
         }
-        store.locator_put(&locator(9_999, Some(2_000))).unwrap();
-        assert_eq!(store.locator_get("t1000", 0).unwrap(), None, "the first to end made room");
-        assert!(store.locator_get("t1001", 0).unwrap().is_some());
+        let gone = store.locators_put(&[locator(9_999, Some(2_000))], 0).unwrap();
+        assert_eq!(gone, ["t1000"], "the first to end made room");
+        assert_eq!(find(&store, "t1000"), None);
         let all = LOCATORS_PER_CAMERA_MAX + FILE_LOCATORS_PER_CAMERA_MAX;
-        assert_eq!(store.locators_of("gate-1").unwrap().len(), all);
-        assert_eq!(store.locators_expire(1_999).unwrap(), FILE_LOCATORS_PER_CAMERA_MAX - 1);
-        assert!(store.locator_get("t9999", 1_999).unwrap().is_some());
-        assert_eq!(store.locator_get("t9999", 2_000).unwrap(), None);
-        assert_eq!(store.locators_expire(2_000).unwrap(), 1);
-        assert!(store.locator_remove("renewed").unwrap());
-        assert!(!store.locator_remove("renewed").unwrap());
+        assert_eq!(store.locator_all().unwrap().len(), all);
+        assert_eq!(store.locators_put(&[], 1_999).unwrap().len(), FILE_LOCATORS_PER_CAMERA_MAX - 1);
+        assert!(find(&store, "t9999").is_some());
+        assert_eq!(store.locators_put(&[], 2_000).unwrap(), ["t9999"]);
+        // The same row anew is not gone.
+        assert_eq!(store.locators_put(&[locator(1, None)], 0).unwrap(), NOBODY);
     }
 
     #[test]
     fn a_token_stands_for_one_address_only() {
         let mut store = Store::in_memory().unwrap();
-        store.locator_put(&locator(1, None)).unwrap();
+        store.locators_put(&[locator(1, None)], 0).unwrap();
         let other = Locator { camera: "gate-2".to_owned(), ..locator(1, None) };
-        assert!(matches!(store.locator_put(&other), Err(StoreError::Database(_))));
-        assert_eq!(store.locator_get("t1", 0).unwrap().unwrap().camera, "gate-1");
+        assert!(matches!(store.locators_put(&[other], 0), Err(StoreError::Database(_))));
+        assert_eq!(find(&store, "t1").unwrap().camera, "gate-1");
     }
 
     #[test]
@@ -428,12 +459,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.sqlite");
         let mut store = Store::open(&path).unwrap();
-        store.locator_put(&locator(1, None)).unwrap();
+        store.locators_put(&[locator(1, None)], 0).unwrap();
         store.connection.execute_batch("DROP TABLE camera_pin; PRAGMA user_version = 1").unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.pin_all().unwrap(), []);
-        assert_eq!(store.locator_get("t1", 0).unwrap(), Some(locator(1, None)));
+        assert_eq!(find(&store, "t1"), Some(locator(1, None)));
     }
 
     #[test]

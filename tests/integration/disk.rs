@@ -1,4 +1,5 @@
-//! The disk of the audit log is full, read-only or hangs: a file system of its own, in a file, really mounted.
+//! The disk of the audit log is full, read-only or hangs, or that of the state database hangs: a file system of its own,
+//! in a file, really mounted.
 #![allow(clippy::print_stdout, reason = "what was found is shown with --nocapture")]
 
 use std::{
@@ -12,11 +13,13 @@ use std::{
 use cordon::{
     audit,
     clock::{Clock, SystemClock},
+    limits::STORE_WAIT_TIME_MAX,
+    store::Store,
 };
 use serde_json::Value;
 
 use crate::{
-    client::{self, tds_with, trt, within},
+    client::{self, tds_with, trt, trt_with, within},
     house::{ADMIN, House, LOBBY, records_of},
     process::{Running, SAID},
     watch::{alarms, wait_until},
@@ -136,6 +139,72 @@ fn a_gateway_that_cannot_write_the_end_of_its_log_says_so_when_it_stops() {
     let told = "the gateway has stopped, but the end of its audit log could not be written: outcomes that are missing \
                 will be recorded as unknown at the next start\n  because: the audit log cannot be written: ";
     assert!(last.starts_with(told), "{said}");
+}
+
+/// Nobody who needs nothing new of the state database waits for its disk; who does is refused in time.
+#[test]
+fn a_hanging_state_folder_holds_nobody_up() {
+    let mut house = House::open();
+    house.stop();
+    let state = house.dir().join("state");
+    fs::remove_dir_all(&state).unwrap();
+    let Some(disk) = Disk::mount(house.dir(), state.clone()) else {
+        println!("SKIPPED: the disk test needs root, loop devices, mkfs.ext4 and fsfreeze");
+        return;
+    };
+    let running = Running::start(house.dir());
+    // Mended before the process is ended, which could not end otherwise.
+    let mut disk = disk;
+    let door = house.door(LOBBY);
+    house.acquaint();
+    let profiles = client::ask(door, "media", ADMIN, &trt("GetProfiles")).text();
+    let profile = profiles.split("token=\"").nth(1).and_then(|it| it.split('"').next()).unwrap();
+    let profile = format!("<x:ProfileToken>{profile}</x:ProfileToken>");
+    let stream = |protocol: &str| {
+        let setup = format!(
+            "<tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>{protocol}</tt:Protocol></tt:Transport>"
+        );
+        trt_with("GetStreamUri", &format!("<x:StreamSetup>{setup}</x:StreamSetup>{profile}"))
+    };
+    let stop = within("http://www.onvif.org/ver20/ptz/wsdl", "Stop", &profile);
+    let known = client::ask(door, "media", ADMIN, &stream("RTSP"));
+    assert_eq!(known.status, 200, "{}", known.text());
+
+    disk.freeze();
+    let clock = SystemClock::new();
+    let timed = |service: &str, body: &str| {
+        let begun = clock.monotonic();
+        let reply = client::ask(door, service, ADMIN, body);
+        (reply, clock.monotonic() - begun)
+    };
+    let snapshot = trt_with("GetSnapshotUri", &profile);
+    let (refused, stopped, again) = std::thread::scope(|scope| {
+        let refused: Vec<_> = (0..4).map(|_| scope.spawn(|| timed("media", &snapshot))).collect();
+        wait_until("the camera was asked", || {
+            house.operations(LOBBY).contains(&"trt:GetSnapshotUri".to_owned())
+        });
+        let (stopped, again) = (timed("ptz", &stop), timed("media", &stream("RTSP")));
+        (refused.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>(), stopped, again)
+    });
+    for (reply, took) in &refused {
+        assert_eq!((reply.status, &*reply.fault()), (500, "Receiver/ter:Action"), "{}", reply.text());
+        assert!(*took < 4 * STORE_WAIT_TIME_MAX, "{took:?}");
+    }
+    assert_eq!(stopped.0.status, 200, "{}", stopped.0.text());
+    assert_eq!(again.0.element("Uri"), known.element("Uri"), "{}", again.0.text());
+    assert!(stopped.1.max(again.1) < 2 * STORE_WAIT_TIME_MAX, "{:?} {:?}", stopped.1, again.1);
+    disk.mend();
+    wait_until("the state database is well", || client::ask(door, "media", ADMIN, &snapshot).status == 200);
+    running.stop();
+    println!(
+        "the state folder hangs: new locators refused after {:?}, Stop done after {:?}, a known address after {:?}",
+        refused[0].1, stopped.1, again.1
+    );
+    let store = Store::open(&state.join("state.sqlite")).unwrap();
+    let mut kinds: Vec<_> = store.locator_all().unwrap().into_iter().map(|it| it.kind).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["snapshot", "stream"]);
+    assert!(store.state_get("lobby", "memory").unwrap().is_some());
 }
 
 fn check(case: &Case) -> bool {

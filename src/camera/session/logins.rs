@@ -157,10 +157,10 @@ impl Session {
     }
 
     /// Before a login that may be refused: should the gateway be gone before the answer comes, it counts.
-    pub(super) fn book_ahead(&self) {
+    pub(super) async fn book_ahead(&self) {
         let ahead = self.breaker.borrow().ahead(self.clock.now());
         if let Some(breaker) = ahead {
-            self.book.keep(&CameraMemory { breaker, ..self.memory() });
+            self.book.keep_ahead(&CameraMemory { breaker, ..self.memory() }).await;
         }
     }
 
@@ -210,7 +210,7 @@ impl Session {
             self.take_turn(&turn).await;
         }
         self.may_try()?;
-        self.book_ahead();
+        self.book_ahead().await;
         Ok(Trying { epoch: self.epoch(), turn })
     }
 

@@ -20,7 +20,7 @@ use crate::{
     ids::CameraId,
     inventory::{Accepted, Device, Quarantine, Regard, RegardBook, SignalKind},
     isolation::{ASKED, BLOCKED, BLOCKED_SUMMARY},
-    store::Store,
+    store::{Clerk, Store},
 };
 
 #[derive(Parser)]
@@ -122,7 +122,8 @@ impl Folder {
         let accepted = Accepted { at: since, by: "root".to_owned(), reason: HOSTILE.to_owned() };
         regard.accepted = Some(accepted);
         let clock: Arc<dyn Clock> = self.clock.clone();
-        StoredRegards::new(&Arc::new(Mutex::new(store)), &clock)
+        let clerk = Arc::new(Clerk::start(store).unwrap());
+        StoredRegards::new(&clerk, &Arc::new(Mutex::new(Store::in_memory().unwrap())), &clock)
             .keep(&CameraId::new("lobby").unwrap(), &regard);
     }
 

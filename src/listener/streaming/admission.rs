@@ -57,12 +57,9 @@ impl Viewer {
                 return Err(Refused::Challenge { stale: error.stale() });
             }
         };
-        let found = token(&request.uri).and_then(|token| {
-            let locators = house.locators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            resolve(&**locators, self.camera.facade.shared().key(), &self.camera.camera.id, token)
-                .ok()
-                .flatten()
-        });
+        let key = self.camera.facade.shared().key();
+        let found = token(&request.uri)
+            .and_then(|token| resolve(&*house.locators, key, &self.camera.camera.id, token));
         match found.filter(|it| matches!(it.kind, LocatorKind::Stream | LocatorKind::Replay)) {
             // What is required of a live stream only recordings have.
             Some(locator) if locator.kind == LocatorKind::Stream && required(request).next().is_some() => {

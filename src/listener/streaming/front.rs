@@ -228,10 +228,7 @@ fn camera_of(house: &House, token: &str) -> Option<CameraId> {
     if !is_token(token) {
         return None;
     }
-    let locators = house.locators.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = locators.find(token).ok().flatten();
-    drop(locators);
-    found.map(|it| it.camera)
+    house.locators.find(token).map(|it| it.camera)
 }
 
 /// Serves connections for one camera until the gateway stops. Inside a `LocalSet`.

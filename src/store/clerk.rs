@@ -1,0 +1,300 @@
+//! The thread that writes the state database, and the copy of it that everybody reads.
+//!
+//! A disk may hang. So nobody who serves waits for it: what is read comes from memory, what is learnt is given to the
+//! clerk, and who needs it durable is told when it is and decides for how long to wait. The clerk works off what has
+//! come meanwhile in one go: of what is kept under one key only the latest is written.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use super::{Locator, Store, StoreError};
+use crate::limits::{STORE_CLOSE_TIME_MAX, STORE_ORDERS_MAX, STORE_RETRY_PAUSE};
+
+/// Why something is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotKept {
+    /// A camera has as many permanent locators as it may have.
+    #[error("the camera has its permanent locators")]
+    TooMany,
+    /// The disk is slower than orders come.
+    #[error("the state database has {STORE_ORDERS_MAX} orders waiting")]
+    Busy,
+    /// The database failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Told once something is durable, or will not be; on the clerk's thread.
+pub type Told = Box<dyn FnOnce(Result<(), NotKept>) + Send>;
+
+/// Has the state database to itself. Ends its thread when it is dropped.
+pub struct Clerk(Arc<Office>);
+
+struct Office {
+    copy: RwLock<Mirror>,
+    desk: Mutex<Desk>,
+    /// Something lies on the desk, or the office closes.
+    called: Condvar,
+    /// The clerk has gone.
+    gone: Condvar,
+}
+
+/// What stands in the database, or will in a moment.
+#[derive(Default)]
+struct Mirror {
+    locators: HashMap<String, Locator>,
+    states: HashMap<Key, Arc<str>>,
+}
+
+/// A camera, and what is kept of it.
+type Key = (String, String);
+
+/// What is still to be written.
+#[derive(Default)]
+struct Desk {
+    /// Not more than cameras were ever configured, for each kind of state.
+    states: BTreeMap<Key, State>,
+    orders: VecDeque<Order>,
+    closing: bool,
+    gone: bool,
+}
+
+struct State {
+    value: Arc<str>,
+    told: Vec<Told>,
+}
+
+struct Order {
+    locators: Vec<Locator>,
+    now: i64,
+    told: Told,
+}
+
+impl Clerk {
+    /// Reads what is there, and begins to work.
+    pub fn start(store: Store) -> Result<Self, StoreError> {
+        let locators = store.locator_all()?.into_iter().map(|it| (it.token.clone(), it)).collect();
+        let states = store.state_all()?.into_iter().map(|(camera, key, value)| ((camera, key), value.into()));
+        let office = Arc::new(Office {
+            copy: RwLock::new(Mirror { locators, states: states.collect() }),
+            desk: Mutex::default(),
+            called: Condvar::new(),
+            gone: Condvar::new(),
+        });
+        let own = Arc::clone(&office);
+        let named = std::thread::Builder::new().name("state".to_owned());
+        named.spawn(move || own.work(store)).map_err(StoreError::Thread)?;
+        Ok(Self(office))
+    }
+
+    /// The locator with this token, unless it ended before `now` (seconds since 1970).
+    pub fn locator(&self, token: &str, now: i64) -> Option<Locator> {
+        let copy = self.0.copy.read().unwrap_or_else(PoisonError::into_inner);
+        let found = copy.locators.get(token).cloned();
+        drop(copy);
+        found.filter(|it| it.expires.is_none_or(|expires| expires > now))
+    }
+
+    /// Keeps locators, all or none; they can be read once that is told.
+    pub fn keep_locators(&self, locators: Vec<Locator>, now: i64, told: Told) {
+        let mut desk = self.0.desk();
+        if desk.orders.len() >= STORE_ORDERS_MAX || desk.closing {
+            drop(desk);
+            return told(Err(NotKept::Busy));
+        }
+        desk.orders.push_back(Order { locators, now, told });
+        drop(desk);
+        self.0.called.notify_one();
+    }
+
+    /// The value under a camera and a key, as it was kept last.
+    pub fn state(&self, camera: &str, key: &str) -> Option<Arc<str>> {
+        let copy = self.0.copy.read().unwrap_or_else(PoisonError::into_inner);
+        copy.states.get(&(camera.to_owned(), key.to_owned())).map(Arc::clone)
+    }
+
+    /// Keeps a value under a camera and a key, in place of what was kept before; it can be read at once. What cannot be
+    /// written is tried again. Who is to be told has it written though it may stand there already.
+    pub fn keep_state(&self, camera: &str, key: &str, value: &str, told: Option<Told>) {
+        let (key, value): (Key, Arc<str>) = ((camera.to_owned(), key.to_owned()), Arc::from(value));
+        let mut copy = self.0.copy.write().unwrap_or_else(PoisonError::into_inner);
+        let before = copy.states.insert(key.clone(), Arc::clone(&value));
+        if told.is_none() && before.as_ref() == Some(&value) {
+            return;
+        }
+        // The copy is held, so that the later of two is the later on the desk, too.
+        let mut desk = self.0.desk();
+        let state =
+            desk.states.entry(key).or_insert_with(|| State { value: value.clone(), told: Vec::new() });
+        state.value = value;
+        state.told.extend(told);
+        drop((desk, copy));
+        self.0.called.notify_one();
+    }
+
+    /// Writes what is still to be written, and ends; whether that was done in time.
+    pub fn close(&self) -> bool {
+        let mut desk = self.0.desk();
+        desk.closing = true;
+        self.0.called.notify_one();
+        let wait = self.0.gone.wait_timeout_while(desk, STORE_CLOSE_TIME_MAX, |desk| !desk.gone);
+        desk = wait.unwrap_or_else(PoisonError::into_inner).0;
+        desk.gone
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Clerk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clerk").finish_non_exhaustive()
+    }
+}
+
+impl Office {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, mut store: Store) {
+        let mut well = true;
+        while let Some((orders, states)) = self.next(well) {
+            for order in orders {
+                self.keep_locators(&mut store, order);
+            }
+            well = states.is_empty() || self.keep_states(&mut store, states);
+            if !well && self.desk().closing {
+                break;
+            }
+        }
+        self.desk().gone = true;
+        self.gone.notify_all();
+    }
+
+    /// What lies on the desk, once something does; none when the office closes. After a failure there is a pause.
+    fn next(&self, well: bool) -> Option<(VecDeque<Order>, BTreeMap<Key, State>)> {
+        let mut desk = self.desk();
+        if !well {
+            let idle = |desk: &mut Desk| desk.orders.is_empty() && !desk.closing;
+            let wait = self.called.wait_timeout_while(desk, STORE_RETRY_PAUSE, idle);
+            desk = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let idle = |desk: &mut Desk| desk.orders.is_empty() && desk.states.is_empty() && !desk.closing;
+        desk = self.called.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
+        let work = (std::mem::take(&mut desk.orders), std::mem::take(&mut desk.states));
+        (!work.0.is_empty() || !work.1.is_empty()).then_some(work)
+    }
+
+    fn keep_locators(&self, store: &mut Store, order: Order) {
+        let Order { locators, now, told } = order;
+        let kept = store.locators_put(&locators, now).map_err(not_kept).map(|gone| {
+            let mut copy = self.copy.write().unwrap_or_else(PoisonError::into_inner);
+            for token in gone {
+                copy.locators.remove(&token);
+            }
+            copy.locators.extend(locators.into_iter().map(|it| (it.token.clone(), it)));
+        });
+        told(kept);
+    }
+
+    /// Whether they are durable; if not, they lie on the desk again, except where something later does.
+    fn keep_states(&self, store: &mut Store, states: BTreeMap<Key, State>) -> bool {
+        let rows = states.iter().map(|((camera, key), state)| (&**camera, &**key, &*state.value));
+        let kept = store.states_put(rows).map_err(not_kept);
+        if let Err(error) = &kept {
+            tracing::error!(%error, cameras = states.len(), "WHAT WAS LEARNT OF CAMERAS COULD NOT BE KEPT: it holds until the gateway stops, and is tried again");
+        }
+        for (key, State { value, told }) in states {
+            if kept.is_err() {
+                let again = State { value, told: Vec::new() };
+                self.desk().states.entry(key).or_insert(again);
+            }
+            told.into_iter().for_each(|told| told(kept.clone()));
+        }
+        kept.is_ok()
+    }
+}
+
+fn not_kept(error: StoreError) -> NotKept {
+    match error {
+        StoreError::TooManyLocators { .. } => NotKept::TooMany,
+        StoreError::Database(error) => NotKept::Failed(error.to_string()),
+        other => NotKept::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::limits::LOCATORS_PER_CAMERA_MAX;
+
+    fn locator(number: usize, expires: Option<i64>) -> Locator {
+        Locator {
+            token: format!("t{number}"),
+            camera: "gate-1".to_owned(),
+            kind: "stream".to_owned(),
+            keys: [number.to_string(), "RTSP".to_owned(), String::new()],
+            upstream: "/stream".to_owned(),
+            created: 1_000,
+            expires,
+        }
+    }
+
+    /// What is told, once it is.
+    fn told(give: impl FnOnce(Told)) -> Result<(), NotKept> {
+        let (tell, told) = mpsc::sync_channel(1);
+        give(Box::new(move |kept| tell.send(kept).unwrap()));
+        told.recv().unwrap()
+    }
+
+    #[test]
+    fn locators_are_kept_all_or_none_and_read_from_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.sqlite");
+        let clerk = Clerk::start(Store::open(&path).unwrap()).unwrap();
+        let keep = |locators: Vec<Locator>, now| told(|it| clerk.keep_locators(locators, now, it));
+        assert_eq!(keep(vec![locator(1, None), locator(2, Some(2_000))], 1_000), Ok(()));
+        assert_eq!(clerk.locator("t1", 9_000), Some(locator(1, None)));
+        assert!(clerk.locator("t2", 1_999).is_some() && clerk.locator("t2", 2_000).is_none());
+        let many = (3..=LOCATORS_PER_CAMERA_MAX + 3).map(|it| locator(it, None)).collect();
+        assert_eq!(keep(many, 1_000), Err(NotKept::TooMany));
+        assert_eq!(clerk.locator("t3", 0), None, "none of those that are too many together");
+        // What has ended leaves memory, too, and so does a token that was replaced.
+        let renewed = Locator { token: "renewed".to_owned(), ..locator(1, None) };
+        assert_eq!(keep(vec![renewed.clone()], 2_000), Ok(()));
+        assert_eq!((clerk.locator("t2", 0), clerk.locator("t1", 0)), (None, None));
+        drop(clerk);
+        let clerk = Clerk::start(Store::open(&path).unwrap()).unwrap();
+        assert_eq!(clerk.locator("renewed", 0), Some(renewed));
+    }
+
+    #[test]
+    fn a_state_is_read_at_once_and_durable_when_that_is_told_or_the_clerk_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.sqlite");
+        let clerk = Clerk::start(Store::open(&path).unwrap()).unwrap();
+        assert_eq!(told(|it| clerk.keep_state("gate", "memory", "one", Some(it))), Ok(()));
+        let other = Store::open(&path).unwrap();
+        assert_eq!(other.state_get("gate", "memory").unwrap().as_deref(), Some("one"));
+        // Somebody else writes for a moment: nobody waits, and the latest is what is written.
+        other.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for number in 0..1_000 {
+            clerk.keep_state("gate", "memory", &number.to_string(), None);
+        }
+        assert_eq!(clerk.state("gate", "memory").as_deref(), Some("999"));
+        assert!(clerk.0.desk().states.len() <= 1);
+        other.connection.execute_batch("COMMIT").unwrap();
+        assert!(clerk.close());
+        assert_eq!(other.state_get("gate", "memory").unwrap().as_deref(), Some("999"));
+        assert_eq!(told(|it| clerk.keep_locators(vec![locator(1, None)], 0, it)), Err(NotKept::Busy));
+    }
+}
