@@ -245,6 +245,10 @@ pub const EVIDENCE_SCAN_BYTES_MAX: usize = 8 * 1024;
 pub const EVIDENCE_TAGS_MAX: usize = 8;
 /// How often each camera is asked who it is, whether or not somebody uses it.
 pub const IDENTITY_LOOK_INTERVAL: Duration = Duration::from_secs(45);
+/// For how long such questions are told in one record, as long as they bring no news.
+pub const IDENTITY_SERIES_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+/// How many of them.
+pub const IDENTITY_SERIES_LOOKS_MAX: u32 = 80;
 /// Over how long the first of these questions are spread, so that not all cameras are asked at once.
 pub const IDENTITY_LOOK_SPREAD: Duration = Duration::from_secs(10);
 /// Time for each question of `cordon camera identify` to an address.
@@ -641,6 +645,9 @@ const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 6) < AUDIT_ARGUME
 // A resident takes up to 90 bytes of JSON.
 const _: () = assert!(RESIDENTS_PER_ZONE_MAX * 90 + 1_024 < NETD_REQUEST_BYTES_MAX);
 const _: () = assert!(5 * NEIGHBOUR_CLAIMS_PER_SECOND + NEIGHBOUR_CLAIMS_BURST < 1_024);
+const _: () = assert!(
+    IDENTITY_LOOK_INTERVAL.as_secs() * IDENTITY_SERIES_LOOKS_MAX as u64 >= IDENTITY_SERIES_TIME_MAX.as_secs()
+);
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
 const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);

@@ -122,6 +122,7 @@ impl Log {
             started,
             state: State::NotSent,
             tally: None,
+            kept: true,
         };
         shared.settled(&placed.batch).await?;
         Ok(slot)
@@ -220,6 +221,8 @@ pub struct OutcomeSlot {
     started: Duration,
     state: State,
     tally: Option<Tally>,
+    /// Whether a place in the queue is kept for the outcome.
+    kept: bool,
 }
 
 /// Where the intent is.
@@ -245,6 +248,17 @@ impl OutcomeSlot {
         slot
     }
 
+    /// Gives the place in the queue back, for what lasts: else an hour's question of each camera would leave none for
+    /// commands. The outcome is recorded all the same; whoever calls this sees to it that there are few of them.
+    pub fn lasting(self) -> Self {
+        let mut slot = self;
+        if std::mem::take(&mut slot.kept) {
+            let mut queue = slot.shared.queue();
+            queue.reserved = queue.reserved.saturating_sub(1);
+        }
+        slot
+    }
+
     /// Says that the command is being sent: dropped from now on, it is `abandoned, sent, unanswered`.
     pub fn sending(&mut self) {
         if self.state == State::NotSent {
@@ -260,20 +274,21 @@ impl OutcomeSlot {
     fn put(&mut self, mut outcome: Outcome) {
         self.state = State::Finished;
         let took = self.shared.clock.monotonic().saturating_sub(self.started);
-        outcome.duration_us.get_or_insert(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let took = outcome.duration_us.map_or(took, Duration::from_micros);
+        outcome.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         if let Some(tally) = &self.tally {
             tally.ended(outcome.counted_as(), took);
         }
         match &mut self.place {
             Place::Line { seq, request, batch } => {
                 let ended = Ended { intent: *seq, request: mem::take(request), outcome };
-                self.shared.push_outcome(*seq, Record::Outcome(ended).body(), Some(batch));
+                self.shared.push_outcome(*seq, Record::Outcome(ended).body(), Some(batch), self.kept);
             }
             Place::Journal(journaled) => {
                 let mut stage = journaled.stage();
                 if let Stage::Carried(seq) = *stage {
                     drop(stage);
-                    self.shared.push_outcome(seq, journaled.ended(seq, outcome), None);
+                    self.shared.push_outcome(seq, journaled.ended(seq, outcome), None, self.kept);
                 } else {
                     *stage = Stage::Ended(Box::new(outcome));
                 }
@@ -431,10 +446,10 @@ impl Shared {
     }
 
     /// While the disk fails, outcomes wait: the places kept for them bound how many.
-    fn push_outcome(&self, intent: u64, body: String, opened: Option<&Arc<Batch>>) {
+    fn push_outcome(&self, intent: u64, body: String, opened: Option<&Arc<Batch>>, kept: bool) {
         let time = self.time();
         let mut queue = self.queue();
-        queue.reserved = queue.reserved.saturating_sub(1);
+        queue.reserved = queue.reserved.saturating_sub(usize::from(kept));
         if opened.is_some_and(|opened| matches!(opened.result.get(), Some(Err(_)))) {
             // The intent is on no disk and its command was refused.
             return;
@@ -508,7 +523,7 @@ impl Shared {
         self.work.notify_one();
         let started = self.clock.monotonic();
         let (place, state) = (Place::Journal(journaled), State::NotSent);
-        Ok(OutcomeSlot { place, started, state, tally: None, shared: self })
+        Ok(OutcomeSlot { place, started, state, tally: None, kept: true, shared: self })
     }
 
     /// The disk answers: what counted as failed because it did not is well.
@@ -531,7 +546,7 @@ impl Shared {
                     queue.reserved = queue.reserved.saturating_sub(1);
                 }
                 Stage::Ended(outcome) => {
-                    self.push_outcome(*seq, journaled.ended(*seq, *outcome), None);
+                    self.push_outcome(*seq, journaled.ended(*seq, *outcome), None, true);
                 }
                 Stage::Waiting | Stage::Carried(_) => {}
             }

@@ -71,7 +71,7 @@ pub use self::{
     note::{Checkpoint, NoteError, PublicKey, SigningKey},
     open::{AuditError, OpenReport, Options, RecentNonce, signing_key},
     prove::{Latest, ProofError, Proven, check_proof, latest, prove_growth, prove_line},
-    record::{Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Who},
+    record::{Asked, Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Series, Who},
     retention::{Hold, Retention, holds, set_holds},
     search::{Query, SearchError, Searched, search},
     segment::Damage,

@@ -127,9 +127,32 @@ pub struct Intent {
     /// When it was written to the emergency journal, while the log could not be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency: Option<String>,
+    /// Set if this one line stands for a series of the same question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
     /// Why, in words, such as `absorbed` or what was wrong with a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// What one intent covers beyond its first exchange: the same question again, so often at most, and not after a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// How far apart.
+    pub every_seconds: u64,
+    /// How often in all.
+    pub times_max: u32,
+    /// Not from then on, in UTC.
+    pub until: String,
+}
+
+/// What came of a series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// How often it was asked.
+    pub times: u32,
+    /// How often it was answered well.
+    pub answered: u32,
 }
 
 /// How a permitted command ended.
@@ -182,6 +205,9 @@ pub struct Outcome {
     /// Bytes of the answer.
     #[serde(default)]
     pub bytes: u64,
+    /// Of a series, how often it was asked; all else is said of the last time, but times and deviations, which are sums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Asked>,
     /// More, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    record::{Decision, Ended, Event, Intent, Kind, Record, Who},
+    record::{Asked, Decision, Ended, Event, Intent, Kind, Record, Series, Who},
     segment::{self, Segment, last_lines},
 };
 
@@ -127,6 +127,9 @@ impl Renderer {
         for part in [&intent.fault, &intent.note].into_iter().flatten() {
             text = text + ", " + part;
         }
+        if let Some(Series { every_seconds, times_max, until }) = &intent.series {
+            text += &format!(", each {every_seconds} s, {times_max} times at most, until {until}");
+        }
         if !intent.policies.is_empty() {
             text = text + " by " + &intent.policies.join(" ");
         }
@@ -146,6 +149,9 @@ impl Renderer {
         }
         for part in [&outcome.fault, &outcome.note].into_iter().flatten() {
             text = text + " " + part;
+        }
+        if let Some(Asked { times, answered }) = outcome.series {
+            text += &format!(" asked {times} times, answered {answered} times");
         }
         if let Some(took) = outcome.duration_us {
             text += &format!(" after {}.{:03} ms", took / 1_000, took % 1_000);

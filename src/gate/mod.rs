@@ -9,7 +9,7 @@
 //!
 //! ```compile_fail,E0451
 //! fn forge(grant: cordon::gate::Grant, slot: cordon::audit::OutcomeSlot) -> cordon::gate::Pass {
-//!     cordon::gate::Pass { grant, slot, sent: false }
+//!     cordon::gate::Pass { grant, slot, bounds: todo!() }
 //! }
 //! ```
 //!
@@ -34,18 +34,21 @@ mod rules;
 mod zones;
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
     alarm::{Alarm, Subject},
-    audit::{Decision as Recorded, Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
+    audit::{Asked, Decision as Recorded, Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
     auth::{AuthError, Authenticator, Caller, Failure, Identified, Shown},
     clock::Clock,
-    command::{Command, Operation},
+    command::{Command, Operation, Reason},
     ids::{CameraId, RequestId},
     inventory::Camera,
     policy::{Decision, RefusalKind},
@@ -62,7 +65,7 @@ pub use alarms::{Alarms, detail};
 pub use budgets::{OverBudget, Turn};
 pub use origin::Origin;
 pub use recall::{Gap, Recalled, recall};
-pub use record::{Disposal, Ended, Rejected};
+pub use record::{Disposal, Ended, Rejected, Series};
 pub use rules::Rules;
 pub use zones::Zones;
 
@@ -167,7 +170,27 @@ pub struct Grant {
 pub struct Pass {
     grant: Grant,
     slot: OutcomeSlot,
-    sent: bool,
+    bounds: Bounds,
+}
+
+/// For what a pass is good yet.
+enum Bounds {
+    /// One exchange.
+    Once,
+    /// Nothing: it had its exchange.
+    Used,
+    /// So many exchanges of a series, before a time by this clock.
+    Series { left: u32, until: Timestamp, clock: Arc<dyn Clock> },
+}
+
+impl fmt::Debug for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Once => f.write_str("once"),
+            Self::Used => f.write_str("used"),
+            Self::Series { left, until, .. } => write!(f, "{left} times until {until}"),
+        }
+    }
 }
 
 impl Gate {
@@ -214,6 +237,30 @@ impl Gate {
         caller: &Caller,
         nonce: Option<String>,
     ) -> Result<Pass, Refusal> {
+        self.decided(rules, command, caller, nonce, None).await
+    }
+
+    /// The same for a series of one question, which stands in the log as one: how often at most, how far apart and until
+    /// when is durable before the first is asked. For the gateway's own questions: one series a camera is under way at
+    /// most, since no place in the log's queue is kept for how it ends.
+    pub async fn decide_series(
+        &self,
+        rules: &Rules,
+        command: Command,
+        reason: Reason,
+        series: Series,
+    ) -> Result<Pass, Refusal> {
+        self.decided(rules, command, &Caller::Gateway(reason), None, Some(series)).await
+    }
+
+    async fn decided(
+        &self,
+        rules: &Rules,
+        command: Command,
+        caller: &Caller,
+        nonce: Option<String>,
+        series: Option<Series>,
+    ) -> Result<Pass, Refusal> {
         // Before deciding: what needs no credentials is a line of the log like what is refused.
         if let Caller::Anonymous { source, .. } = caller {
             self.hear(rules, source.ip())?;
@@ -222,6 +269,7 @@ impl Gate {
         let meter = command.camera.as_ref().and_then(|id| rules.meter(id));
         let class = command.class.as_str();
         let mut intent = record::intent(&command, caller, camera.as_deref(), &decision, nonce);
+        intent.series = series.map(Series::recorded);
         let unrecordable = |error| {
             self.watch.metrics.decided(class, Decided::Unrecordable);
             error
@@ -252,7 +300,15 @@ impl Gate {
                 class,
             });
             let Command { request, camera, operation, .. } = command;
-            return Ok(Pass { grant: Grant { request, camera, operation }, slot, sent: false });
+            let grant = Grant { request, camera, operation };
+            return Ok(match series {
+                None => Pass { grant, slot, bounds: Bounds::Once },
+                Some(Series { times_max, until, .. }) => {
+                    let clock = Arc::clone(&self.clock);
+                    let bounds = Bounds::Series { left: times_max, until, clock };
+                    Pass { grant, slot: slot.lasting(), bounds }
+                }
+            });
         }
         let mut refusal = refusal(caller, &decision);
         if refusal == Refusal::Forbidden && command.traits.iter().any(|it| it == Trait::Users) {
@@ -400,22 +456,55 @@ impl Pass {
         &self.grant
     }
 
-    /// Says that from now on the camera may have heard of it. True the first time only: one pass is one
-    /// exchange.
+    /// Says that from now on the camera may have heard of it. True the first time only: one pass is one exchange; that
+    /// of a series is as many as its record says, until the time it says.
     pub fn sending(&mut self) -> bool {
-        self.slot.sending();
-        !std::mem::replace(&mut self.sent, true)
+        let is_good = match &mut self.bounds {
+            Bounds::Once => true,
+            Bounds::Used => false,
+            Bounds::Series { left, until, clock } => {
+                let is_good = *left > 0 && clock.now() < *until;
+                *left = left.saturating_sub(1);
+                is_good
+            }
+        };
+        if matches!(self.bounds, Bounds::Once) {
+            self.bounds = Bounds::Used;
+        }
+        if is_good {
+            self.slot.sending();
+        }
+        is_good
+    }
+
+    /// Whether a series goes on: how often it was asked and until when it may be is not used up.
+    pub fn goes_on(&self) -> bool {
+        match &self.bounds {
+            Bounds::Once | Bounds::Used => false,
+            Bounds::Series { left, until, clock } => *left > 0 && clock.now() < *until,
+        }
     }
 
     /// Spends the pass and records how the exchange ended.
     pub fn finish(self, ended: Ended) {
-        let Ended { disposal, status, fault, deviations, bytes, note } = ended;
-        let what = match disposal {
-            Disposal::Answered => Ending::Answered,
-            Disposal::Failed => Ending::Failed,
-        };
-        self.slot.finish(Outcome { what, status, fault, deviations, bytes, note, ..Outcome::default() });
+        self.slot.finish(outcome(ended));
     }
+
+    /// Spends the pass of a series and records how its last exchange ended, how many there were, and how long they took
+    /// together.
+    pub fn finish_series(self, ended: Ended, asked: Asked, took: Duration) {
+        let duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.slot.finish(Outcome { series: Some(asked), duration_us, ..outcome(ended) });
+    }
+}
+
+fn outcome(ended: Ended) -> Outcome {
+    let Ended { disposal, status, fault, deviations, bytes, note } = ended;
+    let what = match disposal {
+        Disposal::Answered => Ending::Answered,
+        Disposal::Failed => Ending::Failed,
+    };
+    Outcome { what, status, fault, deviations, bytes, note, ..Outcome::default() }
 }
 
 fn refusal(caller: &Caller, decision: &Decision) -> Refusal {

@@ -1,10 +1,12 @@
 //! How commands become records.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
+
+use jiff::Timestamp;
 
 use super::recall::placed;
 use crate::{
-    audit::{Decision as Recorded, Deviation, Intent, Kind, Who},
+    audit::{Decision as Recorded, Deviation, Intent, Kind, Series as Repeated, Who},
     auth::Caller,
     command::Command,
     ids::{CameraId, RequestId},
@@ -63,6 +65,24 @@ pub struct Ended {
     pub note: Option<String>,
 }
 
+/// A series of the same question that one pass permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Series {
+    /// How far apart the questions are.
+    pub every: Duration,
+    /// How many there are at most.
+    pub times_max: u32,
+    /// None is asked from then on.
+    pub until: Timestamp,
+}
+
+impl Series {
+    pub(super) fn recorded(self) -> Repeated {
+        let Self { every, times_max, until } = self;
+        Repeated { every_seconds: every.as_secs(), times_max, until: format!("{until:.0}") }
+    }
+}
+
 pub(super) fn intent(
     command: &Command,
     caller: &Caller,
@@ -88,6 +108,7 @@ pub(super) fn intent(
         nonce,
         fault: None,
         emergency: None,
+        series: None,
         note: decision.note.clone(),
     }
 }

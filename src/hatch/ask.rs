@@ -108,7 +108,7 @@ pub enum AskError {
     /// It is for something else.
     #[error("the pass was given for another operation")]
     Other,
-    /// It made one already: one pass is one exchange.
+    /// It made one already, for one pass is one exchange; or its series is over.
     #[error("the pass was used before")]
     Used,
 }

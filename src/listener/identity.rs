@@ -2,7 +2,7 @@
 //! again who it is, so that another device in its place is found though nobody uses it.
 //!
 //! The question is the gateway's own, decided and recorded like all it asks: one GetDeviceInformation in
-//! `IDENTITY_LOOK_INTERVAL`, over the connection there is. To look only when a connection is made would cost less, but
+//! `IDENTITY_LOOK_INTERVAL`, over the connection there is, an hour of them under one record (`super::looks`). To look only when a connection is made would cost less, but
 //! idle connections end by themselves, and a device that keeps the connection of the one before is no device that was
 //! exchanged.
 
@@ -19,7 +19,6 @@ use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
     camera::{CameraMemory, Health, Pin},
-    command::Reason,
     facade::device_information,
     inventory::{Bearing, Change, Outcome, SeenCertificate, VendorVerdict, Weighed},
     limits::IDENTITY_LOOK_INTERVAL,
@@ -54,7 +53,7 @@ impl VirtualCamera {
         if !self.is_introduced() {
             let _ = self.introduce().await;
         } else if let Ok(request) = device_information(&self.house.tables) {
-            let _ = self.own_command(Reason::Identity, request).await;
+            self.look_once_more(request).await;
         }
         if let Some(mac) = self.edition.rules.regards().mac(&self.camera.id) {
             self.connection.seen_by(&mac);
@@ -94,6 +93,7 @@ impl VirtualCamera {
         if self.weighed.borrow().as_ref() == Some(&memory.evidence) {
             return;
         }
+        self.news.set(self.news.get().wrapping_add(1));
         let weighed = regards.weigh(&self.camera, inventory.vendors(), &memory.evidence);
         self.weighed.replace(Some(memory.evidence.clone()));
         self.tell_of_identity(&weighed);

@@ -7,6 +7,7 @@ mod first_head;
 mod house;
 pub mod http;
 mod identity;
+mod looks;
 mod memo;
 pub mod mount;
 mod outgoing;

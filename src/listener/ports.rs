@@ -44,7 +44,7 @@ fn host_of(inventory: &Inventory, camera: &CameraId) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -55,7 +55,7 @@ mod tests {
 
     const GATEWAY: [&str; 2] = ["192.0.2.1:554", "127.0.0.1:9090"];
 
-    fn inventory(cameras: &[(&str, &str, &str)]) -> Inventory {
+    pub(in crate::listener) fn inventory(cameras: &[(&str, &str, &str)]) -> Inventory {
         let vendors = Arc::new(Vendors::embedded().unwrap());
         let (zone, site) = (ZoneId::new("yard").unwrap(), SiteId::new("depot").unwrap());
         let camera = |(id, address, listen): &(&str, &str, &str)| {

@@ -21,6 +21,7 @@ use super::{
     diagnosis::{Standing, lock},
     doorway::Connect,
     house::{Edition, Enrolled, House},
+    looks::Looks,
     memo::ReplyMemo,
     streaming::Streams,
     trouble::Trouble,
@@ -80,6 +81,10 @@ pub struct VirtualCamera {
     pub(super) acceptance: Rc<Cell<Option<jiff::Timestamp>>>,
     /// What it showed when that was weighed last, by this edition's table of makers.
     pub(super) weighed: RefCell<Option<Evidence>>,
+    /// How often that brought news.
+    pub(super) news: Cell<u64>,
+    /// The looks at the camera that are under way.
+    pub(super) looks: RefCell<Option<Looks>>,
 }
 
 impl Drop for VirtualCamera {
@@ -154,6 +159,8 @@ impl VirtualCamera {
                 |it| Rc::clone(&it.acceptance),
             ),
             weighed: RefCell::default(),
+            news: Cell::default(),
+            looks: RefCell::default(),
             camera: Arc::new(camera.clone()),
         });
         let memory = made.connection.memory();
@@ -243,24 +250,46 @@ impl VirtualCamera {
         reason: Reason,
         request: OwnRequest,
     ) -> Result<(Document, Deviations), Trouble> {
+        let command = self.command_for(&request)?;
+        let gate = &self.house.gate;
+        let mut pass = gate.decide(&self.edition.rules, command, &Caller::Gateway(reason), None).await?;
+        // The clock probe is what the others wait for, so it does not wait for one.
+        let outcome = self.exchange(&mut pass, request, reason != Reason::ClockProbe).await;
+        pass.finish(ended(&outcome));
+        outcome
+    }
+
+    /// What is decided of a request of the gateway's own.
+    pub(super) fn command_for(&self, request: &OwnRequest) -> Result<Command, Trouble> {
         let OwnRequest { operation, document } = request;
         let house = &*self.house;
-        let row = house.tables.operation(operation).ok_or(Trouble::NoEndpoint)?;
-        let command = Command {
+        let row = house.tables.operation(*operation).ok_or(Trouble::NoEndpoint)?;
+        Ok(Command {
             request: house.request_id(),
             camera: Some(self.camera.id.clone()),
-            operation: Operation::Onvif { id: operation, name: house.catalogue.name(operation) },
+            operation: Operation::Onvif { id: *operation, name: house.catalogue.name(*operation) },
             class: row.class.ok_or(Trouble::NoEndpoint)?,
             traits: row.traits,
             destinations: Vec::new(),
             arguments: document.arguments(&house.tables),
+        })
+    }
+
+    /// One exchange of a request of the gateway's own under its pass: asked, verified, taken up.
+    pub(super) async fn exchange(
+        &self,
+        pass: &mut Pass,
+        request: OwnRequest,
+        may_probe: bool,
+    ) -> Result<(Document, Deviations), Trouble> {
+        let OwnRequest { operation, document } = request;
+        let reply = match self.facade.endpoint(operation) {
+            Some(endpoint) => {
+                let kind = AskKind::Soap { operation, document: Arc::new(document), endpoint };
+                self.ask(pass, kind, true, may_probe).await
+            }
+            None => Err(Trouble::NoEndpoint),
         };
-        let mut pass =
-            house.gate.decide(&self.edition.rules, command, &Caller::Gateway(reason), None).await?;
-        let endpoint = self.facade.endpoint(operation).ok_or(Trouble::NoEndpoint)?;
-        let kind = AskKind::Soap { operation, document: Arc::new(document), endpoint };
-        // The clock probe is what the others wait for, so it does not wait for one.
-        let reply = self.ask(&mut pass, kind, true, reason != Reason::ClockProbe).await;
         let outcome = reply.and_then(|reply| {
             self.meet(&reply);
             let (document, deviations) = self.verified(operation, &reply)?;
@@ -269,7 +298,6 @@ impl VirtualCamera {
         self.stands(outcome.as_ref().err());
         // What the camera says of itself is what answers are rewritten by.
         self.replies.borrow_mut().clear();
-        pass.finish(ended(&outcome));
         outcome
     }
 
@@ -450,9 +478,10 @@ impl VirtualCamera {
         }
     }
 
-    /// Keeps over a restart what was learnt of the camera.
+    /// Keeps over a restart what was learnt of the camera, and records what came of the looks under way.
     pub(super) fn keep_memory(&self) {
         self.connection.keep();
+        self.looks.take();
     }
 }
 
@@ -462,7 +491,7 @@ fn accepted(edition: &Edition, camera: &Camera) -> Option<jiff::Timestamp> {
 }
 
 /// How an exchange of the gateway's own ended.
-fn ended(outcome: &Result<(Document, Deviations), Trouble>) -> Ended {
+pub(super) fn ended(outcome: &Result<(Document, Deviations), Trouble>) -> Ended {
     match outcome {
         Ok((_, deviations)) => Ended {
             disposal: Disposal::Answered,

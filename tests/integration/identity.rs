@@ -308,6 +308,59 @@ fn an_announced_device_needs_nobody_and_the_next_one_within_the_hour_does() {
     );
 }
 
+/// How often a camera was asked who it is, and answered: a question of its own for a login is none of these.
+fn heard_of(house: &House, camera: usize) -> u64 {
+    let heard = house.camera(camera).log();
+    let answered = heard
+        .iter()
+        .filter(|it| it.operation.as_deref() == Some("tds:GetDeviceInformation") && it.status == 200);
+    answered.count() as u64
+}
+
+#[test]
+fn looks_without_news_are_told_together_before_and_after_and_news_at_once() {
+    let mut house = House::open();
+    // By this they are introduced, so that the first look is one of a series.
+    assert!(served(&house, LOBBY) && served(&house, CAR_PARK));
+    let clock = SystemClock::new();
+    let wait = |what: &str, is_so: &dyn Fn(&[Value]) -> bool| {
+        loop {
+            let records = records_of(&house.audit_dir());
+            if is_so(&records) {
+                return records;
+            }
+            assert!(clock.monotonic() < Duration::from_secs(150), "{what}");
+            std::thread::yield_now();
+        }
+    };
+    let is_series =
+        |it: &&Value| it["type"] == "intent" && it["camera"] == "lobby" && !it["series"].is_null();
+    let records = wait("no look", &|records| records.iter().any(|it| is_series(&it)));
+    let first = records.iter().find(is_series).unwrap().clone();
+    assert_eq!((&first["series"]["every_seconds"], &first["series"]["times_max"]), (&45.into(), &80.into()));
+    let of_first = |it: &&Value| it["type"] == "outcome" && it["intent"] == first["seq"];
+    wait("the look was recorded and not sent", &|_| heard_of(&house, LOBBY) == 2);
+    assert_eq!(records_of(&house.audit_dir()).iter().find(of_first), None, "it is under way");
+    house.camera(LOBBY).set_variable("serial.number", "B8A44F000000");
+    // Nobody asks meanwhile: the second look finds another device.
+    wait("the swap was not found", &|records| !events(records, "camera-quarantined").is_empty());
+    house.stop();
+    let heard = heard_of(&house, LOBBY) + heard_of(&house, CAR_PARK);
+    let records = records_of(&house.audit_dir());
+    let outcome = records.iter().find(of_first).unwrap();
+    assert_eq!(
+        (&outcome["what"], &outcome["series"]),
+        (&"answered".into(), &serde_json::json!({ "times": 2, "answered": 2 }))
+    );
+    let times =
+        records.iter().filter(|it| it["type"] == "outcome").filter_map(|it| it["series"]["times"].as_u64());
+    let is_single = |it: &&Value| {
+        it["type"] == "intent" && it["operation"] == "tds:GetDeviceInformation" && it["series"].is_null()
+    };
+    let single = records.iter().filter(is_single).count() as u64;
+    assert_eq!(times.sum::<u64>() + single, heard, "what the cameras heard is on record, and nothing else");
+}
+
 #[test]
 fn what_answers_at_an_address_is_identified_and_quarantine_is_ended_from_the_command_line() {
     let mut house = House::open();

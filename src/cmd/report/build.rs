@@ -58,7 +58,7 @@ pub(super) fn report(
     };
     report.tables.shown = regards.is_some();
     report.tables.sources = sources(&report, inventory);
-    report.summary = summary(&report, ledger.permitted);
+    report.summary = summary(&report, ledger);
     report.attention = attention::of(&report);
     report
 }
@@ -341,7 +341,7 @@ fn sources(report: &Report, inventory: &Inventory) -> BTreeMap<String, String> {
     named.filter_map(|it| Some((it.clone(), inventory.vendors().source(it)?.to_owned()))).collect()
 }
 
-fn summary(report: &Report, permitted: u64) -> Summary {
+fn summary(report: &Report, ledger: &Ledger) -> Summary {
     let count = |of: &dyn Fn(&Device) -> bool| report.devices.iter().filter(|it| of(it)).count() as u64;
     let here = |it: &Device| it.address.is_some();
     let restricted = |it: &Device| here(it) && it.restricted;
@@ -357,7 +357,8 @@ fn summary(report: &Report, permitted: u64) -> Summary {
         replaced: count(&replaced),
         replacement_overdue: count(&|it| it.replacement.as_ref().is_some_and(|it| it.overdue)),
         on_record_only: count(&|it| !here(it)),
-        commands_permitted: permitted,
+        commands_permitted: ledger.permitted,
+        asked_again: ledger.asked_again,
         commands_denied: report.denied.commands,
         packets_blocked: report.attempts.packets,
         zones: report.zones.len() as u64,

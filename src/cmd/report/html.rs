@@ -282,6 +282,7 @@ fn denied(report: &Report) -> Markup {
         h2 { "Denied commands" }
         p {
             b { (it.commands) } " commands were denied; " (report.summary.commands_permitted) " were permitted. "
+            @if report.summary.asked_again > 0 { "The gateway's own question who a camera is stands in the log once an hour where it brings no news: it was asked " (report.summary.asked_again) " times more. " }
             (it.observed) " denied ones went on in observe mode, " (it.requests_only_counted)
             " requests without credentials were only counted."
         }

@@ -34,6 +34,8 @@ pub(super) struct Ledger {
     pub(super) not_understood: u64,
     /// Commands that were permitted, whatever they were about.
     pub(super) permitted: u64,
+    /// How often the gateway asked again under the record of its first question.
+    pub(super) asked_again: u64,
     /// Times of the first and the last of them.
     pub(super) span: Option<(String, String)>,
     pub(super) cameras: BTreeMap<String, OnRecord>,
@@ -159,6 +161,8 @@ struct Line<'a> {
     #[serde(borrow)]
     what: Option<Cow<'a, str>>,
     #[serde(default)]
+    series: Value,
+    #[serde(default)]
     detail: Value,
 }
 
@@ -192,6 +196,10 @@ impl Ledger {
         match &*line.kind {
             "intent" => self.intent(line),
             "event" => self.event(line),
+            "outcome" => {
+                let times = line.series.get("times").and_then(Value::as_u64);
+                self.asked_again += times.map_or(0, |times| times.saturating_sub(1));
+            }
             _ => {}
         }
         if let Ok(time) = line.time.parse() {

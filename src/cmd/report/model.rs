@@ -68,6 +68,8 @@ pub(super) struct Summary {
     pub(super) replacement_overdue: u64,
     pub(super) on_record_only: u64,
     pub(super) commands_permitted: u64,
+    /// How often the gateway asked again under the record of its first question (who a camera is, without news).
+    pub(super) asked_again: u64,
     pub(super) commands_denied: u64,
     pub(super) packets_blocked: u64,
     pub(super) zones: u64,

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::Args;
 use crate::{
-    audit::{Decision, Ending, Event, Intent, Kind, Log, Options, Outcome, Who},
+    audit::{Asked, Decision, Ending, Event, Intent, Kind, Log, Options, Outcome, Who},
     clock::{Clock, SimulatedClock, SystemEntropy},
     cmd::regards::StoredRegards,
     config,
@@ -141,7 +141,8 @@ impl Folder {
                 runtime.block_on(log.refusal(intent)).unwrap();
             } else {
                 let slot = runtime.block_on(log.intent(intent)).unwrap();
-                slot.finish(Outcome { what: Ending::Answered, ..Outcome::default() });
+                let series = (number == 1).then_some(Asked { times: 80, answered: 80 });
+                slot.finish(Outcome { what: Ending::Answered, series, ..Outcome::default() });
             }
         }
         for event in attempts() {
@@ -274,6 +275,7 @@ fn no_text_of_a_camera_is_taken_for_markup() {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Figures {
     permitted: u64,
+    asked_again: u64,
     denied: u64,
     by: BTreeMap<(String, String, String), u64>,
     packets: u64,
@@ -299,6 +301,8 @@ fn recomputed(lines: &[Value]) -> Figures {
             *it.by.entry((text(&line["camera"]), text(&line["operation"]), reason)).or_insert(0) += 1;
         } else if line["type"] == "intent" {
             it.permitted += 1;
+        } else if line["type"] == "outcome" {
+            it.asked_again += number(&line["series"]["times"]).saturating_sub(1);
         } else if what == "egress-blocked" {
             let packets = number(&detail["packets"]);
             *(if detail["before_start"] == true { &mut it.before_start } else { &mut it.packets }) += packets;
@@ -330,6 +334,7 @@ fn shown(text: &str) -> String {
 fn its_figures_are_those_of_the_log() {
     let folder = Folder::new();
     let wanted = recomputed(&folder.lines());
+    assert_eq!(wanted.asked_again, 79);
     assert_eq!((wanted.denied, wanted.permitted, wanted.packets), (14, 26, 100 + 3 + 7 + 11 + 13));
     let report = folder.json(&[]);
     let number = |value: &Value| value.as_u64().unwrap();
@@ -340,6 +345,7 @@ fn its_figures_are_those_of_the_log() {
     let by = rows(&report["denied"]["rows"]);
     let found = Figures {
         permitted: number(&report["summary"]["commands_permitted"]),
+        asked_again: number(&report["summary"]["asked_again"]),
         denied: number(&report["denied"]["commands"]),
         by: by
             .iter()
