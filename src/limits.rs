@@ -243,6 +243,10 @@ pub const EVIDENCE_BY_TURNS_MAX: usize = 24;
 pub const EVIDENCE_SCAN_BYTES_MAX: usize = 8 * 1024;
 /// Tags of an answer in which they are looked for: envelope, header, body, and what begins in them.
 pub const EVIDENCE_TAGS_MAX: usize = 8;
+/// How often what a camera shows of its maker is kept and weighed in `EVIDENCE_TURNS_PERIOD`.
+pub const EVIDENCE_TURNS_MAX: u32 = 12;
+/// The time to which that refers.
+pub const EVIDENCE_TURNS_PERIOD: Duration = Duration::from_secs(60);
 /// How often each camera is asked who it is, whether or not somebody uses it.
 pub const IDENTITY_LOOK_INTERVAL: Duration = Duration::from_secs(45);
 /// For how long such questions are told in one record, as long as they bring no news.
@@ -251,6 +255,18 @@ pub const IDENTITY_SERIES_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 pub const IDENTITY_SERIES_LOOKS_MAX: u32 = 80;
 /// Over how long the first of these questions are spread, so that not all cameras are asked at once.
 pub const IDENTITY_LOOK_SPREAD: Duration = Duration::from_secs(10);
+/// How often each camera is asked what it has been set to.
+pub const BASELINE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Cameras that are asked for that at the same time.
+pub const BASELINE_READINGS_MAX: usize = 8;
+/// Time for one camera's answers, all together.
+pub const BASELINE_READING_TIME_MAX: Duration = Duration::from_secs(90);
+/// How long somebody at the gateway's machine waits for a camera's thread to begin.
+pub const ERRAND_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Things that one camera has been set to, as far as they are kept.
+pub const BASELINE_FACTS_MAX: usize = 128;
+/// Characters of one of them.
+pub const BASELINE_VALUE_CHARS_MAX: usize = 256;
 /// Time for each question of `cordon camera identify` to an address.
 pub const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How far ahead another device may be announced.
@@ -647,6 +663,10 @@ const _: () = assert!(RESIDENTS_PER_ZONE_MAX * 90 + 1_024 < NETD_REQUEST_BYTES_M
 const _: () = assert!(5 * NEIGHBOUR_CLAIMS_PER_SECOND + NEIGHBOUR_CLAIMS_BURST < 1_024);
 const _: () = assert!(
     IDENTITY_LOOK_INTERVAL.as_secs() * IDENTITY_SERIES_LOOKS_MAX as u64 >= IDENTITY_SERIES_TIME_MAX.as_secs()
+);
+// Whoever waits at the control socket hears what came of a reading.
+const _: () = assert!(
+    BASELINE_READING_TIME_MAX.as_secs() + ERRAND_WAIT_MAX.as_secs() < CONTROL_REPLY_TIME_MAX.as_secs()
 );
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);

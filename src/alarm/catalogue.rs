@@ -162,6 +162,12 @@ alarms! {
     VendorContradiction "vendor-contradiction" Warning State
         "What the camera shows speaks for makers that have nothing to do with each other: it may be relabelled."
         "Look at the signs with `cordon camera identify CAMERA`, and at the camera; decide with `vendor_decision` if need be."
+    BaselineDestination "baseline-destination" Error State
+        "The camera has been set to a destination that nobody approved: a server, a broker, a router, or more than is kept."
+        "See which with `cordon camera baseline CAMERA`; set the camera right, or approve it with `--approve --reason TEXT`."
+    BaselineChanged "baseline-changed" Warning State
+        "The camera has an account or serves a protocol that nobody approved, or does not tell any more what it told before."
+        "See which with `cordon camera baseline CAMERA`; set the camera right, or approve it with `--approve --reason TEXT`."
     SiteRestricted "site-restricted" Error State
         "A restricted camera is at a sensitive site without an exception: nobody is served by it."
         "Replace it; if it was there before and may stay for a while, give it an [[exception]] with owner, reason and last day."
@@ -201,6 +207,9 @@ alarms! {
     AddressClaimed "address-claimed" Error Happening
         "The camera, or somebody else in the zone, says that the address of an enrolled camera is its own. What it sent was dropped; the camera whose address it is is served as before."
         "Find the device with the hardware address that the detail names. If the enrolled camera was exchanged, announce that with `cordon camera expect-change`: then another hardware address may answer."
+    TripwireUnreadable "tripwire-unreadable" Error State
+        "The counters of what cameras of the zone try to reach cannot be read: attempts are dropped, and not put on record."
+        "See that `cordon netd` runs and what it says, and run `cordon isolate check`; what is counted meanwhile is told when they can be read."
     ClientOverBudget "client-over-budget" Warning Happening
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."

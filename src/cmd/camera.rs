@@ -1,4 +1,4 @@
-//! `cordon camera list|show|identify|accept|expect-change|why`: asks the running gateway, or the state database where none runs.
+//! `cordon camera list|show|identify|accept|expect-change|probe|baseline|why`: asks the running gateway, or the state database where none runs.
 
 use std::{
     borrow::Cow,
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     admin_client,
+    baseline::Shown,
     identify::{self, Identified, Subject, SubjectError},
     locators::stored_memory,
     regards::StoredRegards,
@@ -21,7 +22,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Loaded,
     ids::CameraId,
-    inventory::{KnownQuirks, QuirkError, Regard, Regards},
+    inventory::{BaselineStanding, KnownQuirks, QuirkError, Regard, Regards},
     listener::diagnosis::{Diagnosis, Layer, Standing, breaker},
     store::{Clerk, Store, StoreError},
 };
@@ -82,6 +83,35 @@ pub(super) enum Args {
         #[arg(long, value_name = "TIME")]
         until: jiff::Timestamp,
     },
+    /// Has the running gateway ask a camera now who it is, on record like all it asks, and says what came of it.
+    Probe {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name.
+        camera: String,
+    },
+    /// What a camera has been set to that leads out of it or lets somebody in (servers, brokers, routers, accounts), and
+    /// what of it is approved. To read it anew or approve it asks the running gateway.
+    Baseline {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The camera's name.
+        camera: String,
+        /// Have the camera asked now.
+        #[arg(long)]
+        read: bool,
+        /// Approve what was read last, and nothing else.
+        #[arg(long, requires = "reason")]
+        approve: bool,
+        /// Why; put on record.
+        #[arg(long, value_name = "TEXT", requires = "approve")]
+        reason: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Why a camera does not work: which layer fails, in one sentence, and what to do.
     Why {
         /// The configuration file.
@@ -108,6 +138,8 @@ pub(super) enum CameraError {
     Quirks(#[from] QuirkError),
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    #[error("camera `{0}` was not asked yet what it has been set to: add --read")]
+    NotRead(CameraId),
     #[error(transparent)]
     Decision(#[from] ReloadCommandError),
     #[error("cannot be printed: {0}")]
@@ -122,6 +154,8 @@ impl Args {
             | Self::Identify { config, .. }
             | Self::Accept { config, .. }
             | Self::ExpectChange { config, .. }
+            | Self::Probe { config, .. }
+            | Self::Baseline { config, .. }
             | Self::Why { config, .. } => config,
         }
     }
@@ -170,6 +204,15 @@ impl Args {
                 out.write_all(carry_out(config, wish)?.as_bytes())?;
                 Ok(true)
             }
+            Self::Probe { config, camera } => {
+                out.write_all(carry_out(config, Wish::Probe { camera: camera.clone() })?.as_bytes())?;
+                Ok(true)
+            }
+            Self::Baseline { config, camera, read, approve, reason, json } => {
+                let asked =
+                    Asked { read: *read, approve: reason.as_deref().filter(|_| *approve), json: *json };
+                baseline(loaded, config, camera, &asked, out)
+            }
             Self::Why { camera, .. } => {
                 let (why, source) = match view(loaded, camera) {
                     Ok(view) => (view.why, view.source),
@@ -186,6 +229,47 @@ impl Args {
             }
         }
     }
+}
+
+/// What is to be done about a baseline.
+struct Asked<'a> {
+    read: bool,
+    /// Why it is approved, if so.
+    approve: Option<&'a str>,
+    json: bool,
+}
+
+/// Shows a baseline, after what was asked for was done. False if something of it is not approved.
+fn baseline(
+    loaded: &Loaded,
+    config: &Path,
+    name: &str,
+    asked: &Asked<'_>,
+    out: &mut dyn Write,
+) -> Result<bool, CameraError> {
+    let not_enrolled = || CameraError::NotEnrolled(name.to_owned());
+    let id = CameraId::new(name).map_err(|_| not_enrolled())?;
+    let camera = loaded.inventory.camera(&id).ok_or_else(not_enrolled)?;
+    if asked.read {
+        carry_out(config, Wish::ReadBaseline { camera: name.to_owned() })?;
+    }
+    let kept = || stored_regards(loaded).map(|it| it.baselines().of(&id)).unwrap_or_default();
+    if let Some(reason) = asked.approve {
+        let read_at = kept().last.as_ref().map(|it| it.at).ok_or_else(|| CameraError::NotRead(id.clone()))?;
+        carry_out(
+            config,
+            Wish::ApproveBaseline { camera: name.to_owned(), reason: reason.to_owned(), read_at },
+        )?;
+    }
+    // What the gateway knows is durable before it says that it is done.
+    let kept = kept();
+    let shown = Shown::of(camera, &kept, &loaded.inventory);
+    if asked.json {
+        writeln!(out, "{:#}", shown.json())?;
+    } else {
+        shown.print(out)?;
+    }
+    Ok(shown.standing == BaselineStanding::default())
 }
 
 fn rows(loaded: &Loaded) -> Result<(String, Vec<CameraRow>), CameraError> {

@@ -34,11 +34,11 @@ use crate::{
     facade::{FacadeKey, FacadeShared},
     gate::{Alarms, Gate, Watch},
     ids::ClientId,
-    inventory::{KnownQuirks, QuirkError, Regards},
+    inventory::{Camera, Inventory, KnownQuirks, QuirkError, Regards, SiteException},
     isolation::Netd,
-    limits::{ALARMS_IN_READINESS_MAX, UPLOADS_MAX},
+    limits::{ALARMS_IN_READINESS_MAX, BASELINE_READINGS_MAX, UPLOADS_MAX},
     listener::{
-        Edition, House, Ports,
+        Edition, Errands, House, Ports,
         diagnosis::Standings,
         pem::{PemError, PemFiles},
         streaming,
@@ -215,6 +215,8 @@ impl Gateway {
             doors: AtomicUsize::new(0),
             spool: loaded.state_dir.clone(),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            readings: Semaphore::new(BASELINE_READINGS_MAX),
+            errands: Errands::default(),
             netd: Netd::at(&loaded.netd.socket),
             tables,
             clock,
@@ -320,6 +322,30 @@ impl Running {
         let observe_until = loaded.observe_until.map(|it| it.to_string());
         let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": cameras, "policies": policies, "observe_until": observe_until });
         self.house.gate.note(Event::new("start", detail));
+        self.note_exceptions(None);
+    }
+
+    /// Records which exceptions are granted, and by whom: all of them at the start, then those that change.
+    pub(super) fn note_exceptions(&self, before: Option<&Inventory>) {
+        let configuration = self.configuration();
+        let now = &*configuration.loaded.inventory;
+        let note = |what: &str, camera: &Camera, it: &SiteException| {
+            let detail = json!({ "owner": it.owner, "reason": it.reason, "until": it.until.to_string() });
+            self.house.gate.note(Event { camera: Some(camera.id.to_string()), ..Event::new(what, detail) });
+        };
+        for camera in now.cameras() {
+            let was = before.and_then(|it| it.camera(&camera.id)).and_then(|it| it.exception.as_ref());
+            match &camera.exception {
+                Some(it) if was != Some(it) => note("exception-granted", camera, it),
+                Some(_) | None => {}
+            }
+        }
+        for camera in before.into_iter().flat_map(Inventory::cameras) {
+            let still = now.camera(&camera.id).is_some_and(|it| it.exception.is_some());
+            if let Some(it) = camera.exception.as_ref().filter(|_| !still) {
+                note("exception-withdrawn", camera, it);
+            }
+        }
     }
 
     /// The configuration in force.

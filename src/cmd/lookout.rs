@@ -12,7 +12,7 @@ use crate::{
     alarm::{Alarm, Subject},
     audit::{self, Health, Log, VerifyError},
     gate::{Alarms, Rules},
-    inventory::Isolation,
+    inventory::{BaselineStanding as Standing, Camera, Isolation, expected},
     limits::{
         ALARM_CALM, ALARM_LOOK_INTERVAL, AUDIT_CHECKPOINT_INTERVAL, AUDIT_EMERGENCY_BYTES_MAX,
         AUDIT_QUEUE_RECORDS_MAX, AUDIT_REVIEW_INTERVAL, CERTIFICATE_NOTICE, EXCEPTION_NOTICE_DAYS,
@@ -93,6 +93,7 @@ impl Lookout {
                 && rules.inventory().site(&camera.site).is_none_or(|site| site.sensitive);
             let unserved = rules.lacks_exception(&camera);
             set(Alarm::SiteRestricted, unserved.then(|| format!("site {}, {}", camera.site, told())));
+            self.look_at_baseline(rules, &camera);
             let ending = camera
                 .exception
                 .as_ref()
@@ -100,6 +101,26 @@ impl Lookout {
                 .filter(|it| it.days_left(now).is_some_and(|days| days < EXCEPTION_NOTICE_DAYS));
             set(Alarm::ExceptionEnding, ending.map(|it| format!("its last day is {} (UTC)", it.until)));
         }
+    }
+
+    /// What a camera has been set to and nobody approved.
+    fn look_at_baseline(&self, rules: &Rules, camera: &Camera) {
+        let Some(zone) = rules.inventory().zone(&camera.zone) else { return };
+        let standing = rules.regards().baselines().of(&camera.id).standing(&expected(zone));
+        let Standing { outside, other, untold, left_out } = standing;
+        let alarms = &self.house.gate.watch().alarms;
+        let set = |alarm, told: Vec<String>| {
+            let trouble = (!told.is_empty()).then(|| told.join("; "));
+            alarms.set(alarm, Subject::Camera(camera.id.clone()), trouble.as_deref());
+        };
+        let mut destinations: Vec<String> = outside.iter().map(ToString::to_string).collect();
+        destinations.extend(left_out.then(|| "more than is kept".to_owned()));
+        set(Alarm::BaselineDestination, destinations);
+        let others = other.iter().map(ToString::to_string);
+        set(
+            Alarm::BaselineChanged,
+            others.chain(untold.iter().map(|it| format!("{it} is told no more"))).collect(),
+        );
     }
 
     fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 6] {

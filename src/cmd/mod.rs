@@ -6,6 +6,7 @@ mod audit;
 mod audit_export;
 mod audit_hold;
 mod audit_search;
+mod baseline;
 mod camera;
 mod certificates;
 mod check;

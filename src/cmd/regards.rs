@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::{
     clock::Clock,
     ids::CameraId,
-    inventory::{Regard, RegardBook, SeenCertificate},
+    inventory::{Baseline, Regard, RegardBook, SeenCertificate},
     store::{Clerk, Pin, Store},
 };
 
@@ -16,8 +16,9 @@ pub(super) struct StoredRegards {
     clock: Arc<dyn Clock>,
 }
 
-/// The key they are kept under.
+/// The keys they are kept under.
 const REGARD: &str = "regard";
+const BASELINE: &str = "baseline";
 
 impl StoredRegards {
     pub(super) fn new(clerk: &Arc<Clerk>, pins: &Arc<Mutex<Store>>, clock: &Arc<dyn Clock>) -> Self {
@@ -38,6 +39,17 @@ impl RegardBook for StoredRegards {
                 tracing::error!(%camera, %error, "WHAT WAS FOUND OF A CAMERA COULD NOT BE KEPT: it holds until the gateway stops");
             }
         }
+    }
+
+    fn recall_baseline(&self, camera: &CameraId) -> Result<Option<Baseline>, String> {
+        let text = self.clerk.state(camera.as_str(), BASELINE);
+        text.map(|text| serde_json::from_str(&text).map_err(|error| error.to_string())).transpose()
+    }
+
+    fn keep_baseline(&self, camera: &CameraId, baseline: &Baseline) -> Result<(), String> {
+        let text = serde_json::to_string(baseline).map_err(|error| error.to_string())?;
+        self.clerk.keep_state(camera.as_str(), BASELINE, &text, None);
+        Ok(())
     }
 
     fn pin(&self, camera: &CameraId, certificate: &SeenCertificate) -> Result<(), String> {

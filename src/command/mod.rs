@@ -86,11 +86,13 @@ pub enum AdminAction {
     AcceptCamera,
     /// Another device is announced in a camera's place.
     ExpectChange,
+    /// What a camera has been set to is approved.
+    ApproveBaseline,
 }
 
 impl AdminAction {
     /// All actions.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Start,
         Self::Stop,
         Self::Reload,
@@ -98,6 +100,7 @@ impl AdminAction {
         Self::RollBack,
         Self::AcceptCamera,
         Self::ExpectChange,
+        Self::ApproveBaseline,
     ];
 
     /// The name used in policies and records.
@@ -110,6 +113,7 @@ impl AdminAction {
             Self::RollBack => "admin:RollBack",
             Self::AcceptCamera => "admin:AcceptCamera",
             Self::ExpectChange => "admin:ExpectChange",
+            Self::ApproveBaseline => "admin:ApproveBaseline",
         }
     }
 }
@@ -153,11 +157,14 @@ pub enum Reason {
     LocatorRecovery,
     /// To have a stream that clients watch.
     Stream,
+    /// To learn what it has been set to.
+    Baseline,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 4] = [Self::ClockProbe, Self::Identity, Self::LocatorRecovery, Self::Stream];
+    pub const ALL: [Self; 5] =
+        [Self::ClockProbe, Self::Identity, Self::LocatorRecovery, Self::Stream, Self::Baseline];
 
     /// The word used in policies and records.
     pub fn as_str(self) -> &'static str {
@@ -166,6 +173,7 @@ impl Reason {
             Self::Identity => "identity",
             Self::LocatorRecovery => "locator-recovery",
             Self::Stream => "stream",
+            Self::Baseline => "baseline",
         }
     }
 }

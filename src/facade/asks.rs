@@ -49,7 +49,7 @@ pub enum AskError {
     Build(&'static str, #[source] BuildError),
 }
 
-fn ask(
+pub(super) fn ask(
     tables: &Tables,
     name: &'static str,
     leaves: &[(&'static str, &'static str)],

@@ -3,6 +3,7 @@
 mod absorbed;
 mod asked;
 mod asks;
+mod baseline;
 mod identity;
 mod locators;
 mod own;
@@ -15,6 +16,7 @@ pub use asked::{Asked, Entrance};
 pub use asks::{
     AskError, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time,
 };
+pub use baseline::{BaselineQuestion, baseline_questions};
 pub use identity::{FacadeKey, Identity};
 pub use locators::{Keeping, Locator, LocatorError, LocatorKind, Locators, Named, is_token, resolve};
 pub use own::{Asker, Own};

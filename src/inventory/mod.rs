@@ -1,5 +1,6 @@
 //! Cameras, sites, zones and vendors; and what a camera shows of its maker.
 
+mod baseline;
 mod camera;
 mod class;
 mod evidence;
@@ -19,6 +20,10 @@ mod vendor;
 mod vendors;
 mod verdict;
 
+pub use baseline::{
+    Answered, Approval, Baseline, Baselines, Fact, FactKind, Facts, News, NotApproved, Reading,
+    Standing as BaselineStanding, expected, gateways, told_by,
+};
 pub use camera::{Camera, CameraAddress, MacPolicy, SecureDoor};
 pub use class::{Decision, VendorClass, VendorVerdict};
 pub use evidence::{Evidence, Signal, SignalKind};

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Camera, Evidence, Judgement, MacAddress, SignalKind, VendorClass, VendorVerdict, Vendors,
+    Baseline, Baselines, Camera, Evidence, Judgement, MacAddress, SignalKind, VendorClass, VendorVerdict,
+    Vendors,
     identity::{Change, changes, is_another, signs},
 };
 use crate::{clock::Clock, ids::CameraId};
@@ -138,6 +139,10 @@ pub trait RegardBook: Send + Sync {
     fn recall(&self, camera: &CameraId) -> Result<Option<Regard>, String>;
     /// Keeps it in place of what was kept before, durably as far as the disk allows.
     fn keep(&self, camera: &CameraId, regard: &Regard);
+    /// What was kept of a camera's baseline. An error if that cannot be read.
+    fn recall_baseline(&self, camera: &CameraId) -> Result<Option<Baseline>, String>;
+    /// Keeps it in place of what was kept before. An error if that is not durable.
+    fn keep_baseline(&self, camera: &CameraId, baseline: &Baseline) -> Result<(), String>;
     /// Has the camera known by this certificate from now on, in place of the one before. An error if that is not so.
     fn pin(&self, camera: &CameraId, certificate: &SeenCertificate) -> Result<(), String>;
 }
@@ -159,7 +164,8 @@ pub struct Regards(Arc<Inner>);
 
 struct Inner {
     clock: Arc<dyn Clock>,
-    book: Box<dyn RegardBook>,
+    book: Arc<dyn RegardBook>,
+    baselines: Baselines,
     held: RwLock<BTreeMap<CameraId, Held>>,
     /// The MAC addresses that cameras have in their zones, as seen last.
     macs: RwLock<BTreeMap<CameraId, String>>,
@@ -177,8 +183,10 @@ struct Held {
 impl Regards {
     /// Those that are kept in a book.
     pub fn new(clock: Arc<dyn Clock>, book: Box<dyn RegardBook>) -> Self {
+        let book: Arc<dyn RegardBook> = Arc::from(book);
         Self(Arc::new(Inner {
             clock,
+            baselines: Baselines::new(Arc::clone(&book)),
             book,
             held: RwLock::default(),
             macs: RwLock::default(),
@@ -212,6 +220,11 @@ impl Regards {
             *held = read;
         }
         held.clone()
+    }
+
+    /// What cameras have been set to, and what of it is approved.
+    pub fn baselines(&self) -> &Baselines {
+        &self.0.baselines
     }
 
     /// Takes note of the MAC address that a camera has in its zone.

@@ -31,6 +31,14 @@ impl RegardBook for Book {
         self.kept.lock().unwrap().insert(camera.clone(), serde_json::to_string(regard).unwrap());
     }
 
+    fn recall_baseline(&self, _: &CameraId) -> Result<Option<Baseline>, String> {
+        Ok(None)
+    }
+
+    fn keep_baseline(&self, _: &CameraId, _: &Baseline) -> Result<(), String> {
+        Ok(())
+    }
+
     fn pin(&self, _: &CameraId, certificate: &SeenCertificate) -> Result<(), String> {
         if self.is_full.load(Ordering::Relaxed) {
             return Err("no space".into());

@@ -12,6 +12,7 @@ use ::http::{Method, StatusCode};
 use tokio::sync::mpsc;
 
 use super::{
+    errands::Errand,
     house::{Edition, Enrolled, House},
     http::{Missed, Reply, Request, Service},
     streaming::Guest,
@@ -52,6 +53,11 @@ impl Doorway {
     /// The virtual camera as the edition in force makes it; none if it has no such camera.
     pub(super) fn current(&self) -> Option<Rc<VirtualCamera>> {
         self.virtual_camera(&self.house.edition.load_full())
+    }
+
+    /// Where its errands come in.
+    pub(super) fn errands(&self) -> mpsc::Receiver<Errand> {
+        self.house.errands.of(&self.id)
     }
 
     /// Keeps over a restart what was learnt of the camera.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::{diagnosis::Standings, ports::Ports, streaming::Front};
+use super::{diagnosis::Standings, errands::Errands, ports::Ports, streaming::Front};
 use crate::{
     alarm::Subject,
     auth::{Authenticator, Caller, Login},
@@ -48,6 +48,10 @@ pub struct House {
     pub spool: PathBuf,
     /// Places for such files.
     pub uploads: Arc<Semaphore>,
+    /// Places for cameras that are asked what they have been set to.
+    pub readings: Semaphore,
+    /// The ways to cameras' threads.
+    pub errands: Errands,
     /// Whoever makes sockets in zones.
     pub netd: Netd,
     /// Time.

@@ -14,23 +14,35 @@ use std::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{doorway::Doorway, virtual_camera::VirtualCamera};
+use super::{doorway::Doorway, errands::Errand, virtual_camera::VirtualCamera};
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
     camera::{CameraMemory, Health, Pin},
+    command::Reason,
     facade::device_information,
     inventory::{Bearing, Change, Outcome, SeenCertificate, VendorVerdict, Weighed},
     limits::IDENTITY_LOOK_INTERVAL,
 };
 
 impl Doorway {
-    /// Asks the camera again and again who it is, from `first` on, as long as the doorway is there.
+    /// Asks the camera again and again who it is, from `first` on, and runs errands between, as long as the doorway is
+    /// there.
     pub async fn look_again(doorway: Weak<Self>, first: Duration) {
-        let mut pause = first;
+        let Some(mut errands) = doorway.upgrade().map(|it| it.errands()) else { return };
+        let mut pause = Box::pin(sleep(first));
         loop {
-            sleep(pause).await;
-            pause = IDENTITY_LOOK_INTERVAL;
+            let errand = tokio::select! {
+                () = &mut pause => None,
+                errand = errands.recv() => match errand {
+                    Some(errand) => Some(errand),
+                    // Another doorway of the same camera has them.
+                    None => return,
+                },
+            };
+            if errand.is_none() {
+                pause.set(sleep(IDENTITY_LOOK_INTERVAL));
+            }
             let Some(camera) = doorway.upgrade().and_then(|it| it.current()) else {
                 // Taken out of the configuration, or the thread ends.
                 if doorway.strong_count() == 0 {
@@ -38,7 +50,10 @@ impl Doorway {
                 }
                 continue;
             };
-            camera.look().await;
+            match errand {
+                None => camera.look().await,
+                Some(errand) => camera.run_errand(errand).await,
+            }
         }
     }
 }
@@ -58,6 +73,39 @@ impl VirtualCamera {
         if let Some(mac) = self.edition.rules.regards().mac(&self.camera.id) {
             self.connection.seen_by(&mac);
             self.take_news();
+        }
+        if self.is_introduced() && self.connection.state() == Health::Up {
+            self.looked.set(self.looked.get().saturating_add(1));
+            self.mind_baseline().await;
+        }
+    }
+
+    async fn run_errand(self: Rc<Self>, errand: Errand) {
+        let met = if self.is_introduced() { Ok(()) } else { self.introduce().await };
+        let met = met.map_err(|trouble| trouble.to_string());
+        // Whoever asked may have gone.
+        match errand {
+            Errand::Baseline(reply) => {
+                let read = match met {
+                    Ok(()) => self.read_baseline().await.map_err(|error| error.to_string()),
+                    Err(trouble) => Err(trouble),
+                };
+                let _ = reply.send(read);
+            }
+            Errand::Probe(reply) => {
+                let began = self.house.clock.monotonic();
+                let asked = match (met, device_information(&self.house.tables)) {
+                    (Ok(()), Ok(request)) => {
+                        let asked = self.own_command(Reason::Identity, request).await;
+                        asked
+                            .map(|_| self.house.clock.monotonic().saturating_sub(began))
+                            .map_err(|it| it.to_string())
+                    }
+                    (Err(trouble), _) => Err(trouble),
+                    (_, Err(error)) => Err(error.to_string()),
+                };
+                let _ = reply.send(asked);
+            }
         }
     }
 
@@ -173,7 +221,7 @@ impl VirtualCamera {
         detail
     }
 
-    fn record(&self, what: &str, detail: Value) {
+    pub(super) fn record(&self, what: &str, detail: Value) {
         let camera = Some(self.camera.id.to_string());
         self.house.gate.note(Event { camera, ..Event::new(what, detail) });
     }

@@ -48,7 +48,7 @@ impl VirtualCamera {
         let Ok(mut looks) = begun else { return };
         let Some(pass) = &mut looks.pass else { return };
         let (news, began) = (self.news.get(), self.house.clock.monotonic());
-        let outcome = self.exchange(pass, request, true).await;
+        let outcome = self.exchange(pass, request, Reason::Identity).await;
         let took = self.house.clock.monotonic().saturating_sub(began);
         let alike = looks.take_up(&outcome, took);
         if alike && news == self.news.get() {
@@ -224,6 +224,14 @@ mod tests {
         }
 
         fn keep(&self, _: &CameraId, _: &crate::inventory::Regard) {}
+
+        fn recall_baseline(&self, _: &CameraId) -> Result<Option<crate::inventory::Baseline>, String> {
+            Ok(None)
+        }
+
+        fn keep_baseline(&self, _: &CameraId, _: &crate::inventory::Baseline) -> Result<(), String> {
+            Ok(())
+        }
 
         fn pin(&self, _: &CameraId, _: &crate::inventory::SeenCertificate) -> Result<(), String> {
             Ok(())

@@ -1,8 +1,10 @@
 //! Sockets on the core side and the pipeline of one request.
 
 mod action;
+mod baseline;
 pub mod diagnosis;
 mod doorway;
+mod errands;
 mod first_head;
 mod house;
 pub mod http;
@@ -23,6 +25,7 @@ mod vigil;
 mod virtual_camera;
 
 pub use doorway::{Connect, Doorway};
+pub use errands::Errands;
 pub use house::{Edition, Enrolled, House};
 pub use ports::Ports;
 pub use vigil::Vigil;

@@ -83,6 +83,8 @@ pub struct VirtualCamera {
     pub(super) weighed: RefCell<Option<Evidence>>,
     /// How often that brought news.
     pub(super) news: Cell<u64>,
+    /// How often it was looked at and was well.
+    pub(super) looked: Cell<u32>,
     /// The looks at the camera that are under way.
     pub(super) looks: RefCell<Option<Looks>>,
 }
@@ -160,6 +162,7 @@ impl VirtualCamera {
             ),
             weighed: RefCell::default(),
             news: Cell::default(),
+            looked: Cell::default(),
             looks: RefCell::default(),
             camera: Arc::new(camera.clone()),
         });
@@ -253,8 +256,7 @@ impl VirtualCamera {
         let command = self.command_for(&request)?;
         let gate = &self.house.gate;
         let mut pass = gate.decide(&self.edition.rules, command, &Caller::Gateway(reason), None).await?;
-        // The clock probe is what the others wait for, so it does not wait for one.
-        let outcome = self.exchange(&mut pass, request, reason != Reason::ClockProbe).await;
+        let outcome = self.exchange(&mut pass, request, reason).await;
         pass.finish(ended(&outcome));
         outcome
     }
@@ -280,22 +282,28 @@ impl VirtualCamera {
         &self,
         pass: &mut Pass,
         request: OwnRequest,
-        may_probe: bool,
+        reason: Reason,
     ) -> Result<(Document, Deviations), Trouble> {
         let OwnRequest { operation, document } = request;
         let reply = match self.facade.endpoint(operation) {
             Some(endpoint) => {
                 let kind = AskKind::Soap { operation, document: Arc::new(document), endpoint };
-                self.ask(pass, kind, true, may_probe).await
+                // The clock probe is what the others wait for, so it does not wait for one.
+                self.ask(pass, kind, true, reason != Reason::ClockProbe).await
             }
             None => Err(Trouble::NoEndpoint),
         };
         let outcome = reply.and_then(|reply| {
+            if reason == Reason::Baseline {
+                return self.understood(operation, &reply);
+            }
             self.meet(&reply);
             let (document, deviations) = self.verified(operation, &reply)?;
             Ok((document.into_owned(), deviations))
         });
-        self.stands(outcome.as_ref().err());
+        // Of what it is asked for its baseline many a camera says that it has no such thing: it works all the same.
+        let is_well = |it: &&Trouble| reason == Reason::Baseline && matches!(it, Trouble::Fault(_));
+        self.stands(outcome.as_ref().err().filter(|it| !is_well(it)));
         // What the camera says of itself is what answers are rewritten by.
         self.replies.borrow_mut().clear();
         outcome
@@ -462,6 +470,20 @@ impl VirtualCamera {
             lock(&self.standing).deviated(self.house.clock.now(), &deviations);
         }
         Ok((verified.document, deviations))
+    }
+
+    /// An answer that stays with the gateway: addresses and names in it are what was asked for.
+    fn understood(&self, operation: OperationId, reply: &Reply) -> Result<(Document, Deviations), Trouble> {
+        let Reply::Document(answer) = reply else {
+            return self
+                .verified(operation, reply)
+                .map(|(document, deviations)| (document.into_owned(), deviations));
+        };
+        let expected = self.house.tables.operation(operation).map(|row| row.output);
+        if expected.is_none_or(|output| output != Some(answer.document.root().node())) {
+            return Err(Trouble::NoEndpoint);
+        }
+        Ok((Document::clone(&answer.document), Deviations::clone(&answer.deviations)))
     }
 
     /// The addresses of the core side that the camera must not learn from this caller's command.

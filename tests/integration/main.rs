@@ -10,6 +10,7 @@
 
 mod absorb;
 mod bad_input;
+mod baseline;
 mod bad_logins;
 mod breaker;
 mod camera_command;

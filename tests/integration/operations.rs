@@ -260,6 +260,7 @@ impl Asked<'_> {
             "trc" => "recording",
             "tse" => "search",
             "trp" => "replay",
+            "tup" => "uplink",
             other => panic!("no service {other}"),
         };
         client::ask(self.house.door(self.number), service, user, body)

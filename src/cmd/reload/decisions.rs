@@ -1,5 +1,7 @@
 //! Decisions of people about the cameras of the gateway that runs: decided by policy and on record like a reload.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -10,8 +12,8 @@ use crate::{
     command::AdminAction,
     gate::Disposal,
     ids::CameraId,
-    inventory::{NotAccepted, Quarantine},
-    limits::{DECISION_REASON_CHARS_MAX, EXPECT_CHANGE_TIME_MAX},
+    inventory::{Approval, Facts, NotAccepted, NotApproved, Quarantine, Reading},
+    limits::{BASELINE_READING_TIME_MAX, DECISION_REASON_CHARS_MAX, ERRAND_WAIT_MAX, EXPECT_CHANGE_TIME_MAX},
 };
 
 /// Why a decision was not taken up.
@@ -28,6 +30,10 @@ pub enum DecisionError {
     NotSeen(CameraId),
     #[error("camera `{0}` {1}")]
     NotAccepted(CameraId, NotAccepted),
+    #[error("camera `{0}` could not be asked: {1}")]
+    NotAsked(CameraId, String),
+    #[error("what camera `{0}` has been set to {1}")]
+    NotApproved(CameraId, NotApproved),
     #[error("give a reason of 1 to {DECISION_REASON_CHARS_MAX} characters: it is put on record")]
     NoReason,
     #[error("{until:.0} is over, or farther away than {days} days", days = EXPECT_CHANGE_TIME_MAX.as_secs() / 86_400)]
@@ -41,10 +47,7 @@ impl Reloader {
     /// quarantine for.
     pub fn accept(&self, by: &Caller, camera: &str, reason: &str) -> Result<Quarantine, DecisionError> {
         let id = self.enrolled(camera)?;
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > DECISION_REASON_CHARS_MAX {
-            return Err(DecisionError::NoReason);
-        }
+        let reason = given(reason)?;
         let house = &self.running.house;
         let edition = house.edition.load_full();
         let quarantine = edition.rules.regards().of(&id).quarantine.clone();
@@ -83,6 +86,62 @@ impl Reloader {
         Ok(())
     }
 
+    /// Has a camera asked what it has been set to, and waits for it.
+    pub fn read_baseline(&self, camera: &str) -> Result<Reading, DecisionError> {
+        let id = self.enrolled(camera)?;
+        let read = self.running.house.errands.read_baseline(&id);
+        self.in_time(read).map_err(|why| DecisionError::NotAsked(id.clone(), why))
+    }
+
+    /// Has a camera asked who it is, and tells how long that took.
+    pub fn probe(&self, camera: &str) -> Result<Duration, DecisionError> {
+        let id = self.enrolled(camera)?;
+        let asked = self.running.house.errands.probe(&id);
+        self.in_time(asked).map_err(|why| DecisionError::NotAsked(id.clone(), why))
+    }
+
+    fn in_time<T>(&self, errand: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        let time = BASELINE_READING_TIME_MAX + ERRAND_WAIT_MAX;
+        let ended = async { tokio::time::timeout(time, errand).await };
+        self.runtime.block_on(ended).unwrap_or_else(|_| Err("it did not come to its turn in time".to_owned()))
+    }
+
+    /// Approves what a camera has been set to, as it was read then.
+    pub fn approve_baseline(
+        &self,
+        by: &Caller,
+        camera: &str,
+        reason: &str,
+        read_at: Timestamp,
+    ) -> Result<(), DecisionError> {
+        let (id, reason) = (self.enrolled(camera)?, given(reason)?);
+        let edition = self.running.house.edition.load_full();
+        let baselines = edition.rules.regards().baselines();
+        let facts = |facts: &Facts| facts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let approved = baselines.of(&id).last.as_ref().map(|it| facts(&it.facts));
+        let at = format!("{read_at}");
+        let arguments =
+            json!({ "camera": id.as_str(), "reason": reason, "read_at": at, "approved": approved });
+        let pass = self.pass(AdminAction::ApproveBaseline, by, &edition.rules, arguments)?;
+        let approval = Approval {
+            at: self.running.house.clock.now(),
+            by: person(by),
+            reason: reason.to_owned(),
+            facts: Facts::default(),
+        };
+        if let Err(error) = baselines.approve(&id, read_at, approval) {
+            pass.finish(ended(Disposal::Failed, &error.to_string()));
+            return Err(DecisionError::NotApproved(id, error));
+        }
+        pass.finish(ended(Disposal::Answered, "approved"));
+        self.tell(
+            &id,
+            "baseline-approved",
+            json!({ "by": person(by), "reason": reason, "approved": approved }),
+        );
+        Ok(())
+    }
+
     fn enrolled(&self, camera: &str) -> Result<CameraId, DecisionError> {
         let edition = self.running.house.edition.load();
         let id = CameraId::new(camera).ok().filter(|id| edition.rules.inventory().camera(id).is_some());
@@ -93,6 +152,13 @@ impl Reloader {
         tracing::warn!(%camera, %detail, "{what}");
         self.running.house.gate.note(Event { camera: Some(camera.to_string()), ..Event::new(what, detail) });
     }
+}
+
+/// A reason that can be put on record.
+fn given(reason: &str) -> Result<&str, DecisionError> {
+    let reason = reason.trim();
+    let fits = !reason.is_empty() && reason.chars().count() <= DECISION_REASON_CHARS_MAX;
+    fits.then_some(reason).ok_or(DecisionError::NoReason)
 }
 
 /// Who decides, as far as the gateway's machine knows.

@@ -33,6 +33,12 @@ pub(in crate::cmd) enum Wish {
     Accept { camera: String, reason: String },
     /// Let one other device take a camera's place until then.
     ExpectChange { camera: String, until: Timestamp },
+    /// Ask a camera now who it is.
+    Probe { camera: String },
+    /// Ask a camera now what it has been set to.
+    ReadBaseline { camera: String },
+    /// Approve what a camera has been set to, as it was read then.
+    ApproveBaseline { camera: String, reason: String, read_at: Timestamp },
 }
 
 /// What became of it.
@@ -141,6 +147,22 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
                     "until {until:.0} one other device may take the place of camera `{camera}`: the first that comes\n"
                 )
             }));
+        }
+        Wish::Probe { camera } => {
+            return decided(reloader.probe(&camera).map(|took| {
+                format!("camera `{camera}` answered in {:.1} ms who it is\n", took.as_secs_f64() * 1_000.0)
+            }));
+        }
+        Wish::ReadBaseline { camera } => {
+            return decided(
+                reloader.read_baseline(&camera).map(|_| format!("camera `{camera}` was asked\n")),
+            );
+        }
+        Wish::ApproveBaseline { camera, reason, read_at } => {
+            let approved = reloader.approve_baseline(by, &camera, &reason, read_at);
+            return decided(
+                approved.map(|()| format!("what camera `{camera}` has been set to is approved\n")),
+            );
         }
     };
     match outcome {

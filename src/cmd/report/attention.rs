@@ -100,6 +100,12 @@ fn of_devices(report: &Report) -> Vec<Found> {
         ),
         named(
             WARNING,
+            &|it| it.baseline.as_ref().is_some_and(|it| it.destinations_not_approved > 0 || it.left_out),
+            "cameras have been set to destinations that nobody approved",
+            "See which below; set the cameras right, or approve with `cordon camera baseline`.",
+        ),
+        named(
+            WARNING,
             &|it| it.replacement.as_ref().is_some_and(|it| it.overdue),
             "replacements are overdue",
             "Replace the cameras, or correct `replace_by`.",

@@ -5,20 +5,21 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
+    super::baseline::Shown,
     attention,
     ledger::{Attempts, Ledger, OnRecord, Rows, SourceSum},
     model::{
-        AttemptsPart, DeniedPart, DeniedRow, DestinationRow, Device, ExceptionPart, Fact, LogPart,
-        NOT_CLAIMED, NameRow, Observable, QuarantinePart, ReplacementPart, Report, Stranger, Summary, Tables,
-        ZonePart,
+        AttemptsPart, BaselinePart, BaselineRow, DeniedPart, DeniedRow, DestinationRow, Device,
+        ExceptionPart, Fact, LogPart, NOT_CLAIMED, NameRow, Observable, QuarantinePart, ReplacementPart,
+        Report, Stranger, Summary, Tables, ZonePart,
     },
 };
 use crate::{
     audit::printable,
     config::Loaded,
     inventory::{
-        Accepted, Camera, Claim, Inventory, Isolation, Judgement, Leg, Parent, Quarantine, Regards,
-        SiteException, Zone,
+        Accepted, Answered, Baseline, Camera, Claim, Inventory, Isolation, Judgement, Leg, Parent,
+        Quarantine, Regards, SiteException, Zone,
     },
     limits::{REPORT_DESTINATIONS_PER_DEVICE_MAX, REPORT_TOP_ROWS_MAX},
 };
@@ -105,6 +106,7 @@ fn configured(
         exceptions: camera.exception.iter().map(|it| exception(it, now)).collect(),
         quarantine: regard.quarantine.as_ref().map(quarantine),
         accepted: regard.accepted.as_ref().map(accepted),
+        baseline: regards.and_then(|it| baseline(camera, &it.baselines().of(&camera.id), inventory)),
         replacement,
         observable: observable(camera, inventory.zone(&camera.zone)),
         ..nothing()
@@ -123,7 +125,33 @@ fn exception(it: &SiteException, now: Timestamp) -> ExceptionPart {
 }
 
 fn quarantine(it: &Quarantine) -> QuarantinePart {
-    QuarantinePart { since: format!("{:.0}", it.since), why: printable(&it.why) }
+    let device = it.device.as_ref().map(|it| printable(&it.to_string()));
+    QuarantinePart { since: format!("{:.0}", it.since), why: printable(&it.why), device }
+}
+
+fn baseline(camera: &Camera, it: &Baseline, inventory: &Inventory) -> Option<BaselinePart> {
+    let last = it.last.as_ref()?;
+    let shown = Shown::of(camera, it, inventory);
+    let row = |fact: &crate::inventory::Fact| BaselineRow {
+        what: fact.kind.as_str(),
+        value: printable(&fact.value),
+        standing: shown.word(fact),
+    };
+    let not_told = |(name, answered): (&String, &Answered)| match answered {
+        Answered::Read | Answered::NotOffered => None,
+        Answered::Untold(why) => Some(printable(&format!("{name}: {why}"))),
+    };
+    Some(BaselinePart {
+        read: format!("{:.0}", last.at),
+        facts: last.facts.iter().map(row).collect(),
+        destinations_not_approved: shown.standing.outside.len() as u64,
+        left_out: shown.standing.left_out,
+        not_told: last.questions.iter().filter_map(not_told).collect(),
+        approved: it
+            .approved
+            .as_ref()
+            .map(|it| printable(&format!("{:.0} by {}: {}", it.at, it.by, it.reason))),
+    })
 }
 
 fn accepted(it: &Accepted) -> String {
@@ -169,6 +197,7 @@ fn nothing() -> Device {
         us_889: None,
         us_fcc: None,
         exceptions: Vec::new(),
+        baseline: None,
         quarantine: None,
         accepted: None,
         replacement: None,
@@ -358,6 +387,9 @@ fn summary(report: &Report, ledger: &Ledger) -> Summary {
         replacement_overdue: count(&|it| it.replacement.as_ref().is_some_and(|it| it.overdue)),
         on_record_only: count(&|it| !here(it)),
         commands_permitted: ledger.permitted,
+        destinations_not_approved: count(&|it| {
+            it.baseline.as_ref().is_some_and(|it| it.destinations_not_approved > 0 || it.left_out)
+        }),
         asked_again: ledger.asked_again,
         commands_denied: report.denied.commands,
         packets_blocked: report.attempts.packets,

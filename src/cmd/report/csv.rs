@@ -51,6 +51,7 @@ fn devices(report: &Report) -> String {
         "attempts_before_start",
         "top_destinations",
         "observable",
+        "destinations_not_approved",
         "first_record",
         "last_record",
     ];
@@ -92,6 +93,7 @@ fn device(it: &Device) -> Vec<String> {
         it.attempts_before_start.to_string(),
         it.top_destinations.iter().map(destination).collect::<Vec<_>>().join("; "),
         it.observable.is.to_owned(),
+        it.baseline.as_ref().map(|it| it.destinations_not_approved.to_string()).unwrap_or_default(),
         own(&it.first_record),
         own(&it.last_record),
     ]

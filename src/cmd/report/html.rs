@@ -312,7 +312,7 @@ fn evidence(report: &Report) -> Markup {
                     @if let (Some(first), Some(last)) = (&it.first_record, &it.last_record) {
                         dt { "On record" } dd { (day_and_time(first)) " to " (day_and_time(last)) ", " (it.permitted) " commands permitted, " (it.denied) " denied" }
                     }
-                    @if let Some(why) = &it.quarantine { dt { "Quarantine" } dd.critical { "since " (day_and_time(&why.since)) ": " (why.why) } }
+                    @if let Some(why) = &it.quarantine { dt { "Quarantine" } dd.critical { "since " (day_and_time(&why.since)) ": " (why.why) @if let Some(device) = &why.device { br; "there is: " (device) } } }
                     @if let Some(accepted) = &it.accepted { dt { "Device accepted" } dd { (accepted) } }
                     @if let Some(parent) = &it.parent { dt { "Owner of the maker" } dd { (parent.is) " (" (parent.confidence) ")" } }
                     @if !it.top_destinations.is_empty() {
@@ -322,6 +322,7 @@ fn evidence(report: &Report) -> Markup {
                     dt { "Attempts seen?" } dd { (it.observable.is) ": " (it.observable.why) }
                     dt { "Sources of facts" } dd { (sources(it)) }
                 }
+                (baseline(it))
                 @if !it.reasons.is_empty() { ul { @for reason in &it.reasons { li { (reason) } } } }
                 @if !it.evidence.is_empty() {
                     p.soft { "What it shows, and what that says:" }
@@ -330,6 +331,29 @@ fn evidence(report: &Report) -> Markup {
                 @for contradiction in &it.contradictions { p.critical { "Contradiction: " (contradiction) } }
             }
         }
+    }
+}
+
+/// What a camera has been set to, and what of it is approved.
+fn baseline(it: &Device) -> Markup {
+    let Some(it) = &it.baseline else { return html! {} };
+    html! {
+        p.soft {
+            "Set to, as read " (day_and_time(&it.read)) "; "
+            @match &it.approved { Some(approved) => { "approved " (approved) } None => { "approved by nobody" } } ":"
+        }
+        table {
+            tbody {
+                @for row in &it.facts {
+                    tr {
+                        td { (row.what) } td { (row.value) }
+                        td class=[(row.standing == "NOT APPROVED").then_some("critical")] { (row.standing) }
+                    }
+                }
+            }
+        }
+        @if it.left_out { p.critical { "There is more than is kept." } }
+        @if !it.not_told.is_empty() { p.soft { "Not told: " (it.not_told.join("; ")) } }
     }
 }
 

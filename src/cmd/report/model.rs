@@ -68,6 +68,8 @@ pub(super) struct Summary {
     pub(super) replacement_overdue: u64,
     pub(super) on_record_only: u64,
     pub(super) commands_permitted: u64,
+    /// Cameras with destinations that nobody approved.
+    pub(super) destinations_not_approved: u64,
     /// How often the gateway asked again under the record of its first question (who a camera is, without news).
     pub(super) asked_again: u64,
     pub(super) commands_denied: u64,
@@ -121,6 +123,8 @@ pub(super) struct Device {
     pub(super) quarantine: Option<QuarantinePart>,
     /// Who accepted the device that is there, when and why.
     pub(super) accepted: Option<String>,
+    /// What it has been set to; none if it was not asked yet.
+    pub(super) baseline: Option<BaselinePart>,
     pub(super) replacement: Option<ReplacementPart>,
     /// The class that its last command on record was decided by.
     pub(super) class_on_record: Option<String>,
@@ -150,11 +154,36 @@ pub(super) struct ExceptionPart {
     pub(super) over: bool,
 }
 
+/// What a camera has been set to that leads out of it or lets somebody in.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct BaselinePart {
+    pub(super) read: String,
+    pub(super) facts: Vec<BaselineRow>,
+    /// Destinations among these that nobody approved.
+    pub(super) destinations_not_approved: u64,
+    /// Whether there is more than is kept.
+    pub(super) left_out: bool,
+    /// Questions that it did not answer, and why.
+    pub(super) not_told: Vec<String>,
+    /// Who approved it, when and why.
+    pub(super) approved: Option<String>,
+}
+
+/// One of these.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct BaselineRow {
+    pub(super) what: &'static str,
+    pub(super) value: String,
+    pub(super) standing: &'static str,
+}
+
 /// Why nobody is served by a camera.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct QuarantinePart {
     pub(super) since: String,
     pub(super) why: String,
+    /// The device that is there, by what tells it from others.
+    pub(super) device: Option<String>,
 }
 
 /// What is planned in a camera's place.

@@ -1,0 +1,125 @@
+//! What cameras have been set to before the gateway came, and behind its back: read, shown, approved, compared.
+
+use std::{sync::Arc, time::Duration};
+
+use cordon::clock::{Clock, SimulatedClock, SystemClock};
+use serde_json::Value;
+
+use crate::{
+    camera_command::cordon,
+    house::{House, LOBBY, records_of},
+    process::Running,
+};
+
+fn events(records: &[Value], what: &str, camera: &str) -> Vec<Value> {
+    let is = |it: &&Value| it["type"] == "event" && it["what"] == what && it["camera"] == camera;
+    records.iter().filter(is).map(|it| it["detail"].clone()).collect()
+}
+
+/// Alarms about a camera that were raised, with what they name.
+fn alarms(records: &[Value], id: &str, camera: &str) -> Vec<String> {
+    let raised = records.iter().filter(|it| it["what"] == "alarm-raised" && it["detail"]["id"] == id);
+    let its = raised.filter(|it| it["detail"]["subject"] == format!("camera {camera}").as_str());
+    its.map(|it| it["detail"]["found"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn wait(what: &str, seconds: u64, is_so: impl Fn() -> bool) {
+    let clock = SystemClock::new();
+    while !is_so() {
+        assert!(clock.monotonic() < Duration::from_secs(seconds), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_camera_came_with_is_shown_and_approved_from_the_command_line() {
+    let mut house = House::open();
+    house.acquaint();
+    house.stop();
+    let running = Running::start(house.dir());
+    let (text, well) = cordon(&house, &["probe", "car-park"]);
+    assert!(
+        well && text.starts_with("camera `car-park` answered in ") && text.ends_with(" ms who it is\n"),
+        "{text}"
+    );
+    let (text, well) = cordon(&house, &["probe", "cellar"]);
+    assert!(!well && text.contains("the gateway that runs has no camera `cellar`"), "{text}");
+    let (text, well) = cordon(&house, &["baseline", "car-park"]);
+    assert!(!text.contains("NOT APPROVED") && well, "{text}");
+    let (text, _) = cordon(&house, &["baseline", "car-park", "--approve", "--reason", "unseen"]);
+    assert!(text.contains("was not asked yet what it has been set to: add --read"), "{text}");
+    let (text, well) = cordon(&house, &["baseline", "car-park", "--read"]);
+    for line in [
+        "  ntp                198.51.100.123                           NOT APPROVED",
+        "  dns                198.51.100.53                            NOT APPROVED",
+        "  event-broker       mqtts://iot.cloud.example:8883           NOT APPROVED",
+        "  storage            NFS nfs://198.51.100.200/record          NOT APPROVED",
+        "  user               service (User)                           as it came",
+        "  not offered        tup:GetUplinks",
+        "  not told           tds:GetDPAddresses: the camera answered Receiver/ter:ActionNotSupported",
+        "  approved           by nobody yet: --approve --reason TEXT",
+    ] {
+        assert!(text.contains(line), "`{line}` is missing in {text}");
+    }
+    assert!(!well, "something is not approved");
+    let (text, well) =
+        cordon(&house, &["baseline", "car-park", "--approve", "--reason", "until it is replaced"]);
+    assert!(
+        well && !text.contains("NOT APPROVED") && text.contains(" by control, uid 0: until it is replaced"),
+        "{text}"
+    );
+    let (text, _) = cordon(&house, &["baseline", "car-park", "--json"]);
+    let shown: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(shown["destinations_not_approved"], Value::Array(Vec::new()), "{shown}");
+    assert_eq!(shown["approved"]["reason"], "until it is replaced");
+    running.stop();
+    let records = records_of(&house.audit_dir());
+    let approved = records.iter().find(|it| it["operation"] == "admin:ApproveBaseline").unwrap();
+    let named = approved["arguments"]["approved"].to_string();
+    assert!(named.contains("event-broker mqtts://iot.cloud.example:8883"), "{approved}");
+    let asked = |it: &&Value| it["type"] == "intent" && it["who"]["name"] == "baseline";
+    let asked: Vec<&Value> = records.iter().filter(asked).collect();
+    assert!(asked.iter().all(|it| it["decision"] == "permitted" && it["camera"] == "car-park"), "{asked:?}");
+    assert!(asked.iter().any(|it| it["operation"] == "tds:GetUsers"));
+    assert!(!asked.iter().any(|it| it["operation"] == "tup:GetUplinks"), "it does not offer that service");
+    assert_eq!(events(&records, "baseline-read", "car-park").len(), 1);
+    assert_eq!(events(&records, "baseline-approved", "car-park")[0]["reason"], "until it is replaced");
+}
+
+#[test]
+fn a_destination_that_comes_behind_the_gateways_back_is_an_alarm_within_a_day() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let mut house = House::open_at(clock.clone());
+    house.acquaint_at(&clock.now().to_string());
+    let reloader = house.reloader();
+    let by = cordon::auth::Caller::Local { by: cordon::command::Prompt::Control, uid: Some(0) };
+    let read = reloader.read_baseline("lobby").unwrap();
+    reloader.approve_baseline(&by, "lobby", "looked at", read.at).unwrap();
+    let records = || records_of(&house.audit_dir());
+    // What was an alarm before it was approved has to be over first.
+    wait("not cleared", 60, || {
+        clock.advance(Duration::from_secs(90));
+        let of = |what: &str| {
+            let told = |it: &&Value| {
+                it["what"] == what
+                    && it["detail"]["id"] == "baseline-destination"
+                    && it["detail"]["subject"] == "camera lobby"
+            };
+            records().iter().filter(told).count()
+        };
+        of("alarm-raised") == of("alarm-cleared")
+    });
+    house.camera(LOBBY).set_variable("lan.gateway", "198.51.100.77");
+    clock.advance(Duration::from_secs(24 * 60 * 60));
+    wait("no alarm", 150, || {
+        let found = alarms(&records(), "baseline-destination", "lobby");
+        found.iter().any(|it| it.contains("router 198.51.100.77"))
+    });
+    let changed = events(&records(), "baseline-changed", "lobby");
+    assert_eq!(changed[0]["added"], serde_json::json!(["router 198.51.100.77"]));
+    assert_eq!(changed[0]["removed"].as_array().unwrap().len(), 1, "{changed:?}");
+    assert_eq!(events(&records(), "baseline-read", "car-park").len(), 1, "taken up by itself");
+    let outside = alarms(&records(), "baseline-destination", "car-park");
+    assert!(outside[0].contains("ntp 198.51.100.123"), "{outside:?}");
+    house.stop();
+}
