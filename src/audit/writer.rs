@@ -105,26 +105,36 @@ impl Writer {
     }
 
     /// Forgets checkpoints that nothing is begun or compared with: all but the latest and those at the beginnings of
-    /// segments. What one says that was kept elsewhere can still be checked: the tree is made anew from the lines.
+    /// segments. What one says that was kept elsewhere can still be checked: the tree is made anew from the lines. That
+    /// this fails takes nothing from the log, and it is tried again with the next checkpoint. That the file cannot be
+    /// written to afterwards does.
     fn trim(&mut self) -> io::Result<()> {
         let path = self.dir.join(CHECKPOINTS);
+        let replaced = self.checkpoints_kept().and_then(|kept| {
+            let replaced = self.files.replace(&path, kept.as_bytes());
+            // After a failure either file may be there, and what counts is the one that is.
+            self.checkpoints_bytes = fs::metadata(&path)?.len();
+            replaced
+        });
+        match replaced {
+            Ok(()) => self.trim_at = AUDIT_CHECKPOINTS_BYTES_MAX.max(2 * self.checkpoints_bytes),
+            Err(error) => {
+                tracing::warn!(%error, "old checkpoints cannot be forgotten: tried again with the next one");
+            }
+        }
+        self.checkpoints = self.files.open(&path)?;
+        Ok(())
+    }
+
+    fn checkpoints_kept(&self) -> io::Result<String> {
         let firsts: BTreeSet<u64> = segments(&self.dir)?.iter().map(|segment| segment.first).collect();
-        let text = fs::read_to_string(&path)?;
+        let text = fs::read_to_string(self.dir.join(CHECKPOINTS))?;
         let notes = notes(&text).notes;
         let recent = notes.len().saturating_sub(AUDIT_CHECKPOINTS_KEPT);
         let kept = notes.iter().enumerate().filter(|(index, (_, note))| {
             *index >= recent || note_size(note).is_some_and(|size| firsts.contains(&size))
         });
-        let kept: String = kept.map(|(_, (_, note))| *note).collect();
-        let replaced = self.files.replace(&path, kept.as_bytes());
-        // After a failure either file may be there, and what counts is the one that is.
-        let bytes = kept.len() as u64;
-        if fs::metadata(&path)?.len() == bytes {
-            self.checkpoints_bytes = bytes;
-            self.checkpoints = self.files.open(&path)?;
-        }
-        self.trim_at = AUDIT_CHECKPOINTS_BYTES_MAX.max(2 * bytes);
-        replaced
+        Ok(kept.map(|(_, (_, note))| *note).collect())
     }
 
     /// Whether lines are not yet covered by a checkpoint.
