@@ -53,7 +53,7 @@ pub struct Decision {
     /// The policies that decided, by name: the permits that hold, or the forbids that win. None where nothing
     /// permits. Sorted.
     pub policies: Vec<String>,
-    /// The version of policies and schema: 16 hexadecimal digits.
+    /// The version of policies, schema and clients' roles: 16 hexadecimal digits.
     pub version: String,
     /// Of a denial, why, in words.
     pub note: Option<String>,
@@ -182,7 +182,7 @@ impl Engine {
         }
         Ok(Self {
             authorizer: Authorizer::new(),
-            version: version(texts, &schema_text),
+            version: version(texts, &schema_text, clients),
             schema,
             schema_text,
             names,
@@ -498,13 +498,17 @@ fn sorted(ids: impl Iterator<Item = String>) -> Vec<String> {
     ids
 }
 
-/// The first 8 bytes of a SHA-256 over the schema and the files in the order of their names, each with its length.
-fn version<A: AsRef<str>, B: AsRef<str>>(texts: &[(A, B)], schema: &str) -> String {
+/// The first 8 bytes of a SHA-256 over the schema, the files in the order of their names, and the roles of the clients in
+/// the order of theirs, each with its length: a client of another role is decided about otherwise by the same texts.
+fn version<A: AsRef<str>, B: AsRef<str>>(texts: &[(A, B)], schema: &str, clients: &[ClientRecord]) -> String {
+    let mut roles: Vec<(&str, &str)> = clients.iter().map(|it| (it.id.as_str(), it.role.as_str())).collect();
+    roles.sort_unstable();
     let mut files: Vec<(&str, &str)> =
         texts.iter().map(|(name, text)| (name.as_ref(), text.as_ref())).collect();
     files.sort_unstable();
     let mut context = digest::Context::new(&digest::SHA256);
-    for part in [schema].into_iter().chain(files.into_iter().flat_map(|(name, text)| [name, text])) {
+    let pairs = files.into_iter().chain(roles);
+    for part in [schema].into_iter().chain(pairs.flat_map(|(name, text)| [name, text])) {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }

@@ -375,6 +375,8 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         (Reason::LocatorRecovery, "trt:GetStreamUri", true),
         (Reason::LocatorRecovery, "tds:SetNTP", false),
         (Reason::Stream, "trt:GetStreamUri", false),
+        (Reason::Baseline, "tds:GetUsers", true),
+        (Reason::Baseline, "tds:SetNTP", false),
     ] {
         let decision = house.decide(&Caller::Gateway(reason), "restricted", onvif(operation));
         assert_eq!(decision.allow, allowed, "{} {operation}", reason.as_str());
@@ -406,6 +408,7 @@ fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
             (AdminAction::RollBack, Some("gateway.trial")),
             (AdminAction::AcceptCamera, deciding),
             (AdminAction::ExpectChange, deciding),
+            (AdminAction::ApproveBaseline, deciding),
             (AdminAction::Start, None),
         ] {
             let decision = house.engine.decide(&caller, &admin(action), None);
@@ -521,6 +524,16 @@ fn the_version_changes_with_any_text() {
     assert_eq!(House::with(&texts).unwrap().engine.version(), first);
     let fewer = House::with(&SHIPPED[..4]).unwrap();
     assert_ne!(fewer.engine.version(), first);
+    // The same texts decide otherwise about a client that has another role.
+    let rows: Vec<OperationFacts> = operations::other_doors().collect();
+    let of = |clients: &[ClientRecord]| {
+        Engine::load_for(rows.clone(), &SHIPPED, &inventory(), clients).unwrap().version().to_owned()
+    };
+    let mut changed = clients();
+    changed.reverse();
+    assert_eq!(of(&changed), of(&clients()));
+    changed[0].role = if changed[0].role == Role::User { Role::Operator } else { Role::User };
+    assert_ne!(of(&changed), of(&clients()));
 }
 
 #[test]
