@@ -30,7 +30,7 @@ use super::{
     negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme},
     offset,
     sending::Sending,
-    shown,
+    shown::{self, Turns},
     tls::{CameraTls, CertificateNews},
 };
 use crate::{
@@ -59,7 +59,7 @@ pub(super) struct Session {
     /// From where it is dialled.
     dialler: Dialler,
     login: Login,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     idle: RefCell<Vec<Link>>,
     challenges: RefCell<VecDeque<Kept>>,
@@ -70,6 +70,7 @@ pub(super) struct Session {
     habits: RefCell<Habits>,
     /// What it shows of its maker.
     pub(super) evidence: RefCell<Evidence>,
+    pub(super) evidence_turns: Turns,
     /// The camera answered in SOAP 1.2.
     speaks12: Cell<bool>,
     turns: Semaphore,
@@ -136,6 +137,7 @@ impl Session {
             book,
             habits: RefCell::new(Habits::new(orders, restored.quirks, restored.identity)),
             evidence: RefCell::new(restored.evidence),
+            evidence_turns: Turns::default(),
             speaks12: Cell::new(false),
             turns: Semaphore::new(CAMERA_EXCHANGES_MAX),
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,

@@ -1,6 +1,9 @@
 //! What a camera's bytes show of its maker, taken where they are read anyway.
 
-use std::cell::Ref;
+use std::{
+    cell::{Cell, Ref},
+    time::Duration,
+};
 
 use http::{HeaderMap, StatusCode, header};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -9,7 +12,7 @@ use super::session::Session;
 use crate::{
     auth::digest::Challenge,
     inventory::{Evidence, SignalKind},
-    limits::{EVIDENCE_SCAN_BYTES_MAX, EVIDENCE_TAGS_MAX},
+    limits::{EVIDENCE_SCAN_BYTES_MAX, EVIDENCE_TAGS_MAX, EVIDENCE_TURNS_MAX, EVIDENCE_TURNS_PERIOD},
     rtsp::{Field, Fields},
     schema::Document,
 };
@@ -151,11 +154,34 @@ pub fn of_certificate(der: &[u8]) -> Evidence {
     shown
 }
 
+/// How often evidence may be kept and weighed: each time is a write to the state database, on the camera's own thread.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// Since when, and how many.
+    taken: Cell<(Duration, u32)>,
+    /// Whether somebody found none left.
+    is_missed: Cell<bool>,
+}
+
+impl Turns {
+    /// Takes a turn, if there is one left in this minute.
+    fn take(&self, now: Duration) -> bool {
+        let (began, taken) = self.taken.get();
+        let (began, taken) =
+            if now.saturating_sub(began) >= EVIDENCE_TURNS_PERIOD { (now, 0) } else { (began, taken) };
+        let is_left = taken < EVIDENCE_TURNS_MAX;
+        self.taken.set((began, taken + u32::from(is_left)));
+        self.is_missed.set(!is_left);
+        is_left
+    }
+}
+
 impl Session {
-    /// Takes up what the camera shows of its maker.
+    /// Takes up what the camera shows of its maker. One that shows something else with each answer has that kept and
+    /// weighed `EVIDENCE_TURNS_MAX` times a minute; what it shows beyond is, with an answer of the next minute.
     pub(super) fn show(&self, shown: &Evidence) {
-        let is_news = self.evidence.borrow_mut().take_up(shown);
-        if is_news {
+        let is_news = self.evidence.borrow_mut().take_up(shown) || self.evidence_turns.is_missed.get();
+        if is_news && self.evidence_turns.take(self.clock.monotonic()) {
             self.keep();
         }
     }
@@ -213,6 +239,16 @@ mod tests {
         let shown = of_headers(StatusCode::UNAUTHORIZED, &headers, &none);
         assert_eq!(told(&shown), ["http-server App-webs/", "http-realm IP Camera(C1234)"]);
         assert_eq!(told(&of_headers(StatusCode::UNAUTHORIZED, &headers, &shown)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_varies_with_each_answer_is_kept_a_few_times_a_minute() {
+        let turns = Turns::default();
+        let second = Duration::from_secs;
+        let taken = |from: u64| (from..from + 59).filter(|now| turns.take(second(*now))).count();
+        assert_eq!(taken(100), EVIDENCE_TURNS_MAX as usize);
+        assert!(turns.take(second(160)), "another minute");
+        assert_eq!(taken(161), EVIDENCE_TURNS_MAX as usize - 1);
     }
 
     #[test]
