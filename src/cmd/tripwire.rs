@@ -137,6 +137,9 @@ impl Guarded {
             };
         let now = time(&*house.clock);
         self.next = now.0 + ATTEMPTS_READ_INTERVAL.max(10 * now.0.saturating_sub(began));
+        let trouble = counted.as_ref().err().map(ToString::to_string);
+        let zone = Subject::Zone(teller.zone.clone());
+        house.gate.watch().alarms.set(Alarm::TripwireUnreadable, zone, trouble.as_deref());
         match counted {
             Ok(counted) => {
                 teller.attempts(&self.tripwire.read(&Snapshot::of(&counted), now));
