@@ -123,6 +123,11 @@ fn a_restricted_camera_at_a_sensitive_site_is_served_under_an_exception_only_and
     house.stop();
     let records = records_of(&house.audit_dir());
     assert_eq!(alarms(&records, "site-restricted"), ["camera car-park"]);
+    let granted = events(&records, "exception-granted");
+    let told: Vec<_> = granted.iter().map(|it| (&it["owner"], &it["reason"], &it["until"])).collect();
+    let (owner, reason) = (Value::from("A. Owner"), Value::from("until spring"));
+    let (long, over) = (Value::from("2999-12-31"), Value::from("2020-12-31"));
+    assert_eq!(told, [(&owner, &reason, &long), (&owner, &reason, &over)]);
 }
 
 #[test]

@@ -241,6 +241,7 @@ impl Reloader {
         let house = &self.running.house;
         let versions =
             [&house.edition.load_full(), &edition].map(|it| it.rules.engine().version().to_owned());
+        let before = Arc::clone(&self.running.configuration().loaded.inventory);
         if let Err(error) = self.running.take_up(configuration, edition) {
             let error = self.placed(error);
             pass.finish(ended(Disposal::Failed, &error.to_string()));
@@ -263,6 +264,7 @@ impl Reloader {
         detail.insert("policies_before".to_owned(), old.into());
         detail.insert("policies_after".to_owned(), new.into());
         house.gate.note(Event::new(what, Value::Object(detail)));
+        self.running.note_exceptions(Some(&before));
         Ok(())
     }
 
