@@ -564,6 +564,24 @@ pub const NEIGHBOUR_SOURCE_KEPT_TIME: Duration = Duration::from_secs(10);
 pub const RESIDENTS_PER_ZONE_MAX: usize = 4_096;
 /// False claims of one kind that the kernel remembers in one zone.
 pub const CLAIMS_PER_SET_MAX: usize = 2_048;
+/// Interfaces of the core side that are watched.
+pub const CORE_INTERFACES_MAX: usize = 64;
+/// Hardware addresses on the core side that the kernel counts apart.
+pub const CORE_SOURCES_MAX: usize = 16_384;
+/// How long it remembers one that says nothing more.
+pub const CORE_SOURCE_KEPT_TIME: Duration = Duration::from_secs(300);
+/// How often these counts are read.
+pub const CORE_READ_INTERVAL: Duration = Duration::from_secs(5);
+/// Restricted devices on the core side that are put on record from one start to the next.
+pub const CORE_DEVICES_MAX: usize = 1_024;
+/// A message of WS-Discovery.
+pub const DISCOVERY_MESSAGE_BYTES_MAX: usize = 32 * 1024;
+/// Devices that one message is about.
+pub const DISCOVERY_DEVICES_MAX: usize = 16;
+/// Types, scopes or addresses of one device.
+pub const DISCOVERY_LIST_MAX: usize = 64;
+/// One of them, or an identifier.
+pub const DISCOVERY_TEXT_BYTES_MAX: usize = 512;
 /// How often it is looked for hardware addresses of cameras that have none yet.
 pub const RESIDENTS_LEARN_INTERVAL: Duration = Duration::from_secs(2);
 /// How long `ip` or `nft` may take for one step.

@@ -210,6 +210,9 @@ alarms! {
     TripwireUnreadable "tripwire-unreadable" Error State
         "The counters of what cameras of the zone try to reach cannot be read: attempts are dropped, and not put on record."
         "See that `cordon netd` runs and what it says, and run `cordon isolate check`; what is counted meanwhile is told when they can be read."
+    CoreDevice "core-device" Error Happening
+        "A device of a restricted maker, or a camera of a maker that nobody knows, is on the core side of the gateway: it hangs in no zone, and nothing keeps it from the core network."
+        "Find it by the address that the detail and the event `core-device` name, unplug it there, and put it into a zone."
     ClientOverBudget "client-over-budget" Warning Happening
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     configuration::{Configuration, Wrong},
+    core_leg::CoreWatch,
     fleet::HouseFleet,
     locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
@@ -95,6 +96,7 @@ pub struct Gateway {
     watchman: Watchman,
     zones: ZoneWatch,
     tripwire: TripwireWatch,
+    core: CoreWatch,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -239,6 +241,7 @@ impl Gateway {
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
             tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
+            core: CoreWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
@@ -273,6 +276,7 @@ impl Gateway {
         drop(self.watchman);
         drop(self.zones);
         drop(self.tripwire);
+        drop(self.core);
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, path::PathBuf};
 use crate::{
     config::Loaded,
     inventory::Camera,
-    isolation::{Desired, Keeper, KeeperError, NOT_SHOWN},
+    isolation::{Desired, Keeper, KeeperError, NOT_SHOWN, NetError},
 };
 
 /// What to do about the zones of a configuration.
@@ -44,6 +44,8 @@ pub enum IsolateError {
     Zones(usize),
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+    #[error("the table that counts on the core side stays")]
+    Watch(#[source] NetError),
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
 }
@@ -104,6 +106,9 @@ pub(super) fn run(
                 writeln!(err, "{line}")?;
             }
         }
+    }
+    if matches!(args, Args::Remove(_)) && wrong == 0 {
+        keeper.remove_watch().map_err(IsolateError::Watch)?;
     }
     for zone in loaded.inventory.zones().filter(|it| Desired::of(it).is_none()) {
         writeln!(out, "zone {}: NOT ISOLATED, as configured (isolation = \"none\")", zone.id)?;

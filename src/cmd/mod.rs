@@ -11,6 +11,7 @@ mod camera;
 mod certificates;
 mod check;
 mod configuration;
+mod core_leg;
 mod demo;
 mod files;
 mod fleet;

@@ -11,7 +11,7 @@ use std::{
 use tokio::net::{TcpSocket, TcpStream, UdpSocket as Datagrams};
 
 use super::residents::Resident;
-use super::wire::{self, Attempts, Neighbour, Reply, Request, SocketKind};
+use super::wire::{self, Attempts, Core, Neighbour, Reply, Request, SocketKind};
 use crate::{
     ids::ZoneId,
     limits::{NETD_ANSWER_BYTES_MAX, NETD_TIME_MAX, NETD_WORD_TIME_MAX, STREAM_PORT_TRIES_MAX},
@@ -55,6 +55,7 @@ impl Netd {
                 Request::Apply { .. }
                 | Request::Socket { .. }
                 | Request::Hold { .. }
+                | Request::Core
                 | Request::Attempts { .. } => NETD_TIME_MAX,
             };
             stream.set_read_timeout(Some(time_max))?;
@@ -88,6 +89,17 @@ impl Netd {
     pub fn hold(&self, zone: &ZoneId, residents: Vec<Resident>) -> Result<(), NetdError> {
         match self.ask(&Request::Hold { zone: zone.to_string(), residents })? {
             (Reply::Held { .. }, _) => Ok(()),
+            _ => Err(NetdError::Other),
+        }
+    }
+
+    /// Who speaks on the core side.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn core(&self) -> Result<Core, NetdError> {
+        match self.ask(&Request::Core)? {
+            (Reply::Core(core), _) => Ok(core),
             _ => Err(NetdError::Other),
         }
     }

@@ -178,6 +178,14 @@ impl Keeper {
         Ok(plan.steps.len())
     }
 
+    /// Takes away the watch over the core side, which the privileged process keeps.
+    ///
+    /// # Errors
+    /// It is there and cannot be taken away.
+    pub fn remove_watch(&self) -> Result<(), NetError> {
+        super::core_leg::remove()
+    }
+
     fn look(&self, zone: &Desired) -> Result<super::Found, KeeperError> {
         kernel::look(zone).map_err(|source| KeeperError::Look { zone: zone.zone.clone(), source })
     }

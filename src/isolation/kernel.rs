@@ -125,11 +125,26 @@ pub(super) fn neighbours(namespace: &str) -> Result<Vec<FoundNeighbour>, NetErro
 
 /// What `nft -j` lists of a namespace, asked in these words.
 pub(super) fn listed(namespace: &str, words: &[&str]) -> Result<Value, NetError> {
+    inside(namespace, || listed_here(words))?
+}
+
+/// What `nft -j` lists of the namespace of whoever asks.
+pub(super) fn listed_here(words: &[&str]) -> Result<Value, NetError> {
     let command = [&["nft", "-j"], words].concat();
     let words: Vec<_> = command.iter().map(|it| (*it).to_owned()).collect();
-    let answer = inside(namespace, || run(&words, b""))??;
-    serde_json::from_slice(&answer)
+    serde_json::from_slice(&run(&words, b"")?)
         .map_err(|error| NetError::Unreadable { command: command.join(" "), why: error.to_string() })
+}
+
+/// Gives `nft` commands for the namespace of whoever asks.
+pub(super) fn load_here(commands: &Value) -> Result<(), NetError> {
+    let command = ["nft", "-j", "-f", "-"].map(str::to_owned);
+    run(&command, commands.to_string().as_bytes()).map(|_| ())
+}
+
+/// The interfaces of the namespace of whoever asks.
+pub(super) fn links_here() -> Result<Vec<found::Link>, NetError> {
+    links()
 }
 
 /// Does a step.

@@ -9,6 +9,7 @@
 //! - `plan`: the steps between them, each with what undoes it: pure
 //! - `kernel`: looks, and does steps, with `ip` and `nft`
 //! - `residents`: which hardware addresses enrolled cameras are held to: pure
+//! - `core_leg`: who speaks on the core side, counted by the kernel
 //! - `show`: plans as a network engineer reads them
 //! - `tripwire`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
 //! - `attempts`: what the kernel counted of what it dropped
@@ -18,6 +19,7 @@
 mod attempts;
 mod client;
 mod compare;
+mod core_leg;
 mod desired;
 mod found;
 mod keeper;
@@ -45,7 +47,7 @@ pub use names::{Names, NamesTold, Rates};
 pub use plan::{Plan, PlanError, Step};
 pub use records::{
     ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary, CLAIMED,
-    Flow,
+    CORE_DEVICE, CoreDevice, Flow,
 };
 pub use residents::{Resident, Residents};
 pub use ruleset::Ruleset;
@@ -53,8 +55,8 @@ pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
 pub use tripwire::{Claimed, Entry, Reading, Snapshot, Source, Target, Tripwire};
 pub use wire::{
-    Attempt, Attempts, Claim, ClaimKind, Drift, FrameAttempt, Neighbour, Reply, Request, SocketKind,
-    ZoneState,
+    Attempt, Attempts, Claim, ClaimKind, Core, CoreSource, Drift, FrameAttempt, Neighbour, Reply, Request,
+    SocketKind, ZoneState,
 };
 
 #[cfg(test)]

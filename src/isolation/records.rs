@@ -9,6 +9,8 @@ pub const BLOCKED: &str = "egress-blocked";
 pub const BLOCKED_SUMMARY: &str = "egress-blocked-summary";
 /// The event for who says for the first time that an enrolled camera's address is its own.
 pub const CLAIMED: &str = "address-claimed";
+/// The event for a restricted device that is seen on the core side for the first time since the start: [`CoreDevice`].
+pub const CORE_DEVICE: &str = "core-device";
 /// The event for the names one source asked for: [`Asked`].
 pub const ASKED: &str = "names-asked";
 /// The event for what further sources asked for in a period: [`AskedSummary`].
@@ -126,4 +128,21 @@ fn is_no_port(port: &u16) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+/// A restricted device on the core side.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CoreDevice {
+    /// How it was noticed: `frames` or `discovery`.
+    pub how: String,
+    /// Its hardware address, or the one its message came from.
+    pub address: String,
+    /// The interface, or the endpoint that it says it is.
+    pub at: String,
+    /// Its maker.
+    pub vendor: String,
+    /// The maker's class.
+    pub class: String,
+    /// What that follows from.
+    pub reasons: Vec<String>,
 }

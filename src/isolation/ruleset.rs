@@ -26,6 +26,12 @@ pub(super) const TABLE: &str = "cordon";
 pub struct Ruleset(Vec<Value>);
 
 impl Ruleset {
+    /// Of these objects, as they are listed.
+    pub(super) fn new(mut objects: Vec<Value>) -> Self {
+        objects.iter_mut().for_each(settle);
+        Self(objects)
+    }
+
     /// What `nft -j -f -` is given: these and no others, at one stroke.
     pub fn commands(&self) -> Value {
         let flush = json!({ "flush": { "ruleset": null } });
@@ -88,17 +94,14 @@ impl Ruleset {
 
 /// Rules that need no interface.
 pub(super) fn without_interface(zone: &Desired) -> Ruleset {
-    let mut objects = inet(zone);
-    objects.iter_mut().for_each(settle);
-    Ruleset(objects)
+    Ruleset::new(inet(zone))
 }
 
 /// All rules.
 pub(super) fn whole(zone: &Desired) -> Ruleset {
     let mut objects = netdev(zone);
     objects.extend(inet(zone));
-    objects.iter_mut().for_each(settle);
-    Ruleset(objects)
+    Ruleset::new(objects)
 }
 
 /// Rules of a trunk: nothing but frames with a tag, which the kernel takes to its interfaces before any of these
@@ -114,8 +117,7 @@ pub(super) fn of_trunk(parent: &str) -> Ruleset {
     for hook in ["input", "forward", "output"] {
         objects.extend([base_chain("inet", hook, hook, None, "drop"), counted_drop("inet", hook)]);
     }
-    objects.iter_mut().for_each(settle);
-    Ruleset(objects)
+    Ruleset::new(objects)
 }
 
 /// What comes in by the wire, before any protocol sees it: with forwarding off, packets for foreign addresses never
@@ -388,7 +390,7 @@ pub(super) fn payload(protocol: &str, field: &str) -> Value {
     json!({ "payload": { "protocol": protocol, "field": field } })
 }
 
-fn meta(key: &str) -> Value {
+pub(super) fn meta(key: &str) -> Value {
     json!({ "meta": { "key": key } })
 }
 

@@ -25,11 +25,13 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt::
 
 use super::{
     attempts,
+    compare::differing,
+    core_leg,
     desired::Desired,
     keeper::Keeper,
     kernel::{self, NetError},
     residents::{Resident, Residents},
-    wire::{self, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
+    wire::{self, Core, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
 };
 use crate::{
     clock::Clock,
@@ -64,6 +66,16 @@ struct State {
     drifts: VecDeque<Drift>,
     /// Drifts so far.
     number: u64,
+    core: CoreState,
+}
+
+/// How the watch over the core side stands.
+#[derive(Debug, Default)]
+struct CoreState {
+    /// The interfaces it was set up for.
+    interfaces: Option<Vec<String>>,
+    mended: u64,
+    trouble: Option<String>,
 }
 
 impl Server {
@@ -76,6 +88,7 @@ impl Server {
 
     /// Looks at every zone, and mends what is otherwise than it should be. Gives how many are isolated.
     pub fn look(&self) -> usize {
+        self.look_at_core();
         self.keeper.zones().iter().filter(|zone| self.look_at(zone).is_ok()).count()
     }
 
@@ -150,6 +163,12 @@ impl Server {
             }
             Request::Hold { zone, residents } => {
                 Reply::Held { residents: self.hold(self.zone(zone)?, residents)? }
+            }
+            Request::Core => {
+                let sources = core_leg::sources().map_err(in_full)?;
+                let state = self.state();
+                let (mended, trouble) = (state.core.mended, state.core.trouble.clone());
+                Reply::Core(Core { sources, mended, trouble })
             }
             Request::Attempts { zone } => {
                 let zone = self.zone(zone)?;
@@ -233,6 +252,37 @@ impl Server {
         drop(all);
         self.keeper.apply(&zone).map_err(in_full)?;
         Ok(digest)
+    }
+
+    /// Sees to it that the kernel counts who speaks on the core side, at the interfaces there are now.
+    fn look_at_core(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let carriers: Vec<_> = self.keeper.zones().iter().map(|it| it.leg.attachment.carrier()).collect();
+        let before = self.state().core.interfaces.clone();
+        let looked = kernel::links_here().and_then(|links| {
+            let interfaces = core_leg::interfaces(&links, &carriers);
+            let wanted = core_leg::rules(&interfaces);
+            let listed = wanted.clone().as_listed();
+            let differs = core_leg::look()?.is_none_or(|it| !differing(&listed, &it).is_empty());
+            if differs {
+                core_leg::load(&wanted)?;
+            }
+            Ok((interfaces, differs))
+        });
+        let mut state = self.state();
+        match looked {
+            Ok((interfaces, differs)) => {
+                if differs && before.as_ref() == Some(&interfaces) {
+                    tracing::warn!(
+                        ?interfaces,
+                        "the rules that count on the core side were changed; set right"
+                    );
+                    state.core.mended += 1;
+                }
+                (state.core.interfaces, state.core.trouble) = (Some(interfaces), None);
+            }
+            Err(error) => state.core.trouble = Some(in_full(error)),
+        }
     }
 
     /// Remembers a drift, unless it is the last one that goes on.

@@ -107,6 +107,8 @@ pub const NOT_SHOWN: &str = "\
 Between namespaces there is no link, no route and no forwarding: what a zone's cameras send ends in its namespace.\n\
 A camera trips the wire only where its router and its name server are the gateway's address in the zone; what it\n\
 sends to its neighbours does not pass here at all. An attempt is not proof of intent.\n\
+On the core side `cordon netd` keeps table netdev cordon-core, which counts whose frames come in and drops none: a\n\
+restricted maker's device that is plugged in there is an alarm.\n\
 Outside what can be shown from this machine: that the switch keeps its ports and tags apart, radios of the cameras'\n\
 own, covert channels in what the gateway does ask for, a management controller (BMC) on a shared interface, and the\n\
 switch of a hypervisor.\n";

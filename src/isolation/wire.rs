@@ -54,6 +54,8 @@ pub enum Request {
         /// All of it.
         residents: Vec<Resident>,
     },
+    /// Who speaks on the core side.
+    Core,
     /// What was dropped in a zone.
     Attempts {
         /// Its name.
@@ -104,6 +106,7 @@ pub enum Reply {
         /// What they are now, as a digest.
         residents: String,
     },
+    Core(Core),
     Attempts(Attempts),
     /// It was not done.
     Failed {
@@ -193,6 +196,28 @@ pub struct FrameAttempt {
     pub packets: u64,
     /// How much.
     pub bytes: u64,
+}
+
+/// Who speaks on the core side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Core {
+    /// Each hardware address, by interface.
+    pub sources: Vec<CoreSource>,
+    /// How often the rules that count were changed by somebody else, and set right.
+    pub mended: u64,
+    /// Why they are not in force; none if they are.
+    pub trouble: Option<String>,
+}
+
+/// Frames of one hardware address that came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreSource {
+    /// By this interface.
+    pub interface: String,
+    /// Whose.
+    pub mac: MacAddress,
+    /// How many, since it is remembered.
+    pub packets: u64,
 }
 
 /// How somebody claims an address that is another's.

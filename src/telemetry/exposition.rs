@@ -272,6 +272,8 @@ impl Exposition {
     }
 
     fn zones(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Restricted devices that were seen on the core side since the start";
+        page.gauge("cordon_core_devices", help, self.metrics.core_devices_seen())?;
         let zones = self.metrics.zones();
         let mut family = page.counters(
             "cordon_zone_blocked_packets",

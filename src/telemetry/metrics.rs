@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -147,6 +147,8 @@ pub struct Metrics {
     pub(super) turned_away: Counts<Budget>,
     /// Reloads.
     pub(super) reloads: Counts<Reloaded>,
+    /// Restricted devices that were seen on the core side since the start.
+    core_devices: AtomicUsize,
     /// What was dropped, and what was asked of the name server, by zone.
     zones: Mutex<BTreeMap<ZoneId, ZoneCounts>>,
     cameras: Mutex<BTreeMap<CameraId, Weak<CameraMeter>>>,
@@ -218,6 +220,15 @@ impl Metrics {
 
     pub(super) fn zones(&self) -> BTreeMap<ZoneId, ZoneCounts> {
         self.zones.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many restricted devices were seen on the core side since the start.
+    pub fn core_devices(&self, seen: usize) {
+        self.core_devices.store(seen, Ordering::Relaxed);
+    }
+
+    pub(super) fn core_devices_seen(&self) -> u64 {
+        self.core_devices.load(Ordering::Relaxed) as u64
     }
 
     /// Counts segments that were deleted earlier than they should.

@@ -1,11 +1,13 @@
 //! What in a report somebody should look at: it follows from its values alone.
 
+use crate::isolation::CoreDevice;
+
 use super::model::{Attention, Device, Report, ZonePart};
 
 /// Everything, worst first.
 pub(super) fn of(report: &Report) -> Vec<Attention> {
     let mut found: Vec<Attention> =
-        [of_the_log(report), of_zones(report), of_devices(report), of_tables(report)]
+        [of_the_log(report), of_the_core(report), of_zones(report), of_devices(report), of_tables(report)]
             .into_iter()
             .flatten()
             .map(|(severity, what, remedy)| Attention { severity, what, remedy: remedy.to_owned() })
@@ -42,6 +44,18 @@ fn of_the_log(report: &Report) -> Vec<Found> {
         (WARNING, what, "End the observation: mode = \"enforce\" under [policy].")
     });
     [damaged, strange, deleted, observed].into_iter().flatten().collect()
+}
+
+/// What hangs where nothing keeps it apart.
+fn of_the_core(report: &Report) -> Vec<Found> {
+    let seen = |it: &CoreDevice| {
+        let what = format!(
+            "A restricted device was seen on the core side, by {}: {} ({}), {} {}.",
+            it.how, it.address, it.at, it.vendor, it.class
+        );
+        (CRITICAL, what, "Unplug it there, and put it into a zone; see the event `core-device` of the log.")
+    };
+    report.core_devices.iter().map(seen).collect()
 }
 
 fn of_zones(report: &Report) -> Vec<Found> {

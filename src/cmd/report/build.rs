@@ -21,6 +21,7 @@ use crate::{
         Accepted, Answered, Baseline, Camera, Claim, Inventory, Isolation, Judgement, Leg, Parent,
         Quarantine, Regards, SiteException, Zone,
     },
+    isolation::CoreDevice,
     limits::{REPORT_DESTINATIONS_PER_DEVICE_MAX, REPORT_TOP_ROWS_MAX},
 };
 
@@ -51,6 +52,7 @@ pub(super) fn report(
         attention: Vec::new(),
         devices,
         strangers: strangers(&ledger.attempts),
+        core_devices: core_devices(ledger),
         zones,
         attempts: attempts(ledger),
         denied: denied(ledger),
@@ -282,6 +284,15 @@ fn isolated(zone: &Zone) -> bool {
 }
 
 /// Sources that are no enrolled cameras.
+fn core_devices(ledger: &Ledger) -> Vec<CoreDevice> {
+    let printable_one = |it: &CoreDevice| CoreDevice {
+        at: printable(&it.at),
+        reasons: it.reasons.iter().map(|it| printable(it)).collect(),
+        ..it.clone()
+    };
+    ledger.core.rows.keys().take(REPORT_TOP_ROWS_MAX).map(printable_one).collect()
+}
+
 fn strangers(attempts: &Attempts) -> Vec<Stranger> {
     let stranger = |((zone, address), sum): (&(String, String), &SourceSum)| {
         let mut all = Rows::default();

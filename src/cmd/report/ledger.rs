@@ -11,6 +11,7 @@ use crate::{
     audit::{Decision, Query, SearchError, search},
     isolation::{
         ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary,
+        CORE_DEVICE, CoreDevice,
     },
     limits::REPORT_ROWS_MAX,
 };
@@ -51,6 +52,8 @@ pub(super) struct Ledger {
     /// Messages to the name server that were not answered, and questions of sources that are not named.
     pub(super) asked_unnamed: u64,
     pub(super) uptimes: Uptimes,
+    /// Restricted devices that were seen on the core side, and how often that is on record.
+    pub(super) core: Rows<CoreDevice>,
 }
 
 /// Counts by key, of a bounded number of keys.
@@ -257,6 +260,11 @@ impl Ledger {
             BLOCKED_SUMMARY => {
                 if let Some(it) = read(&line.detail) {
                     self.attempts.take_summary(it);
+                }
+            }
+            CORE_DEVICE => {
+                if let Some(it) = read(&line.detail) {
+                    self.core.add(it, 1);
                 }
             }
             ASKED => {

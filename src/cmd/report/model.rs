@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::isolation::CoreDevice;
+
 /// The whole report.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
@@ -18,6 +20,8 @@ pub(super) struct Report {
     pub(super) attention: Vec<Attention>,
     pub(super) devices: Vec<Device>,
     pub(super) strangers: Vec<Stranger>,
+    /// Restricted devices that were seen on the core side, where no zone keeps them apart.
+    pub(super) core_devices: Vec<CoreDevice>,
     pub(super) zones: Vec<ZonePart>,
     pub(super) attempts: AttemptsPart,
     pub(super) denied: DeniedPart,
