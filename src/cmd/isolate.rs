@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, io, net::IpAddr, path::PathBuf};
 
 use crate::{
-    config::Loaded,
+    config::{AdminListen, Loaded},
     inventory::Camera,
-    isolation::{Desired, Keeper, KeeperError, NOT_SHOWN, NetError},
+    isolation::{CoreSide, Desired, Keeper, KeeperError, NOT_SHOWN, NetError},
 };
 
 /// What to do about the zones of a configuration.
@@ -54,8 +54,13 @@ pub enum IsolateError {
 pub(super) fn keeper(loaded: &Loaded) -> Keeper {
     let zones = loaded.inventory.zones().filter_map(Desired::of).collect();
     let doors = loaded.inventory.cameras().flat_map(Camera::doors).map(|door| door.ip());
-    let core: BTreeSet<IpAddr> = doors.chain([loaded.bind]).filter(|it| !it.is_unspecified()).collect();
-    Keeper::new(zones, core)
+    let admin = match &loaded.admin {
+        AdminListen::Tcp(at) => Some(at.ip()),
+        AdminListen::Unix(_) => None,
+    };
+    let addresses: BTreeSet<IpAddr> = doors.chain([loaded.bind]).chain(admin).collect();
+    let every = addresses.iter().any(IpAddr::is_unspecified);
+    Keeper::new(zones, CoreSide { addresses, every })
 }
 
 pub(super) fn run(

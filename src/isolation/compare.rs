@@ -56,11 +56,13 @@ pub fn compare(desired: &Desired, found: &Found) -> Vec<Difference> {
     match &found.zone {
         None => said.say(&namespace_of(desired), "there", "missing"),
         Some(zone) => {
-            settings(&desired.settings(), zone, &mut said);
+            settings(&found.known(desired.settings()), zone, &mut said);
             rules("", &desired.rules().as_listed(), zone, desired.residents.is_none(), &mut said);
             links(&name, zone, &mut said);
             if let Some(link) = zone.link(&name) {
-                interface(desired, link, zone, &mut said);
+                interface(desired, link, &mut said);
+                settings(&found.known(desired.interface_settings()), zone, &mut said);
+                hooks(link, zone, &mut said);
                 residents(desired, zone, &mut said);
             }
             routes(desired, zone, &mut said);
@@ -112,7 +114,7 @@ fn links(name: &str, zone: &FoundZone, said: &mut Said) {
     }
 }
 
-fn interface(desired: &Desired, link: &Link, zone: &FoundZone, said: &mut Said) {
+fn interface(desired: &Desired, link: &Link, said: &mut Said) {
     let what = format!("interface {}", link.ifname);
     if !link.is_up() {
         said.say(&what, "up", "down");
@@ -120,7 +122,6 @@ fn interface(desired: &Desired, link: &Link, zone: &FoundZone, said: &mut Said) 
     if let Some(master) = &link.master {
         said.say(&what, "by itself", &format!("part of {master}"));
     }
-    settings(&desired.interface_settings(), zone, said);
     let has: BTreeSet<_> = link.addresses().into_iter().filter(|it| !is_link_local(it)).collect();
     let should: BTreeSet<_> = desired.leg.addresses.iter().copied().collect();
     for lost in should.difference(&has) {
@@ -128,6 +129,16 @@ fn interface(desired: &Desired, link: &Link, zone: &FoundZone, said: &mut Said) 
     }
     for more in has.difference(&should) {
         said.say(&format!("address {more}"), "nowhere in the zone", &format!("at {}", link.ifname));
+    }
+}
+
+/// What sees frames before any rule does.
+fn hooks(link: &Link, zone: &FoundZone, said: &mut Said) {
+    if link.xdp.is_some() {
+        said.say(&format!("program (XDP) of {}", link.ifname), "missing", "there");
+    }
+    for qdisc in zone.qdiscs.iter().filter(|it| it.is_hook() && it.dev == link.ifname) {
+        said.say(&format!("traffic control of {}", link.ifname), "without hooks", &qdisc.kind);
     }
 }
 
@@ -140,11 +151,16 @@ fn is_link_local(address: &IpNet) -> bool {
 fn routes(desired: &Desired, zone: &FoundZone, said: &mut Said) {
     for route in zone.routes.iter().filter(|route| !is_expected(desired, route)) {
         let via = route.gateway.as_deref().or(route.dev.as_deref()).unwrap_or("nothing");
-        said.say(&format!("route {}", route.dst), "missing", &format!("by {via}"));
+        let table = route.table.as_ref().map_or_else(String::new, |it| format!(" in table {it}"));
+        said.say(&format!("route {}{table}", route.dst), "missing", &format!("by {via}"));
     }
     for Route { to, via } in desired.routes() {
         let (to, via) = (text(to), via.to_string());
-        if !zone.routes.iter().any(|it| it.dst == to && it.gateway.as_ref() == Some(&via)) {
+        if !zone
+            .routes
+            .iter()
+            .any(|it| it.table.is_none() && it.dst == to && it.gateway.as_ref() == Some(&via))
+        {
             said.say(&format!("route {to}"), &format!("by {via}"), "missing");
         }
     }
@@ -156,6 +172,18 @@ fn routes(desired: &Desired, zone: &FoundZone, said: &mut Said) {
 
 /// Whether a route is the zone's: to its own networks, as the kernel adds them with addresses, or by its routers.
 pub(super) fn is_expected(desired: &Desired, route: &FoundRoute) -> bool {
+    // The kernel's own, of the addresses there are: what these are is compared by itself.
+    if route.table.as_deref() == Some("local") {
+        let kinds = ["local", "broadcast", "anycast", "multicast"];
+        return route.kind.as_deref().is_some_and(|it| kinds.contains(&it)) && route.gateway.is_none();
+    }
+    // Some kernels list that nothing leads anywhere else.
+    if route.kind.as_deref() == Some("unreachable") && route.dev.as_deref() == Some("lo") {
+        return true;
+    }
+    if route.table.is_some() || route.kind.is_some() {
+        return false;
+    }
     let near = || desired.leg.addresses.iter().any(|it| text(&it.trunc()) == route.dst);
     let far =
         |by: &str| desired.routes().iter().any(|it| text(&it.to) == route.dst && it.via.to_string() == by);
@@ -267,7 +295,8 @@ fn trunk(desired: &Desired, parent: &str, trunk: Option<&FoundZone>, said: &mut 
         }
         Some(_) => {}
     }
-    if !trunk.routes.is_empty() {
-        said.say(&format!("routes of {name}"), "none", &trunk.routes.len().to_string());
+    let routes = trunk.routes.iter().filter(|it| it.table.as_deref() != Some("local")).count();
+    if routes > 0 {
+        said.say(&format!("routes of {name}"), "none", &routes.to_string());
     }
 }

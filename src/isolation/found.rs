@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::ruleset::Ruleset;
+use super::{desired::Sysctl, ruleset::Ruleset};
 
 /// A network interface (`ip -json address show`). What is not needed is not read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Link {
     /// What kind it is (`ip -details`), for all but hardware.
     #[serde(default)]
     pub linkinfo: Option<LinkInfo>,
+    /// A program that sees each frame before any rule.
+    #[serde(default)]
+    pub xdp: Option<serde_json::Value>,
     /// Its addresses.
     #[serde(default)]
     pub addr_info: Vec<AddressInfo>,
@@ -85,11 +88,17 @@ impl Link {
     }
 }
 
-/// A route of the main table (`ip -json route show`).
+/// A route (`ip -json route show table all`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct FoundRoute {
     /// The network, or `default`.
     pub dst: String,
+    /// Its table, if that is not the main one.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// What it does, if that is not to send on: `local`, `broadcast` …
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
     /// The router, if there is one.
     #[serde(default)]
     pub gateway: Option<String>,
@@ -106,6 +115,22 @@ pub struct RoutingRule {
     /// The table.
     #[serde(default)]
     pub table: Option<String>,
+}
+
+/// A queue of an interface (`tc -json qdisc show`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Qdisc {
+    /// What kind.
+    pub kind: String,
+    /// The interface.
+    pub dev: String,
+}
+
+impl Qdisc {
+    /// Whether filters hang in it that see, change or redirect what comes in before any rule does.
+    pub fn is_hook(&self) -> bool {
+        matches!(self.kind.as_str(), "ingress" | "clsact")
+    }
 }
 
 /// Somebody in the zone (`ip -json neighbour show`).
@@ -126,12 +151,14 @@ pub struct FoundNeighbour {
 pub struct FoundZone {
     /// Its interfaces.
     pub links: Vec<Link>,
-    /// Its routes of both families.
+    /// Its routes of both families, in all tables.
     pub routes: Vec<FoundRoute>,
     /// Its routing rules of both families.
     pub rules: Vec<RoutingRule>,
     /// The settings that were asked for, as far as the kernel has them.
     pub settings: BTreeMap<String, String>,
+    /// The queues of its interfaces.
+    pub qdiscs: Vec<Qdisc>,
     /// Its permanent neighbours.
     pub neighbours: Vec<FoundNeighbour>,
     /// Its rules; none if they could not be listed in a form that can be compared.
@@ -154,6 +181,21 @@ pub struct Found {
     pub zone: Option<FoundZone>,
     /// The namespace of its trunk, if there is one.
     pub trunk: Option<FoundZone>,
+    /// Whether the kernel was started without IPv6.
+    pub without_ipv6: bool,
+}
+
+impl Found {
+    /// Whether the kernel has a setting.
+    pub(super) fn has(&self, setting: &Sysctl) -> bool {
+        !(self.without_ipv6 && setting.path.starts_with("net/ipv6/"))
+    }
+
+    /// Those that the kernel has.
+    pub(super) fn known(&self, mut settings: Vec<Sysctl>) -> Vec<Sysctl> {
+        settings.retain(|it| self.has(it));
+        settings
+    }
 }
 
 /// Reads what a tool says as JSON. Some say nothing for an empty list.

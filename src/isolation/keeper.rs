@@ -1,10 +1,8 @@
 //! Whole zones: applied or left as they were, checked, removed; by one process at a time.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    net::IpAddr,
     path::PathBuf,
 };
 
@@ -12,7 +10,7 @@ use super::{
     compare::{Difference, compare},
     desired::Desired,
     kernel::{self, NetError},
-    plan::{Plan, PlanError, Step},
+    plan::{CoreSide, Plan, PlanError, Step},
     show::{Grade, zone_text},
 };
 use crate::ids::ZoneId;
@@ -42,7 +40,7 @@ pub enum KeeperError {
 #[derive(Debug)]
 pub struct Keeper {
     zones: Vec<Desired>,
-    core: BTreeSet<IpAddr>,
+    core: CoreSide,
     locks: Vec<File>,
 }
 
@@ -58,8 +56,8 @@ pub struct Planned {
 }
 
 impl Keeper {
-    /// Of these zones, with these addresses of the core side. Changes nothing, and holds nothing yet.
-    pub fn new(zones: Vec<Desired>, core: BTreeSet<IpAddr>) -> Self {
+    /// Of these zones, beside this core side. Changes nothing, and holds nothing yet.
+    pub fn new(zones: Vec<Desired>, core: CoreSide) -> Self {
         Self { zones, core, locks: Vec::new() }
     }
 

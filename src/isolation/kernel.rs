@@ -58,7 +58,7 @@ pub(super) fn look(desired: &Desired) -> Result<Found, NetError> {
     let zone = look_inside(&desired.namespace(), &settings)?;
     let trunk = desired.trunk().map(|name| look_inside(&name, &[])).transpose()?.flatten();
     let home = FoundZone { links: links()?, routes: routes()?, ..FoundZone::default() };
-    Ok(Found { home, zone, trunk })
+    Ok(Found { home, zone, trunk, without_ipv6: without_ipv6() })
 }
 
 /// Whether a namespace is there.
@@ -84,9 +84,9 @@ fn look_inside(namespace: &str, settings: &[Sysctl]) -> Result<Option<FoundZone>
     inside(namespace, || {
         Ok(Some(FoundZone {
             links: links()?,
-            routes: routes()?,
-            rules: [ask(&["ip", "-json", "rule", "show"])?, ask(&["ip", "-json", "-6", "rule", "show"])?]
-                .concat(),
+            routes: both_families(&["route", "show", "table", "all"])?,
+            rules: both_families(&["rule", "show"])?,
+            qdiscs: ask(&["tc", "-json", "qdisc", "show"])?,
             settings: read_settings(settings),
             neighbours: ask(&["ip", "-json", "neighbour", "show", "nud", "permanent"])?,
             ruleset: Some(ruleset()?),
@@ -99,8 +99,21 @@ fn links() -> Result<Vec<found::Link>, NetError> {
 }
 
 fn routes() -> Result<Vec<found::FoundRoute>, NetError> {
-    let v4 = ask(&["ip", "-json", "route", "show"])?;
-    Ok([v4, ask(&["ip", "-json", "-6", "route", "show"])?].concat())
+    both_families(&["route", "show"])
+}
+
+/// What `ip` says of IPv4, and of IPv6 where the kernel has it.
+fn both_families<T: for<'de> Deserialize<'de>>(words: &[&str]) -> Result<Vec<T>, NetError> {
+    let mut said = ask(&[&["ip", "-json", "-4"], words].concat())?;
+    if !without_ipv6() {
+        said.extend(ask(&[&["ip", "-json", "-6"], words].concat())?);
+    }
+    Ok(said)
+}
+
+/// Whether the kernel was started with `ipv6.disable=1`.
+fn without_ipv6() -> bool {
+    !sysctl("net/ipv6").exists()
 }
 
 fn ruleset() -> Result<Ruleset, NetError> {
@@ -185,7 +198,9 @@ pub(super) fn perform(step: &Step) -> Result<(), NetError> {
         | Step::DeleteAddress { .. }
         | Step::AddRoute { .. }
         | Step::DeleteRoute { .. }
-        | Step::DeleteRule { .. } => {
+        | Step::DeleteRule { .. }
+        | Step::DeleteQdisc { .. }
+        | Step::DetachProgram { .. } => {
             let home = std::process::id().to_string();
             let command =
                 step.command().into_iter().map(|word| if word == HOME { home.clone() } else { word });

@@ -40,11 +40,11 @@ mod wire;
 pub use client::{DialError, Dialler, Netd, NetdError};
 pub use compare::{Difference, compare};
 pub use desired::{Desired, Sysctl};
-pub use found::{Found, FoundNeighbour, FoundZone};
+pub use found::{Found, FoundNeighbour, FoundZone, Qdisc};
 pub use keeper::{Keeper, KeeperError, Planned};
 pub use kernel::NetError;
 pub use names::{Names, NamesTold, Rates};
-pub use plan::{Plan, PlanError, Step};
+pub use plan::{CoreSide, Plan, PlanError, Step};
 pub use records::{
     ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary, CLAIMED,
     CORE_DEVICE, CoreDevice, Flow,

@@ -12,6 +12,27 @@ use super::{
 };
 use crate::inventory::{Attachment, Route};
 
+/// What belongs to the core side.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CoreSide {
+    /// The addresses at which the gateway serves.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Whether it serves at every address that this machine has.
+    pub every: bool,
+}
+
+impl CoreSide {
+    /// An address of an interface that is the core's; a zone may have its own, and those of its networks.
+    fn holds(&self, address: IpAddr, desired: &Desired) -> bool {
+        let of_zone = || {
+            let own = desired.leg.addresses.iter().any(|it| it.addr() == address);
+            own || desired.prefixes.iter().any(|it| it.contains(&address))
+        };
+        let link_local = matches!(address, IpAddr::V6(it) if it.is_unicast_link_local());
+        self.addresses.contains(&address) || (self.every && !link_local && !of_zone())
+    }
+}
+
 /// Where a link is: in a namespace, or in that of the core side.
 pub type Place = Option<String>;
 
@@ -36,6 +57,8 @@ pub enum Step {
     AddRoute { namespace: String, route: Route, link: String },
     DeleteRoute { namespace: String, route: FoundRoute },
     DeleteRule { namespace: String, priority: u32 },
+    DeleteQdisc { namespace: String, link: String, kind: String },
+    DetachProgram { namespace: String, link: String },
 }
 
 /// Why a zone cannot be isolated on this machine as it is.
@@ -49,9 +72,14 @@ pub enum PlanError {
     NoInterface { zone: String, interface: String, elsewhere: String },
     #[error(
         "zone `{zone}`: `{interface}` carries {address}, an address of the core side; give the zone an interface of its \
-         own"
+         own, or, if it is one, take the address off (`ip address flush dev {interface}`)"
     )]
     CoreAddress { zone: String, interface: String, address: IpAddr },
+    #[error(
+        "zone `{zone}` has an IPv6 address, and this kernel has IPv6 switched off (ipv6.disable=1): take the address \
+         out, or switch IPv6 on"
+    )]
+    NoIpv6 { zone: String },
     #[error(
         "zone `{zone}`: the machine's default route leads out by `{interface}`; give the zone an interface of its own, \
          or remove the route"
@@ -77,28 +105,32 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// From what is found to what should be; empty where nothing is to be done. `core` are the addresses of the core
+    /// From what is found to what should be; empty where nothing is to be done. `core` is what belongs to the core
     /// side.
     ///
     /// # Errors
     /// The interface cannot be taken.
-    pub fn to(desired: &Desired, found: &Found, core: &BTreeSet<IpAddr>) -> Result<Self, PlanError> {
+    pub fn to(desired: &Desired, found: &Found, core: &CoreSide) -> Result<Self, PlanError> {
         let (namespace, name) = (desired.namespace(), desired.interface());
         let nothing = FoundZone::default();
         let zone = found.zone.as_ref().unwrap_or(&nothing);
         let there = zone.link(&name);
+        if found.without_ipv6 && !desired.own(false).is_empty() {
+            return Err(PlanError::NoIpv6 { zone: desired.zone.to_string() });
+        }
         let mut plan = Self::default();
         let steps = &mut plan.steps;
         if found.zone.is_none() {
             steps.push(Step::AddNamespace { name: namespace.clone() });
         }
         // Where forwarding changes, the kernel sets others anew (`inet_forward_change`).
-        let settled = if desired.settings().iter().any(|it| it.is_forwarding() && !is_set(zone, it)) {
-            &nothing
-        } else {
-            zone
-        };
-        set(steps, &namespace, desired.settings(), settled);
+        let settled =
+            if desired.settings().iter().any(|it| it.is_forwarding() && found.has(it) && !is_set(zone, it)) {
+                &nothing
+            } else {
+                zone
+            };
+        set(steps, &namespace, found.known(desired.settings()), settled);
         let rules = if there.is_some() { desired.rules() } else { desired.first_rules() };
         load(steps, desired, rules, zone);
         banish(steps, &namespace, &name, zone);
@@ -111,7 +143,7 @@ impl Plan {
         set(
             steps,
             &namespace,
-            desired.interface_settings(),
+            found.known(desired.interface_settings()),
             if there.is_some() { settled } else { &nothing },
         );
         // Before addresses: routes of the kernel's go with theirs.
@@ -149,11 +181,18 @@ impl Plan {
             }
             steps.push(Step::DeleteNamespace { name: namespace });
         }
-        if let (Some(trunk), Some(name), false) = (&found.trunk, desired.trunk(), others) {
-            for link in trunk.links.iter().filter(|it| !it.is_loopback()) {
-                leave(&mut steps, &name, link);
+        if let (Some(trunk), Some(place)) = (&found.trunk, desired.trunk()) {
+            // One that ended before it was done left its interface here: its tag must not come to the core's namespace.
+            let own = |it: &&Link| it.kind() == Some("vlan") && (!others || it.ifname == name);
+            for link in trunk.links.iter().filter(own) {
+                steps.push(Step::DeleteLink { place: Some(place.clone()), link: link.ifname.clone() });
             }
-            steps.push(Step::DeleteNamespace { name });
+            if !others {
+                for link in trunk.links.iter().filter(|it| !it.is_loopback() && it.kind() != Some("vlan")) {
+                    leave(&mut steps, &place, link);
+                }
+                steps.push(Step::DeleteNamespace { name: place });
+            }
         }
         Self { steps }
     }
@@ -179,7 +218,9 @@ impl Step {
             | Self::DeleteLink { .. }
             | Self::AddRoute { .. }
             | Self::DeleteRoute { .. }
-            | Self::DeleteRule { .. } => None,
+            | Self::DeleteRule { .. }
+            | Self::DeleteQdisc { .. }
+            | Self::DetachProgram { .. } => None,
         }
     }
 }
@@ -216,7 +257,7 @@ fn hold(steps: &mut Vec<Step>, desired: &Desired, zone: &FoundZone) {
 }
 
 /// Whether the interface may be taken.
-fn check(desired: &Desired, found: &Found, core: &BTreeSet<IpAddr>) -> Result<(), PlanError> {
+fn check(desired: &Desired, found: &Found, core: &CoreSide) -> Result<(), PlanError> {
     let (zone, carrier) = (desired.zone.to_string(), desired.leg.attachment.carrier());
     let interface = carrier.to_owned();
     if found.trunk.as_ref().is_some_and(|trunk| trunk.link(carrier).is_some()) {
@@ -225,7 +266,7 @@ fn check(desired: &Desired, found: &Found, core: &BTreeSet<IpAddr>) -> Result<()
     let Some(link) = found.home.link(carrier) else {
         return Err(PlanError::NoInterface { zone, interface, elsewhere: String::new() });
     };
-    if let Some(address) = link.addr_info.iter().map(|it| it.local).find(|it| core.contains(it)) {
+    if let Some(address) = link.addr_info.iter().map(|it| it.local).find(|it| core.holds(*it, desired)) {
         return Err(PlanError::CoreAddress { zone, interface, address });
     }
     if found.home.routes.iter().any(|it| it.dst == "default" && it.dev.as_deref() == Some(carrier)) {
@@ -256,6 +297,10 @@ fn fetch(steps: &mut Vec<Step>, desired: &Desired, found: &Found) {
             steps.push(Step::Load { namespace: trunk.clone(), rules: ruleset::of_trunk(parent) });
             steps.push(Step::Up { place: Some(trunk.clone()), link: parent.clone() });
             let link = desired.interface();
+            // Left there by one that ended before it was done.
+            if found.trunk.as_ref().is_some_and(|it| it.link(&link).is_some()) {
+                steps.push(Step::DeleteLink { place: Some(trunk.clone()), link: link.clone() });
+            }
             let made =
                 Step::AddVlan { trunk: trunk.clone(), parent: parent.clone(), id: *id, link: link.clone() };
             steps.push(made);
@@ -331,6 +376,16 @@ fn strays(steps: &mut Vec<Step>, desired: &Desired, zone: &FoundZone) {
     let namespace = desired.namespace();
     for route in zone.routes.iter().filter(|route| !super::compare::is_expected(desired, route)) {
         steps.push(Step::DeleteRoute { namespace: namespace.clone(), route: route.clone() });
+    }
+    if let Some(link) = zone.link(&desired.interface()) {
+        if link.xdp.is_some() {
+            let (namespace, link) = (namespace.clone(), link.ifname.clone());
+            steps.push(Step::DetachProgram { namespace, link });
+        }
+        for qdisc in zone.qdiscs.iter().filter(|it| it.is_hook() && it.dev == link.ifname) {
+            let (namespace, link, kind) = (namespace.clone(), link.ifname.clone(), qdisc.kind.clone());
+            steps.push(Step::DeleteQdisc { namespace, link, kind });
+        }
     }
     for rule in zone.rules.iter().filter(|it| super::compare::is_stray(it)) {
         steps.push(Step::DeleteRule { namespace: namespace.clone(), priority: rule.priority });

@@ -197,13 +197,22 @@ impl Step {
                 within(namespace, &["route", "replace", &to, "via", &via, "dev", link])
             }
             Self::DeleteRoute { namespace, route } => {
-                let mut rest = vec!["route", "delete", route.dst.as_str()];
+                let mut rest = vec!["route", "delete"];
+                rest.extend(route.kind.as_deref());
+                rest.push(route.dst.as_str());
                 rest.extend(route.gateway.iter().flat_map(|it| ["via", it.as_str()]));
                 rest.extend(route.dev.iter().flat_map(|it| ["dev", it.as_str()]));
+                rest.extend(route.table.iter().flat_map(|it| ["table", it.as_str()]));
                 if is_v6(route.gateway.as_deref().unwrap_or(&route.dst)) {
                     rest.insert(0, "-6");
                 }
                 within(namespace, &rest)
+            }
+            Self::DeleteQdisc { namespace, link, kind } => {
+                words(&["tc", "-n", namespace, "qdisc", "delete", "dev", link, kind])
+            }
+            Self::DetachProgram { namespace, link } => {
+                within(namespace, &["link", "set", link, "xdp", "off"])
             }
             Self::DeleteRule { namespace, priority } => {
                 within(namespace, &["rule", "delete", "priority", &priority.to_string()])

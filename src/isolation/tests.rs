@@ -1,5 +1,3 @@
-use std::{collections::BTreeSet, net::IpAddr};
-
 use serde_json::json;
 
 use super::{
@@ -60,6 +58,8 @@ fn isolated(desired: &Desired) -> Found {
         { "dst": "192.0.2.0/24", "dev": desired.interface() },
         { "dst": "198.51.100.0/24", "gateway": "192.0.2.254", "dev": desired.interface() },
         { "dst": "fe80::/64", "dev": desired.interface() },
+        { "type": "broadcast", "dst": "192.0.2.255", "dev": desired.interface(), "table": "local" },
+        { "type": "multicast", "dst": "ff00::/8", "dev": desired.interface(), "table": "local" },
     ]);
     let rules = json!([{ "priority": 0, "table": "local" }, { "priority": 32766, "table": "main" }]);
     let settings = desired.settings().into_iter().chain(desired.interface_settings());
@@ -69,6 +69,7 @@ fn isolated(desired: &Desired) -> Found {
         rules: read(rules.to_string().as_bytes()).unwrap(),
         settings: settings.map(|it| (it.path, it.value.to_owned())).collect(),
         neighbours: Vec::new(),
+        qdiscs: read(br#"[{"kind":"noqueue","dev":"eth1"}]"#).unwrap(),
         ruleset: Some(desired.rules().as_listed()),
     };
     Found { zone: Some(zone), ..Found::default() }
@@ -81,7 +82,7 @@ fn commands(plan: &Plan) -> Vec<String> {
 }
 
 fn to(desired: &Desired, found: &Found) -> Result<Plan, PlanError> {
-    let core: BTreeSet<IpAddr> = ["10.1.0.1".parse().unwrap()].into();
+    let core = CoreSide { addresses: ["10.1.0.1".parse().unwrap()].into(), every: false };
     Plan::to(desired, found, &core)
 }
 
@@ -157,6 +158,67 @@ fn the_parent_of_a_tag_is_shut_away_in_a_namespace_of_its_own() {
 }
 
 #[test]
+fn a_vlan_that_was_left_half_made_is_made_anew_and_removed() {
+    let half = links(&json!([
+        { "ifname": "eth1", "flags": ["UP"] },
+        { "ifname": "zone.20", "flags": [], "linkinfo": { "info_kind": "vlan" } },
+        { "ifname": "zone.30", "flags": [], "linkinfo": { "info_kind": "vlan" } },
+    ]));
+    let mut found = home(&json!({}));
+    found.home.links.remove(1);
+    found.trunk = Some(FoundZone { links: half, ..FoundZone::default() });
+    let planned = commands(&to(&tagged(), &found).unwrap());
+    let made = planned.iter().position(|it| it.contains("link add")).unwrap();
+    assert_eq!(planned[made - 1], "ip -n cordon-trunk-eth1 link delete zone.20");
+    assert_eq!(
+        commands(&Plan::remove(&tagged(), &found, true)),
+        ["ip -n cordon-trunk-eth1 link delete zone.20"],
+        "another zone has the other tag"
+    );
+    assert_eq!(
+        commands(&Plan::remove(&tagged(), &found, false)),
+        [
+            "ip -n cordon-trunk-eth1 link delete zone.20",
+            "ip -n cordon-trunk-eth1 link delete zone.30",
+            "ip -n cordon-trunk-eth1 link set eth1 down",
+            "ip -n cordon-trunk-eth1 link set eth1 netns $$",
+            "ip netns delete cordon-trunk-eth1",
+        ]
+    );
+}
+
+#[test]
+fn a_gateway_that_serves_at_every_address_gives_up_no_interface_that_has_one() {
+    let every = CoreSide { addresses: ["0.0.0.0".parse().unwrap()].into(), every: true };
+    let check = |address: &str, length: u8| {
+        let found = home(&json!({ "addr_info": [{ "local": address, "prefixlen": length }] }));
+        Plan::to(&own(), &found, &every).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(
+        check("10.9.0.1", 24).unwrap_err().contains("`eth1` carries 10.9.0.1, an address of the core side")
+    );
+    assert_eq!(check("192.0.2.1", 24), Ok(()), "the zone's own");
+    assert_eq!(check("192.0.2.7", 24), Ok(()), "of its networks");
+    assert_eq!(check("fe80::1", 64), Ok(()), "the kernel's");
+}
+
+#[test]
+fn a_kernel_without_ipv6_keeps_zones_of_ipv4() {
+    let mut four = own();
+    four.leg.addresses.retain(|it| it.addr().is_ipv4());
+    let found = Found { without_ipv6: true, ..home(&json!({})) };
+    let plan = to(&four, &found).unwrap();
+    let of_v6 = |it: &&Step| matches!(it, Step::Set { setting, .. } if setting.path.contains("ipv6"));
+    assert_eq!(plan.steps.iter().filter(of_v6).count(), 0);
+    let mut isolated = Found { without_ipv6: true, ..isolated(&four) };
+    let zone = isolated.zone.as_mut().unwrap();
+    zone.settings.retain(|path, _| !path.contains("ipv6"));
+    zone.links[1].addr_info.retain(|it| it.local.is_ipv4());
+    assert_eq!(compare(&four, &isolated), []);
+    assert!(to(&own(), &found).unwrap_err().to_string().contains("this kernel has IPv6 switched off"));
+}
+
+#[test]
 fn what_is_as_it_should_be_has_no_differences_and_needs_no_steps() {
     let found = isolated(&own());
     assert_eq!(compare(&own(), &found), []);
@@ -201,6 +263,24 @@ fn each_change_is_named_and_mended() {
         |zone| zone.rules.extend(read(br#"[{"priority":100,"table":"7"}]"#).unwrap()),
         "routing rule 100: should be missing, is to 7",
         "ip -n cordon-yard rule delete priority 100",
+    );
+    check(
+        |zone| {
+            let route = br#"[{"dst":"10.0.0.0/8","gateway":"192.0.2.9","dev":"eth1","table":"7"}]"#;
+            zone.routes.extend(read(route).unwrap());
+        },
+        "route 10.0.0.0/8 in table 7: should be missing, is by 192.0.2.9",
+        "ip -n cordon-yard route delete 10.0.0.0/8 via 192.0.2.9 dev eth1 table 7",
+    );
+    check(
+        |zone| zone.qdiscs.extend(read(br#"[{"kind":"clsact","dev":"eth1"}]"#).unwrap()),
+        "traffic control of eth1: should be without hooks, is clsact",
+        "tc -n cordon-yard qdisc delete dev eth1 clsact",
+    );
+    check(
+        |zone| zone.links[1].xdp = Some(json!({ "mode": 2 })),
+        "program (XDP) of eth1: should be missing, is there",
+        "ip -n cordon-yard link set eth1 xdp off",
     );
     check(
         |zone| zone.ruleset = Some(without_last()),
