@@ -32,6 +32,11 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Nothing of a zone is there.
+    pub(super) fn absence(desired: &Desired) -> Self {
+        Self { what: namespace_of(desired), should: "there".to_owned(), is: "missing".to_owned() }
+    }
+
     /// Whether it says that nothing of a zone is there.
     pub(super) fn is_absence(&self, desired: &Desired) -> bool {
         self.what == namespace_of(desired)

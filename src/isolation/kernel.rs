@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
@@ -59,6 +60,24 @@ pub(super) fn look(desired: &Desired) -> Result<Found, NetError> {
     let trunk = desired.trunk().map(|name| look_inside(&name, &[])).transpose()?.flatten();
     let home = FoundZone { links: links()?, routes: routes()?, ..FoundZone::default() };
     Ok(Found { home, zone, trunk, without_ipv6: without_ipv6() })
+}
+
+/// A hold on a namespace: it does not end while somebody has one.
+pub(super) fn hold(namespace: &str) -> Result<File, NetError> {
+    File::open(path_of(namespace)).map_err(|error| NetError::Namespace { name: namespace.to_owned(), error })
+}
+
+/// Gives a namespace that is held the name that was taken from it (as `ip netns attach` does).
+pub(super) fn name_again(namespace: &str, held: &File) -> Result<(), NetError> {
+    let failed = |error| NetError::Namespace { name: namespace.to_owned(), error };
+    let path = path_of(namespace);
+    File::options().write(true).create_new(true).open(&path).map_err(failed)?;
+    let of_process = format!("/proc/self/fd/{}", held.as_raw_fd());
+    rustix::mount::mount_bind(&of_process, &path).map_err(|error| {
+        // What is no namespace must not have the name of one.
+        let _ = fs::remove_file(&path);
+        failed(error.into())
+    })
 }
 
 /// Whether a namespace is there.

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     error::Error,
+    fs::File,
     io,
     net::{IpAddr, TcpListener, UdpSocket},
     os::{
@@ -25,7 +26,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt::
 
 use super::{
     attempts,
-    compare::differing,
+    compare::{Difference, differing},
     core_leg,
     desired::Desired,
     keeper::Keeper,
@@ -67,6 +68,8 @@ struct State {
     /// Drifts so far.
     number: u64,
     core: CoreState,
+    /// Holds on namespaces, so that what hangs in one is not lost with its name.
+    held: BTreeMap<ZoneId, File>,
 }
 
 /// How the watch over the core side stands.
@@ -204,11 +207,14 @@ impl Server {
     }
 
     /// Looks at a zone and mends it. Gives what was otherwise.
-    fn look_at(&self, zone: &Desired) -> Result<Vec<super::Difference>, String> {
+    fn look_at(&self, zone: &Desired) -> Result<Vec<Difference>, String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let residents = self.state().residents.get(&zone.zone).cloned();
         let zone = &Desired { residents, ..zone.clone() };
         let known = self.state().zones.get(&zone.zone).map(|it| it.grade.clone());
+        if let Some(lost) = self.name_again(zone) {
+            self.drifted(zone, &[lost], None);
+        }
         let found = match self.keeper.check(zone) {
             Ok(differences) if differences.is_empty() => Ok(differences),
             Ok(differences) => {
@@ -224,6 +230,9 @@ impl Server {
             }
             Err(error) => Err(in_full(error)),
         };
+        if found.is_ok() {
+            self.hold_namespace(zone);
+        }
         let trouble = found.as_ref().err().cloned();
         let graded = || self.keeper.grade(zone).map_or("unknown", |grade| grade.as_str()).to_owned();
         let grade = known.unwrap_or_else(graded);
@@ -285,8 +294,37 @@ impl Server {
         }
     }
 
+    /// Somebody took the namespace's name away, but what hangs in it is still there, since this process holds it: it gets
+    /// its name back.
+    fn name_again(&self, zone: &Desired) -> Option<Difference> {
+        let namespace = zone.namespace();
+        if kernel::exists(&namespace) {
+            return None;
+        }
+        let held = self.state().held.remove(&zone.zone)?;
+        match kernel::name_again(&namespace, &held) {
+            Ok(()) => {
+                tracing::warn!(zone = %zone.zone, "its namespace had lost its name, and has it again");
+                Some(Difference::absence(zone))
+            }
+            Err(error) => {
+                tracing::warn!(zone = %zone.zone, error = in_full(error), "it cannot be named again");
+                None
+            }
+        }
+    }
+
+    fn hold_namespace(&self, zone: &Desired) {
+        let mut state = self.state();
+        if !state.held.contains_key(&zone.zone)
+            && let Ok(held) = kernel::hold(&zone.namespace())
+        {
+            state.held.insert(zone.zone.clone(), held);
+        }
+    }
+
     /// Remembers a drift, unless it is the last one that goes on.
-    fn drifted(&self, zone: &Desired, differences: &[super::Difference], failure: Option<&String>) {
+    fn drifted(&self, zone: &Desired, differences: &[Difference], failure: Option<&String>) {
         let mut state = self.state();
         let last = state.drifts.iter().rev().find(|it| it.zone == zone.zone.as_str());
         let goes_on = |it: &Drift| it.failure.is_some() && it.failure.as_ref() == failure;

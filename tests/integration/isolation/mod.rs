@@ -282,6 +282,67 @@ fn sockets_in_a_zone_are_bound_to_the_gateways_own_address_and_quickly_had() {
 
 const SOCKETS: u32 = 200;
 
+/// What somebody may do to a zone, and what is then on record.
+type Change<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
+
+fn changes<'a>(place: &'a str, link: &'a str) -> Vec<Change<'a>> {
+    let ip = move |words: &[&str]| must(&[&["ip", "-n", place], words].concat());
+    vec![
+        (
+            "rules flushed",
+            Box::new(move || inside(place, || must(&["nft", "flush", "ruleset"]))),
+            "table inet cordon: should be as planned, is missing",
+        ),
+        (
+            "a rule added",
+            Box::new(move || {
+                inside(place, || must(&["nft", "insert", "rule", "netdev", "cordon", "ingress", "accept"]))
+            }),
+            "rules of chain netdev cordon ingress: should be as planned, is changed",
+        ),
+        (
+            "forwarding switched on",
+            Box::new(move || inside(place, || fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap())),
+            "setting net/ipv4/conf/all/forwarding: should be 0, is 1",
+        ),
+        (
+            "a route added",
+            Box::new(move || ip(&["route", "add", "default", "via", "192.168.1.254"])),
+            "route default: should be missing, is by 192.168.1.254",
+        ),
+        (
+            "an address added",
+            Box::new(move || ip(&["address", "add", "10.9.9.9/24", "dev", link])),
+            "address 10.9.9.9/24: should be nowhere in the zone, is at cam0",
+        ),
+        (
+            "another interface",
+            Box::new(move || ip(&["link", "add", "leak", "type", "veth", "peer", "name", "leak2"])),
+            "interface leak: should be elsewhere, is in the zone's namespace",
+        ),
+        (
+            "a route in another table",
+            Box::new(move || ip(&["route", "add", "default", "via", "192.168.1.254", "table", "77"])),
+            "route default in table 77: should be missing, is by 192.168.1.254",
+        ),
+        (
+            "a hook of traffic control",
+            Box::new(move || must(&["tc", "-n", place, "qdisc", "add", "dev", link, "clsact"])),
+            "traffic control of cam0: should be without hooks, is clsact",
+        ),
+        (
+            "its name taken away, with sockets open",
+            Box::new(move || must(&["ip", "netns", "delete", place])),
+            "should be there, is missing",
+        ),
+        (
+            "switched off",
+            Box::new(move || ip(&["link", "set", link, "down"])),
+            "interface cam0: should be up, is down",
+        ),
+    ]
+}
+
 #[test]
 fn drift_is_noticed_mended_recorded_and_alarmed() {
     let Some(network) = Network::build() else { return };
@@ -291,49 +352,8 @@ fn drift_is_noticed_mended_recorded_and_alarmed() {
     let _netd = network.netd();
     let _gateway = network.gateway_process();
     answers(&network, GATE, "HIKVISION");
-    let place = network.namespace(0);
-    let link = Network::link(0);
-    type Change<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
-    let ip = |words: &[&str]| must(&[&["ip", "-n", &place], words].concat());
-    let changes: Vec<Change<'_>> = vec![
-        (
-            "rules flushed",
-            Box::new(|| inside(&place, || must(&["nft", "flush", "ruleset"]))),
-            "table inet cordon: should be as planned, is missing",
-        ),
-        (
-            "a rule added",
-            Box::new(|| {
-                inside(&place, || must(&["nft", "insert", "rule", "netdev", "cordon", "ingress", "accept"]))
-            }),
-            "rules of chain netdev cordon ingress: should be as planned, is changed",
-        ),
-        (
-            "forwarding switched on",
-            Box::new(|| inside(&place, || fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap())),
-            "setting net/ipv4/conf/all/forwarding: should be 0, is 1",
-        ),
-        (
-            "a route added",
-            Box::new(|| ip(&["route", "add", "default", "via", "192.168.1.254"])),
-            "route default: should be missing, is by 192.168.1.254",
-        ),
-        (
-            "an address added",
-            Box::new(|| ip(&["address", "add", "10.9.9.9/24", "dev", &link])),
-            "address 10.9.9.9/24: should be nowhere in the zone, is at cam0",
-        ),
-        (
-            "another interface",
-            Box::new(|| ip(&["link", "add", "leak", "type", "veth", "peer", "name", "leak2"])),
-            "interface leak: should be elsewhere, is in the zone's namespace",
-        ),
-        (
-            "switched off",
-            Box::new(|| ip(&["link", "set", &link, "down"])),
-            "interface cam0: should be up, is down",
-        ),
-    ];
+    let (place, link) = (network.namespace(0), Network::link(0));
+    let changes = changes(&place, &link);
     println!("| change | on record after |\n|---|---|");
     for (name, change, told) in &changes {
         let before = events(&network, "isolation-drift").len();
