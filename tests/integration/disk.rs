@@ -120,7 +120,7 @@ fn a_failing_disk_stops_new_commands_but_no_stop_and_loses_nothing() {
     println!("| disk | new command | stop of a movement | readiness | afterwards |\n|---|---|---|---|---|");
     for case in &CASES {
         if !check(case) {
-            println!("SKIPPED: the disk test needs root, loop devices, mkfs.ext4 and fsfreeze");
+            crate::skips::skipped("the disk test needs root, loop devices, mkfs.ext4 and fsfreeze");
             return;
         }
     }

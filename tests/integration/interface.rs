@@ -20,7 +20,7 @@ fn official() -> Option<Tables> {
     let shared = shared();
     let onvif = shared.join("onvif");
     if !onvif.is_dir() {
-        println!("SKIPPED: no official files in {}; set CORDON_SHARED", onvif.display());
+        crate::skips::skipped(&format!("no official files in {}; set CORDON_SHARED", onvif.display()));
         return None;
     }
     Some(Tables::from_folders(&[&onvif.join("wsdl"), &onvif.join("external")]).unwrap())
@@ -130,7 +130,7 @@ fn expected(effect: &str) -> Option<&'static [AddressEffect]> {
 fn every_listed_address_field_has_its_effect() {
     let fields = shared().join("onvif/uri-fields.tsv");
     let Ok(text) = std::fs::read_to_string(&fields) else {
-        println!("SKIPPED: no {}; set CORDON_SHARED", fields.display());
+        crate::skips::skipped(&format!("no {}; set CORDON_SHARED", fields.display()));
         return;
     };
     let tables = Tables::embedded().unwrap();

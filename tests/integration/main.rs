@@ -50,6 +50,7 @@ mod round_trip;
 mod soap11;
 mod stage;
 mod strangers;
+mod skips;
 mod streams;
 mod tls;
 mod tunnels;

@@ -24,7 +24,10 @@ fn recorded_answers_are_read_and_written_again_unchanged() {
     let root = env::var("CORDON_SHARED").map_or_else(|_| Path::new("..").join("shared"), PathBuf::from);
     let folder = root.join("corpus").join("soap");
     if !folder.is_dir() {
-        eprintln!("SKIPPED: no recordings at {} (CORDON_SHARED names another place)", folder.display());
+        crate::skips::skipped(&format!(
+            "no recordings at {} (CORDON_SHARED names another place)",
+            folder.display()
+        ));
         return;
     }
     let tables = Tables::embedded().expect("the embedded tables load");

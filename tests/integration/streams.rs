@@ -41,7 +41,7 @@ pub fn with_login(address: &str, (name, password): (&str, &str)) -> String {
 pub fn skipped(player: &str) -> bool {
     let missing = Command::new(player).arg("-version").output().is_err();
     if missing {
-        eprintln!("SKIPPED: {player} is not installed");
+        crate::skips::skipped(&format!("{player} is not installed"));
     }
     missing
 }

@@ -85,7 +85,10 @@ fn corpus() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("SKIPPED: no recordings at {} (CORDON_SHARED names another place)", folder.display());
+    crate::skips::skipped(&format!(
+        "no recordings at {} (CORDON_SHARED names another place)",
+        folder.display()
+    ));
     None
 }
 
@@ -118,7 +121,10 @@ fn no_recorded_restricted_device_passes_for_another() {
 fn the_registries_that_debian_ships_are_read_alike_in_both_forms() {
     let folder = Path::new("/usr/share/ieee-data");
     if !folder.is_dir() {
-        return eprintln!("SKIPPED: no registries at {} (apt-get install ieee-data)", folder.display());
+        return crate::skips::skipped(&format!(
+            "no registries at {} (apt-get install ieee-data)",
+            folder.display()
+        ));
     }
     let vendors = Vendors::embedded().unwrap();
     let read = |ending: &str| -> BTreeSet<(String, String)> {

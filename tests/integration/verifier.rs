@@ -29,7 +29,7 @@ fn python(arguments: &[&str]) -> Option<(bool, String)> {
     let output = match Command::new("python3").arg("-B").arg(script).args(arguments).output() {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("SKIPPED: python3 cannot be started: {error}");
+            crate::skips::skipped(&format!("python3 cannot be started: {error}"));
             return None;
         }
     };

@@ -64,7 +64,9 @@ struct Walk {
 /// Lets a script walk a house; none where the clients are not installed.
 fn walk(house: &House, folder: &str, program: &str, script: &str) -> Option<Walk> {
     let Some(clients) = std::env::var_os(CLIENTS_VARIABLE).map(PathBuf::from) else {
-        eprintln!("SKIPPED: {CLIENTS_VARIABLE} is not set; run tests/run, which installs the clients");
+        crate::skips::skipped(&format!(
+            "{CLIENTS_VARIABLE} is not set; run tests/run, which installs the clients"
+        ));
         return None;
     };
     let dir = tempfile::tempdir().unwrap();

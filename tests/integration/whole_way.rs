@@ -62,7 +62,10 @@ pub fn corpus(part: &str) -> Option<PathBuf> {
     let root = env::var("CORDON_SHARED").map_or_else(|_| Path::new("..").join("shared"), PathBuf::from);
     let folder = root.join("corpus").join(part);
     if !folder.is_dir() {
-        eprintln!("SKIPPED: no recordings at {} (CORDON_SHARED names another place)", folder.display());
+        crate::skips::skipped(&format!(
+            "no recordings at {} (CORDON_SHARED names another place)",
+            folder.display()
+        ));
         return None;
     }
     Some(folder)

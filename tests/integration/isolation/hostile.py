@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A hostile camera: sends, round after round, every frame that might lead out of its zone.
 
-hostile.py INTERFACE OWN_IP OWN_IP6 GATEWAY_IP GATEWAY_IP6 GATEWAY_MAC CORE_IP OTHER_ZONE_IP ROUNDS MARKER
+hostile.py INTERFACE OWN_IP OWN_IP6 GATEWAY_IP GATEWAY_IP6 GATEWAY_MAC CORE_IP OTHER_ZONE_IP ROUNDS MARKER CORE_IP6
 
 ROUNDS 0 means until its input ends, and less than that so many frames to as many
 places, and a quarter as many neighbours. Prints a JSON object: rounds, frames, and how often each kind was sent.
@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-(INTERFACE, OWN, OWN6, GATEWAY, GATEWAY6, GATEWAY_MAC, CORE, OTHER, ROUNDS, MARKER) = sys.argv[1:11]
+(INTERFACE, OWN, OWN6, GATEWAY, GATEWAY6, GATEWAY_MAC, CORE, OTHER, ROUNDS, MARKER, CORE6) = sys.argv[1:12]
 ROUNDS, MARKER = int(ROUNDS), MARKER.encode()
 WAN = "203.0.113.9"
 WAN6 = "2001:db8:ffff::9"
@@ -109,6 +109,8 @@ def frames():
     v6 = lambda to, following, rest, source=OWN6: ether(gateway, 0x86DD, ip6(source, to, following, rest))
     yield "v6-udp", v6(WAN6, 17, udp(53))
     yield "v6-tcp", v6(WAN6, 6, tcp(443))
+    yield "v6-core", v6(CORE6, 6, tcp(8081))
+    yield "v6-core-udp", v6(CORE6, 17, udp(3702))
     yield "v6-gateway", v6(GATEWAY6, 6, tcp(22))
     yield "v6-spoof", v6(WAN6, 17, udp(123), "2001:db8:77::1")
     yield "v6-mapped", v6("::ffff:" + CORE, 17, udp(53))

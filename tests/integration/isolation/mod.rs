@@ -172,12 +172,24 @@ fn without_isolation_the_same_frames_are_seen_on_the_core_side() {
     let (gateway, link) = (network.gateway(), Network::link(0));
     must(&["ip", "-n", &gateway, "address", "add", "192.168.1.1/24", "dev", &link]);
     must(&["ip", "-n", &gateway, "link", "set", &link, "up"]);
+    must(&["ip", "-n", &gateway, "address", "add", "2001:db8:1::1/64", "dev", &link, "nodad"]);
     inside(&gateway, || fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
-    let capture = Capture::start(&network.core());
-    let sent = network.hostile(0, 3).stop();
+    inside(&gateway, || fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap());
+    let (capture, wan) = (Capture::start(&network.core()), Capture::start(&network.wan()));
+    let sent = network.hostile(0, 10).stop();
     let macs = network.camera_macs();
     let captured = capture.stop();
     let found = captured.iter().filter_map(|frame| of_camera(frame, &macs)).count();
+    // In both families, on both legs.
+    for (leg, frames) in [("core", &captured), ("WAN", &wan.stop())] {
+        for (family, kind) in [("IPv4", [0x08, 0x00]), ("IPv6", [0x86, 0xdd])] {
+            let of_family =
+                |it: &&Vec<u8>| it.get(12..14) == Some(&kind[..]) && of_camera(it, &macs).is_some();
+            let seen = frames.iter().filter(of_family).count();
+            println!("without isolation: {seen} frames of cameras by {family} on the {leg} leg");
+            assert!(seen > 0, "{family} on the {leg} leg");
+        }
+    }
     println!("without isolation: {found} frames of cameras on the core leg, of {} sent", sent["frames"]);
     assert!(found >= 3 * 10, "{found} of {}", captured.len());
 }
@@ -521,7 +533,7 @@ fn a_vlan_is_a_zone_of_its_own() {
     let Some(network) = Network::build() else { return };
     let place = network.gateway();
     if !run(&["ip", "-n", &place, "link", "add", "link", "cam0", "name", "try", "type", "vlan", "id", "9"]) {
-        println!("SKIPPED: this kernel has no VLANs (8021q)");
+        crate::skips::skipped("this kernel has no VLANs (8021q)");
         return;
     }
     must(&["ip", "-n", &place, "link", "delete", "try"]);

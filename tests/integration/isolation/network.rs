@@ -34,6 +34,7 @@ use crate::house::{ADMIN, CAMERA_PASSWORD, CAMERA_USER};
 
 pub const CORE: &str = "10.77.0.2";
 pub const GATEWAY_CORE: &str = "10.77.0.1";
+pub const CORE6: &str = "2001:db8:77::2";
 /// Both zones have the same network, as sites do.
 pub const GATEWAY: &str = "192.168.1.1";
 pub const GATEWAY6: &str = "2001:db8:1::1";
@@ -61,11 +62,11 @@ impl Network {
         let tools = ["nft --version", "ip -V", "python3 --version"];
         let have = |tool: &&str| run(&tool.split(' ').collect::<Vec<_>>());
         if let Some(lacks) = tools.iter().find(|tool| !have(tool)) {
-            println!("SKIPPED: isolation is not tested here, since `{lacks}` fails");
+            crate::skips::skipped(&format!("isolation is not tested here, since `{lacks}` fails"));
             return None;
         }
         if !run(&["ip", "netns", "add", &network.core()]) {
-            println!("SKIPPED: isolation is not tested here, since network namespaces need root");
+            crate::skips::skipped("isolation is not tested here, since network namespaces need root");
             return None;
         }
         network.wire();
@@ -75,6 +76,13 @@ impl Network {
     fn wire(&self) {
         for place in [self.gateway(), self.wan(), self.side(0), self.side(1)] {
             must(&["ip", "netns", "add", &place]);
+        }
+        for place in [self.gateway(), self.core(), self.wan()] {
+            // Else nobody is asked for by IPv6 in the first second.
+            for of in ["all", "default"] {
+                let path = format!("/proc/sys/net/ipv6/conf/{of}/accept_dad");
+                inside(&place, || fs::write(&path, "0").unwrap());
+            }
         }
         let (gateway, core, wan) = (self.gateway(), self.core(), self.wan());
         must(&["ip", "-n", &gateway, "link", "set", "lo", "up"]);
@@ -96,10 +104,19 @@ impl Network {
         address(&wan, "198.51.100.2/24", "leg");
         // The sink answers for every address that stands for the internet.
         address(&wan, "203.0.113.9/24", "leg");
+        let address6 = |place: &str, address: &str, link: &str| {
+            must(&["ip", "-n", place, "address", "add", address, "dev", link, "nodad"]);
+        };
+        address6(&gateway, "2001:db8:77::1/64", "core");
+        address6(&core, "2001:db8:77::2/64", "leg");
+        address6(&gateway, "2001:db8:fffe::1/64", "wan");
+        address6(&wan, "2001:db8:fffe::2/64", "leg");
+        address6(&wan, "2001:db8:ffff::9/64", "leg");
         for link in ["core", "wan"] {
             must(&["ip", "-n", &gateway, "link", "set", link, "up"]);
         }
         must(&["ip", "-n", &gateway, "route", "add", "default", "via", "198.51.100.2"]);
+        must(&["ip", "-n", &gateway, "route", "add", "default", "via", "2001:db8:fffe::2"]);
         for zone in 0..ZONES {
             self.plug(zone);
         }
@@ -261,7 +278,7 @@ impl Network {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/isolation/hostile.py");
         let mut command = Command::new("python3");
         command.args([script, "leg", HOSTILE, HOSTILE6, GATEWAY, GATEWAY6, &mac, CORE, CAMERA]);
-        command.args([rounds, MARKER]);
+        command.args([rounds, MARKER, CORE6]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Hostile(Some(inside(&self.side(zone), || command.spawn().unwrap())))
     }
@@ -434,11 +451,14 @@ impl Drop for Camera {
 pub struct Capture {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Vec<u8>>>,
+    namespace: String,
+    socket: Arc<OwnedFd>,
 }
 
 impl Capture {
     pub fn start(namespace: &str) -> Self {
-        let socket = inside(namespace, packet_socket).unwrap();
+        let socket = Arc::new(inside(namespace, packet_socket).unwrap());
+        let reading = Arc::clone(&socket);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -446,7 +466,7 @@ impl Capture {
             let mut buffer = vec![0; 65_536];
             // Once stopped, what was captured before is still read.
             loop {
-                match recv(&socket, &mut buffer[..], RecvFlags::empty()) {
+                match recv(&reading, &mut buffer[..], RecvFlags::empty()) {
                     Ok((length, _)) => frames.push(buffer[..length].to_vec()),
                     Err(_) if stopped.load(Ordering::Relaxed) => return frames,
                     Err(_) => {}
@@ -454,13 +474,31 @@ impl Capture {
                 assert!(frames.len() < FRAMES_MAX, "more was captured than a test makes");
             }
         });
-        Self { stop, thread }
+        Self { stop, thread, namespace: namespace.to_owned(), socket }
     }
 
     pub fn stop(self) -> Vec<Vec<u8>> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        let frames = self.thread.join().unwrap();
+        // What the kernel had no room for nobody has looked at: then "no frame" says nothing.
+        let missed = inside(&self.namespace, missed);
+        drop(self.socket);
+        assert_eq!(missed, 0, "the capture missed frames, beside {} that it has", frames.len());
+        frames
     }
+}
+
+/// Frames that the packet sockets of a namespace had no room for, as `ss` tells it (`d` of `skmem`: sk_drops).
+fn missed() -> u64 {
+    let output =
+        Command::new("ss").args(["--no-header", "--numeric", "--packet", "--memory"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("skmem:("), "{said}");
+    let counts = said.split("skmem:(").skip(1).map(|it| {
+        let last = it.split(')').next().unwrap().rsplit(',').next().unwrap();
+        last.strip_prefix('d').unwrap().parse::<u64>().unwrap()
+    });
+    counts.sum()
 }
 
 const FRAMES_MAX: usize = 2_000_000;
@@ -471,7 +509,7 @@ fn packet_socket() -> io::Result<OwnedFd> {
     let protocol = NonZero::new(u32::from(EVERYTHING.to_be())).map(rustix::net::Protocol::from_raw);
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_millis(100)))?;
-    sockopt::set_socket_recv_buffer_size(&socket, 16 << 20)?;
+    sockopt::set_socket_recv_buffer_size_force(&socket, 64 << 20)?;
     Ok(socket)
 }
 

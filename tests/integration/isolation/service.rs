@@ -77,7 +77,7 @@ fn the_gateway_needs_no_powers_and_nobody_else_is_heard_by_netd() {
     let program = env!("CARGO_BIN_EXE_cordon");
     let as_user = |user: &'static str| ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"];
     if !run(&[&as_user(NOBODY)[..], &[program, "--version"]].concat()) {
-        println!("SKIPPED: {program} cannot be run by another user here");
+        crate::skips::skipped(&format!("{program} cannot be run by another user here"));
         return;
     }
     network.configure(|text| text);
