@@ -11,6 +11,7 @@ mod camera;
 mod certificates;
 mod check;
 mod configuration;
+mod confine;
 mod core_leg;
 mod demo;
 mod files;
@@ -45,6 +46,7 @@ use std::{error::Error, io, path::Path, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use configuration::Configuration;
+use confine::Confinement;
 
 use crate::{
     alarm,
@@ -218,7 +220,15 @@ fn run(args: &run::Args) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let description = ready::Description::of(&loaded, args.config.clone());
-    let source = reload::Source::of(&args.config);
+    let mut source = reload::Source::of(&args.config);
+    if loaded.confine {
+        let confinement = Confinement::of(&loaded, &args.config, args.ready_file.as_deref());
+        match confinement.enforce() {
+            Ok(status) => tracing::info!("{}", confinement.told(status)),
+            Err(error) => return told(Err(error)),
+        }
+        source.confinement = Some(confinement);
+    }
     told(run::serve(loaded, source, |gateway, admin| match &args.ready_file {
         Some(file) => description.write(file, gateway, admin),
         None => Ok(()),

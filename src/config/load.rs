@@ -132,6 +132,7 @@ impl Reader<'_> {
             state_dir,
             threads,
             watch: gateway.watch.unwrap_or(true),
+            confine: gateway.confine.unwrap_or(true),
             bind: listening.bind,
             tls,
             clear_passwords,

@@ -51,6 +51,8 @@ pub struct Loaded {
     pub threads: Option<usize>,
     /// Whether the gateway reloads of itself when its files change.
     pub watch: bool,
+    /// Whether the serving process gives up files of others, held by the kernel.
+    pub confine: bool,
     /// The address every virtual camera listens on.
     pub bind: IpAddr,
     /// The gateway's certificate and key towards clients, if it serves TLS.

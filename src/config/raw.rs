@@ -16,6 +16,7 @@ pub(super) struct Gateway {
     pub(super) state_dir: Option<Text>,
     pub(super) threads: Option<Spanned<usize>>,
     pub(super) watch: Option<bool>,
+    pub(super) confine: Option<bool>,
 }
 
 /// `[listener]`

@@ -26,7 +26,7 @@ pub(super) const HEADS: [&str; 14] = [
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 60] = [
+const SHOWN: [&str; 61] = [
     "address",
     "advertise",
     "because",
@@ -37,6 +37,7 @@ const SHOWN: [&str; 60] = [
     "certificate_sha256",
     "clear_passwords",
     "clients",
+    "confine",
     "device_path",
     "dir",
     "first_camera_port",

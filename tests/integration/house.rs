@@ -265,8 +265,8 @@ impl House {
 
     /// What reloads this gateway, in place of the thread that the program has for it.
     pub fn reloader(&self) -> Reloader {
-        let env = Box::new(|name: &str| Some(name.to_owned()));
-        let source = Source { path: self.dir.path().join("cordon.toml"), env };
+        let mut source = Source::of(&self.dir.path().join("cordon.toml"));
+        source.env = Box::new(|name: &str| Some(name.to_owned()));
         Reloader::new(self.gateway.as_ref().unwrap(), source).unwrap()
     }
 

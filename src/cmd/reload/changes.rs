@@ -196,6 +196,7 @@ fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
         name: _,
         state_dir: _,
         threads: _,
+        confine: _,
         bind: _,
         tls: _,
         rtsp_port: _,
@@ -219,10 +220,11 @@ fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
 
 /// What cannot change while the gateway runs: section, keys, and whether it does.
 pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'static [&'static str])> {
-    let settings: [(&str, &[&str], bool); 13] = [
+    let settings: [(&str, &[&str], bool); 14] = [
         ("gateway", &["name"], old.name != new.name),
         ("gateway", &["state_dir"], old.state_dir != new.state_dir),
         ("gateway", &["threads"], old.threads != new.threads),
+        ("gateway", &["confine"], old.confine != new.confine),
         ("listener", &["bind"], old.bind != new.bind),
         ("listener", &["rtsp_port"], old.rtsp_port != new.rtsp_port),
         ("listener", &["rtsps_port"], old.rtsps_port != new.rtsps_port),

@@ -9,6 +9,7 @@ use std::{
 
 use super::super::{
     configuration::{files_of, policy_files},
+    confine::Confinement,
     settling::Settling,
 };
 use crate::config::Outline;
@@ -22,12 +23,21 @@ pub struct Source {
     pub path: PathBuf,
     /// The environment.
     pub env: Environment,
+    /// What this process may read, if the kernel holds it to that.
+    pub(in super::super) confinement: Option<Confinement>,
 }
 
 impl Source {
     /// A file, and the environment of this process.
     pub fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), env: Box::new(|name| std::env::var(name).ok()) }
+        Self { path: path.to_owned(), env: Box::new(|name| std::env::var(name).ok()), confinement: None }
+    }
+
+    /// A file that the configuration names and this process may not read, since it was not named when it started.
+    pub(super) fn out_of_reach(&self) -> Option<PathBuf> {
+        let confinement = self.confinement.as_ref()?;
+        let Outline { policy_dir, vendors_dir, secrets, .. } = Outline::of(&self.path, &self.env);
+        secrets.into_iter().chain(policy_dir).chain(vendors_dir).find(|it| !confinement.covers(it))
     }
 }
 

@@ -14,7 +14,7 @@ mod decisions;
 mod files;
 mod thread;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -59,6 +59,12 @@ pub enum ReloadError {
     Wrong(#[from] Wrong),
     #[error("{0}: the policies need what the shipped 20-gateway.cedar says of Local, and then a restart")]
     Refused(Refusal),
+    #[error(
+        "`{}` lies in no folder that this process has been able to read since it started (confine under [gateway]): \
+         restart it to take this up",
+        .0.display()
+    )]
+    OutOfReach(PathBuf),
     #[error("another configuration is on trial: keep it, or wait until it is given up")]
     OnTrial,
     #[error("the policies in force do not permit admin:RollBack to Local::\"trial\": a trial could not end")]
@@ -270,6 +276,9 @@ impl Reloader {
 
     /// What the files say, if it can be taken up.
     fn found(&self) -> Result<Found, ReloadError> {
+        if let Some(path) = self.source.out_of_reach() {
+            return Err(ReloadError::OutOfReach(path));
+        }
         let new = Configuration::read(&self.source.path, &self.source.env)?;
         let old = self.running.configuration();
         let fixed = needs_restart(&old.loaded, &new.loaded);

@@ -38,6 +38,35 @@ fn play(network: &Network, port: u16, profile: &str) -> Player {
     })
 }
 
+/// What the program says of itself, and what it refuses to take up.
+#[test]
+fn a_reload_that_names_files_out_of_reach_waits_for_a_restart() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    let said = fs::read_to_string(network.dir().join("run.txt")).unwrap();
+    if said.contains("NOT CONFINED") {
+        return crate::skips::skipped("this kernel has no Landlock");
+    }
+    assert!(said.contains("confined in full: reads below ") || said.contains("confined as far as"), "{said}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("secret"), "a password of 20 letters").unwrap();
+    let file = elsewhere.path().join("secret").display().to_string();
+    network.configure(|text| {
+        text.replacen(&format!("{{ env = \"{}\" }}", ADMIN.1), &format!("{{ file = \"{file}\" }}"), 1)
+    });
+    gateway.signal("HUP");
+    let refused = || super::events(&network, "reload-refused").pop();
+    super::wait_until("refused", || refused().is_some());
+    let reason = refused().unwrap()["detail"]["reason"].to_string();
+    assert!(
+        reason.contains("lies in no folder that this process has been able to read since it started"),
+        "{reason}"
+    );
+    assert_eq!(gateway.stop(), Some(0));
+}
+
 #[test]
 fn open_streams_of_restricted_cameras_end_with_their_isolation() {
     let Some(network) = Network::build() else { return };
