@@ -51,12 +51,12 @@ impl Netd {
             let stream = UnixStream::connect(&self.0)?;
             let time_max = match request {
                 // Isolation is a condition of service: who waits for the word on it must not wait long.
-                Request::Zones { .. } | Request::Neighbours { .. } => NETD_WORD_TIME_MAX,
-                Request::Apply { .. }
-                | Request::Socket { .. }
-                | Request::Hold { .. }
-                | Request::Core
-                | Request::Attempts { .. } => NETD_TIME_MAX,
+                Request::Zones { .. } | Request::Neighbours { .. } | Request::Hold { .. } => {
+                    NETD_WORD_TIME_MAX
+                }
+                Request::Apply { .. } | Request::Socket { .. } | Request::Core | Request::Attempts { .. } => {
+                    NETD_TIME_MAX
+                }
             };
             stream.set_read_timeout(Some(time_max))?;
             stream.set_write_timeout(Some(time_max))?;
