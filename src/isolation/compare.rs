@@ -37,6 +37,11 @@ impl Difference {
         Self { what: namespace_of(desired), should: "there".to_owned(), is: "missing".to_owned() }
     }
 
+    /// Whether it says that others are to be held to their hardware addresses than are.
+    pub(super) fn is_of_residents(&self) -> bool {
+        self.what == RESIDENT_RULES || self.what.starts_with(RESIDENT)
+    }
+
     /// Whether it says that nothing of a zone is there.
     pub(super) fn is_absence(&self, desired: &Desired) -> bool {
         self.what == namespace_of(desired)
@@ -220,11 +225,11 @@ fn residents(desired: &Desired, zone: &FoundZone, said: &mut Said) {
     for it in residents.iter() {
         let (mac, is) = (it.mac.to_string(), held.get(&it.address).copied().unwrap_or("missing"));
         if is != mac {
-            said.say(&format!("neighbour {}", it.address), &format!("held to {mac}"), is);
+            said.say(&format!("{RESIDENT}{}", it.address), &format!("held to {mac}"), is);
         }
     }
     for (address, mac) in held.iter().filter(|(it, _)| residents.of_address(**it).is_none()) {
-        said.say(&format!("neighbour {address}"), "held to nothing", mac);
+        said.say(&format!("{RESIDENT}{address}"), "held to nothing", mac);
     }
 }
 
@@ -241,6 +246,8 @@ fn rules(of: &str, desired: &Ruleset, zone: &FoundZone, residents_aside: bool, s
     }
 }
 
+/// What one resident is called by.
+const RESIDENT: &str = "neighbour ";
 /// The rules that hold residents, as they are called.
 pub(super) const RESIDENT_RULES: &str = "rules of chain netdev cordon residents";
 

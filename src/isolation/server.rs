@@ -259,7 +259,13 @@ impl Server {
             state.residents = Some(digest.clone());
         }
         drop(all);
-        self.keeper.apply(&zone).map_err(in_full)?;
+        let mut differences = self.keeper.apply(&zone).map_err(in_full)?;
+        // What somebody else had changed just before is one all the same.
+        differences.retain(|it| !it.is_of_residents());
+        if !differences.is_empty() && !differences.iter().any(|it| it.is_absence(&zone)) {
+            tracing::warn!(zone = %zone.zone, ?differences, "not as it should be, and mended");
+            self.drifted(&zone, &differences, None);
+        }
         Ok(digest)
     }
 
