@@ -113,7 +113,7 @@ impl Player {
     fn is_there(&self) -> bool {
         let there = Command::new(self.version[0]).arg(self.version[1]).output().is_ok();
         if !there {
-            eprintln!("SKIPPED: {} is not installed", self.name);
+            crate::skips::skipped(&format!("{} is not installed", self.name));
         }
         there
     }
@@ -259,7 +259,7 @@ impl Server {
         let server = Self { process, port: port.trim().to_owned() };
         let there = !server.port.is_empty();
         if !there {
-            eprintln!("SKIPPED: GStreamer's RTSP server is not installed");
+            crate::skips::skipped("GStreamer's RTSP server is not installed");
         }
         there.then_some(server)
     }
