@@ -143,6 +143,10 @@ pub const REPLAY_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 pub const REPLAY_IDLE_MAX: Duration = Duration::from_secs(600);
 /// Sessions with recordings of one camera. Cameras have few.
 pub const REPLAYS_PER_CAMERA_MAX: usize = 8;
+/// One document of metadata of a stream, unpacked. The standard sets no bound.
+pub const METADATA_BYTES_MAX: usize = 1024 * 1024;
+/// Payload of a packet of metadata of ours, below the MTU of Ethernet.
+pub const METADATA_PACKET_BYTES_MAX: usize = 1_400;
 /// Connections of the RTSP listener whose camera is not known yet.
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
 /// Of these, connections of one source.

@@ -109,8 +109,8 @@ impl Connection {
     /// Opens an RTSP session and asks what there is.
     pub async fn describe(&self, ask: &Ask) -> Result<CameraStream, CameraError> {
         match ask.kind() {
-            AskKind::Describe { endpoint } if *ask.camera() == self.camera => {
-                CameraStream::open(endpoint, &self.session).await
+            AskKind::Describe { endpoint, screen } if *ask.camera() == self.camera => {
+                CameraStream::open(endpoint, screen, &self.session).await
             }
             _ => Err(misdirected()),
         }

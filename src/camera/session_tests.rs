@@ -583,7 +583,10 @@ async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
     let port = listener.local_addr().unwrap().port();
     let session = peer(vec![]).await.session.over_tls(CameraTls::new(Vec::new(), Box::new(NoPins)));
     let endpoint = Endpoint { port: Some(port), path_and_query: "/live".into() };
-    let failed = CameraStream::open(&endpoint, &session).await.err().unwrap();
+    let rules = crate::hatch::AddressRules::default();
+    let tables = crate::schema::Tables::embedded().unwrap();
+    let screen = Arc::new(crate::hatch::Screen::new(&tables, rules, false));
+    let failed = CameraStream::open(&endpoint, &screen, &session).await.err().unwrap();
     assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     auth::digest::{Challenge, Credentials},
     clock::Entropy,
-    hatch::{Endpoint, PacketCounts, Packets, Positions, Segment},
+    hatch::{Endpoint, PacketCounts, Packets, Positions, Screen, Segment},
     inventory::Quirk,
     limits::{
         CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_READ_ROOM_MIN,
@@ -45,6 +45,7 @@ pub struct CameraStream {
     packets: Packets,
     /// Where packets come in, if not on the connection.
     datagrams: Datagrams,
+    screen: Arc<Screen>,
     /// Segments that came before the answer that was waited for.
     early: VecDeque<Segment>,
     own: Ssrc,
@@ -65,12 +66,21 @@ struct Wire {
 
 impl CameraStream {
     /// Connects, logs in and asks what there is. `logins` counts what is refused over all protocols.
-    pub(super) async fn open(endpoint: &Endpoint, logins: &Logins) -> Result<Self, CameraError> {
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        screen: &Arc<Screen>,
+        logins: &Logins,
+    ) -> Result<Self, CameraError> {
         let address = SocketAddr::new(logins.host(), endpoint.port.unwrap_or(RTSP_PORT));
-        in_time(Self::describe(address, endpoint, logins)).await
+        in_time(Self::describe(address, endpoint, screen, logins)).await
     }
 
-    async fn describe(address: SocketAddr, endpoint: &Endpoint, logins: &Logins) -> Result<Self, Failure> {
+    async fn describe(
+        address: SocketAddr,
+        endpoint: &Endpoint,
+        screen: &Arc<Screen>,
+        logins: &Logins,
+    ) -> Result<Self, Failure> {
         if logins.is_over_tls() {
             return Err(Failure::TlsUnsupported("its streams would go in clear, and RTSPS is not built yet"));
         }
@@ -120,6 +130,7 @@ impl CameraStream {
             session: None,
             packets: nothing,
             datagrams: Datagrams::default(),
+            screen: Arc::clone(screen),
             early: VecDeque::new(),
             own: Ssrc(u32::from_be_bytes(random)),
             may_get_parameter,
@@ -152,7 +163,7 @@ impl CameraStream {
         let own = |number: usize| source(first, number);
         let tracks: Vec<(&Media, Ssrc)> =
             media.iter().enumerate().map(|(number, media)| (media, own(number))).collect();
-        self.packets = Packets::new(&tracks);
+        self.packets = Packets::new(&tracks).screened(&self.screen);
         let mut kept_back = None;
         let mut in_datagrams = logins.has(Quirk::DatagramsOnly);
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Endpoint, sink::Sink, spool::Spool};
+use super::{Endpoint, Screen, sink::Sink, spool::Spool};
 use crate::{
     command::{HttpTransfer, Operation, RtspMethod},
     gate::Pass,
@@ -52,6 +52,8 @@ pub enum AskKind {
     Describe {
         /// Where it is asked for.
         endpoint: Endpoint,
+        /// How metadata in it is judged.
+        screen: Arc<Screen>,
     },
     /// A stream that was described.
     Play {
@@ -208,7 +210,10 @@ pub struct Mark(pub u64);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Builder, Tables};
+    use crate::{
+        hatch::AddressRules,
+        schema::{Builder, Tables},
+    };
 
     #[test]
     fn a_pass_is_for_one_operation_and_no_other() {
@@ -219,8 +224,9 @@ mod tests {
         let endpoint = Endpoint { port: None, path_and_query: "/onvif/device_service".into() };
         let document = Arc::new(Builder::new(&tables, input).finish().unwrap());
         let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
+        let screen = Arc::new(Screen::new(&tables, AddressRules::default(), false));
         let picture = AskKind::Picture { endpoint: endpoint.clone() };
-        let describe = AskKind::Describe { endpoint: endpoint.clone() };
+        let describe = AskKind::Describe { endpoint: endpoint.clone(), screen };
         let play = AskKind::Play { endpoint: endpoint.clone() };
         let replay = AskKind::Replay {
             endpoint: endpoint.clone(),

@@ -5,6 +5,7 @@
 //! recorded.
 
 mod ask;
+mod metadata;
 mod packets;
 mod picture;
 mod replayed;
@@ -14,6 +15,7 @@ mod spool;
 mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
+pub use metadata::{MetadataError, Screen};
 pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart};
 pub use picture::picture;
 pub use sink::{Sink, SinkError, Tally};

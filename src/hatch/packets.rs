@@ -4,9 +4,14 @@
 //! is handed on without a copy. Reports are written anew. What is checked are headers and structure; that a
 //! decoder survives the payload is not claimed.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::replayed::{self, Plays};
+use super::{
+    metadata::{Assembly, Screen, Taken},
+    replayed::{self, Plays},
+};
 use crate::{
     limits::{RTP_SEQUENCE_STEP_MAX, STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX},
     rtsp::{
@@ -33,6 +38,8 @@ struct Track {
     calm: u32,
     packets: u32,
     octets: u32,
+    /// Of metadata, the document under way.
+    document: Assembly,
 }
 
 /// What was dropped or noticed, by reason.
@@ -50,6 +57,8 @@ pub struct PacketCounts {
     pub payload_type: u64,
     /// Packets of another source than the pinned one, once it had changed too often.
     pub source: u64,
+    /// Documents of metadata that did not pass.
+    pub documents: u64,
     /// Header extensions that were taken out.
     pub extensions: u64,
     /// Packets missing between two that came, as sequence numbers say.
@@ -61,7 +70,7 @@ pub struct PacketCounts {
 impl PacketCounts {
     /// Packets that did not pass.
     pub fn dropped(&self) -> u64 {
-        self.channel + self.malformed + self.payload_type + self.source
+        self.channel + self.malformed + self.payload_type + self.source + self.documents
     }
 }
 
@@ -100,6 +109,8 @@ pub struct Packets {
     channels: Vec<(u8, usize, bool)>,
     /// The stream whose access units viewers are joined and skipped at: the first with pictures.
     leading: usize,
+    /// How metadata is judged; without it none passes.
+    screen: Option<Arc<Screen>>,
     /// What was asked of a recording; none if the stream is live.
     plays: Option<Plays>,
     /// What happened so far.
@@ -112,8 +123,10 @@ enum Judged {
     Passes(Option<bool>),
     /// It passes without so many bytes at its front, which were an extension.
     Shortened(usize, Option<bool>),
-    /// In its place stands this.
-    Replaced(Vec<u8>),
+    /// In its place stand these frames, so many, perhaps the first of an access unit.
+    Replaced(Vec<u8>, u64, Option<bool>),
+    /// Nothing of it passes by itself.
+    Kept,
     Dropped,
 }
 
@@ -130,12 +143,14 @@ impl Packets {
             calm: 0,
             packets: 0,
             octets: 0,
+            document: Assembly::default(),
         };
         let pictures = |(media, _): &(&Media, Ssrc)| media.kind == crate::rtsp::MediaKind::Video;
         Self {
             tracks: media.iter().map(track).collect(),
             channels: Vec::new(),
             leading: media.iter().position(pictures).unwrap_or(0),
+            screen: None,
             plays: None,
             counts: PacketCounts::default(),
         }
@@ -145,6 +160,12 @@ impl Packets {
     pub fn on_channels(&mut self, track: usize, (rtp, rtcp): (u8, u8)) {
         self.channels.push((rtp, track, false));
         self.channels.push((rtcp, track, true));
+    }
+
+    /// Lets metadata pass that this screen lets through.
+    pub fn screened(mut self, screen: &Arc<Screen>) -> Self {
+        self.screen = Some(Arc::clone(screen));
+        self
     }
 
     /// A part of a recording comes from now on, asked of the camera under one number and by the viewer under another.
@@ -185,14 +206,15 @@ impl Packets {
                     self.counts.passed += 1;
                     self.counts.bytes += run as u64;
                 }
-                Judged::Replaced(bytes) => {
+                Judged::Replaced(bytes, frames, unit) => {
                     cut(buffer, &mut run, &mut units, &mut segments);
                     buffer.advance(length);
-                    self.counts.passed += 1;
+                    self.counts.passed += frames;
                     self.counts.bytes += bytes.len() as u64;
-                    segments.push(Segment { bytes: bytes.into(), units: Vec::new() });
+                    let units = unit.map(|key| UnitStart { at: 0, key }).into_iter().collect();
+                    segments.push(Segment { bytes: bytes.into(), units });
                 }
-                Judged::Dropped => {
+                Judged::Kept | Judged::Dropped => {
                     cut(buffer, &mut run, &mut units, &mut segments);
                     buffer.advance(length);
                 }
@@ -217,7 +239,7 @@ impl Packets {
         let (channel, leads) = (*channel, place == self.leading);
         if rtcp {
             return match report(track, packet) {
-                Ok(Some(report)) => Judged::Replaced(framed(channel, &report)),
+                Ok(Some(report)) => Judged::Replaced(framed(channel, &report), 1, None),
                 Ok(None) => Judged::Dropped,
                 Err(_) => {
                     self.counts.malformed += 1;
@@ -246,6 +268,9 @@ impl Packets {
             self.counts.source += 1;
             return Judged::Dropped;
         };
+        if is_document(codec) {
+            return self.judge_document((place, channel), (&header, codec), packet);
+        }
         if let Some(source) = packet.get_mut(8..12) {
             source.copy_from_slice(&track.own.0.to_be_bytes());
         }
@@ -268,6 +293,28 @@ impl Packets {
         match without_extension(frame, (start, end), kept) {
             Some(gone) => Judged::Shortened(gone, unit),
             None => Judged::Dropped,
+        }
+    }
+
+    /// Takes a packet of metadata: with the last, the document's packets stand in its place.
+    fn judge_document(
+        &mut self,
+        (place, channel): (usize, u8),
+        head: (&RtpHeader, Codec),
+        packet: &mut [u8],
+    ) -> Judged {
+        let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
+        match document(track, self.screen.as_deref(), self.plays.as_ref(), head, packet) {
+            Taken::Part => Judged::Kept,
+            Taken::Refused(reason) => {
+                tracing::debug!(%reason, "a document of metadata does not pass");
+                self.counts.documents += 1;
+                Judged::Dropped
+            }
+            Taken::Whole(packets) => {
+                let frames: Vec<u8> = packets.iter().flat_map(|it| framed(channel, it)).collect();
+                Judged::Replaced(frames, packets.len() as u64, (place == self.leading).then_some(true))
+            }
         }
     }
 }
@@ -317,6 +364,40 @@ impl Track {
         self.keyed = key;
         (begins || key).then_some(key)
     }
+}
+
+fn is_document(codec: Codec) -> bool {
+    matches!(codec, Codec::Metadata | Codec::MetadataGzip | Codec::MetadataExi | Codec::MetadataExiExtended)
+}
+
+/// Takes a packet of metadata.
+fn document(
+    track: &mut Track,
+    screen: Option<&Screen>,
+    plays: Option<&Plays>,
+    (header, codec): (&RtpHeader, Codec),
+    packet: &mut [u8],
+) -> Taken {
+    let mut extension = Vec::new();
+    if let (Some((REPLAY_EXTENSION, (start, end))), Some(plays)) = (header.extension, plays)
+        && let Some(data) = packet.get_mut(start..end)
+        && let Some(kept) = replayed::rewrite(data, codec, plays)
+    {
+        extension.extend_from_slice(&REPLAY_EXTENSION.to_be_bytes());
+        extension.extend_from_slice(&((kept / 4) as u16).to_be_bytes());
+        extension.extend_from_slice(data.get(..kept).unwrap_or_default());
+    }
+    let payload = packet.get(header.payload_start..header.payload_end).unwrap_or_default();
+    let taken = track.document.take(screen, (header, codec, track.own), &extension, payload);
+    if let Taken::Whole(packets) = &taken {
+        for (number, packet) in packets.iter().enumerate() {
+            let head = RtpHeader::FIXED_BYTES + if number == 0 { extension.len() } else { 0 };
+            track.packets = track.packets.wrapping_add(1);
+            let octets = packet.len().saturating_sub(head);
+            track.octets = track.octets.wrapping_add(u32::try_from(octets).unwrap_or_default());
+        }
+    }
+    taken
 }
 
 /// The report that stands in for a camera's; none if it holds none, or not of the pinned source.

@@ -79,6 +79,11 @@ impl AddressRules {
         }
     }
 
+    /// Whether a value that no address belongs in names one.
+    pub(super) fn is_named_by(&self, tables: &Tables, value: &Value<'_>) -> bool {
+        self.hits(value.text, kind(tables, value, Kind::Free))
+    }
+
     /// Whether a text names the camera or anything in its zone, or, where that is looked for, any network that
     /// is not public.
     fn hits(&self, text: &str, kind: Kind) -> bool {
@@ -276,7 +281,7 @@ pub fn verify<'a>(
             Some(AddressEffect::Reference) => names_an_interface(value.text),
             Some(_) => false,
         };
-        plain && rules.hits(value.text, kind(tables, value, Kind::Free))
+        plain && rules.is_named_by(tables, value)
     };
     let dropped: Vec<String> = answer.values().filter(is_hit).map(|it| name(tables, &it)).collect();
     let Some(first) = dropped.first().cloned() else {

@@ -321,7 +321,7 @@ impl VirtualCamera {
         | AskKind::Picture { endpoint }
         | AskKind::Download { endpoint, .. }
         | AskKind::Upload { endpoint, .. }
-        | AskKind::Describe { endpoint }
+        | AskKind::Describe { endpoint, .. }
         | AskKind::Replay { endpoint, .. }
         | AskKind::Pause { endpoint }
         | AskKind::Play { endpoint }) = &kind;

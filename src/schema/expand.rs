@@ -32,6 +32,9 @@ pub(super) fn tables(
     }
     let mut expander = Expander::new(&all, overlay);
     expander.operations(services)?;
+    for name in &overlay.documents {
+        expander.root(*name, Direction::Answer)?;
+    }
     expander.pending_roots()?;
     let mut tables = expander.tables;
     tables.prefixes = prefixes(&all, overlay);

@@ -6,6 +6,7 @@
 //! prefix    PREFIX NAMESPACE                      the prefix we write for a namespace
 //! service   NAME PREFIX NAMESPACE                 a service; the operations below it are its own
 //! element   NAME TYPE                             a global element the schemas leave undeclared
+//! document  NAME                                  an element that cameras send by itself, as answers are judged
 //! address   KIND TYPE                             texts of this type are addresses (ipv4 ipv6 host uri mac)
 //! operation NAME CLASS TRAIT...                   its access class and what always holds of it
 //! effect    request|answer EFFECT PATH            what an address at this place does
@@ -43,6 +44,8 @@ pub(super) struct Overlay {
     pub(super) addresses: HashMap<NameId, AddressKind>,
     /// Elements declared here and nowhere else, with their types.
     pub(super) elements: Vec<(NameId, NameId)>,
+    /// Elements that are documents of their own.
+    pub(super) documents: Vec<NameId>,
     pub(super) effects: Rules<AddressEffect>,
     pub(super) secrets: Rules<bool>,
     pub(super) contents: Rules<Contents>,
@@ -184,6 +187,11 @@ impl Overlay {
             ["element", name, of] => {
                 let (name, of) = (self.name(names, name)?, self.name(names, of)?);
                 self.elements.push((name, of));
+                Ok(())
+            }
+            ["document", name] => {
+                let name = self.name(names, name)?;
+                self.documents.push(name);
                 Ok(())
             }
             ["address", kind, name] => {

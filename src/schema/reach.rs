@@ -35,6 +35,7 @@ impl Reach {
                 }
             }
         }
+        overlay.documents.iter().for_each(|name| reach.element(all, *name));
         for contents in overlay.contents.values() {
             let (Contents::Elements(names) | Contents::Topics(names)) = contents;
             names.iter().for_each(|name| reach.element(all, *name));

@@ -161,13 +161,21 @@ pub(super) struct Sender {
     pub(super) timestamp: u32,
     packets: u32,
     octets: u32,
+    /// What stands in its metadata in place of what it sees.
+    said: String,
 }
 
 impl Sender {
     /// Begins with these numbers.
     pub(super) fn new(track: Track, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
         let pictures = if track == Track::Video { pictures() } else { Vec::new() };
-        Self { track, pictures, ssrc, sequence, timestamp, packets: 0, octets: 0 }
+        Self { track, pictures, ssrc, sequence, timestamp, packets: 0, octets: 0, said: String::new() }
+    }
+
+    /// Says this in its metadata, if it is anything.
+    pub(super) fn saying(mut self, said: String) -> Self {
+        self.said = said;
+        self
     }
 
     /// The packets of a tick, counted from the beginning of the session.
@@ -183,7 +191,10 @@ impl Sender {
             }
             Track::Audio => vec![self.packet(&tone(tick), false, tick)],
             Track::Metadata if tick.is_multiple_of(METADATA_TICKS) => {
-                vec![self.packet(metadata(now).as_bytes(), true, tick)]
+                let document = metadata(&self.said, now);
+                let pieces = document.as_bytes().chunks(PAYLOAD_BYTES_MAX);
+                let last = pieces.len().saturating_sub(1);
+                pieces.enumerate().map(|(number, piece)| self.packet(piece, number == last, tick)).collect()
             }
             Track::Metadata => Vec::new(),
         }
@@ -263,12 +274,18 @@ fn tone(tick: u64) -> Vec<u8> {
     }
 }
 
-/// What the camera sees, which is nothing (ONVIF Streaming Specification §5.1.2.1.1).
-fn metadata(now: Timestamp) -> String {
+/// What the camera sees, which is nothing (ONVIF Streaming Specification §5.1.2.1.1), or says it does.
+fn metadata(said: &str, now: Timestamp) -> String {
+    let seen = match said {
+        "" => {
+            let time = now.strftime("%Y-%m-%dT%H:%M:%SZ");
+            format!("<tt:VideoAnalytics><tt:Frame UtcTime=\"{time}\"/></tt:VideoAnalytics>")
+        }
+        said => said.to_owned(),
+    };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><tt:MetadataStream xmlns:tt=\"http://www.onvif.org/ver10/schema\">\
-         <tt:VideoAnalytics><tt:Frame UtcTime=\"{}\"/></tt:VideoAnalytics></tt:MetadataStream>",
-        now.strftime("%Y-%m-%dT%H:%M:%SZ")
+         {seen}</tt:MetadataStream>"
     )
 }
 

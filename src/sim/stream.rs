@@ -296,7 +296,8 @@ impl Connection {
         });
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         let sequence = u16::from_be_bytes([n0, n1]);
-        session.tracks.push((Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3])), way));
+        let sender = Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3]));
+        session.tracks.push((sender.saying(self.shared.variable("rtsp.metadata")), way));
         let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), ..transport };
         Writer::response(Status::Ok, Some(request.cseq))
             .field(Field::Session, format_args!("{};timeout=60", session.id))

@@ -318,6 +318,67 @@ fn begins_as_told(playing: &Answer, address: &str, packet: &[u8]) {
     assert!(later <= 10 * 90_000, "{later} ticks later than told");
 }
 
+/// The first documents of metadata that a viewer gets within so many packets, and what their packets are.
+fn metadata(house: &House, camera: usize, profile: &str, packets: usize) -> Vec<String> {
+    let address = address(house, camera, profile);
+    let mut player = Player::connect(house, &address, VIEWER);
+    assert_eq!(player.ask("DESCRIBE", "", "").status, 200);
+    let answer = player.ask("SETUP", "/stream=2", "Transport: RTP/AVP/TCP;unicast;interleaved=4-5\r\n");
+    let session = answer.field("Session").unwrap().split_once(';').unwrap().0.to_owned();
+    let session = format!("Session: {session}\r\n");
+    let pictures = player.ask(
+        "SETUP",
+        "/stream=0",
+        &format!("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n{session}"),
+    );
+    assert_eq!(pictures.status, 200);
+    assert_eq!(player.ask("PLAY", "", &session).status, 200);
+    let (mut documents, mut document) = (Vec::new(), Vec::new());
+    for _ in 0..packets {
+        let (channel, packet) = player.frame().unwrap();
+        if channel == 4 {
+            assert_eq!((packet[0], packet[1] & 0x7f), (0x80, 107));
+            document.extend_from_slice(&packet[12..]);
+            if packet[1] & 0x80 != 0 {
+                documents.push(String::from_utf8(std::mem::take(&mut document)).unwrap());
+            }
+        }
+    }
+    documents
+}
+
+#[test]
+fn metadata_is_read_and_written_anew() {
+    let mut house = House::open();
+    let (camera, profile) = CAMERAS[0];
+    let seen = metadata(&house, camera, profile, 60);
+    assert!(seen.len() >= 2, "{seen:?}");
+    for document in &seen {
+        let begins = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><tt:MetadataStream ";
+        assert!(document.starts_with(begins) && document.contains("UtcTime=\""), "{document}");
+    }
+    house.wait_for(|_| house.camera(camera).log().iter().any(|it| it.method == "TEARDOWN"));
+    // What a camera must not say: its address, in words of nobody's, and what is no such document.
+    let hidden = "<tt:VideoAnalytics xmlns:v=\"urn:own\"><tt:Frame UtcTime=\"2026-11-26T05:00:00Z\" v:at=\"127.0.1.11\">\
+                  <v:Own>http://192.0.2.64/</v:Own></tt:Frame></tt:VideoAnalytics>";
+    house.camera(camera).set_variable("rtsp.metadata", hidden);
+    let seen = metadata(&house, camera, profile, 60);
+    assert!(seen.len() >= 2, "{seen:?}");
+    for (document, text) in seen.iter().flat_map(|it| CAMERA_SIDE.map(|text| (it, text))) {
+        assert!(!document.contains(text) && document.contains("05:00:00Z"), "{text}: {document}");
+    }
+    house.wait_for(|_| house.camera(camera).log().iter().filter(|it| it.method == "TEARDOWN").count() == 2);
+    house.camera(camera).set_variable("rtsp.metadata", "<!DOCTYPE x><tt:Event>");
+    assert_eq!(metadata(&house, camera, profile, 60), Vec::<String>::new());
+    house.stop();
+    let records = house.records();
+    let dropped = |it: &&Value| {
+        let note = it["note"].as_str().unwrap_or_default();
+        note.starts_with("nobody watches any more") && !note.contains(" 0 dropped,")
+    };
+    assert_eq!(records.iter().filter(dropped).count(), 1, "the last session's");
+}
+
 #[test]
 fn one_session_at_the_camera_feeds_several_viewers() {
     let house = House::open();

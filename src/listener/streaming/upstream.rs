@@ -14,7 +14,7 @@ use crate::{
     camera::CameraStream,
     command::{Command, Operation, Reason, RtspMethod},
     gate::{Disposal, Ended, Pass},
-    hatch::{Ask, AskKind, Endpoint},
+    hatch::{Ask, AskKind, Endpoint, Screen},
     limits::{STREAM_DESCRIBED_TIME_MAX, STREAMS_PER_CAMERA_MAX},
     media::Upstream,
     schema::{AccessClass, Trait},
@@ -138,7 +138,12 @@ impl VirtualCamera {
     /// A session with the camera at an address, which has said what it offers there.
     pub(super) async fn ask_about(self: &Rc<Self>, endpoint: &Endpoint) -> Result<CameraStream, Trouble> {
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
-        let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone() }, true)?;
+        let rules = self.rules.borrow().clone();
+        // What cannot be read passes from cameras that are trusted.
+        let treated = self.edition.rules.camera(&self.camera.id);
+        let unread = treated.is_some_and(|it| !it.vendor.class.is_restricted());
+        let screen = Arc::new(Screen::new(&self.house.tables, rules, unread));
+        let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone(), screen }, true)?;
         let described = self.connection.describe(&ask).await;
         self.take_news();
         match described {
