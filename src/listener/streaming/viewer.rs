@@ -183,6 +183,10 @@ impl Viewer {
             let Some(camera) = self.doorway.current() else { return Ok(false) };
             self.camera = camera;
             let done = self.answer(&request).await;
+            // Before this there was nothing to be taken, however long the camera took.
+            if self.out.is_empty() && self.datagrams.is_empty() {
+                self.taken = self.camera.house.clock.monotonic();
+            }
             let goes = request.method == Method::Teardown;
             self.out.extend(done.ok());
             if goes {
