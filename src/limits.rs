@@ -82,6 +82,10 @@ pub const TRANSFER_STALL_MAX: Duration = Duration::from_secs(20);
 /// One snapshot picture.
 pub const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How long a snapshot picture is given to others who ask.
+pub const PICTURE_AGE_MAX: Duration = Duration::from_secs(1);
+/// Snapshot pictures of one camera that are kept so long.
+pub const PICTURES_KEPT_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX;
 /// First line of an RTSP message.
 pub const RTSP_REQUEST_LINE_BYTES_MAX: usize = 2 * 1024;
 /// One line of an RTSP head.
@@ -147,6 +151,14 @@ pub const REPLAYS_PER_CAMERA_MAX: usize = 8;
 pub const METADATA_BYTES_MAX: usize = 1024 * 1024;
 /// Payload of a packet of metadata of ours, below the MTU of Ethernet.
 pub const METADATA_PACKET_BYTES_MAX: usize = 1_400;
+/// Sound in one packet of a client who talks.
+pub const TALK_PACKET_BYTES_MAX: usize = 4 * 1024;
+/// Sound that one client may say in a second: uncompressed speech and room for bursts.
+pub const TALK_BYTES_PER_SECOND_MAX: usize = 64 * 1024;
+/// Packets of a client that wait for a camera.
+pub const TALK_QUEUE_PACKETS_MAX: usize = 64;
+/// Packets said to a simulated camera that it remembers.
+pub const SIM_SAID_PACKETS_MAX: usize = 256;
 /// Connections of the RTSP listener whose camera is not known yet.
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
 /// Of these, connections of one source.

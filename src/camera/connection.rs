@@ -102,6 +102,7 @@ impl Connection {
             AskKind::Describe { .. }
             | AskKind::Play { .. }
             | AskKind::Replay { .. }
+            | AskKind::Talk { .. }
             | AskKind::Pause { .. } => Err(misdirected()),
         }
     }
@@ -109,8 +110,8 @@ impl Connection {
     /// Opens an RTSP session and asks what there is.
     pub async fn describe(&self, ask: &Ask) -> Result<CameraStream, CameraError> {
         match ask.kind() {
-            AskKind::Describe { endpoint, screen } if *ask.camera() == self.camera => {
-                CameraStream::open(endpoint, screen, &self.session).await
+            AskKind::Describe { endpoint, screen, talk } if *ask.camera() == self.camera => {
+                CameraStream::open(endpoint, screen, *talk, &self.session).await
             }
             _ => Err(misdirected()),
         }
@@ -126,13 +127,21 @@ impl Connection {
         }
     }
 
-    /// Has a part of a described recording played, or pauses it: the part that the camera says it plays.
-    pub async fn replay(&self, ask: &Ask, stream: &mut CameraStream) -> Result<Option<Range>, CameraError> {
+    /// What one viewer asks of a session of his own: to have a part of a recording played, to pause it, or to be heard.
+    /// The part that the camera says it plays.
+    pub async fn ask_alone(
+        &self,
+        ask: &Ask,
+        stream: &mut CameraStream,
+    ) -> Result<Option<Range>, CameraError> {
         match ask.kind() {
             AskKind::Replay { endpoint, playback, wanted, cseq }
                 if *ask.camera() == self.camera && stream.is_at(endpoint) =>
             {
                 stream.replay(playback, wanted, *cseq, &self.session).await
+            }
+            AskKind::Talk { endpoint, wanted } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
+                stream.talk(wanted, &self.session).await.map(|()| None)
             }
             AskKind::Pause { endpoint } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
                 stream.pause(&self.session).await.map(|()| None)

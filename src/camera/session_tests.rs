@@ -586,7 +586,7 @@ async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
     let rules = crate::hatch::AddressRules::default();
     let tables = crate::schema::Tables::embedded().unwrap();
     let screen = Arc::new(crate::hatch::Screen::new(&tables, rules, false));
-    let failed = CameraStream::open(&endpoint, &screen, &session).await.err().unwrap();
+    let failed = CameraStream::open(&endpoint, &screen, false, &session).await.err().unwrap();
     assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
 }

@@ -29,8 +29,9 @@ use crate::{
         STREAM_SILENCE_MAX, STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
-        Decoder, Description, Direction, Field, Media, MediaKind, Method, Peer, Playback, REPLAY_FEATURE,
-        Range, Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
+        BACKCHANNEL_FEATURE, Decoder, Description, Direction, Field, Media, MediaKind, Method, Peer,
+        Playback, REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, Writer,
+        receiver_report,
     },
 };
 
@@ -46,6 +47,10 @@ pub struct CameraStream {
     /// Where packets come in, if not on the connection.
     datagrams: Datagrams,
     screen: Arc<Screen>,
+    /// Back channels were asked for.
+    talk: bool,
+    /// The channels of back channels that were set up, by their numbers.
+    said_on: Vec<(usize, u8)>,
     /// Segments that came before the answer that was waited for.
     early: VecDeque<Segment>,
     own: Ssrc,
@@ -69,16 +74,17 @@ impl CameraStream {
     pub(super) async fn open(
         endpoint: &Endpoint,
         screen: &Arc<Screen>,
+        talk: bool,
         logins: &Logins,
     ) -> Result<Self, CameraError> {
         let address = SocketAddr::new(logins.host(), endpoint.port.unwrap_or(RTSP_PORT));
-        in_time(Self::describe(address, endpoint, screen, logins)).await
+        in_time(Self::describe(address, endpoint, (screen, talk), logins)).await
     }
 
     async fn describe(
         address: SocketAddr,
         endpoint: &Endpoint,
-        screen: &Arc<Screen>,
+        (screen, talk): (&Arc<Screen>, bool),
         logins: &Logins,
     ) -> Result<Self, Failure> {
         if logins.is_over_tls() {
@@ -106,16 +112,18 @@ impl CameraStream {
         let options = wire.ask(&Method::Options, &uri, &[], logins, &mut hear).await?;
         let public = options.fields.get(Field::Public).unwrap_or_default();
         let may_get_parameter = public.split(',').any(|it| it.trim() == Method::GetParameter.as_str());
-        let accept = [(Field::Accept, "application/sdp".to_owned())];
+        let mut accept = vec![(Field::Accept, "application/sdp".to_owned())];
+        accept.extend(talk.then(backchannel));
         let described = wire.ask(&Method::Describe, &uri, &accept, logins, &mut hear).await?;
         ok(&described)?;
         logins.show(&shown::of_description(&described.body));
         let mut description = Description::parse(&described.body)
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
-        // Cameras that say of pictures that they only send them mean just that; of sound it is what they hear.
-        description
-            .media
-            .retain(|media| media.direction == Direction::Receive || media.kind != MediaKind::Audio);
+        // Cameras that say of pictures that they only send them mean just that; of sound it is what they hear, which
+        // some offer to whoever did not ask.
+        description.media.retain(|media| {
+            talk || media.direction == Direction::Receive || media.kind != MediaKind::Audio
+        });
         if description.media.is_empty() {
             return Err(Failure::Malformed("the session description offers no stream".to_owned()));
         }
@@ -131,6 +139,8 @@ impl CameraStream {
             packets: nothing,
             datagrams: Datagrams::default(),
             screen: Arc::clone(screen),
+            talk,
+            said_on: Vec::new(),
             early: VecDeque::new(),
             own: Ssrc(u32::from_be_bytes(random)),
             may_get_parameter,
@@ -225,6 +235,29 @@ impl CameraStream {
         in_time(played).await
     }
 
+    /// Sets streams up, back channels among them, and lets them play.
+    pub(super) async fn talk(&mut self, wanted: &[usize], logins: &Logins) -> Result<(), CameraError> {
+        let talking = async {
+            if self.session.is_none() {
+                self.set_up(wanted, &[backchannel()], logins).await?;
+            }
+            let mut fields = vec![backchannel()];
+            fields.extend(self.session_field());
+            let uri = self.aggregate();
+            ok(&self.ask(&Method::Play, &uri, &fields, logins).await?)
+        };
+        in_time(talking).await
+    }
+
+    /// Sends a packet on the back channel of this number, if it was set up.
+    pub async fn say(&mut self, number: usize, packet: &[u8]) -> Result<(), Failure> {
+        let Some((_, channel)) = self.said_on.iter().find(|(it, _)| *it == number).copied() else {
+            return Ok(());
+        };
+        let length = u16::try_from(packet.len()).map_err(|_| Failure::TooLarge(packet.len()))?.to_be_bytes();
+        self.wire.write(&[&[b'$', channel, length[0], length[1]], packet].concat()).await
+    }
+
     /// Pauses a recording.
     pub(super) async fn pause(&mut self, logins: &Logins) -> Result<(), CameraError> {
         let paused = async {
@@ -266,6 +299,15 @@ impl CameraStream {
         in_datagrams: bool,
     ) -> Result<(), Failure> {
         let own = channels(number)?;
+        let media = self.description.media.get(number);
+        if media.is_some_and(|it| it.direction == Direction::Send) {
+            // Nothing is said in datagrams.
+            if in_datagrams {
+                return Err(Failure::BadRtspStatus(Status::UnsupportedTransport.code()));
+            }
+            self.said_on.push((number, given.and_then(|it| it.interleaved).unwrap_or(own).0));
+            return Ok(());
+        }
         if !in_datagrams {
             self.packets.on_channels(number, given.and_then(|it| it.interleaved).unwrap_or(own));
             return Ok(());
@@ -333,10 +375,11 @@ impl CameraStream {
     /// Says goodbye and closes, so that the camera has a place for the next.
     pub async fn close(mut self) {
         let uri = self.aggregate();
-        let fields: Vec<_> = self.session_field().into_iter().collect();
+        let mut fields: Vec<_> = self.session_field().into_iter().collect();
         if fields.is_empty() {
             return;
         }
+        fields.extend(self.talk.then(backchannel));
         // A camera that does not take it notices the end of the connection.
         let goodbye = async {
             self.wire.send(&Method::Teardown, &uri, &fields).await.ok()?;
@@ -401,6 +444,10 @@ impl CameraStream {
             _ => format!("{}/{control}", self.base),
         }
     }
+}
+
+fn backchannel() -> (Field, String) {
+    (Field::Require, BACKCHANNEL_FEATURE.to_owned())
 }
 
 /// What the camera is asked, if it answers in time.

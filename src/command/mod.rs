@@ -58,8 +58,21 @@ pub enum RtspMethod {
     Play,
     /// PLAY of a recording.
     Replay,
+    /// PLAY with a back channel: to be heard at the camera.
+    Talk,
     Pause,
     Teardown,
+}
+
+impl RtspMethod {
+    /// Everything that a client may do.
+    pub const ALL: [Self; 7] =
+        [Self::Describe, Self::Setup, Self::Play, Self::Replay, Self::Talk, Self::Pause, Self::Teardown];
+
+    /// The access class it is judged by. Whoever talks does something at the camera.
+    pub fn class(self) -> AccessClass {
+        if self == Self::Talk { AccessClass::Actuate } else { AccessClass::ReadMedia }
+    }
 }
 
 /// Transfers over plain HTTP.
@@ -188,6 +201,7 @@ impl Operation {
             Self::Rtsp(RtspMethod::Describe) => "rtsp:DESCRIBE".into(),
             Self::Rtsp(RtspMethod::Setup) => "rtsp:SETUP".into(),
             Self::Rtsp(RtspMethod::Play) => "rtsp:PLAY".into(),
+            Self::Rtsp(RtspMethod::Talk) => "rtsp:TALK".into(),
             Self::Rtsp(RtspMethod::Replay) => "rtsp:REPLAY".into(),
             Self::Rtsp(RtspMethod::Pause) => "rtsp:PAUSE".into(),
             Self::Rtsp(RtspMethod::Teardown) => "rtsp:TEARDOWN".into(),

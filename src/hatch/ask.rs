@@ -54,6 +54,15 @@ pub enum AskKind {
         endpoint: Endpoint,
         /// How metadata in it is judged.
         screen: Arc<Screen>,
+        /// Whether back channels are asked for, too.
+        talk: bool,
+    },
+    /// A stream that was described, with a back channel.
+    Talk {
+        /// Where it was asked for.
+        endpoint: Endpoint,
+        /// The streams of it that are wanted, by their numbers in the description.
+        wanted: Vec<usize>,
     },
     /// A stream that was described.
     Play {
@@ -163,6 +172,7 @@ fn is_for(granted: &Operation, kind: &AskKind) -> bool {
         | (Operation::Rtsp(RtspMethod::Describe), AskKind::Describe { .. })
         | (Operation::Rtsp(RtspMethod::Play), AskKind::Play { .. })
         | (Operation::Rtsp(RtspMethod::Replay), AskKind::Replay { .. })
+        | (Operation::Rtsp(RtspMethod::Talk), AskKind::Talk { .. })
         | (Operation::Rtsp(RtspMethod::Pause), AskKind::Pause { .. }) => true,
         (
             Operation::Onvif { .. }
@@ -226,7 +236,7 @@ mod tests {
         let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
         let screen = Arc::new(Screen::new(&tables, AddressRules::default(), false));
         let picture = AskKind::Picture { endpoint: endpoint.clone() };
-        let describe = AskKind::Describe { endpoint: endpoint.clone(), screen };
+        let describe = AskKind::Describe { endpoint: endpoint.clone(), screen, talk: false };
         let play = AskKind::Play { endpoint: endpoint.clone() };
         let replay = AskKind::Replay {
             endpoint: endpoint.clone(),
@@ -235,9 +245,11 @@ mod tests {
             cseq: 1,
         };
         let pause = AskKind::Pause { endpoint: endpoint.clone() };
-        use RtspMethod::{Describe, Pause, Play, Replay, Setup, Teardown};
-        for (method, ask) in [(Describe, &describe), (Play, &play), (Replay, &replay), (Pause, &pause)] {
-            for other in [Describe, Setup, Play, Replay, Pause, Teardown] {
+        let talk = AskKind::Talk { endpoint: endpoint.clone(), wanted: vec![0] };
+        use RtspMethod::{Describe, Pause, Play, Replay, Talk};
+        let asks = [(Describe, &describe), (Play, &play), (Replay, &replay), (Talk, &talk), (Pause, &pause)];
+        for (method, ask) in asks {
+            for other in RtspMethod::ALL {
                 assert_eq!(is_for(&Operation::Rtsp(other), ask), method == other, "{method:?} {other:?}");
             }
         }

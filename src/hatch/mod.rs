@@ -12,6 +12,7 @@ mod replayed;
 mod sink;
 mod spelling;
 mod spool;
+mod talk;
 mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
@@ -20,6 +21,7 @@ pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart};
 pub use picture::picture;
 pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};
+pub use talk::{Talk, TalkCounts, TalkError};
 pub use verify::{
     AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, names_host, verify,
     verify_request,

@@ -323,6 +323,7 @@ impl VirtualCamera {
         | AskKind::Upload { endpoint, .. }
         | AskKind::Describe { endpoint, .. }
         | AskKind::Replay { endpoint, .. }
+        | AskKind::Talk { endpoint, .. }
         | AskKind::Pause { endpoint }
         | AskKind::Play { endpoint }) = &kind;
         if endpoint.port.is_some_and(|port| self.is_foreign(port)) {

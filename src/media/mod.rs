@@ -5,5 +5,5 @@ mod recording;
 mod upstream;
 
 pub use queue::{Losses, Queue};
-pub use recording::Order;
+pub use recording::{Order, Word};
 pub use upstream::{Seat, Upstream};

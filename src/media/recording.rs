@@ -1,4 +1,4 @@
-//! A recording on its way to the one viewer who has it played.
+//! A session with the camera that one viewer has for himself: a recording, or one in which he is heard.
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,16 +21,20 @@ pub struct Order {
     pub told: oneshot::Sender<Result<Option<Range>, CameraError>>,
 }
 
+/// A packet for a back channel, by its number.
+pub type Word = (usize, Vec<u8>);
+
 impl Upstream {
     /// Hands on what the camera sends, at the pace at which it is taken, and asks what is ordered, until nobody
     /// orders any more.
-    pub async fn relay_recording(
+    pub async fn relay_alone(
         &self,
         stream: &mut CameraStream,
         connection: &Connection,
         orders: &mut mpsc::Receiver<Order>,
+        words: &mut mpsc::Receiver<Word>,
     ) -> Result<(), Failure> {
-        let ended = self.follow(stream, connection, orders).await;
+        let ended = self.follow(stream, connection, orders, words).await;
         self.count(stream.counts());
         self.end();
         ended
@@ -41,6 +45,7 @@ impl Upstream {
         stream: &mut CameraStream,
         connection: &Connection,
         orders: &mut mpsc::Receiver<Order>,
+        words: &mut mpsc::Receiver<Word>,
     ) -> Result<(), Failure> {
         let mut signed = self.clock.monotonic();
         let mut stirred = signed;
@@ -52,7 +57,8 @@ impl Upstream {
             let more = async {
                 match &viewer {
                     // A camera that is not read waits.
-                    Some(queue) => queue.room().await,
+                    Some(queue) if self.recorded => queue.room().await,
+                    Some(_) => {}
                     None => std::future::pending().await,
                 }
                 stream.read_within(REPLAY_IDLE_MAX).await
@@ -65,7 +71,7 @@ impl Upstream {
                 }
                 order = orders.recv() => {
                     let Some(Order { ask, told }) = order else { return Ok(()) };
-                    let done = connection.replay(&ask, stream).await;
+                    let done = connection.ask_alone(&ask, stream).await;
                     // What it refuses, it may do another time.
                     let broken = done.as_ref().err().map(|it| it.failure.clone());
                     let broken = broken.filter(|it| !matches!(it, Failure::BadRtspStatus(_)));
@@ -76,6 +82,11 @@ impl Upstream {
                     }
                     stirred = self.clock.monotonic();
                     next_sign = stream.sign_interval();
+                }
+                word = words.recv() => {
+                    let Some((number, packet)) = word else { return Ok(()) };
+                    stream.say(number, &packet).await?;
+                    stirred = self.clock.monotonic();
                 }
                 () = sleep(due) => {
                     if now.saturating_sub(stirred) > REPLAY_IDLE_MAX {

@@ -36,7 +36,7 @@ pub struct Upstream {
     stopping: Cell<bool>,
     counts: Cell<PacketCounts>,
     /// Whether it is a recording, which one viewer has for himself.
-    recorded: bool,
+    pub(super) recorded: bool,
     /// How far each stream is.
     positions: RefCell<Vec<Option<Positions>>>,
     begun: Notify,

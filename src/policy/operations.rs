@@ -81,10 +81,9 @@ pub(super) fn other_doors() -> impl Iterator<Item = OperationFacts> {
 
 /// Operations without rows in the catalogue: service, class, traits.
 fn doors() -> Vec<(Operation, &'static str, AccessClass, Traits)> {
-    use RtspMethod::{Describe, Pause, Play, Replay, Setup, Teardown};
     let session = Traits::NONE.with(Trait::Session);
-    let rtsp = [Describe, Setup, Play, Replay, Pause, Teardown].map(Operation::Rtsp);
-    let mut rows: Vec<_> = rtsp.map(|it| (it, "rtsp", AccessClass::ReadMedia, session)).into();
+    let rtsp = RtspMethod::ALL.map(|it| (Operation::Rtsp(it), "rtsp", it.class(), session));
+    let mut rows = Vec::from(rtsp);
     rows.push((Operation::Http(HttpTransfer::Snapshot), "http", AccessClass::ReadMedia, Traits::NONE));
     for action in AdminAction::ALL {
         rows.push((Operation::Admin(action), "admin", AccessClass::WriteSystem, Traits::NONE));

@@ -5,6 +5,9 @@ use std::fmt;
 use super::rtp::Ssrc;
 use crate::limits::{RTSP_SESSION_BYTES_MAX, RTSP_TRANSPORTS_MAX};
 
+/// The feature by which a client may talk back (ONVIF Streaming Specification §5.3).
+pub const BACKCHANNEL_FEATURE: &str = "www.onvif.org/ver20/backchannel";
+
 /// How packets travel below RTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lower {

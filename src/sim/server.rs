@@ -44,8 +44,8 @@ use super::{
 use crate::{
     clock::{Clock, Entropy, EntropyError},
     limits::{
-        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SUPPORT_FILE_BYTES,
-        SIM_UPLOAD_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
+        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SAID_PACKETS_MAX,
+        SIM_SUPPORT_FILE_BYTES, SIM_UPLOAD_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
     },
     rtsp,
 };
@@ -140,6 +140,7 @@ struct State {
     /// The login of its streams.
     stream_login: Login,
     log: VecDeque<Received>,
+    said: Vec<Vec<u8>>,
     faults: Faults,
     oddities: Vec<Oddity>,
     /// The digest it offers when it is not odd about it.
@@ -185,6 +186,7 @@ impl Camera {
             login,
             stream_login,
             log: VecDeque::new(),
+            said: Vec::new(),
             faults: Faults::default(),
             oddities: Vec::new(),
             digest,
@@ -292,6 +294,11 @@ impl RunningCamera {
         self.shared.state().tls = tls;
     }
 
+    /// The first packets that were said to it.
+    pub fn said(&self) -> Vec<Vec<u8>> {
+        self.shared.state().said.clone()
+    }
+
     /// The operations it answers other than with a fault, sorted: `tds:GetHostname` …
     pub fn operations(&self) -> Vec<String> {
         self.shared.state().device.operations().map(str::to_owned).collect()
@@ -352,6 +359,14 @@ impl Shared {
         Some(Recording { from: recording.get("from")?.parse().ok()?, tracks: tracks.collect() })
     }
 
+    /// Remembers a packet that was said to it.
+    pub(super) fn remember_said(&self, packet: &[u8]) {
+        let mut state = self.state();
+        if state.said.len() < SIM_SAID_PACKETS_MAX {
+            state.said.push(packet.to_vec());
+        }
+    }
+
     /// Random bytes.
     pub(super) fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         self.options.entropy.fill(bytes)
@@ -374,6 +389,14 @@ impl Shared {
     pub(super) fn challenge_stream(&self, stale: bool) -> Vec<String> {
         let now = self.options.clock.monotonic();
         self.state().stream_login.challenge(now, self.options.entropy.as_ref(), stale)
+    }
+
+    /// How it misbehaves when it is asked this of a stream, by a login that it takes.
+    pub(super) fn stream_fault(&self, request: &rtsp::Request) -> Option<Fault> {
+        // Whoever is to log in first is told so.
+        request.fields.get(rtsp::Field::Authorization)?;
+        let operation = format!("rtsp:{}", request.method);
+        self.state().faults.of(Some(&operation)).cloned()
     }
 
     /// Remembers a request for a stream, and how it was answered.

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     clip::{Sender, TICK_MILLISECONDS, Track},
+    fault::{Fault, Said},
     login::Verdict,
     oddity::Oddity,
     recording::{Recording, Reel},
@@ -24,8 +25,8 @@ use super::{
 use crate::{
     limits::SIM_CONNECTIONS_MAX,
     rtsp::{
-        Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received, Request, Status, Transport,
-        Writer,
+        BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received, Request,
+        Status, Transport, Writer,
     },
 };
 
@@ -82,7 +83,13 @@ struct Session {
     playing: Option<u64>,
     /// The part of a recording that it plays.
     reel: Option<Reel>,
+    /// The channel on which it is talked to.
+    talk: Option<u8>,
 }
+
+/// The back channel in a description, without its control line.
+const BACK_CHANNEL: &str =
+    "m=audio 0 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=sendonly\r\n";
 
 /// Where packets go.
 enum Way {
@@ -151,10 +158,15 @@ impl Connection {
                         return Ok(());
                     }
                     while let Some(received) = self.decoder.next(&mut buffer).map_err(std::io::Error::other)? {
-                        // Packets of a client are its reports.
-                        if let Received::Request(request) = received {
-                            let answer = self.answer(&request);
-                            self.stream.write_all(&answer).await?;
+                        match received {
+                            Received::Request(request) => {
+                                let answer = self.answer(&request);
+                                if !self.misbehave(&request).await? {
+                                    self.stream.write_all(&answer).await?;
+                                }
+                            }
+                            Received::Frame { channel, packet } => self.hear(channel, &packet),
+                            Received::Response(_) => {}
                         }
                     }
                 }
@@ -168,6 +180,32 @@ impl Connection {
                     self.stream.write_all(&packets).await?;
                 }
             }
+        }
+    }
+
+    /// Does what it is told to in place of an answer, if it is told to; what is asked was carried out all the same.
+    async fn misbehave(&mut self, request: &Request) -> std::io::Result<bool> {
+        match self.shared.stream_fault(request) {
+            Some(Fault::Hang) => Ok(true),
+            Some(Fault::Reset) => Err(std::io::ErrorKind::ConnectionReset.into()),
+            Some(Fault::Say(Said { bytes, times, stays })) => {
+                let mut said = 0;
+                while times == 0 || said < times {
+                    self.stream.write_all(&bytes).await?;
+                    said += 1;
+                }
+                if stays { Ok(true) } else { Err(std::io::ErrorKind::ConnectionAborted.into()) }
+            }
+            // The others are about HTTP.
+            _ => Ok(false),
+        }
+    }
+
+    /// Packets of a client are what it says, or its reports.
+    fn hear(&self, channel: u8, packet: &[u8]) {
+        let session = self.session.as_ref().filter(|it| it.playing.is_some());
+        if session.is_some_and(|it| it.talk == Some(channel)) {
+            self.shared.remember_said(packet);
         }
     }
 
@@ -260,6 +298,10 @@ impl Connection {
                 _ => format!("a=control:stream={number}\r\n"),
             };
         }
+        if recording.is_none() && talks(request) {
+            text += BACK_CHANNEL;
+            text += &format!("a=control:stream={}\r\n", Track::ALL.len());
+        }
         Writer::response(Status::Ok, Some(request.cseq))
             .field(Field::ContentBase, format!("{}/", request.uri))
             .body("application/sdp", &text)
@@ -273,6 +315,9 @@ impl Connection {
             Some(recording) => recording.tracks.get(number).map(|(track, _)| track),
             None => Track::ALL.get(number),
         });
+        let talk = talks(request) && number == Some(Track::ALL.len());
+        // Whoever talks sends, so that the track is never played.
+        let track = track.or(talk.then_some(&Track::Audio));
         let Some(track) = track else { return plain(Status::NotFound) };
         if recording.is_some() && request.fields.get(Field::Require) != Some(REPLAY_FEATURE) {
             return plain(Status::BadRequest);
@@ -293,10 +338,19 @@ impl Connection {
             tracks: Vec::new(),
             playing: None,
             reel: None,
+            talk: None,
         });
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         let sequence = u16::from_be_bytes([n0, n1]);
         let sender = Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3]));
+        if talk {
+            let Way::Channel(channel) = way else { return plain(Status::UnsupportedTransport) };
+            session.talk = Some(channel);
+            return Writer::response(Status::Ok, Some(request.cseq))
+                .field(Field::Session, format_args!("{};timeout=60", session.id))
+                .field(Field::Transport, transport)
+                .finish();
+        }
         session.tracks.push((sender.saying(self.shared.variable("rtsp.metadata")), way));
         let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), ..transport };
         Writer::response(Status::Ok, Some(request.cseq))
@@ -361,4 +415,8 @@ impl Connection {
             None => Writer::response(Status::SessionNotFound, Some(request.cseq)),
         }
     }
+}
+
+fn talks(request: &Request) -> bool {
+    request.fields.get(Field::Require) == Some(BACKCHANNEL_FEATURE)
 }

@@ -52,6 +52,7 @@ mod stage;
 mod strangers;
 mod skips;
 mod streams;
+mod talking;
 mod tls;
 mod tunnels;
 mod uploads;

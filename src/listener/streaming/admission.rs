@@ -12,8 +12,8 @@ use crate::{
     facade::{Locator, LocatorKind, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     media::Upstream,
-    rtsp::{Field, REPLAY_FEATURE, Request, Status},
-    schema::{AccessClass, Trait},
+    rtsp::{BACKCHANNEL_FEATURE, Field, REPLAY_FEATURE, Request, Status},
+    schema::Trait,
 };
 
 /// Why a request is not done.
@@ -61,13 +61,17 @@ impl Viewer {
         let found = token(&request.uri)
             .and_then(|token| resolve(&*house.locators, key, &self.camera.camera.id, token));
         match found.filter(|it| matches!(it.kind, LocatorKind::Stream | LocatorKind::Replay)) {
-            // What is required of a live stream only recordings have.
-            Some(locator) if locator.kind == LocatorKind::Stream && required(request).next().is_some() => {
-                let reason = "recordings are not played back at this address".to_owned();
-                self.reject(&operation, Status::OptionNotSupported, None, reason).await;
-                Err(Refused::Feature(REPLAY_FEATURE))
+            Some(locator) => {
+                let (other, reason) = match locator.kind {
+                    LocatorKind::Replay => (BACKCHANNEL_FEATURE, "nobody is heard at this address"),
+                    _ => (REPLAY_FEATURE, "recordings are not played back at this address"),
+                };
+                if required(request).any(|it| it == other) {
+                    self.reject(&operation, Status::OptionNotSupported, None, reason.to_owned()).await;
+                    return Err(Refused::Feature(other));
+                }
+                Ok((locator, identified))
             }
-            Some(locator) => Ok((locator, identified)),
             None => {
                 self.reject(&operation, Status::NotFound, None, "no such stream".to_owned()).await;
                 Err(Refused::With(Status::NotFound))
@@ -86,7 +90,7 @@ impl Viewer {
             request: house.request_id(),
             camera: Some(self.camera.camera.id.clone()),
             operation: Operation::Rtsp(method),
-            class: AccessClass::ReadMedia,
+            class: method.class(),
             traits: [Trait::Session].into_iter().collect(),
             destinations: Vec::new(),
             arguments: json!({ "profile": locator.profile, "protocol": locator.protocol }),
@@ -143,6 +147,10 @@ pub(super) fn refused(trouble: &Trouble, pass: Pass) -> Refused {
     let status = match trouble {
         Trouble::Refused(refusal) => status_of(refusal),
         Trouble::Camera(error) if error.is_timeout() => Status::GatewayTimeout,
+        Trouble::Busy => Status::ServiceUnavailable,
+        Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(551), .. }) => {
+            Status::OptionNotSupported
+        }
         // What is wrong with the part that was asked for, whoever asked has to know.
         Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(457), .. }) => Status::InvalidRange,
         _ => Status::BadGateway,

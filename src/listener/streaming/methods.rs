@@ -20,7 +20,10 @@ use crate::{
     gate::Pass,
     limits::STREAM_SESSION_TIMEOUT,
     media::Upstream,
-    rtsp::{Field, Lower, Method, REPLAY_FEATURE, Request, Session, Status, Transport, WriteError, Writer},
+    rtsp::{
+        BACKCHANNEL_FEATURE, Direction, Field, Lower, Method, REPLAY_FEATURE, Request, Session, Status,
+        Transport, WriteError, Writer,
+    },
 };
 
 /// Every method that is answered.
@@ -34,7 +37,9 @@ pub(super) type Written = Result<Bytes, WriteError>;
 impl Viewer {
     pub(super) async fn answer(&mut self, request: &Request) -> Written {
         let plain = |status| Writer::response(status, Some(request.cseq));
-        if let Some(unknown) = required(request).find(|it| *it != REPLAY_FEATURE) {
+        if let Some(unknown) =
+            required(request).find(|it| ![REPLAY_FEATURE, BACKCHANNEL_FEATURE].contains(it))
+        {
             return plain(Status::OptionNotSupported).field(Field::Unsupported, unknown).finish();
         }
         let done = match &request.method {
@@ -87,7 +92,8 @@ impl Viewer {
     pub(super) async fn describe(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Describe).await?;
         let (pass, _) = self.decide(RtspMethod::Describe, &locator, &identified).await?;
-        let described = self.offered(&locator).await;
+        let talk = required(request).any(|it| it == BACKCHANNEL_FEATURE);
+        let described = self.offered(&locator, talk).await;
         let (upstream, pass) = told(described, pass)?;
         let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
         pass.finish(ended(200, text.len() as u64, None));
@@ -100,7 +106,10 @@ impl Viewer {
     pub(super) async fn set_up(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Setup).await?;
         let (pass, _) = self.decide(RtspMethod::Setup, &locator, &identified).await?;
-        let described = self.offered(&locator).await;
+        // Of a session with back channels only these are asked for with the feature.
+        let talk = self.recorded.as_ref().is_some_and(|it| it.talk)
+            || required(request).any(|it| it == BACKCHANNEL_FEATURE);
+        let described = self.offered(&locator, talk).await;
         let (upstream, pass) = told(described, pass)?;
         let number = request.uri.rsplit_once("/stream=").and_then(|(_, number)| number.parse::<usize>().ok());
         let number = number.filter(|number| *number < upstream.description.media.len());
@@ -115,15 +124,17 @@ impl Viewer {
         {
             self.session = None;
         }
-        if self
-            .session
-            .as_ref()
-            .is_some_and(|it| it.locator != locator || !it.names(request) || it.play.is_some())
-        {
+        let alone = self.recorded.as_ref().is_some_and(|it| it.is_at(&upstream));
+        if self.session.as_ref().is_some_and(|it| {
+            it.locator != locator || !it.names(request) || it.play.is_some() || alone != self.is_alone()
+        }) {
             return fail(pass, Status::MethodNotValidInThisState);
         }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
-        let Some(way) = self.way(number, &asked).await else {
+        let sends = upstream.description.media.get(number).is_some_and(|it| it.direction == Direction::Send);
+        let way = self.way(number, &asked).await;
+        // Nobody is heard in datagrams.
+        let Some(way) = way.filter(|it| !sends || matches!(it, Way::Interleaved(_))) else {
             return fail(pass, Status::UnsupportedTransport);
         };
         let ssrc = upstream.sources.get(number).copied();
@@ -154,9 +165,10 @@ impl Viewer {
     }
 
     /// What there is at an address.
-    async fn offered(&mut self, locator: &Locator) -> Result<Rc<Upstream>, Trouble> {
+    async fn offered(&mut self, locator: &Locator, talk: bool) -> Result<Rc<Upstream>, Trouble> {
         match locator.kind {
-            LocatorKind::Replay => self.recording(locator).await,
+            LocatorKind::Replay => self.alone(locator, false).await,
+            _ if talk => self.alone(locator, true).await,
             _ => self.camera.described(&locator.endpoint).await,
         }
     }
@@ -193,14 +205,21 @@ impl Viewer {
 
     pub(super) async fn play(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Play).await?;
-        let Some(viewing) = self.session.as_mut().filter(|it| it.locator == locator && it.names(request))
-        else {
-            return Err(self.foreign(request).await);
+        let playing = match &self.session {
+            Some(viewing) if viewing.locator == locator && viewing.names(request) => viewing.play.is_some(),
+            _ => return Err(self.foreign(request).await),
         };
-        if locator.kind == LocatorKind::Replay {
-            return self.play_recording(request, &locator, &identified).await;
+        if self.is_alone() {
+            return match locator.kind {
+                LocatorKind::Replay => self.play_recording(request, &locator, &identified).await,
+                _ => self.talk(request, &locator, &identified).await,
+            };
         }
-        if viewing.play.is_none() {
+        // Of a recording that is not open any more nothing is left.
+        if locator.kind == LocatorKind::Replay {
+            return Err(Refused::With(Status::SessionNotFound));
+        }
+        if !playing {
             let (pass, command) = self.decide(RtspMethod::Play, &locator, &identified).await?;
             let playing = self.camera.playing(&locator.endpoint).await;
             let (upstream, pass) = told(playing, pass)?;

@@ -1,5 +1,5 @@
-//! Recordings that viewers have played back (ONVIF Streaming Specification §6): a session with the camera for each
-//! viewer, which is asked what the viewer asks.
+//! Sessions with the camera that viewers have for themselves, which are asked what the viewer asks: recordings that are
+//! played back (ONVIF Streaming Specification §6), and streams with a back channel (§5.3).
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
     admission::{Refused, ended, refused},
     methods::Written,
     viewer::Viewer,
-    viewing::Play,
+    viewing::{Play, Talking},
     ways::Ways,
 };
 use crate::{
@@ -18,17 +18,20 @@ use crate::{
     command::RtspMethod,
     facade::Locator,
     gate::Pass,
-    hatch::{Ask, AskKind, Endpoint},
-    limits::{REPLAYS_PER_CAMERA_MAX, STREAM_DESCRIBED_TIME_MAX},
-    media::{Order, Upstream},
-    rtsp::{Field, Playback, Range, Request, Status, Writer},
+    hatch::{Ask, AskKind, Endpoint, Talk},
+    limits::{REPLAYS_PER_CAMERA_MAX, STREAM_DESCRIBED_TIME_MAX, TALK_QUEUE_PACKETS_MAX},
+    media::{Order, Upstream, Word},
+    rtsp::{Direction, Field, Playback, Range, Request, Status, Writer},
 };
 
-/// A recording that a viewer has open at the camera; its session there ends with this.
+/// A recording, or a stream with a back channel, that a viewer has open at the camera; its session there ends with this.
 pub(super) struct Recorded {
     endpoint: Endpoint,
     upstream: Rc<Upstream>,
     orders: mpsc::Sender<Order>,
+    words: mpsc::Sender<Word>,
+    /// Whether it has back channels.
+    pub(super) talk: bool,
     /// When it was asked about.
     since: Duration,
 }
@@ -39,6 +42,11 @@ impl Recorded {
         now.saturating_sub(self.since) > STREAM_DESCRIBED_TIME_MAX
     }
 
+    /// Whether it is this one.
+    pub(super) fn is_at(&self, upstream: &Rc<Upstream>) -> bool {
+        Rc::ptr_eq(&self.upstream, upstream)
+    }
+
     async fn order(&self, ask: Ask) -> Result<Option<Range>, Trouble> {
         let (told, answer) = oneshot::channel();
         self.orders.send(Order { ask, told }).await.map_err(|_| Trouble::Lost)?;
@@ -46,17 +54,17 @@ impl Recorded {
     }
 }
 
-/// How many recordings of a camera are open.
+/// How many of something a camera has.
 #[derive(Clone, Default)]
 pub(super) struct Places(Rc<Cell<usize>>);
 
 /// One of them; given back when dropped.
-struct Place(Rc<Cell<usize>>);
+pub(super) struct Place(Rc<Cell<usize>>);
 
 impl Places {
-    fn take(&self) -> Option<Place> {
+    fn take(&self, most: usize) -> Option<Place> {
         let taken = self.0.get();
-        if taken >= REPLAYS_PER_CAMERA_MAX {
+        if taken >= most {
             return None;
         }
         self.0.set(taken + 1);
@@ -71,44 +79,56 @@ impl Drop for Place {
 }
 
 impl VirtualCamera {
-    /// Opens a recording for one viewer.
-    async fn recording(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Recorded, Trouble> {
-        let place = self.streams.recordings.take().ok_or(Trouble::Busy)?;
-        let mut stream = self.ask_about(endpoint).await?;
+    /// Opens a recording for one viewer, or a stream with back channels.
+    async fn alone(self: &Rc<Self>, endpoint: &Endpoint, talk: bool) -> Result<Recorded, Trouble> {
+        let place = self.streams.alone.take(REPLAYS_PER_CAMERA_MAX).ok_or(Trouble::Busy)?;
+        let mut stream = self.ask_about(endpoint, talk).await?;
         let clock = Arc::clone(&self.house.clock);
         let since = clock.monotonic();
-        let upstream = Upstream::of_recording(stream.description.clone(), stream.sources(), clock);
+        let make = if talk { Upstream::new } else { Upstream::of_recording };
+        let upstream = make(stream.description.clone(), stream.sources(), clock);
+        let (words, mut said) = mpsc::channel(TALK_QUEUE_PACKETS_MAX);
         let (orders, mut ordered) = mpsc::channel(1);
         let (camera, relayed) = (Rc::clone(self), Rc::clone(&upstream));
         self.streams.spawn(async move {
             let _place = place;
-            let ended = relayed.relay_recording(&mut stream, &camera.connection, &mut ordered).await;
+            let ended = relayed.relay_alone(&mut stream, &camera.connection, &mut ordered, &mut said).await;
             let counts = relayed.counts();
             let failure = ended.err().map(|it| it.to_string());
             tracing::info!(
                 camera = %camera.camera.id, failure, passed = counts.passed, dropped = counts.dropped(),
-                missing = counts.missing, "a recording's session with the camera ended"
+                missing = counts.missing, "a viewer's own session with the camera ended"
             );
             stream.close().await;
         });
-        Ok(Recorded { endpoint: endpoint.clone(), upstream, orders, since })
+        Ok(Recorded { endpoint: endpoint.clone(), upstream, orders, words, talk, since })
     }
 }
 
 impl Viewer {
-    /// What a recording offers: as it was heard before, else asked.
-    pub(super) async fn recording(&mut self, locator: &Locator) -> Result<Rc<Upstream>, Trouble> {
-        let open = self.recorded.as_ref().filter(|it| it.endpoint == locator.endpoint);
+    /// What a recording or a stream with back channels offers: as it was heard before, else asked.
+    pub(super) async fn alone(&mut self, locator: &Locator, talk: bool) -> Result<Rc<Upstream>, Trouble> {
+        let open = self.recorded.as_ref().filter(|it| it.endpoint == locator.endpoint && it.talk == talk);
         let open = open.filter(|it| !it.orders.is_closed());
         if let Some(open) = open {
             return Ok(Rc::clone(&open.upstream));
         }
+        // A session under way keeps the one it is about.
+        if self.is_alone() {
+            return Err(Trouble::Busy);
+        }
         // The one it had open is given back first.
         self.recorded = None;
-        let recorded = self.camera.recording(&locator.endpoint).await?;
+        let recorded = self.camera.alone(&locator.endpoint, talk).await?;
         let upstream = Rc::clone(&recorded.upstream);
         self.recorded = Some(recorded);
         Ok(upstream)
+    }
+
+    /// Whether the session is about what this viewer has open for himself.
+    pub(super) fn is_alone(&self) -> bool {
+        let open = self.recorded.as_ref().map(|it| &it.upstream);
+        self.session.as_ref().zip(open).is_some_and(|(session, open)| Rc::ptr_eq(&session.upstream, open))
     }
 
     /// PLAY of a recording: its first part, another, or the rest after a pause.
@@ -154,6 +174,62 @@ impl Viewer {
         viewing.play = Some(Play::new(seat, command, pass, now));
         let answer = Writer::response(Status::Ok, Some(request.cseq)).maybe(Field::Range, range);
         Ok(answer.maybe(Field::Session, self.session_field()).finish())
+    }
+
+    /// PLAY of a stream with a back channel: one client at a time is heard.
+    pub(super) async fn talk(
+        &mut self,
+        request: &Request,
+        locator: &Locator,
+        identified: &Identified,
+    ) -> Result<Written, Refused> {
+        let (mut pass, command) = self.decide(RtspMethod::Talk, locator, identified).await?;
+        let (Some(viewing), Some(recorded)) = (&mut self.session, &self.recorded) else {
+            return fail(pass, Status::SessionNotFound);
+        };
+        let wanted = viewing.ways.numbers();
+        let media = &recorded.upstream.description.media;
+        let said = wanted.iter().find_map(|number| {
+            let media = media.get(*number).filter(|it| it.direction == Direction::Send)?;
+            let judge = Talk::new(media, recorded.upstream.sources.get(*number).copied()?)?;
+            Some((*number, viewing.ways.channel(*number)?, judge))
+        });
+        let Some((number, channel, judge)) = said.filter(|_| viewing.play.is_none()) else {
+            return fail(pass, Status::MethodNotValidInThisState);
+        };
+        let Some(place) = self.camera.streams.talkers.take(1) else {
+            pass.finish(ended(453, 0, Some("somebody else talks at the camera".to_owned())));
+            return Err(Refused::With(Status::NotEnoughBandwidth));
+        };
+        let seat = Rc::new(recorded.upstream.join());
+        let talked =
+            match Ask::new(&mut pass, AskKind::Talk { endpoint: locator.endpoint.clone(), wanted }, false) {
+                Ok(ask) => recorded.order(ask).await,
+                Err(error) => Err(error.into()),
+            };
+        if let Err(trouble) = talked {
+            return Err(refused(&trouble, pass));
+        }
+        let now = self.camera.house.clock.monotonic();
+        let words = recorded.words.clone();
+        let mut play = Play::new(seat, command, pass, now);
+        play.talking = Some(Talking { judge, number, channel, words, _place: place });
+        viewing.play = Some(play);
+        let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
+        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+    }
+
+    /// A packet of the client's: what it says, if it may be heard.
+    pub(super) fn hear(&mut self, channel: u8, packet: &[u8], now: Duration) {
+        let play = self.session.as_mut().and_then(|it| it.play.as_mut());
+        let talking = play.and_then(|it| it.talking.as_mut()).filter(|it| it.channel == channel);
+        if let Some(talking) = talking
+            && let Ok(anew) = talking.judge.judge(packet, now)
+            // A camera that does not take it in time does not need it later.
+            && talking.words.try_send((talking.number, anew)).is_err()
+        {
+            talking.judge.counts.dropped += 1;
+        }
     }
 
     /// PAUSE of a recording: what is on its way still comes.

@@ -30,8 +30,10 @@ pub(in super::super) struct Streams {
     opening: tokio::sync::Mutex<()>,
     /// Those that play.
     relays: RefCell<JoinSet<()>>,
-    /// Recordings that are open.
-    pub(super) recordings: Places,
+    /// Sessions that viewers have for themselves.
+    pub(super) alone: Places,
+    /// Who is heard at the camera.
+    pub(super) talkers: Places,
 }
 
 impl Streams {
@@ -126,7 +128,7 @@ impl VirtualCamera {
         if self.streams.open.borrow().len() >= STREAMS_PER_CAMERA_MAX {
             return Err(Trouble::Busy);
         }
-        let stream = self.ask_about(endpoint).await?;
+        let stream = self.ask_about(endpoint, false).await?;
         let clock = Arc::clone(&self.house.clock);
         let upstream = Upstream::new(stream.description.clone(), stream.sources(), clock);
         self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
@@ -136,14 +138,18 @@ impl VirtualCamera {
     }
 
     /// A session with the camera at an address, which has said what it offers there.
-    pub(super) async fn ask_about(self: &Rc<Self>, endpoint: &Endpoint) -> Result<CameraStream, Trouble> {
+    pub(super) async fn ask_about(
+        self: &Rc<Self>,
+        endpoint: &Endpoint,
+        talk: bool,
+    ) -> Result<CameraStream, Trouble> {
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
         let rules = self.rules.borrow().clone();
         // What cannot be read passes from cameras that are trusted.
         let treated = self.edition.rules.camera(&self.camera.id);
         let unread = treated.is_some_and(|it| !it.vendor.class.is_restricted());
         let screen = Arc::new(Screen::new(&self.house.tables, rules, unread));
-        let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone(), screen }, true)?;
+        let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone(), screen, talk }, true)?;
         let described = self.connection.describe(&ask).await;
         self.take_news();
         match described {

@@ -178,7 +178,14 @@ impl Viewer {
                 // Reports of a viewer are signs of life (ONVIF Streaming Specification §5.2.2.2).
                 viewing.touched = now;
             }
-            let Received::Request(request) = received else { continue };
+            let request = match received {
+                Received::Request(request) => request,
+                Received::Frame { channel, packet } => {
+                    self.hear(channel, &packet, now);
+                    continue;
+                }
+                Received::Response(_) => continue,
+            };
             self.asked = now;
             let Some(camera) = self.doorway.current() else { return Ok(false) };
             self.camera = camera;
@@ -262,8 +269,12 @@ impl Viewer {
 
     /// Whoever has a recording played takes it at a pace of his own, as long as he gives signs of life.
     fn is_pulling(&self, now: Duration) -> bool {
-        let Some(viewing) = self.session.as_ref().filter(|_| self.recorded.is_some()) else { return false };
+        let Some(viewing) = self.session.as_ref().filter(|_| self.has_recording()) else { return false };
         now.saturating_sub(viewing.touched) <= STREAM_SESSION_TIMEOUT
+    }
+
+    fn has_recording(&self) -> bool {
+        self.recorded.as_ref().is_some_and(|it| !it.talk)
     }
 
     /// Ends the stream under way, for this reason.

@@ -2,13 +2,16 @@
 
 use std::{fmt::Write as _, rc::Rc, time::Duration};
 
-use super::{admission::ended, upstream::Streams, ways::Ways};
+use tokio::sync::mpsc;
+
+use super::{admission::ended, recorded::Place, upstream::Streams, ways::Ways};
 use crate::{
     auth::Caller,
     command::Command,
     facade::Locator,
     gate::Pass,
-    media::{Seat, Upstream},
+    hatch::{Talk, TalkCounts},
+    media::{Seat, Upstream, Word},
     rtsp::{Field, Request, Session},
 };
 
@@ -38,6 +41,19 @@ pub(super) struct Play {
     pub(super) told: (u64, Duration),
     pub(super) began: Duration,
     pub(super) ending: &'static str,
+    pub(super) talking: Option<Talking>,
+}
+
+/// The viewer is heard at the camera.
+pub(super) struct Talking {
+    pub(super) judge: Talk,
+    /// The back channel.
+    pub(super) number: usize,
+    /// The viewer's channel of its packets.
+    pub(super) channel: u8,
+    pub(super) words: mpsc::Sender<Word>,
+    /// Nobody else is heard meanwhile.
+    pub(super) _place: Place,
 }
 
 impl Viewing {
@@ -58,6 +74,7 @@ impl Play {
             told: (0, now),
             began: now,
             ending: "the viewer left",
+            talking: None,
         }
     }
 }
@@ -71,6 +88,10 @@ impl Drop for Play {
         if self.lost_packets > 0 {
             // Writing to a String cannot fail.
             let _ = write!(note, ", {} datagrams not sent", self.lost_packets);
+        }
+        if let Some(talking) = &self.talking {
+            let TalkCounts { passed, bytes, dropped } = talking.judge.counts;
+            let _ = write!(note, ", {passed} packets said with {bytes} bytes, {dropped} not passed on");
         }
         if let Some(pass) = self.pass.take() {
             pass.finish(ended(200, self.bytes, Some(note)));

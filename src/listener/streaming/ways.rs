@@ -63,6 +63,12 @@ impl Ways {
         }
     }
 
+    /// The channel of a stream's packets, if it goes on the connection.
+    pub(super) fn channel(&self, number: usize) -> Option<u8> {
+        let Self::Interleaved(channels) = self else { return None };
+        channels.iter().find(|(it, _)| *it == number).map(|(_, (rtp, _))| *rtp)
+    }
+
     /// Whether the viewer has reported in a datagram since this was asked last.
     pub(super) fn reported(&self) -> bool {
         match self {
