@@ -14,6 +14,7 @@ mod memo;
 pub mod mount;
 mod outgoing;
 pub mod pem;
+mod pictures;
 mod pipeline;
 mod places;
 mod ports;

@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use ::http::{Method, StatusCode, header};
+use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use super::{
@@ -25,6 +26,7 @@ use crate::{
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
+    limits::{CAMERA_EXCHANGE_TIME_MAX, PICTURE_AGE_MAX},
     onvif::with_movement_timeout,
     schema::{AccessClass, Deviations, Document, OperationId, Trait},
     soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken, Version},
@@ -132,8 +134,16 @@ impl File {
 
 /// An answer on its way out.
 pub(super) enum Answer {
-    Document { operation: OperationId, made: Rc<Made>, by: &'static str },
-    Picture(bytes::Bytes),
+    Document {
+        operation: OperationId,
+        made: Rc<Made>,
+        by: &'static str,
+    },
+    Picture {
+        picture: bytes::Bytes,
+        /// It is one that somebody else was given a moment ago.
+        kept: bool,
+    },
 }
 
 impl VirtualCamera {
@@ -318,7 +328,7 @@ impl VirtualCamera {
         };
         self.count_deviations(outcome.as_ref());
         match &outcome {
-            Ok(Answer::Document { by: "the gateway", .. }) => {}
+            Ok(Answer::Document { by: "the gateway", .. } | Answer::Picture { kept: true, .. }) => {}
             Ok(_) => self.stands(None),
             Err(trouble) => self.stands(Some(trouble)),
         }
@@ -409,9 +419,24 @@ impl VirtualCamera {
         Ok(made)
     }
 
+    /// The picture of the last moment, or one of the camera's.
     async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
-        match self.ask(pass, AskKind::Picture { endpoint }, true, true).await? {
-            hatch::Reply::Picture(bytes) => Ok(Answer::Picture(bytes)),
+        let turn = timeout(CAMERA_EXCHANGE_TIME_MAX, self.pictures.turn()).await;
+        let _turn = turn.map_err(|_| Trouble::Busy)?;
+        let clock = &self.house.clock;
+        if let Some(picture) = self.pictures.find(&endpoint, clock.monotonic()) {
+            return Ok(Answer::Picture { picture, kept: true });
+        }
+        match self.ask(pass, AskKind::Picture { endpoint: endpoint.clone() }, true, true).await? {
+            hatch::Reply::Picture(picture) => {
+                self.pictures.keep(endpoint, picture.clone(), clock.monotonic());
+                let (pictures, clock) = (Rc::clone(&self.pictures), Arc::clone(clock));
+                tokio::task::spawn_local(async move {
+                    sleep(PICTURE_AGE_MAX).await;
+                    pictures.forget(clock.monotonic());
+                });
+                Ok(Answer::Picture { picture, kept: false })
+            }
             hatch::Reply::Document(..)
             | hatch::Reply::Fault(_)
             | hatch::Reply::Poured
@@ -650,14 +675,14 @@ impl VirtualCamera {
                 };
                 (Reply::content(headers.version.content_type(), body), ended)
             }
-            Ok(Answer::Picture(picture)) => {
+            Ok(Answer::Picture { picture, kept }) => {
                 let ended = Ended {
                     disposal: Disposal::Answered,
                     status: Some(200),
                     fault: None,
                     deviations: Vec::new(),
                     bytes: picture.len() as u64,
-                    note: None,
+                    note: kept.then(|| "the picture that was given a moment ago".to_owned()),
                 };
                 (Reply::content("image/jpeg", picture), ended)
             }

@@ -120,7 +120,7 @@ impl VirtualCamera {
                     self.meter.deviated("unnamed", u64::from(made.deviations.unnamed()));
                 }
             }
-            Ok(Answer::Picture(_)) => {}
+            Ok(Answer::Picture { .. }) => {}
             Err(trouble) if trouble.refuses_answer() => self.meter.deviated("refuse", 1),
             Err(_) => {}
         }

@@ -23,6 +23,7 @@ use super::{
     house::{Edition, Enrolled, House},
     looks::Looks,
     memo::ReplyMemo,
+    pictures::Pictures,
     streaming::Streams,
     trouble::Trouble,
 };
@@ -62,6 +63,8 @@ pub struct VirtualCamera {
     pub(super) places: Arc<Semaphore>,
     /// The streams that somebody watches.
     pub(super) streams: Rc<Streams>,
+    /// The pictures of the last moment.
+    pub(super) pictures: Rc<Pictures>,
     /// Places for files.
     pub(super) transfers: Arc<Semaphore>,
     /// Places at the camera for callers who have not logged in.
@@ -145,6 +148,7 @@ impl VirtualCamera {
             transfers: before
                 .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
             streams: reached.map_or_else(Rc::default, |it| Rc::clone(&it.streams)),
+            pictures: reached.map_or_else(Rc::default, |it| Rc::clone(&it.pictures)),
             guests: before.map_or_else(
                 || Rc::new(Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX)),
                 |it| Rc::clone(&it.guests),
