@@ -257,25 +257,25 @@ fn http() -> Vec<Case> {
 /// A gateway in a process of its own, and what was found.
 pub struct Bench {
     pub house: House,
-    running: Running,
+    pub running: Running,
 }
 
 impl Bench {
-    fn new(house: House) -> Self {
+    pub fn new(house: House) -> Self {
         let running = Running::start(house.dir());
         house.acquaint();
         Self { house, running }
     }
 
     /// Records of one connection to a camera.
-    fn recorded(&self, camera: &str, source: SocketAddr) -> Vec<Value> {
+    pub fn recorded(&self, camera: &str, source: SocketAddr) -> Vec<Value> {
         let source = source.to_string();
         let own = |it: &Value| it["camera"] == camera && it["source"] == *source && it["type"] == "intent";
         records_of(&self.house.audit_dir()).into_iter().filter(own).collect()
     }
 
     /// How a command ended, once that is durable.
-    fn outcome(&self, intent: &Value) -> Value {
+    pub fn outcome(&self, intent: &Value) -> Value {
         loop {
             let ended = |it: &Value| it["type"] == "outcome" && it["intent"] == intent["seq"];
             if let Some(outcome) = records_of(&self.house.audit_dir()).into_iter().find(ended) {
@@ -339,7 +339,7 @@ fn judge(bench: &Bench, case: &Case) -> (String, Vec<String>) {
     (row(name, seen, &what, memory), wrong)
 }
 
-fn text_of<'a>(record: &'a Value, field: &str) -> &'a str {
+pub fn text_of<'a>(record: &'a Value, field: &str) -> &'a str {
     record[field].as_str().unwrap_or_default()
 }
 

@@ -12,6 +12,7 @@ mod absorb;
 mod bad_input;
 mod baseline;
 mod bad_logins;
+mod bad_streams;
 mod breaker;
 mod camera_command;
 mod camera_tls;
