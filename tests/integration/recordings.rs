@@ -11,7 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::BytesMut;
 use cordon::{
+    rtsp::{Decoder, Description, Peer, Received},
     schema::{Document, Tables},
     soap::{Answer, AnswerError, decode_answer},
 };
@@ -92,4 +94,60 @@ fn round_trip(tables: &Tables, document: &Document, root: cordon::schema::NodeId
     let (again, _) =
         Document::parse_answer(tables, &text, root).map_err(|error| format!("written: {error}\n{text}"))?;
     if again == *document { Ok(()) } else { Err(format!("another document after writing: {text}")) }
+}
+
+/// What of recorded descriptions must never be in ours.
+const ADDRESSES: [&str; 4] = ["192.168.", "10.0.", "172.16.", "rtsp://"];
+
+#[test]
+fn recorded_streams_are_read_and_described_anew() {
+    let Some(folder) = crate::whole_way::corpus("rtsp") else { return };
+    let mut files: Vec<_> = fs::read_dir(&folder).expect("a folder").flatten().map(|it| it.path()).collect();
+    files.sort();
+    let (mut described, mut answered, mut refused) = (0, 0, Vec::new());
+    for file in &files {
+        let bytes = fs::read(file).expect("a recording");
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let description = if name.ends_with(".sdp") {
+            Some(bytes)
+        } else {
+            match answer(&bytes) {
+                Ok(body) => {
+                    answered += 1;
+                    (!body.is_empty()).then_some(body)
+                }
+                Err(why) => {
+                    refused.push(format!("{name}: {why}"));
+                    None
+                }
+            }
+        };
+        let Some(description) = description else { continue };
+        match Description::parse(&description) {
+            Err(why) => refused.push(format!("{name}: {why}")),
+            Ok(read) => {
+                described += 1;
+                let control = |number: usize| format!("stream={number}");
+                let written = read.write(1, 1, control);
+                for address in ADDRESSES {
+                    assert!(!written.contains(address), "{name}: {address} in {written}");
+                }
+                let again = Description::parse(written.as_bytes()).expect("what is written can be read");
+                assert_eq!(again.write(1, 1, control), written, "{name}");
+            }
+        }
+    }
+    let all = files.len();
+    eprintln!("{all} recordings: {answered} answers, {described} descriptions; {}", refused.join("; "));
+    assert!((all - refused.len()) * 100 >= all * READ_PERCENT_MIN, "refused: {}", refused.join("\n"));
+}
+
+/// The body of a recorded answer. Files lack what ends a message on the wire.
+fn answer(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let mut buffer = BytesMut::from([bytes, b"\r\n\r\n"].concat().as_slice());
+    match Decoder::new(Peer::Camera).next(&mut buffer) {
+        Ok(Some(Received::Response(response))) => Ok(response.body.to_vec()),
+        Ok(Some(Received::Request(_))) => Ok(Vec::new()),
+        other => Err(format!("{other:?}")),
+    }
 }
