@@ -275,8 +275,7 @@ impl Packets {
             source.copy_from_slice(&track.own.0.to_be_bytes());
         }
         let payload = packet.get(header.payload_start..header.payload_end).unwrap_or_default();
-        track.packets = track.packets.wrapping_add(1);
-        track.octets = track.octets.wrapping_add(u32::try_from(payload.len()).unwrap_or_default());
+        track.count(payload.len());
         let unit = if leads { track.unit(begins, codec, payload) } else { None };
         let Some((profile, (start, end))) = header.extension else { return Judged::Passes(unit) };
         let kept = match (profile, &self.plays) {
@@ -320,6 +319,12 @@ impl Packets {
 }
 
 impl Track {
+    /// Counts a packet with so much payload, for reports.
+    fn count(&mut self, octets: usize) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(u32::try_from(octets).unwrap_or_default());
+    }
+
     /// Keeps up with the camera's numbering: whether the packet begins an access unit; none if it is of a source
     /// that is not heard any more.
     fn follow(&mut self, header: &RtpHeader, counts: &mut PacketCounts) -> Option<bool> {
@@ -392,9 +397,7 @@ fn document(
     if let Taken::Whole(packets) = &taken {
         for (number, packet) in packets.iter().enumerate() {
             let head = RtpHeader::FIXED_BYTES + if number == 0 { extension.len() } else { 0 };
-            track.packets = track.packets.wrapping_add(1);
-            let octets = packet.len().saturating_sub(head);
-            track.octets = track.octets.wrapping_add(u32::try_from(octets).unwrap_or_default());
+            track.count(packet.len().saturating_sub(head));
         }
     }
     taken

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     limits::SIM_CONNECTIONS_MAX,
     rtsp::{
-        BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received, Request,
-        Status, Transport, Writer,
+        BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
+        Request, Status, Transport, Writer,
     },
 };
 

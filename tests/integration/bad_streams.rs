@@ -41,7 +41,8 @@ fn statuses(stream: &mut TcpStream) -> Vec<u16> {
     text.split("RTSP/1.0 ").skip(1).map(|it| it[..3].parse().unwrap()).collect()
 }
 
-fn requests(at: &str) -> Vec<Sent> {
+/// Messages that are none, or are two.
+fn framing(at: &str) -> Vec<Sent> {
     let asked = |method: &str, fields: &str| {
         format!("{method} {at} RTSP/1.0\r\nCSeq: 1\r\n{fields}\r\n").into_bytes()
     };
@@ -49,10 +50,6 @@ fn requests(at: &str) -> Vec<Sent> {
     let many = "X-A: b\r\n".repeat(RTSP_FIELDS_MAX);
     let long = format!("X-A: {}\r\n", "b".repeat(RTSP_HEAD_BYTES_MAX));
     let body = format!("Content-Length: {}\r\n", RTSP_REQUEST_BODY_BYTES_MAX + 1);
-    let mut forged = at.to_owned().into_bytes();
-    // No token ends so: its last letter has two bits.
-    *forged.last_mut().unwrap() = b'B';
-    let forged = String::from_utf8(forged).unwrap();
     vec![
         ("a login is missing", asked("DESCRIBE", ""), &[401], "have not logged in"),
         ("a bare LF ends a line", raw("DESCRIBE @ RTSP/1.0\nCSeq: 1\n\n"), &[400], ""),
@@ -99,6 +96,19 @@ fn requests(at: &str) -> Vec<Sent> {
             &[200],
             "",
         ),
+    ]
+}
+
+/// What is asked of what is not there, or may not be.
+fn methods(at: &str) -> Vec<Sent> {
+    let asked = |method: &str, fields: &str| {
+        format!("{method} {at} RTSP/1.0\r\nCSeq: 1\r\n{fields}\r\n").into_bytes()
+    };
+    let mut forged = at.to_owned().into_bytes();
+    // No token ends so: its last letter has two bits.
+    *forged.last_mut().unwrap() = b'B';
+    let forged = String::from_utf8(forged).unwrap();
+    vec![
         (
             "a forged address",
             format!("DESCRIBE {forged} RTSP/1.0\r\nCSeq: 1\r\n\r\n").into_bytes(),
@@ -123,7 +133,7 @@ fn bad_input_of_viewers_is_refused_recorded_and_cheap() {
     house.stop();
     let bench = Bench::new(house);
     head("bad input of a viewer");
-    let cases = requests(&at);
+    let cases = [framing(&at), methods(&at)].concat();
     let mut wrong = Vec::new();
     for (name, bytes, expected, note) in &cases {
         let before = bench.running.reset_memory();
