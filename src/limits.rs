@@ -578,6 +578,8 @@ pub const NEIGHBOUR_SOURCES_MAX: usize = 16_384;
 pub const NEIGHBOUR_SOURCE_KEPT_TIME: Duration = Duration::from_secs(10);
 /// Cameras of one zone that are held to their hardware addresses.
 pub const RESIDENTS_PER_ZONE_MAX: usize = 4_096;
+/// Cameras of one zone and family whose packets are counted apart: those that are held, and those that were an hour ago.
+pub const RESIDENT_COUNTS_PER_SET_MAX: usize = 2 * RESIDENTS_PER_ZONE_MAX;
 /// False claims of one kind that the kernel remembers in one zone.
 pub const CLAIMS_PER_SET_MAX: usize = 2_048;
 /// Interfaces of the core side that are watched.
@@ -640,6 +642,10 @@ pub const ATTEMPT_SETS: usize = 5;
 pub const CLAIM_SETS: usize = 5;
 /// Counters of one zone's tripwire that are read: all that fit.
 pub const ATTEMPT_ENTRIES_MAX: usize = ATTEMPT_SETS * ATTEMPTS_PER_SET_MAX + CLAIM_SETS * CLAIMS_PER_SET_MAX;
+/// Sets of counts of residents of one zone: of IPv4 and IPv6 in two tables each.
+pub const RESIDENT_SETS: usize = 4;
+/// False claims of one zone and period that have a record of their own; all are in the exact counts.
+pub const CLAIMS_TOLD_PER_PERIOD_MAX: usize = 16;
 /// How often the tripwire's counters are read; a reading that takes long makes the next wait for ten times as long.
 pub const ATTEMPTS_READ_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked for zones that should be given names and time, and for what they asked.
@@ -659,9 +665,9 @@ pub const SUMMARY_AT_ONCE_MAX: usize = 32;
 /// What one line names; more is only counted.
 pub const SUMMARY_KEYS_PER_LINE_MAX: usize = 12;
 /// Sources that one line for all others names, each with its count.
-pub const SUMMARY_OTHERS_PER_LINE_MAX: usize = 112;
+pub const SUMMARY_OTHERS_PER_LINE_MAX: usize = 90;
 /// Sources that such lines of one period name; of more only the sum is told.
-pub const SUMMARY_OTHERS_MAX: usize = 8 * SUMMARY_OTHERS_PER_LINE_MAX;
+pub const SUMMARY_OTHERS_MAX: usize = 10 * SUMMARY_OTHERS_PER_LINE_MAX;
 /// What is remembered of one source, so that it is news only once.
 pub const SUMMARY_KNOWN_PER_SOURCE_MAX: usize = 64;
 /// Questions for names, or for the time, of one source that are answered within a second.
@@ -687,11 +693,13 @@ pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
 pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 
 const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVAL.as_secs() < 5);
-// An entry takes up to 200 bytes of JSON.
-const _: () = assert!(ATTEMPT_ENTRIES_MAX * 200 < NETD_ANSWER_BYTES_MAX);
+// An entry takes up to 220 bytes of JSON, a resident's count 100.
+const _: () = assert!(
+    ATTEMPT_ENTRIES_MAX * 220 + RESIDENT_SETS * RESIDENT_COUNTS_PER_SET_MAX * 100 < NETD_ANSWER_BYTES_MAX
+);
 const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);
-// An address takes 39 characters at most, its count 20, and four signs are around them.
-const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 6) < AUDIT_ARGUMENTS_BYTES_MAX);
+// An address takes 39 characters at most, its two counts 20 each, and seven signs are around them.
+const _: () = assert!(SUMMARY_OTHERS_PER_LINE_MAX * (39 + 20 + 20 + 7) < AUDIT_ARGUMENTS_BYTES_MAX);
 // A resident takes up to 90 bytes of JSON.
 const _: () = assert!(RESIDENTS_PER_ZONE_MAX * 90 + 1_024 < NETD_REQUEST_BYTES_MAX);
 const _: () = assert!(5 * NEIGHBOUR_CLAIMS_PER_SECOND + NEIGHBOUR_CLAIMS_BURST < 1_024);

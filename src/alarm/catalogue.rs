@@ -201,6 +201,9 @@ alarms! {
     NoncesFull "nonces-full" Warning Happening
         "The client used more nonces at once than are remembered, and further logins of it are refused for a while."
         "Find out why the client logs in so often; other clients are not affected."
+    TripwireFull "tripwire-full" Error State
+        "More was dropped in the zone than can be told apart: of some packets of the last minute it is not known whither they went, or not even whose they are. Nothing got out."
+        "Find who sends to ever new destinations or as ever new sources (`cordon report`, event `egress-blocked`), and take that device off the zone: beside it little is seen of others."
     EgressAttempt "egress-attempt" Warning Happening
         "The camera, or somebody else in the zone, tried for the first time to reach something beyond it: what it sent was dropped."
         "See where to (event `egress-blocked`, and `cordon report`); an attempt is not proof of intent. Take from the camera what makes it, or look at it more closely."

@@ -24,7 +24,7 @@ use crate::{
     inventory::{Isolation, MacAddress, Zone},
     isolation::{
         ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Names, NamesTold,
-        NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, sntp,
+        NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, Unknown, sntp,
     },
     limits::{ATTEMPTS_READ_INTERVAL, ZONE_MESSAGE_BYTES_MAX, ZONE_SERVICES_INTERVAL},
     listener::House,
@@ -142,7 +142,8 @@ impl Guarded {
         house.gate.watch().alarms.set(Alarm::TripwireUnreadable, zone, trouble.as_deref());
         match counted {
             Ok(counted) => {
-                teller.attempts(&self.tripwire.read(&Snapshot::of(&counted), now));
+                let enrolled = |source: &Source| teller.camera(source).is_some();
+                teller.attempts(&self.tripwire.read(&Snapshot::of(&counted), &enrolled, now));
                 self.readable = true;
             }
             Err(error) => {
@@ -304,11 +305,27 @@ impl<'a> Teller<'a> {
         }
         self.alarm(&reading.first);
         self.claims(&reading.claims);
+        if let Some(unknown) = reading.unknown {
+            self.full(unknown);
+        }
     }
 
-    /// Puts on record, the first time, who claims the address of another, and raises an alarm about the one who does:
-    /// whose address it is cannot help it.
+    /// Says whether evidence was lost in the last period.
+    fn full(&self, unknown: Unknown) {
+        let Unknown { whose, whither } = unknown;
+        let found = format!(
+            "of {whose} packets that were dropped it is not known whose they are, of {whither} of enrolled cameras not \
+             whither they went"
+        );
+        let lost = (whose + whither > 0).then_some(found.as_str());
+        let zone = Subject::Zone(self.zone.clone());
+        self.house.gate.watch().alarms.set(Alarm::TripwireFull, zone, lost);
+    }
+
+    /// Puts on record, the first time, who claims the address of another, as far as these are few (all are among what was
+    /// blocked), and raises one alarm about each who does: whose address it is cannot help it.
     fn claims(&self, claims: &[Claimed]) {
+        let mut by_subject: BTreeMap<Subject, (String, usize)> = BTreeMap::new();
         for it in claims {
             let claimant = self.camera(&it.by);
             let victim = it.address.and_then(|address| self.camera(&Source::Address(address)));
@@ -317,7 +334,7 @@ impl<'a> Teller<'a> {
                 (Some(address), None) => address.to_string(),
                 (None, _) => "the address of an enrolled camera".to_owned(),
             };
-            if it.first {
+            if it.told {
                 let victim = victim.map(ToString::to_string);
                 let detail = json!({
                     "zone": self.zone.to_string(), "claimant": it.by.to_string(), "claimed": it.address,
@@ -327,9 +344,10 @@ impl<'a> Teller<'a> {
             }
             let subject =
                 claimant.map_or_else(|| Subject::Zone(self.zone.clone()), |it| Subject::Camera(it.clone()));
-            let found = format!("{} claims {of}, {}", it.by, it.kind);
-            self.house.gate.watch().alarms.raise(Alarm::AddressClaimed, subject, &found);
+            let found = || (format!("{} claims {of}, {}", it.by, it.kind), 0);
+            by_subject.entry(subject).or_insert_with(found).1 += 1;
         }
+        self.raise(Alarm::AddressClaimed, by_subject, "");
     }
 
     /// Raises one alarm for each camera, and one for all that are none, about what was tried for the first time.
@@ -342,10 +360,14 @@ impl<'a> Teller<'a> {
             };
             by_subject.entry(subject).or_insert((found, 0)).1 += 1;
         }
+        self.raise(Alarm::EgressAttempt, by_subject, " for the first time");
+    }
+
+    /// One alarm for each subject, which says what was found first and how much more there is.
+    fn raise(&self, alarm: Alarm, by_subject: BTreeMap<Subject, (String, usize)>, end: &str) {
         for (subject, (found, times)) in by_subject {
             let more = if times > 1 { format!(", and {} more", times - 1) } else { String::new() };
-            let found = format!("{found}{more} for the first time");
-            self.house.gate.watch().alarms.raise(Alarm::EgressAttempt, subject, &found);
+            self.house.gate.watch().alarms.raise(alarm, subject, &format!("{found}{more}{end}"));
         }
     }
 

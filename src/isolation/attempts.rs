@@ -6,21 +6,23 @@ use serde_json::Value;
 
 use super::{
     kernel::{self, NetError},
-    residents::{FORGED, Residents},
+    residents::{COUNTS, FORGED, Residents},
     ruleset::TABLE,
-    wire::{Attempt, Attempts, Claim, ClaimKind, FrameAttempt},
+    wire::{Attempt, Attempts, Claim, ClaimKind, FrameAttempt, ResidentCount},
 };
 use crate::inventory::MacAddress;
 
-/// Reads the counts of a zone's namespace, where these are held to their hardware addresses.
-pub(super) fn count(namespace: &str, residents: &Residents) -> Result<Attempts, NetError> {
-    let mut counted = Attempts::default();
+/// Reads the counts of a zone's namespace, where these are held to their hardware addresses. As long as nobody has said
+/// who is, no claims are: whoever is right could be taken for the forger.
+pub(super) fn count(namespace: &str, residents: Option<&Residents>) -> Result<Attempts, NetError> {
+    let claims = residents.map(|_| Vec::new());
+    let mut counted = Attempts { claims, ..Attempts::default() };
     // The sums first: what is dropped meanwhile is then in the entries alone, and no part of a sum is nobody's.
     for (family, chain) in [("netdev", "ingress"), ("netdev", FORGED), ("inet", "input"), ("inet", "forward")]
     {
         read(&kernel::listed(namespace, &["list", "chain", family, TABLE, chain])?, residents, &mut counted);
     }
-    let dropped = std::mem::take(&mut counted).dropped;
+    let dropped = std::mem::take(&mut counted.dropped);
     // Protocols as numbers, of which every name file has other names.
     for family in ["netdev", "inet"] {
         read(&kernel::listed(namespace, &["-n", "list", "table", family, TABLE])?, residents, &mut counted);
@@ -37,13 +39,13 @@ pub(super) fn count(namespace: &str, residents: &Residents) -> Result<Attempts, 
 
 /// Takes up the objects of one table as `nft -j` lists them. What is in no form that is known is left out: it is
 /// still in the sum.
-fn read(listed: &Value, residents: &Residents, counted: &mut Attempts) {
+fn read(listed: &Value, residents: Option<&Residents>, counted: &mut Attempts) {
     let objects = listed.get("nftables").and_then(Value::as_array).into_iter().flatten();
     for object in objects {
         if let Some(set) = object.get("set") {
             let elements = set.get("elem").and_then(Value::as_array).into_iter().flatten();
             for element in elements.filter_map(|it| it.get("elem")) {
-                entry(set.get("name").and_then(Value::as_str), element, residents, counted);
+                entry(set, element, residents, counted);
             }
         }
         if let Some(rule) = object.get("rule") {
@@ -63,15 +65,23 @@ fn dropped(rule: &Value) -> Option<u64> {
     expressions.iter().find_map(|it| it.pointer("/counter/packets")?.as_u64())
 }
 
-fn entry(set: Option<&str>, element: &Value, residents: &Residents, counted: &mut Attempts) -> Option<()> {
-    let key = element.pointer("/val/concat")?.as_array()?;
+fn entry(set: &Value, element: &Value, residents: Option<&Residents>, counted: &mut Attempts) -> Option<()> {
     let number = |name: &str| element.pointer(name).and_then(Value::as_u64);
     let (packets, bytes) = (number("/counter/packets")?, number("/counter/bytes")?);
+    let arrived = set.get("family").and_then(Value::as_str) == Some("inet");
+    let set = set.get("name")?.as_str()?;
+    // Keys of one part are listed by themselves.
+    if COUNTS.iter().any(|(name, _)| *name == set) {
+        let address = element.get("val")?.as_str()?.parse().ok()?;
+        counted.residents.push(ResidentCount { address, arrived, packets });
+        return Some(());
+    }
+    let key = element.pointer("/val/concat")?.as_array()?;
     let address = |at: usize| key.get(at)?.as_str()?.parse::<IpAddr>().ok();
     let mac = |at: usize| key.get(at)?.as_str()?.parse::<MacAddress>().ok();
-    let set = set?;
     match set {
         "attempts4" | "attempts6" => counted.packets.push(Attempt {
+            arrived,
             source: address(0)?,
             destination: address(1)?,
             protocol: u8::try_from(known(key.get(2)?, &PROTOCOLS)?).ok()?,
@@ -85,28 +95,57 @@ fn entry(set: Option<&str>, element: &Value, residents: &Residents, counted: &mu
             packets,
             bytes,
         }),
-        "claims4" => counted.claims.push(Claim {
-            claimant: claimant(mac(0)?, mac(1)?, address(2)?, residents),
-            claimed: address(2),
-            kind: ClaimKind::Arp,
-            packets,
-        }),
-        "claims6" | "claims6_target" | "forged4" | "forged6" => counted.claims.push(Claim {
-            claimant: mac(0)?,
-            // Whose address is advertised is not told, only who says so.
-            claimed: address(1).filter(|_| set != "claims6_target"),
-            kind: if set.starts_with("claims") { ClaimKind::Discovery } else { ClaimKind::Source },
-            packets,
-        }),
+        "claims4" | "claims6" | "claims6_target" | "forged4" | "forged6" => {
+            let claim = claim(set, &mac, &address, residents?, packets)?;
+            counted.claims.get_or_insert_default().push(claim);
+        }
         _ => return None,
     }
     Some(())
 }
 
+/// A claim that one of the sets of claims counted.
+fn claim(
+    set: &str,
+    mac: &dyn Fn(usize) -> Option<MacAddress>,
+    address: &dyn Fn(usize) -> Option<IpAddr>,
+    residents: &Residents,
+    packets: u64,
+) -> Option<Claim> {
+    let frame = mac(0)?;
+    Some(match set {
+        "claims4" => {
+            let (named, claimed) = (mac(1)?, address(2)?);
+            let claimant = claimant(frame, named, claimed, residents);
+            let (named, claimed) = (Some(named), Some(claimed));
+            Claim { frame, named, from: None, claimant, claimed, kind: ClaimKind::Arp, packets }
+        }
+        // Whose address is advertised is not told, only who says so.
+        "claims6_target" => {
+            let (from, kind) = (address(1), ClaimKind::Discovery);
+            Claim { frame, named: None, from, claimant: Some(frame), claimed: None, kind, packets }
+        }
+        other => {
+            let (claimed, claims) = (address(1), other.starts_with("claims"));
+            let kind = if claims { ClaimKind::Discovery } else { ClaimKind::Source };
+            Claim { frame, named: None, from: None, claimant: Some(frame), claimed, kind, packets }
+        }
+    })
+}
+
 /// Who claims an address by ARP: whoever's frame it is; if that is sent as the true owner's, whom it names. Never the one
-/// whose address it is.
-fn claimant(frame: MacAddress, named: MacAddress, claimed: IpAddr, residents: &Residents) -> MacAddress {
-    if residents.of_address(claimed) == Some(frame) { named } else { frame }
+/// whose address it is, and nobody if that is not known any more.
+fn claimant(
+    frame: MacAddress,
+    named: MacAddress,
+    claimed: IpAddr,
+    residents: &Residents,
+) -> Option<MacAddress> {
+    match residents.of_address(claimed) {
+        Some(owner) if owner == frame => Some(named),
+        Some(_) => Some(frame),
+        None => (frame == named).then_some(frame),
+    }
 }
 
 /// A number, or a word that `nft` has for it.
@@ -174,13 +213,17 @@ mod tests {
             set("claims4", vec![
                 element(json!(["02:66:00:00:00:01", "02:66:00:00:00:01", "192.0.2.7"]), 6),
                 element(json!(["44:19:b6:00:00:07", "02:66:00:00:00:02", "192.0.2.7"]), 7),
+                element(json!(["44:19:b6:00:00:08", "02:66:00:00:00:02", "192.0.2.8"]), 5),
             ]),
             set("claims6_target", vec![element(json!(["02:66:00:00:00:03", "fe80::1"]), 8)]),
             set("forged4", vec![element(json!(["02:66:00:00:00:01", "192.0.2.7"]), 9)]),
+            { "set": { "family": "inet", "name": "resident_attempts4", "elem": [
+                { "elem": { "val": "192.0.2.7", "expires": 9, "counter": { "packets": 10, "bytes": 1 } } },
+            ] } },
             rule("ingress", 16, "drop"), rule("output", 100, "drop"), rule("input", 100, "accept"),
         ] });
         let mut counted = Attempts::default();
-        read(&listed, &residents(), &mut counted);
+        read(&listed, Some(&residents()), &mut counted);
         let packets: Vec<_> = counted
             .packets
             .iter()
@@ -192,21 +235,26 @@ mod tests {
         );
         let frames: Vec<_> = counted.frames.iter().map(|it| (it.ether_type, it.packets)).collect();
         assert_eq!((frames, counted.dropped), (vec![(0x8100, 4), (35_020, 5)], 16));
-        let claims: Vec<_> = counted
-            .claims
-            .iter()
-            .map(|it| format!("{} claims {:?} {}: {}", it.claimant, it.claimed, it.kind, it.packets))
-            .collect();
+        let held = ResidentCount { address: "192.0.2.7".parse().unwrap(), arrived: true, packets: 10 };
+        assert_eq!(counted.residents, [held]);
+        let who = |it: &Claim| it.claimant.map_or("nobody".to_owned(), |it| it.to_string());
+        let told = |it: &Claim| format!("{} claims {:?} {}: {}", who(it), it.claimed, it.kind, it.packets);
+        let claims: Vec<_> = counted.claims.unwrap().iter().map(told).collect();
         assert_eq!(
             claims,
             [
                 "02:66:00:00:00:01 claims Some(192.0.2.7) by ARP: 6",
                 // In a frame that is sent as the true owner's: never the one whose address it is.
                 "02:66:00:00:00:02 claims Some(192.0.2.7) by ARP: 7",
+                // Held no more: whose frame it is may be right.
+                "nobody claims Some(192.0.2.8) by ARP: 5",
                 "02:66:00:00:00:03 claims None by neighbour discovery: 8",
                 "02:66:00:00:00:01 claims Some(192.0.2.7) as a source: 9",
             ]
         );
+        let mut unsaid = Attempts::default();
+        read(&listed, None, &mut unsaid);
+        assert_eq!((unsaid.claims, unsaid.packets.len()), (None, 3), "nobody has said who is resident");
     }
 
     fn residents() -> Residents {

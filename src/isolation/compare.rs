@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::{
     desired::{Desired, Sysctl},
     found::{Found, FoundRoute, FoundZone, Link, RoutingRule},
-    ruleset::Ruleset,
+    residents::CHAINS,
+    ruleset::{Ruleset, TABLE},
 };
 use crate::{
     inventory::{Attachment, Route},
@@ -240,7 +241,7 @@ fn rules(of: &str, desired: &Ruleset, zone: &FoundZone, residents_aside: bool, s
         return;
     };
     let differences = differing(desired, found);
-    let aside = |place: &str| residents_aside && place == RESIDENT_RULES;
+    let aside = |place: &str| residents_aside && is_of_residents(place);
     for (place, (should, is)) in differences.iter().filter(|(place, _)| !aside(place)) {
         said.say(&format!("{of}{place}"), should, is);
     }
@@ -248,8 +249,11 @@ fn rules(of: &str, desired: &Ruleset, zone: &FoundZone, residents_aside: bool, s
 
 /// What one resident is called by.
 const RESIDENT: &str = "neighbour ";
-/// The rules that hold residents, as they are called.
-pub(super) const RESIDENT_RULES: &str = "rules of chain netdev cordon residents";
+
+/// Whether it is what the rules are called that follow from who is resident.
+pub(super) fn is_of_residents(place: &str) -> bool {
+    CHAINS.iter().any(|(family, chain)| place == format!("rules of chain {family} {TABLE} {chain}"))
+}
 
 /// Where two rulesets differ, and how.
 pub(super) fn differing(

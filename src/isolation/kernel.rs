@@ -21,7 +21,6 @@ use super::{
     desired::{Desired, Sysctl},
     found::{self, Found, FoundNeighbour, FoundZone},
     plan::Step,
-    residents,
     ruleset::Ruleset,
     show::HOME,
 };
@@ -193,7 +192,7 @@ pub(super) fn perform(step: &Step) -> Result<(), NetError> {
             Ok(())
         }
         Step::LoadResidents { namespace, rules } => {
-            let commands = rules.chain_commands(residents::CHAIN).to_string();
+            let commands = rules.resident_commands().to_string();
             let command = ["nft", "-j", "-f", "-"].map(str::to_owned);
             inside(namespace, || run(&command, commands.as_bytes()))??;
             Ok(())

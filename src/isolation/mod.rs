@@ -53,9 +53,10 @@ pub use residents::{Resident, Residents};
 pub use ruleset::Ruleset;
 pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
-pub use tripwire::{Claimed, Entry, Reading, Snapshot, Source, Target, Tripwire};
+pub use tripwire::{Apart, Claimed, Counter, Entry, Reading, Snapshot, Source, Target, Tripwire, Unknown};
 pub use wire::{
     Attempt, Attempts, Claim, ClaimKind, Core, CoreSource, Drift, FrameAttempt, Neighbour, Reply, Request,
+    ResidentCount,
     SocketKind, ZoneState,
 };
 

@@ -67,7 +67,7 @@ impl Names {
             self.unanswered += 1;
             return None;
         };
-        self.summary.add(&source, &format!("{} {}", question.name, question.kind), 1);
+        self.summary.add(&source, &format!("{} {}", question.name, question.kind), 1, false);
         Some(question.refusal)
     }
 
@@ -87,7 +87,7 @@ impl Names {
         let summaries = told.summaries(unanswered > 0, |sources, last| AskedSummary {
             zone: self.zone.clone(),
             since: self.since.1,
-            sources: sources.iter().map(|(source, count)| (source.to_string(), *count)).collect(),
+            sources: sources.iter().map(|(source, count, _)| (source.to_string(), *count)).collect(),
             rest_sources: last.map_or(0, |it| it.0),
             rest_questions: last.map_or(0, |it| it.1),
             unanswered: last.map_or(0, |_| unanswered),

@@ -232,7 +232,7 @@ fn load(steps: &mut Vec<Step>, desired: &Desired, rules: Ruleset, zone: &FoundZo
     let differences = zone.ruleset.as_ref().map(|found| super::compare::differing(&listed, found));
     match differences {
         Some(none) if none.is_empty() => {}
-        Some(few) if few.keys().all(|place| place == super::compare::RESIDENT_RULES) => {
+        Some(few) if few.keys().all(|place| super::compare::is_of_residents(place)) => {
             if desired.residents.is_some() {
                 steps.push(Step::LoadResidents { namespace, rules });
             }

@@ -27,6 +27,9 @@ pub struct Blocked {
     pub since: Timestamp,
     /// Packets that were dropped, exactly.
     pub packets: u64,
+    /// Of these, packets that lead nowhere beyond the link: discovery, and what is said to neighbours.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub local: u64,
     /// Where to: the first attempts of all, then the most frequent.
     pub destinations: Vec<Flow>,
     /// Destinations that are not named.
@@ -52,6 +55,9 @@ pub struct Flow {
     /// Set the first time that this source tried it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub first: bool,
+    /// Set where it leads nowhere beyond the link.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub local: bool,
 }
 
 /// What the sources without a line of their own tried in a period.
@@ -63,6 +69,9 @@ pub struct BlockedSummary {
     pub since: Timestamp,
     /// Sources and how many packets of each were dropped.
     pub sources: Vec<(String, u64)>,
+    /// Of each of these, packets that lead nowhere beyond the link; empty if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<u64>,
     /// Sources that are not named.
     #[serde(default, skip_serializing_if = "is_none")]
     pub rest_sources: u64,

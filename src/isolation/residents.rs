@@ -72,6 +72,16 @@ impl Residents {
 pub(super) const CHAIN: &str = "residents";
 pub(super) const FORGED: &str = "forged";
 
+/// The chain, in both tables, that counts what is dropped of residents: by them alone, so that no flood of others or of
+/// ever new destinations takes a place from it.
+pub(super) const COUNTED: &str = "resident_attempts";
+/// The sets that it counts in.
+pub(super) const COUNTS: [(&str, &str); 2] =
+    [("resident_attempts4", "ipv4_addr"), ("resident_attempts6", "ipv6_addr")];
+
+/// Families and chains with rules that follow from who is resident.
+pub(super) const CHAINS: [(&str, &str); 3] = [("netdev", CHAIN), ("netdev", COUNTED), ("inet", COUNTED)];
+
 /// The sets of who claimed what: with a resident's address in ARP; in the source of neighbour discovery; in what is
 /// advertised; in the source of any packet.
 pub(super) const CLAIMS: [(&str, &[&str]); 5] = [
@@ -123,6 +133,18 @@ pub(super) fn rules(zone: &Desired) -> Vec<Value> {
         rules.push(rule("netdev", CHAIN, served));
     }
     rules
+}
+
+/// The rules of the chain that counts, in a table of this family.
+pub(super) fn counting(zone: &Desired, family: &str) -> Vec<Value> {
+    let Some(residents) = &zone.residents else { return Vec::new() };
+    let kinds = [("ip", residents.family(true)), ("ip6", residents.family(false))];
+    let counted = |((protocol, of), (set, _)): ((&str, Vec<Resident>), (&str, &str))| {
+        let source = payload(protocol, "saddr");
+        let counts = || rule(family, COUNTED, vec![is_resident(&source, &of), count(&source, set)]);
+        (!of.is_empty()).then(counts)
+    };
+    kinds.into_iter().zip(COUNTS).filter_map(counted).collect()
 }
 
 /// A claim is false by the hardware address it names, or comes in a frame of another.

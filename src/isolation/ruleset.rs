@@ -15,7 +15,7 @@ use super::{
 use crate::limits::{
     ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX, CLAIMS_PER_SET_MAX, NEIGHBOUR_CLAIMS_BURST,
     NEIGHBOUR_CLAIMS_PER_SECOND, NEIGHBOUR_CLAIMS_PER_SOURCE, NEIGHBOUR_CLAIMS_PER_SOURCE_BURST,
-    NEIGHBOUR_SOURCE_KEPT_TIME, NEIGHBOUR_SOURCES_MAX, NEIGHBOURS_UNBOUNDED_MAX,
+    NEIGHBOUR_SOURCE_KEPT_TIME, NEIGHBOUR_SOURCES_MAX, NEIGHBOURS_UNBOUNDED_MAX, RESIDENT_COUNTS_PER_SET_MAX,
 };
 
 /// The table in both families.
@@ -54,12 +54,24 @@ impl Ruleset {
         self
     }
 
-    /// What `nft` is given to make one chain anew, with all else as it is.
-    pub(super) fn chain_commands(&self, chain: &str) -> Value {
-        let of_chain = json!({ "chain": { "family": "netdev", "table": TABLE, "name": chain } });
-        let own = self.0.iter().filter(|it| it.pointer("/rule/chain").and_then(Value::as_str) == Some(chain));
-        let added = own.map(|object| json!({ "add": object }));
-        json!({ "nftables": std::iter::once(json!({ "flush": of_chain })).chain(added).collect::<Vec<_>>() })
+    /// What `nft` is given to make the chains of residents anew, with all else as it is.
+    pub(super) fn resident_commands(&self) -> Value {
+        let is = |object: &Value, kind: &str, field: &str, family: &str, name: &str| {
+            let of = object.get(kind);
+            let text = |field: &str| of?.get(field)?.as_str();
+            text("family") == Some(family) && text(field) == Some(name)
+        };
+        let mut commands = Vec::new();
+        for (family, chain) in residents::CHAINS {
+            // Without an interface there is nothing of `netdev` yet.
+            if self.0.iter().any(|it| is(it, "chain", "name", family, chain)) {
+                let of_chain = json!({ "chain": { "family": family, "table": TABLE, "name": chain } });
+                commands.push(json!({ "flush": of_chain }));
+                let own = self.0.iter().filter(|it| is(it, "rule", "chain", family, chain));
+                commands.extend(own.map(|object| json!({ "add": object })));
+            }
+        }
+        json!({ "nftables": commands })
     }
 
     /// The objects.
@@ -125,12 +137,16 @@ pub(super) fn of_trunk(parent: &str) -> Ruleset {
 fn netdev(zone: &Desired) -> Vec<Value> {
     let add = |expressions| rule("netdev", "ingress", expressions);
     let tagged = || matches("==", payload("ether", "type"), json!({ "set": ["8021q", "8021ad"] }));
-    let mut objects = vec![table("netdev"), attempts4("netdev"), attempts6("netdev"), attempts_other()];
+    let mut objects = vec![table("netdev")];
+    objects.extend(resident_sets("netdev"));
+    objects.extend([attempts4("netdev"), attempts6("netdev"), attempts_other()]);
     objects.extend(CLAIMS.map(|(name, kind)| set("netdev", name, kind, CLAIMS_PER_SET_MAX)));
-    objects.extend([neighbour_sources(), plain_chain(FORGED), plain_chain(residents::CHAIN)]);
+    objects.extend([neighbour_sources(), plain_chain("netdev", FORGED)]);
+    objects.extend([residents::CHAIN, residents::COUNTED].map(|name| plain_chain("netdev", name)));
     objects.push(base_chain("netdev", "ingress", "ingress", Some(&zone.interface()), "drop"));
     objects.push(counted_drop("netdev", FORGED));
     objects.extend(residents::rules(zone));
+    objects.extend(residents::counting(zone, "netdev"));
     objects.push(add(vec![tagged(), count(&other_key(), "attempts_other")]));
     objects.push(add(vec![tagged(), counter(), drop()]));
     objects.push(add(vec![json!({ "jump": { "target": residents::CHAIN } })]));
@@ -159,6 +175,7 @@ fn netdev(zone: &Desired) -> Vec<Value> {
         objects.push(add(vec![kinds, counter(), drop()]));
         objects.extend(served(zone, "ip6", &of_zone));
     }
+    objects.push(add(vec![count_residents()]));
     objects.extend(counting("netdev", "ingress"));
     objects.push(add(vec![
         matches("!=", meta("protocol"), json!({ "set": ["ip", "ip6"] })),
@@ -196,7 +213,10 @@ fn served(zone: &Desired, protocol: &str, of_zone: &Value) -> Vec<Value> {
 
 /// What is addressed to the gateway, and what leaves it.
 fn inet(zone: &Desired) -> Vec<Value> {
-    let mut objects = vec![table("inet"), attempts4("inet"), attempts6("inet")];
+    let mut objects = vec![table("inet")];
+    objects.extend(resident_sets("inet"));
+    objects.extend([attempts4("inet"), attempts6("inet"), plain_chain("inet", residents::COUNTED)]);
+    objects.extend(residents::counting(zone, "inet"));
     objects.extend(untracked());
     objects.push(base_chain("inet", "input", "input", None, "drop"));
     let input = |expressions| rule("inet", "input", expressions);
@@ -219,6 +239,7 @@ fn inet(zone: &Desired) -> Vec<Value> {
     if !zone.own(false).is_empty() {
         objects.push(input(neighbours()));
     }
+    objects.push(input(vec![count_residents()]));
     objects.extend(counting("inet", "input"));
     objects.push(counted_drop("inet", "input"));
     objects.push(base_chain("inet", "forward", "forward", None, "drop"));
@@ -303,6 +324,16 @@ fn untracked() -> Vec<Value> {
     objects
 }
 
+/// Leads to the rules that count what is dropped of residents, whatever else has a place.
+fn count_residents() -> Value {
+    json!({ "jump": { "target": residents::COUNTED } })
+}
+
+/// Made before the sets of attempts, and so listed before them: see `tripwire`.
+fn resident_sets(family: &str) -> [Value; 2] {
+    residents::COUNTS.map(|(name, kind)| set(family, name, &[kind], RESIDENT_COUNTS_PER_SET_MAX))
+}
+
 /// Rules that count what comes past them by who, whither, protocol and port.
 fn counting(family: &str, chain: &str) -> Vec<Value> {
     let ported = json!({ "set": ["tcp", "udp"] });
@@ -353,6 +384,8 @@ fn attempts_other() -> Value {
 }
 
 fn set(family: &str, name: &str, kind: &[&str], size: usize) -> Value {
+    // As `nft` lists it.
+    let kind = if let [one] = kind { json!(one) } else { json!(kind) };
     json!({ "set": {
         "family": family, "name": name, "table": TABLE, "type": kind, "size": size,
         "flags": ["timeout"], "timeout": ATTEMPT_KEPT_TIME.as_secs(), "stmt": [{ "counter": null }],
@@ -370,8 +403,8 @@ fn base_chain(family: &str, name: &str, hook: &str, device: Option<&str>, policy
 }
 
 /// A chain that others lead to.
-fn plain_chain(name: &str) -> Value {
-    json!({ "chain": { "family": "netdev", "table": TABLE, "name": name } })
+fn plain_chain(family: &str, name: &str) -> Value {
+    json!({ "chain": { "family": family, "table": TABLE, "name": name } })
 }
 
 pub(super) fn rule(family: &str, chain: &str, expressions: Vec<Value>) -> Value {

@@ -175,8 +175,8 @@ impl Server {
             }
             Request::Attempts { zone } => {
                 let zone = self.zone(zone)?;
-                let residents = self.state().residents.get(&zone.zone).cloned().unwrap_or_default();
-                Reply::Attempts(attempts::count(&zone.namespace(), &residents).map_err(in_full)?)
+                let residents = self.state().residents.get(&zone.zone).cloned();
+                Reply::Attempts(attempts::count(&zone.namespace(), residents.as_ref()).map_err(in_full)?)
             }
         };
         Ok((reply, None))

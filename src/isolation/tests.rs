@@ -381,6 +381,8 @@ fn residents_change_without_anything_else_being_made_anew() {
     assert_eq!(
         told,
         [
+            "rules of chain inet cordon resident_attempts: should be as planned, is missing",
+            "rules of chain netdev cordon resident_attempts: should be as planned, is missing",
             "rules of chain netdev cordon residents: should be as planned, is missing",
             "neighbour 192.0.2.10: should be held to 44:19:b6:00:00:01, is missing",
             "neighbour 2001:db8:1::10: should be held to 44:19:b6:00:00:01, is missing",
@@ -399,6 +401,8 @@ fn residents_change_without_anything_else_being_made_anew() {
         "icmpv6 type nd-neighbor-advert @th,64,128 0x20010db8000100000000000000000010 @th,64,128 . ether saddr != { 0x20010db8000100000000000000000010 . 44:19:b6:00:00:01 } update @claims6_target { ether saddr . ip6 saddr }\n",
         "add rule netdev cordon residents arp saddr ip 192.0.2.10 arp daddr ip 192.0.2.1 accept\n",
         "add rule netdev cordon forged counter drop\n",
+        "add rule netdev cordon resident_attempts ip saddr 192.0.2.10 update @resident_attempts4 { ip saddr }\n",
+        "add rule inet cordon resident_attempts ip6 saddr 2001:db8:1::10 update @resident_attempts6 { ip6 saddr }\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
     }
@@ -415,7 +419,13 @@ fn residents_change_without_anything_else_being_made_anew() {
     let told: Vec<_> = compare(&nobody, &found).iter().map(|it| it.what.clone()).collect();
     assert_eq!(
         told,
-        ["rules of chain netdev cordon residents", "neighbour 192.0.2.10", "neighbour 2001:db8:1::10"]
+        [
+            "rules of chain inet cordon resident_attempts",
+            "rules of chain netdev cordon resident_attempts",
+            "rules of chain netdev cordon residents",
+            "neighbour 192.0.2.10",
+            "neighbour 2001:db8:1::10",
+        ]
     );
     assert!(
         matches!(&to(&nobody, &found).unwrap().steps[..], [Step::LoadResidents { .. }, Step::Hold { free, .. }] if free.len() == 2)

@@ -16,11 +16,14 @@ use jiff::Timestamp;
 use super::{
     records::{Blocked, BlockedSummary, Flow},
     summary::{Line, Summary},
-    wire::{Attempts, ClaimKind},
+    wire::{Attempts, ClaimKind, ResidentCount},
 };
 use crate::{
     inventory::MacAddress,
-    limits::{ATTEMPT_ENTRIES_MAX, SUMMARY_PERIOD},
+    limits::{
+        ATTEMPT_ENTRIES_MAX, CLAIMS_TOLD_PER_PERIOD_MAX, RESIDENT_COUNTS_PER_SET_MAX, RESIDENT_SETS,
+        SUMMARY_PERIOD,
+    },
 };
 
 /// Who sent it, as the packet says: cameras can lie about it.
@@ -48,6 +51,9 @@ pub enum Target {
     Frame(u16),
     /// No target: the address of an enrolled camera is claimed so; none for one that is not told.
     Claim(ClaimKind, Option<IpAddr>),
+    /// Nobody knows: a packet of an enrolled camera for whose destination the kernel had no place, or that was no whole
+    /// packet.
+    Untold,
 }
 
 impl Target {
@@ -63,17 +69,43 @@ impl Target {
             }
             Self::Frame(kind) => matches!(kind, 0x8100 | 0x88a8),
             Self::Claim(..) => false,
+            // It may.
+            Self::Untold => true,
         }
     }
 }
 
-/// One counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// Who sent it.
+/// What tells one of the kernel's counters from the others, whoever it is about in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Counter {
+    /// Who sent it, as the frame or packet says.
     pub source: Source,
     /// Where to.
     pub target: Target,
+    /// What else.
+    pub apart: Apart,
+}
+
+/// What else tells a counter from another of the same source and target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Apart {
+    /// Nothing.
+    No,
+    /// It is the second table's, of what was addressed to the gateway.
+    Arrived,
+    /// Whom ARP names.
+    Named(MacAddress),
+    /// What an advertisement gives as its source.
+    From(IpAddr),
+}
+
+/// One counter, as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Which.
+    pub counter: Counter,
+    /// Whose packets these are; none if that cannot be said any more.
+    pub source: Option<Source>,
     /// Packets so far.
     pub packets: u64,
 }
@@ -85,26 +117,41 @@ pub struct Snapshot {
     pub dropped: Option<u64>,
     /// The entries.
     pub entries: Vec<Entry>,
+    /// Whether claims are among them; else nobody has said which addresses are whose.
+    pub with_claims: bool,
+    /// All packets of enrolled cameras by address and table, read before the entries.
+    pub residents: Vec<ResidentCount>,
 }
 
 impl Snapshot {
-    /// Takes up what the kernel counted. What two tables count alike is one.
+    /// Takes up what the kernel counted, each counter by itself: they end one by one.
     pub fn of(counted: &Attempts) -> Self {
-        let mut sums: HashMap<(Source, Target), u64> = HashMap::with_capacity(counted.packets.len());
+        let mut entries = Vec::with_capacity(counted.packets.len() + counted.frames.len());
         for it in &counted.packets {
+            let source = Source::Address(it.source);
             let target = Target::Address { to: it.destination, protocol: it.protocol, port: it.port };
-            *sums.entry((Source::Address(it.source), target)).or_insert(0) += it.packets;
+            let apart = if it.arrived { Apart::Arrived } else { Apart::No };
+            let counter = Counter { source, target, apart };
+            entries.push(Entry { counter, source: Some(source), packets: it.packets });
         }
         for it in &counted.frames {
-            let Ok(source) = it.source.parse() else { continue };
-            *sums.entry((Source::Hardware(source), Target::Frame(it.ether_type))).or_insert(0) += it.packets;
+            let Ok(source) = it.source.parse().map(Source::Hardware) else { continue };
+            let counter = Counter { source, target: Target::Frame(it.ether_type), apart: Apart::No };
+            entries.push(Entry { counter, source: Some(source), packets: it.packets });
         }
-        for it in &counted.claims {
-            let claim = Target::Claim(it.kind, it.claimed);
-            *sums.entry((Source::Hardware(it.claimant), claim)).or_insert(0) += it.packets;
+        for it in counted.claims.iter().flatten() {
+            let apart = it.named.map(Apart::Named).or(it.from.map(Apart::From)).unwrap_or(Apart::No);
+            let (source, target) = (Source::Hardware(it.frame), Target::Claim(it.kind, it.claimed));
+            let counter = Counter { source, target, apart };
+            let source = it.claimant.map(Source::Hardware);
+            entries.push(Entry { counter, source, packets: it.packets });
         }
-        let entry = |((source, target), packets)| Entry { source, target, packets };
-        Self { dropped: Some(counted.dropped), entries: sums.into_iter().map(entry).collect() }
+        Self {
+            dropped: Some(counted.dropped),
+            entries,
+            with_claims: counted.claims.is_some(),
+            residents: counted.residents.clone(),
+        }
     }
 }
 
@@ -119,10 +166,21 @@ pub struct Reading {
     pub first: Vec<(Source, Target)>,
     /// Who claims an address that is another's.
     pub claims: Vec<Claimed>,
+    /// At the end of a period, what of it is not known in full.
+    pub unknown: Option<Unknown>,
     /// What is to be recorded now, each with the source it is about.
     pub blocked: Vec<(Source, Blocked)>,
     /// And of sources without a line of their own.
     pub summaries: Vec<BlockedSummary>,
+}
+
+/// Packets of a period that were dropped and are not told apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Of these it is not known whose they are.
+    pub whose: u64,
+    /// Of these it is known whose they are, and not whither.
+    pub whither: u64,
 }
 
 /// Claims of one kind since the reading before.
@@ -136,8 +194,8 @@ pub struct Claimed {
     pub kind: ClaimKind,
     /// How many.
     pub packets: u64,
-    /// Whether it is the first time.
-    pub first: bool,
+    /// Whether it is the first time, and one of the few of a period that are told by themselves.
+    pub told: bool,
 }
 
 /// Reads the counters of one zone.
@@ -145,10 +203,16 @@ pub struct Claimed {
 pub struct Tripwire {
     zone: String,
     /// The counters as they stood; none before the first reading.
-    before: Option<HashMap<(Source, Target), u64>>,
+    before: Option<HashMap<Counter, u64>>,
+    residents_before: HashMap<(IpAddr, bool), u64>,
     dropped_before: Option<u64>,
     /// Of all that was dropped, what no entry told. Negative as long as entries were read later than it.
     not_attributed: i128,
+    /// The same of each enrolled camera.
+    untold: HashMap<IpAddr, i128>,
+    /// In the running period: of those what is told, and claims that are.
+    whither: u64,
+    claims_told: usize,
     summary: Summary<Source, Target>,
     /// When the running period began: monotonic and civil.
     since: (Duration, Timestamp),
@@ -160,39 +224,46 @@ impl Tripwire {
         Self {
             zone: zone.to_owned(),
             before: None,
+            residents_before: HashMap::new(),
             dropped_before: None,
             not_attributed: 0,
-            summary: Summary::default(),
+            untold: HashMap::new(),
+            whither: 0,
+            claims_told: 0,
+            summary: Summary::counting_aside(|target| !target.leads_out()),
             since: now,
         }
     }
 
     /// Takes the counters as they stand now. What stood there at the first reading is told at once and marked.
-    pub fn read(&mut self, snapshot: &Snapshot, now: (Duration, Timestamp)) -> Reading {
+    pub fn read(
+        &mut self,
+        snapshot: &Snapshot,
+        enrolled: &dyn Fn(&Source) -> bool,
+        now: (Duration, Timestamp),
+    ) -> Reading {
         let first_reading = self.before.is_none();
-        let before = self.before.take().unwrap_or_default();
-        let (mut reading, mut stand) = (Reading::default(), HashMap::with_capacity(snapshot.entries.len()));
-        for entry in snapshot.entries.iter().take(ATTEMPT_ENTRIES_MAX) {
-            let key = (entry.source, entry.target);
-            let grown = growth(before.get(&key).copied(), entry.packets);
-            stand.insert(key, entry.packets);
-            if grown == 0 {
-                continue;
-            }
+        let mut reading = Reading::default();
+        for ((source, target), grown) in self.grown(snapshot) {
             reading.packets += grown;
-            *reading.by_source.entry(entry.source).or_insert(0) += grown;
-            let first = self.summary.add(&entry.source, &entry.target, grown);
-            if let Target::Claim(kind, address) = entry.target {
-                reading.claims.push(Claimed { by: entry.source, address, kind, packets: grown, first });
+            *reading.by_source.entry(source).or_insert(0) += grown;
+            let first = self.summary.add(&source, &target, grown, enrolled(&source));
+            if let Target::Claim(kind, address) = target {
+                let told = first && self.claims_told < CLAIMS_TOLD_PER_PERIOD_MAX;
+                self.claims_told += usize::from(told);
+                reading.claims.push(Claimed { by: source, address, kind, packets: grown, told });
             }
-            if first && entry.target.leads_out() {
-                reading.first.push(key);
+            // What was counted before the start and is not told may be older than any destination that is.
+            if first && target.leads_out() && !(first_reading && target == Target::Untold) {
+                reading.first.push((source, target));
             }
         }
-        self.before = Some(stand);
-        if let Some(dropped) = snapshot.dropped {
+        self.not_attributed -= i128::from(reading.packets);
+        // Without claims the sum has what no entry can tell: both are taken up together, later.
+        if let Some(dropped) = snapshot.dropped.filter(|_| snapshot.with_claims || first_reading) {
             let grown = growth(self.dropped_before.replace(dropped), dropped);
-            self.not_attributed += i128::from(grown) - i128::from(reading.packets);
+            let left = self.not_attributed + i128::from(grown);
+            self.not_attributed = left.max(-i128::from(reading.packets));
         }
         if first_reading || now.0.saturating_sub(self.since.0) >= SUMMARY_PERIOD {
             self.end(now, first_reading, &mut reading);
@@ -200,6 +271,64 @@ impl Tripwire {
             reading.blocked = self.summary.at_once().iter().map(|line| self.blocked(line, false)).collect();
         }
         reading
+    }
+
+    /// What each source sent to each target since the reading before: what counters grew by, and then summed up. A counter
+    /// that ends must not make its sum look as if it had begun anew.
+    fn grown(&mut self, snapshot: &Snapshot) -> BTreeMap<(Source, Target), u64> {
+        let before = self.before.take().unwrap_or_default();
+        let mut stand = HashMap::with_capacity(snapshot.entries.len());
+        let mut sums: BTreeMap<(Source, Target), u64> = BTreeMap::new();
+        for entry in snapshot.entries.iter().take(ATTEMPT_ENTRIES_MAX) {
+            let grown = growth(before.get(&entry.counter).copied(), entry.packets);
+            stand.insert(entry.counter, entry.packets);
+            if let Some(source) = entry.source.filter(|_| grown > 0) {
+                *sums.entry((source, entry.counter.target)).or_insert(0) += grown;
+            }
+        }
+        if !snapshot.with_claims {
+            let claims = before.into_iter().filter(|(it, _)| matches!(it.target, Target::Claim(..)));
+            stand.extend(claims);
+        }
+        self.before = Some(stand);
+        for (address, packets) in self.untold(&snapshot.residents, &sums) {
+            self.whither += packets;
+            sums.insert((Source::Address(address), Target::Untold), packets);
+        }
+        sums
+    }
+
+    /// What enrolled cameras sent that no entry tells. Their own counts are read before the entries: what these are ahead
+    /// by is a debt, which is no more than what came since the reading before.
+    fn untold(
+        &mut self,
+        residents: &[ResidentCount],
+        sums: &BTreeMap<(Source, Target), u64>,
+    ) -> Vec<(IpAddr, u64)> {
+        let (before, debts) = (std::mem::take(&mut self.residents_before), std::mem::take(&mut self.untold));
+        let mut grown: BTreeMap<IpAddr, i128> = BTreeMap::new();
+        for it in residents.iter().take(RESIDENT_SETS * RESIDENT_COUNTS_PER_SET_MAX) {
+            let key = (it.address, it.arrived);
+            *grown.entry(it.address).or_insert(0) +=
+                i128::from(growth(before.get(&key).copied(), it.packets));
+            self.residents_before.insert(key, it.packets);
+        }
+        let mut told: HashMap<IpAddr, i128> = HashMap::new();
+        for ((source, _), packets) in sums {
+            if let Source::Address(address) = source {
+                *told.entry(*address).or_insert(0) += i128::from(*packets);
+            }
+        }
+        let mut untold = Vec::new();
+        for (address, grown) in grown {
+            let told = told.get(&address).copied().unwrap_or(0);
+            let left = (debts.get(&address).copied().unwrap_or(0) + grown - told).max(-told);
+            if let (true, Ok(packets)) = (left > 0, u64::try_from(left)) {
+                untold.push((address, packets));
+            }
+            self.untold.insert(address, left.min(0));
+        }
+        untold
     }
 
     /// Tells what was not told yet, before reading ends.
@@ -215,10 +344,19 @@ impl Tripwire {
         let not_attributed = u64::try_from(self.not_attributed).unwrap_or(0);
         self.not_attributed -= i128::from(not_attributed);
         reading.packets += not_attributed;
+        let whither = std::mem::take(&mut self.whither);
+        // What stood there before the start says nothing of now.
+        reading.unknown = (!before_start).then_some(Unknown { whose: not_attributed, whither });
+        self.claims_told = 0;
         reading.summaries = told.summaries(not_attributed > 0, |sources, last| BlockedSummary {
             zone: self.zone.clone(),
             since: self.since.1,
-            sources: sources.iter().map(|(source, count)| (source.to_string(), *count)).collect(),
+            sources: sources.iter().map(|(source, count, _)| (source.to_string(), *count)).collect(),
+            local: if sources.iter().all(|(_, _, local)| *local == 0) {
+                Vec::new()
+            } else {
+                sources.iter().map(|(_, _, local)| *local).collect()
+            },
             rest_sources: last.map_or(0, |it| it.0),
             rest_packets: last.map_or(0, |it| it.1),
             not_attributed: last.map_or(0, |_| not_attributed),
@@ -234,6 +372,7 @@ impl Tripwire {
             source: line.source.to_string(),
             since: self.since.1,
             packets: line.count,
+            local: line.aside,
             destinations: line.keys.iter().map(flow).collect(),
             more_destinations: line.more_keys,
             before_start,
@@ -248,19 +387,16 @@ fn growth(before: Option<u64>, now: u64) -> u64 {
 }
 
 fn flow(target: Target, packets: u64, first: bool) -> Flow {
-    match target {
-        Target::Address { to, protocol, port } => {
-            Flow { to: to.to_string(), protocol: protocol_name(protocol), port, packets, first }
-        }
-        Target::Frame(kind) => {
-            let to = format!("{kind:#06x}");
-            Flow { to, protocol: "ethernet".to_owned(), port: 0, packets, first }
-        }
+    let (to, protocol, port) = match target {
+        Target::Address { to, protocol, port } => (to.to_string(), protocol_name(protocol), port),
+        Target::Frame(kind) => (format!("{kind:#06x}"), "ethernet".to_owned(), 0),
         Target::Claim(kind, claimed) => {
             let to = claimed.map_or_else(|| "an enrolled camera".to_owned(), |it| it.to_string());
-            Flow { to, protocol: format!("claim {kind}"), port: 0, packets, first }
+            (to, format!("claim {kind}"), 0)
         }
-    }
+        Target::Untold => ("somewhere that is not told apart".to_owned(), "any".to_owned(), 0),
+    };
+    Flow { to, protocol, port, packets, first, local: !target.leads_out() }
 }
 
 /// The usual protocols by name (IANA's assigned numbers), the others by number.
@@ -299,6 +435,8 @@ impl fmt::Display for Target {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::isolation::wire::{Attempt, Claim, FrameAttempt};
 
@@ -306,7 +444,20 @@ mod tests {
 
     fn entry(source: &str, to: &str, port: u16, packets: u64) -> Entry {
         let target = Target::Address { to: to.parse().unwrap(), protocol: 17, port };
-        Entry { source: Source::Address(source.parse().unwrap()), target, packets }
+        counted(Source::Address(source.parse().unwrap()), target, packets)
+    }
+
+    fn counted(source: Source, target: Target, packets: u64) -> Entry {
+        Entry { counter: Counter { source, target, apart: Apart::No }, source: Some(source), packets }
+    }
+
+    /// All that is there is in the entries.
+    fn snapshot(dropped: Option<u64>, entries: Vec<Entry>) -> Snapshot {
+        Snapshot { dropped, entries, with_claims: true, residents: Vec::new() }
+    }
+
+    fn nobody(_: &Source) -> bool {
+        false
     }
 
     fn at(seconds: u64) -> (Duration, Timestamp) {
@@ -316,7 +467,7 @@ mod tests {
     /// Reads counters at a time; the entries are (destination, packets) of one camera.
     fn read(wire: &mut Tripwire, seconds: u64, entries: &[(&str, u64)]) -> Reading {
         let entries = entries.iter().map(|(to, packets)| entry(CAMERA, to, 53, *packets)).collect();
-        wire.read(&Snapshot { dropped: None, entries }, at(seconds))
+        wire.read(&snapshot(None, entries), &nobody, at(seconds))
     }
 
     fn flows(reading: &Reading) -> Vec<(String, u64, bool)> {
@@ -372,20 +523,21 @@ mod tests {
     #[test]
     fn what_no_entry_tells_is_counted_as_nobodys() {
         let mut wire = Tripwire::new("restricted", at(0));
-        let snapshot = |dropped, packets| Snapshot {
-            dropped: Some(dropped),
-            entries: vec![entry(CAMERA, "203.0.113.9", 53, packets)],
-        };
-        wire.read(&snapshot(10, 10), at(0));
+        let snapshot =
+            |dropped, packets| snapshot(Some(dropped), vec![entry(CAMERA, "203.0.113.9", 53, packets)]);
+        wire.read(&snapshot(10, 10), &nobody, at(0));
         // Entries are read after the counter: what came in between is no debt.
-        wire.read(&snapshot(20, 25), at(1));
-        assert_eq!(wire.rest(at(2)).summaries, []);
-        wire.read(&snapshot(130, 30), at(3));
-        let summary = &wire.rest(at(4)).summaries[0];
+        wire.read(&snapshot(20, 25), &nobody, at(1));
+        let rest = wire.rest(at(2));
+        assert_eq!((rest.summaries, rest.unknown), (vec![], Some(Unknown::default())));
+        wire.read(&snapshot(130, 30), &nobody, at(3));
+        let rest = wire.rest(at(4));
+        assert_eq!(rest.unknown, Some(Unknown { whose: 100, whither: 0 }));
+        let summary = &rest.summaries[0];
         assert_eq!((summary.not_attributed, summary.rest_packets), (100, 0));
-        wire.read(&snapshot(130, 30), at(5));
+        wire.read(&snapshot(130, 30), &nobody, at(5));
         assert_eq!(wire.rest(at(6)).summaries, [], "told once");
-        wire.read(&snapshot(3, 3), at(7));
+        wire.read(&snapshot(3, 3), &nobody, at(7));
         assert_eq!(wire.rest(at(8)).summaries, [], "both began anew");
     }
 
@@ -408,9 +560,11 @@ mod tests {
             (Target::Frame(0x88a8), true),
         ] {
             assert_eq!(target.leads_out(), leads, "{target}");
-            let entry = Entry { source: Source::Address(CAMERA.parse().unwrap()), target, packets: 1 };
-            let reading = Tripwire::new("restricted", at(0))
-                .read(&Snapshot { dropped: None, entries: vec![entry] }, at(1));
+            let entry = counted(Source::Address(CAMERA.parse().unwrap()), target, 1);
+            let reading =
+                Tripwire::new("restricted", at(0)).read(&snapshot(None, vec![entry]), &nobody, at(1));
+            let told = &reading.blocked[0].1;
+            assert_eq!((told.local, told.destinations[0].local), (u64::from(!leads), !leads), "{target}");
             assert_eq!(
                 (reading.first.len(), reading.packets),
                 (usize::from(leads), 1),
@@ -421,11 +575,12 @@ mod tests {
 
     #[test]
     fn what_the_kernel_counts_in_two_tables_is_one() {
-        let packet = |port, packets| Attempt {
+        let packet = |port, arrived, packets| Attempt {
             source: CAMERA.parse().unwrap(),
             destination: "203.0.113.9".parse().unwrap(),
             protocol: 6,
             port,
+            arrived,
             packets,
             bytes: 0,
         };
@@ -436,45 +591,163 @@ mod tests {
             bytes: 0,
         };
         let counted = Attempts {
-            packets: vec![packet(23, 3), packet(80, 1), packet(23, 2)],
+            packets: vec![packet(23, false, 3), packet(80, false, 1), packet(23, true, 2)],
             frames: vec![
                 frame("02:00:5e:00:00:0a"),
                 frame("02:00:5e:00:00"),
                 frame("02:00:5e:00:00:0a:0b"),
                 frame("x"),
             ],
-            claims: vec![Claim {
-                claimant: "02:66:00:00:00:01".parse().unwrap(),
-                claimed: Some(CAMERA.parse().unwrap()),
-                kind: ClaimKind::Arp,
-                packets: 9,
-            }],
+            claims: Some(vec![claim(FORGER, FORGER, Some(FORGER), 9)]),
+            residents: Vec::new(),
             dropped: 17,
         };
-        let Snapshot { dropped, mut entries } = Snapshot::of(&counted);
-        entries.sort_by_key(|it| (it.source, it.target));
-        let told: Vec<_> =
-            entries.iter().map(|it| format!("{} > {}: {}", it.source, it.target, it.packets)).collect();
-        let wanted = [
-            "192.0.2.10 > 203.0.113.9 port 23 (tcp): 5",
-            "192.0.2.10 > 203.0.113.9 port 80 (tcp): 1",
-            "02:00:5e:00:00:0a > 0x8100 (ethernet): 4",
-            "02:66:00:00:00:01 > 192.0.2.10 (claim by ARP): 9",
-        ];
-        assert_eq!((told, dropped), (wanted.map(str::to_owned).to_vec(), Some(17)));
         let mut wire = Tripwire::new("restricted", at(0));
-        let reading = wire.read(&Snapshot::of(&counted), at(1));
-        let claims: Vec<_> =
-            reading.claims.iter().map(|it| format!("{} {:?} {}", it.by, it.address, it.packets)).collect();
-        assert_eq!(claims, ["02:66:00:00:00:01 Some(192.0.2.10) 9"]);
-        assert!(reading.claims[0].first && !reading.first.iter().any(|it| it.0 == reading.claims[0].by));
+        let reading = wire.read(&Snapshot::of(&counted), &nobody, at(1));
+        let lines = reading.blocked.iter().flat_map(|(source, it)| {
+            let told = it.destinations.iter();
+            told.map(move |it| format!("{source} > {} {} {}: {}", it.to, it.port, it.protocol, it.packets))
+        });
+        let told: BTreeSet<_> = lines.collect();
+        let wanted = [
+            "192.0.2.10 > 203.0.113.9 23 tcp: 5",
+            "192.0.2.10 > 203.0.113.9 80 tcp: 1",
+            "02:00:5e:00:00:0a > 0x8100 0 ethernet: 4",
+            "02:66:00:00:00:01 > 192.0.2.10 0 claim by ARP: 9",
+        ];
+        assert_eq!(told, BTreeSet::from(wanted.map(str::to_owned)));
+        // Of 17, 19 are told: the entries were read later.
+        assert_eq!(reading.summaries, []);
+        assert_eq!(claims(&reading), [format!("{FORGER} 9 true")]);
+        assert!(!reading.first.iter().any(|it| it.0 == reading.claims[0].by));
+        // One of two ends: nothing came.
+        let fewer = Attempts { packets: vec![packet(23, false, 3), packet(80, false, 1)], ..counted };
+        let reading = wire.read(&Snapshot::of(&fewer), &nobody, at(2));
+        assert_eq!((reading.packets, reading.claims.len()), (0, 0));
+    }
+
+    const FORGER: &str = "02:66:00:00:00:01";
+    const VICTIM: &str = "44:19:b6:00:00:07";
+
+    fn claim(frame: &str, named: &str, claimant: Option<&str>, packets: u64) -> Claim {
+        let mac = |text: &str| text.parse().unwrap();
+        Claim {
+            frame: mac(frame),
+            named: Some(mac(named)),
+            from: None,
+            claimant: claimant.map(mac),
+            claimed: Some(CAMERA.parse().unwrap()),
+            kind: ClaimKind::Arp,
+            packets,
+        }
+    }
+
+    fn claims(reading: &Reading) -> Vec<String> {
+        reading.claims.iter().map(|it| format!("{} {} {}", it.by, it.packets, it.told)).collect()
+    }
+
+    #[test]
+    fn claims_are_counted_once_and_never_as_the_victims() {
+        let mut wire = Tripwire::new("restricted", at(0));
+        let mut read = |second, dropped, told: Option<Vec<Claim>>| {
+            let counted = Attempts { claims: told, dropped, ..Attempts::default() };
+            let reading = wire.read(&Snapshot::of(&counted), &nobody, at(second));
+            (claims(&reading), reading.packets)
+        };
+        let none = (Vec::new(), 0);
+        assert_eq!(read(0, 0, Some(vec![])), none);
+        let own = claim(FORGER, FORGER, Some(FORGER), 4);
+        let as_victim = |claimant, packets| claim(VICTIM, FORGER, claimant, packets);
+        let first = read(1, 10, Some(vec![own, as_victim(Some(FORGER), 6)]));
+        assert_eq!(first, (vec![format!("{FORGER} 10 true")], 10));
+        // One of two counters ends.
+        assert_eq!(read(2, 10, Some(vec![own])), none);
+        assert_eq!(read(3, 16, Some(vec![own, as_victim(Some(FORGER), 6)])).1, 6, "and came again");
+        // `netd` began anew, and was then told who is resident.
+        assert_eq!(read(4, 16, None), none);
+        assert_eq!(read(5, 16, Some(vec![own, as_victim(Some(FORGER), 6)])), none);
+        // Nobody has that address any more: who was right is not known, and nobody is named.
+        assert_eq!(read(6, 17, Some(vec![own, as_victim(None, 7)])), none);
+        let sums = wire.rest(at(7)).summaries;
+        assert_eq!(sums[0].not_attributed, 1);
+    }
+
+    #[test]
+    fn a_flood_of_forged_claims_is_few_lines_and_exact() {
+        let mut wire = Tripwire::new("restricted", at(0));
+        wire.read(&snapshot(None, Vec::new()), &nobody, at(0));
+        let flood = |second: u16| {
+            let forged = |number: u16| {
+                let mac = format!("02:66:00:{second:02x}:{:02x}:{:02x}", number >> 8, number & 0xff);
+                claim(&mac, &mac, Some(&mac), 1)
+            };
+            Attempts {
+                claims: Some((0..10_240).map(forged).collect()),
+                dropped: 10_240,
+                ..Attempts::default()
+            }
+        };
+        let mut lines = 0;
+        for second in 1..30 {
+            let reading = wire.read(&Snapshot::of(&flood(second)), &nobody, at(second.into()));
+            assert_eq!(reading.claims.len(), 10_240);
+            lines += reading.claims.iter().filter(|it| it.told).count() + reading.blocked.len();
+        }
+        assert!(lines <= CLAIMS_TOLD_PER_PERIOD_MAX + crate::limits::SUMMARY_AT_ONCE_MAX, "{lines} lines");
+    }
+
+    #[test]
+    fn a_camera_that_fills_the_counters_hides_no_other() {
+        const BLIND: usize = crate::limits::ATTEMPTS_PER_SET_MAX;
+        let (attacker, other) = ("192.0.2.66".parse().unwrap(), CAMERA.parse().unwrap());
+        let resident = |address, packets| ResidentCount { address, arrived: false, packets };
+        let full = |each: u64, residents| {
+            let to = |number: usize| format!("203.{}.{}.9", number / 256, number % 256);
+            let entries = (0..BLIND).map(|it| entry("192.0.2.66", &to(it), 53, each)).collect();
+            let sum = BLIND as u64 * each;
+            let of_other: u64 = 7 * (each - 1);
+            Snapshot { dropped: Some(sum + of_other), entries, with_claims: true, residents }
+        };
+        let mut wire = Tripwire::new("restricted", at(0));
+        wire.read(&snapshot(Some(0), Vec::new()), &nobody, at(0));
+        let sum = BLIND as u64;
+        wire.read(&full(1, vec![resident(attacker, sum)]), &|_| true, at(1));
+        let both = vec![resident(attacker, 2 * sum), resident(other, 7)];
+        let reading = wire.read(&full(2, both), &|_| true, at(2));
+        let source = Source::Address(other);
+        assert_eq!(reading.first, [(source, Target::Untold)], "an alarm about it");
+        assert_eq!((reading.by_source[&source], reading.packets), (7, sum + 7));
+        let line = &reading.blocked.iter().find(|it| it.0 == source).unwrap().1;
+        assert_eq!((line.packets, line.local, line.destinations[0].first), (7, 0, true));
+        let rest = wire.rest(at(3));
+        assert_eq!(rest.unknown, Some(Unknown { whose: 0, whither: 7 }));
+        assert!(rest.summaries.iter().all(|it| it.not_attributed == 0));
+    }
+
+    #[test]
+    fn what_a_camera_sends_between_two_looks_is_not_taken_for_untold() {
+        let mut wire = Tripwire::new("restricted", at(0));
+        let mut read = |second, total, told| {
+            let residents =
+                vec![ResidentCount { address: CAMERA.parse().unwrap(), arrived: false, packets: total }];
+            let entries = vec![entry(CAMERA, "203.0.113.9", 53, told)];
+            let snapshot = Snapshot { dropped: None, entries, with_claims: true, residents };
+            let reading = wire.read(&snapshot, &|_| true, at(second));
+            reading.packets
+        };
+        // It was enrolled when 900 had been counted already.
+        assert_eq!(read(0, 10, 910), 910);
+        assert_eq!(read(2, 20, 925), 15, "five came in between");
+        assert_eq!(read(4, 30, 930), 5);
+        assert_eq!(read(6, 40, 930), 5, "no more than one look is ahead is hidden");
+        assert_eq!(read(8, 50, 930), 10);
     }
 
     /// 500 cameras with 600 packets each to ten destinations in two minutes: 5,000 attempts a second.
     #[test]
     fn a_flood_is_few_lines_and_exact() {
         let mut wire = Tripwire::new("restricted", at(0));
-        wire.read(&Snapshot::default(), at(0));
+        wire.read(&snapshot(None, Vec::new()), &nobody, at(0));
         let (mut lines, mut bytes, mut told) = (0, 0, 0);
         for second in 1..=120 {
             let mut entries = Vec::new();
@@ -484,7 +757,7 @@ mod tests {
                     entries.push(entry(&source, &format!("203.0.113.{to}"), 8_800, second));
                 }
             }
-            let reading = wire.read(&Snapshot { dropped: Some(5_000 * second), entries }, at(second));
+            let reading = wire.read(&snapshot(Some(5_000 * second), entries), &nobody, at(second));
             assert_eq!(reading.packets, 5_000);
             lines += reading.blocked.len() + reading.summaries.len();
             let texts = reading.blocked.iter().map(|(_, it)| serde_json::to_string(it).unwrap());
@@ -499,7 +772,7 @@ mod tests {
             );
         }
         assert_eq!(told, 5_000 * 120);
-        assert!(lines <= 2 * (crate::limits::SUMMARY_LINES_MAX + 8), "{lines} lines");
+        assert!(lines <= 2 * (crate::limits::SUMMARY_LINES_MAX + 10), "{lines} lines");
         assert!(bytes < 200_000, "{bytes} bytes in two minutes");
     }
 }

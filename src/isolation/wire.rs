@@ -162,8 +162,10 @@ pub struct Attempts {
     pub packets: Vec<Attempt>,
     /// Frames of other protocols, ARP for others, frames with a tag.
     pub frames: Vec<FrameAttempt>,
-    /// Claims of enrolled cameras' addresses by others.
-    pub claims: Vec<Claim>,
+    /// Claims of enrolled cameras' addresses by others; none as long as nobody has said which addresses these are.
+    pub claims: Option<Vec<Claim>>,
+    /// Of each enrolled camera that is held to its hardware address, all packets.
+    pub residents: Vec<ResidentCount>,
     /// All that was dropped since the rules were loaded, also what is not remembered by itself.
     pub dropped: u64,
 }
@@ -179,10 +181,25 @@ pub struct Attempt {
     pub protocol: u8,
     /// The port; 0 for protocols without.
     pub port: u16,
+    /// Which of the two tables counted it: set for what was addressed to the gateway.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arrived: bool,
     /// How many, since it is remembered.
     pub packets: u64,
     /// How much.
     pub bytes: u64,
+}
+
+/// All packets of one enrolled camera that were dropped, also those of which nothing else is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResidentCount {
+    /// Its address.
+    pub address: IpAddr,
+    /// As in [`Attempt`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arrived: bool,
+    /// How many, since it is remembered.
+    pub packets: u64,
 }
 
 /// Frames of one kind that were dropped.
@@ -245,8 +262,15 @@ impl fmt::Display for ClaimKind {
 /// Claims of one kind that were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Whose frames they are, or whom they name as the owner if they are sent as the true owner's.
-    pub claimant: MacAddress,
+    /// Whose frames they are.
+    pub frame: MacAddress,
+    /// Whom they name as the owner, in ARP.
+    pub named: Option<MacAddress>,
+    /// What they give as their source, where the address claimed is another.
+    pub from: Option<IpAddr>,
+    /// Who claims: whose frames they are, or whom they name if they are sent as the true owner's; none if it is not known
+    /// any more who that was.
+    pub claimant: Option<MacAddress>,
     /// The address; none for one of a camera that is not told (advertised in another's name).
     pub claimed: Option<IpAddr>,
     /// How.

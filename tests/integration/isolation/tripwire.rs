@@ -121,7 +121,8 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     assert_eq!(total, dropped + in_other_zone.values().sum::<u64>());
     let devices = report["devices"].as_array().unwrap();
     let suspect = devices.iter().find(|it| it["name"] == "suspect").unwrap();
-    let of_suspect = ["attempts", "attempts_before_start"].map(|it| suspect[it].as_u64().unwrap());
+    let of_suspect =
+        ["attempts", "attempts_before_start", "neighbour_traffic"].map(|it| suspect[it].as_u64().unwrap());
     assert_eq!(of_suspect.iter().sum::<u64>(), wanted[HOSTILE]);
     assert_eq!(suspect["observable"]["is"], "partly");
     assert_eq!(report["zones"][0]["isolated"], true);
