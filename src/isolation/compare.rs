@@ -40,7 +40,7 @@ impl Difference {
 
     /// Whether it says that others are to be held to their hardware addresses than are.
     pub(super) fn is_of_residents(&self) -> bool {
-        self.what == RESIDENT_RULES || self.what.starts_with(RESIDENT)
+        is_of_residents(&self.what) || self.what.starts_with(RESIDENT)
     }
 
     /// Whether it says that nothing of a zone is there.

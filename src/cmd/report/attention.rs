@@ -60,7 +60,7 @@ fn of_the_core(report: &Report) -> Vec<Found> {
 
 fn of_zones(report: &Report) -> Vec<Found> {
     let zone = |it: &ZonePart| {
-        let not = it.watched_seconds - it.in_force_seconds;
+        let not = it.watched_seconds - it.in_force_seconds - it.untold_seconds;
         if !it.isolated {
             let what = format!("Zone {} is not isolated; {} cameras hang in it.", it.name, it.cameras);
             let remedy = "Isolate it: isolation = \"namespace\" in its section of the configuration.";
@@ -75,6 +75,12 @@ fn of_zones(report: &Report) -> Vec<Found> {
                 what,
                 "See the events `isolation` of the log: restricted cameras were not served then.",
             ))
+        } else if it.untold_seconds > STARTING_SECONDS {
+            let what = format!(
+                "The log does not say how the isolation of zone {} stood for {} s while the gateway ran.",
+                it.name, it.untold_seconds
+            );
+            Some((WARNING, what, "The lines that did were deleted by retention: look for older exports."))
         } else if it.drifts > 0 {
             let what = format!(
                 "The isolation of zone {} was found changed {} times, and mended.",

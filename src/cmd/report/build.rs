@@ -66,6 +66,22 @@ pub(super) fn report(
     report
 }
 
+/// Zone and address, or hardware address, of every camera that is configured.
+pub(super) fn sources_of_cameras(
+    inventory: &Inventory,
+    regards: Option<&Regards>,
+) -> BTreeMap<(String, String), String> {
+    let mut all = BTreeMap::new();
+    for camera in inventory.cameras() {
+        let hardware = regards.and_then(|it| it.hardware(camera)).map(|it| it.to_string());
+        let address = camera.address.host.to_canonical().to_string();
+        for source in hardware.into_iter().chain([address]) {
+            all.insert((camera.zone.to_string(), source), camera.id.to_string());
+        }
+    }
+    all
+}
+
 fn configured(
     camera: &Camera,
     regards: Option<&Regards>,
@@ -210,6 +226,7 @@ fn nothing() -> Device {
         denied: 0,
         attempts: 0,
         attempts_before_start: 0,
+        neighbour_traffic: 0,
         top_destinations: Vec::new(),
         observable: Observable { is: "unknown", why: "" },
     }
@@ -227,6 +244,7 @@ fn on_record(device: &mut Device, ledger: &Ledger) {
     for sum in own {
         device.attempts += sum.packets;
         device.attempts_before_start += sum.before_start;
+        device.neighbour_traffic += sum.local;
         sum.destinations.iter().for_each(|(to, packets)| all.add(to.clone(), *packets));
     }
     device.top_destinations = destinations(&all, REPORT_DESTINATIONS_PER_DEVICE_MAX);
@@ -273,6 +291,7 @@ fn zone_part(zone: &Zone, inventory: &Inventory, ledger: &Ledger) -> ZonePart {
         in_force_seconds: stood.lasted.as_secs(),
         interruptions: stood.interruptions,
         drifts: stood.drifts,
+        untold_seconds: stood.untold.as_secs(),
     }
 }
 
@@ -300,7 +319,7 @@ fn strangers(attempts: &Attempts) -> Vec<Stranger> {
         Stranger {
             zone: printable(zone),
             address: printable(address),
-            packets: sum.packets + sum.before_start,
+            packets: sum.packets + sum.before_start + sum.local,
             top_destinations: destinations(&all, REPORT_DESTINATIONS_PER_DEVICE_MAX),
         }
     };
@@ -322,6 +341,7 @@ fn attempts(ledger: &Ledger) -> AttemptsPart {
     AttemptsPart {
         packets: attempts.packets,
         before_start: attempts.before_start,
+        neighbour_traffic: attempts.local,
         of_nobody: attempts.of_nobody + attempts.sources_left_out,
         other_destinations: attempts.destinations.total.saturating_sub(shown),
         destinations,

@@ -78,7 +78,7 @@ fn figures(report: &Report) -> Markup {
             (figure(&sum.unknown.to_string(), "of these are of unknown makers", ""))
             (figure(&sum.restricted_at_sensitive_sites.to_string(), "restricted at sensitive sites", bad_if(sum.without_exception > 0)))
             (figure(&sum.under_exception.to_string(), "served under a dated exception", ""))
-            (figure(&isolated, "zones are isolated", bad_if(sum.zones_isolated < sum.zones)))
+            (figure(&isolated, "zones are configured as isolated", bad_if(sum.zones_isolated < sum.zones)))
             (figure(&sum.packets_blocked.to_string(), "packets were dropped in zones", ""))
             (figure(&sum.commands_denied.to_string(), "commands were denied", ""))
             (figure(&sum.replacement_overdue.to_string(), "replacements are overdue", bad_if(sum.replacement_overdue > 0)))
@@ -115,7 +115,8 @@ fn devices(report: &Report) -> Markup {
     html! {
         h2 { "Cameras" }
         p.soft {
-            "Class is what rules go by. Dropped packets “before” stood in the counters when reading began.  Seat, the UK order, section 889 and the FCC's list are separate facts about the \
+            "Class is what rules go by. Dropped packets “before” stood in the counters when reading began, “near” lead \
+             nowhere beyond the link (discovery, and what is said to neighbours). Seat, the UK order, section 889 and the FCC's list are separate facts about the \
              maker, each with its confidence. What led to a class stands under “Evidence”."
         }
         table.wide {
@@ -186,6 +187,7 @@ fn device(it: &Device) -> Markup {
             td.n {
                 (it.attempts)
                 @if it.attempts_before_start > 0 { br; span.soft { "+ " (it.attempts_before_start) " before" } }
+                @if it.neighbour_traffic > 0 { br; span.soft { "+ " (it.neighbour_traffic) " near" } }
             }
             td { (it.observable.is) }
         }
@@ -228,7 +230,10 @@ fn zone(it: &ZonePart) -> Markup {
             td { @if none { span.tag.critical { "none" } } @else { (it.isolation) } }
             td { (it.prefixes.join(", ")) }
             td.n { (it.cameras) }
-            td.n { @if none { "–" } @else { (percent(it.in_force_seconds, it.watched_seconds)) } }
+            td.n {
+                @if none { "–" } @else { (percent(it.in_force_seconds, it.watched_seconds)) }
+                @if !none && it.untold_seconds > 0 { br; span.soft { "not told for " (duration(it.untold_seconds)) } }
+            }
             td.n { (duration(it.watched_seconds)) }
             td.n { @if none { "–" } @else { (it.interruptions) " / " (it.drifts) } }
         }
@@ -242,7 +247,9 @@ fn attempts(report: &Report) -> Markup {
         p {
             b { (it.packets) } " packets were dropped while the gateway watched, " (it.before_start)
             " stood in the counters when it began to (an earlier run may have recorded these too); of "
-            (it.of_nobody) " of all these no source is known. An attempt is not proof of intent."
+            (it.of_nobody) " of all these no source is known. " (it.neighbour_traffic)
+            " of them are discovery and neighbour traffic, which leads nowhere beyond the link, and in no row below. An \
+             attempt is not proof of intent."
         }
         @if !it.destinations.is_empty() {
             h3 { "Where to" }

@@ -84,6 +84,8 @@ pub(super) struct Attempts {
     pub(super) packets: u64,
     /// Packets that stood in the counters when it began to.
     pub(super) before_start: u64,
+    /// Of all these, those that lead nowhere beyond the link: discovery, and what is said to neighbours.
+    pub(super) local: u64,
     /// Of all these, those of which no source is known.
     pub(super) of_nobody: u64,
     /// By zone and source.
@@ -98,8 +100,12 @@ pub(super) struct Attempts {
 #[derive(Debug, Default)]
 pub(super) struct SourceSum {
     pub(super) camera: Option<String>,
+    /// Packets that may have led out.
     pub(super) packets: u64,
+    /// Likewise, that stood in the counters when reading began.
     pub(super) before_start: u64,
+    /// Packets that lead nowhere beyond the link.
+    pub(super) local: u64,
     pub(super) destinations: BTreeMap<(String, String, u16), u64>,
     /// Packets whose destinations are not named.
     pub(super) unnamed: u64,
@@ -172,11 +178,20 @@ struct Line<'a> {
 impl Ledger {
     /// Reads the log in a folder.
     pub(super) fn read(dir: &Path, span: Span) -> Result<Self, SearchError> {
-        let mut ledger = Self::default();
-        let query = Query { since: span.since, until: span.until, ..Query::default() };
+        let mut ledger = Self { uptimes: Uptimes::since(span.since), ..Self::default() };
+        // How isolation stands at the begin of the span is said before it.
+        let query = Query { until: span.until, ..Query::default() };
         search(dir, &query, true, &mut |text| {
             match serde_json::from_slice::<Line<'_>>(text) {
-                Ok(line) if line.seq < span.lines => ledger.take(&line),
+                Ok(line) if line.seq < span.lines => {
+                    let time: Option<Timestamp> = line.time.parse().ok();
+                    if let Some(time) = time {
+                        ledger.uptimes.take(time, line.what.as_deref(), &line.detail);
+                    }
+                    if time >= span.since {
+                        ledger.take(&line);
+                    }
+                }
                 Ok(_) => {}
                 Err(_) => ledger.not_understood += 1,
             }
@@ -204,9 +219,6 @@ impl Ledger {
                 self.asked_again += times.map_or(0, |times| times.saturating_sub(1));
             }
             _ => {}
-        }
-        if let Ok(time) = line.time.parse() {
-            self.uptimes.take(time, line.what.as_deref(), &line.detail);
         }
     }
 
@@ -289,15 +301,19 @@ impl Ledger {
 
 impl Attempts {
     fn take(&mut self, it: Blocked, camera: Option<String>) {
-        self.count(it.packets, it.before_start);
-        for flow in &it.destinations {
+        self.count(it.packets, it.local, it.before_start);
+        let out = it.packets.saturating_sub(it.local);
+        let leading: Vec<_> = it.destinations.into_iter().filter(|flow| !flow.local).collect();
+        for flow in &leading {
             self.destinations.add((flow.to.clone(), flow.protocol.clone(), flow.port), flow.packets);
         }
-        let named: u64 = it.destinations.iter().map(|flow| flow.packets).sum();
-        self.destinations.add_rest(it.packets.saturating_sub(named));
-        let Some(sum) = self.source(&it.zone, &it.source, it.packets, it.before_start) else { return };
+        let named: u64 = leading.iter().map(|flow| flow.packets).sum();
+        self.destinations.add_rest(out.saturating_sub(named));
+        let Some(sum) = self.source(&it.zone, &it.source, (it.packets, it.local), it.before_start) else {
+            return;
+        };
         sum.camera = camera.or(sum.camera.take());
-        for flow in it.destinations {
+        for flow in leading {
             let key = (flow.to, flow.protocol, flow.port);
             if sum.destinations.len() < DESTINATIONS_PER_SOURCE_MAX || sum.destinations.contains_key(&key) {
                 *sum.destinations.entry(key).or_insert(0) += flow.packets;
@@ -305,35 +321,55 @@ impl Attempts {
                 sum.unnamed += flow.packets;
             }
         }
-        sum.unnamed += it.packets.saturating_sub(named);
+        sum.unnamed += out.saturating_sub(named);
     }
 
     fn take_summary(&mut self, it: BlockedSummary) {
-        for (source, packets) in it.sources {
-            self.count(packets, it.before_start);
-            self.destinations.add_rest(packets);
-            if let Some(sum) = self.source(&it.zone, &source, packets, it.before_start) {
-                sum.unnamed += packets;
+        let local = it.local.into_iter().chain(std::iter::repeat(0));
+        for ((source, packets), local) in it.sources.into_iter().zip(local) {
+            self.count(packets, local, it.before_start);
+            let out = packets.saturating_sub(local);
+            self.destinations.add_rest(out);
+            if let Some(sum) = self.source(&it.zone, &source, (packets, local), it.before_start) {
+                sum.unnamed += out;
             }
         }
         let nobodys = it.rest_packets + it.not_attributed;
-        self.count(nobodys, it.before_start);
+        self.count(nobodys, 0, it.before_start);
         self.destinations.add_rest(nobodys);
         self.of_nobody += nobodys;
     }
 
-    fn count(&mut self, packets: u64, before_start: bool) {
-        *(if before_start { &mut self.before_start } else { &mut self.packets }) += packets;
+    /// Says whose the sources are of which no line does: where many send at once, their addresses alone are told.
+    pub(super) fn enrol(&mut self, cameras: &BTreeMap<(String, String), String>) {
+        for (source, sum) in &mut self.sources {
+            if sum.camera.is_none() {
+                sum.camera = cameras.get(source).cloned();
+            }
+        }
     }
 
-    fn source(&mut self, zone: &str, source: &str, packets: u64, before: bool) -> Option<&mut SourceSum> {
+    fn count(&mut self, packets: u64, local: u64, before_start: bool) {
+        *(if before_start { &mut self.before_start } else { &mut self.packets }) += packets;
+        self.local += local;
+    }
+
+    /// Adds packets, and those of them that lead nowhere, to those of a source.
+    fn source(
+        &mut self,
+        zone: &str,
+        source: &str,
+        (packets, local): (u64, u64),
+        before: bool,
+    ) -> Option<&mut SourceSum> {
         let key = (zone.to_owned(), source.to_owned());
         if self.sources.len() >= REPORT_ROWS_MAX && !self.sources.contains_key(&key) {
             self.sources_left_out += packets;
             return None;
         }
         let sum = self.sources.entry(key).or_default();
-        *(if before { &mut sum.before_start } else { &mut sum.packets }) += packets;
+        *(if before { &mut sum.before_start } else { &mut sum.packets }) += packets.saturating_sub(local);
+        sum.local += local;
         Some(sum)
     }
 }

@@ -185,7 +185,7 @@ impl Args {
             Err(other) => return Err(ReportError::Verify(other)),
         };
         let span = Span { since, until, lines: latest.checkpoint.size };
-        let ledger = Ledger::read(dir, span).map_err(ReportError::Log)?;
+        let mut ledger = Ledger::read(dir, span).map_err(ReportError::Log)?;
         let (from, to) = ledger.span.clone().unzip();
         let log = LogPart {
             name: latest.key.name().to_owned(),
@@ -205,6 +205,7 @@ impl Args {
             checkpoint: latest.note.clone(),
         };
         let regards = stored_regards(loaded);
+        ledger.attempts.enrol(&build::sources_of_cameras(&loaded.inventory, regards.as_ref()));
         Ok((build::report(loaded, regards.as_ref(), log, &ledger, now), latest))
     }
 }

@@ -138,6 +138,8 @@ pub(super) struct Device {
     pub(super) denied: u64,
     pub(super) attempts: u64,
     pub(super) attempts_before_start: u64,
+    /// Packets that were dropped too and lead nowhere beyond the link: discovery, and what is said to neighbours.
+    pub(super) neighbour_traffic: u64,
     pub(super) top_destinations: Vec<DestinationRow>,
     pub(super) observable: Observable,
 }
@@ -231,6 +233,8 @@ pub(super) struct ZonePart {
     pub(super) interruptions: u64,
     /// How often something of it was found changed, be it mended at once.
     pub(super) drifts: u64,
+    /// Of the watched time, that of which the log does not say how it stood, since retention deleted the line.
+    pub(super) untold_seconds: i64,
 }
 
 /// What cameras tried to reach and did not.
@@ -238,6 +242,8 @@ pub(super) struct ZonePart {
 pub(super) struct AttemptsPart {
     pub(super) packets: u64,
     pub(super) before_start: u64,
+    /// Of both, discovery and what is said to neighbours: it leads nowhere beyond the link.
+    pub(super) neighbour_traffic: u64,
     pub(super) of_nobody: u64,
     pub(super) destinations: Vec<DestinationRow>,
     /// Packets to destinations that have no row.

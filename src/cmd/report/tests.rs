@@ -216,7 +216,9 @@ fn attempts() -> Vec<Event> {
         of(
             Some("gate"),
             json!({ "zone": "restricted", "source": "192.0.2.10", "since": since, "packets": 100,
-                "destinations": [flow("203.0.113.9", 8_800, 60), flow("198.51.100.1", 53, 30)], "more_destinations": 4 }),
+                "local": 6, "destinations": [flow("203.0.113.9", 8_800, 60), flow("198.51.100.1", 53, 30),
+                    { "to": "224.0.0.251", "protocol": "udp", "port": 5_353, "packets": 4, "local": true }],
+                "more_destinations": 4 }),
         ),
         of(
             Some("gate"),
@@ -230,7 +232,7 @@ fn attempts() -> Vec<Event> {
         ),
         Event::new(
             BLOCKED_SUMMARY,
-            json!({ "zone": "restricted", "since": since, "sources": [["192.0.2.11", 7]], "rest_sources": 2,
+            json!({ "zone": "restricted", "since": since, "sources": [["192.0.2.11", 7], ["192.0.2.12", 5]], "local": [2, 5], "rest_sources": 2,
                 "rest_packets": 11, "not_attributed": 13 }),
         ),
         Event {
@@ -281,6 +283,7 @@ struct Figures {
     packets: u64,
     before_start: u64,
     of_nobody: u64,
+    local: u64,
     gate: u64,
     to: BTreeMap<(String, u64), u64>,
     questions: u64,
@@ -306,14 +309,16 @@ fn recomputed(lines: &[Value]) -> Figures {
         } else if what == "egress-blocked" {
             let packets = number(&detail["packets"]);
             *(if detail["before_start"] == true { &mut it.before_start } else { &mut it.packets }) += packets;
+            it.local += number(&detail["local"]);
             it.gate += if line["camera"] == "gate" { packets } else { 0 };
-            for flow in detail["destinations"].as_array().unwrap() {
+            for flow in detail["destinations"].as_array().unwrap().iter().filter(|it| it["local"] != true) {
                 *it.to.entry((text(&flow["to"]), number(&flow["port"]))).or_insert(0) +=
                     number(&flow["packets"]);
             }
         } else if what == "egress-blocked-summary" {
             let nobody = number(&detail["rest_packets"]) + number(&detail["not_attributed"]);
             it.of_nobody += nobody;
+            it.local += detail["local"].as_array().into_iter().flatten().map(number).sum::<u64>();
             let sources = detail["sources"].as_array().unwrap();
             it.packets += nobody + sources.iter().map(|source| number(&source[1])).sum::<u64>();
         } else if what == "names-asked" {
@@ -335,7 +340,8 @@ fn its_figures_are_those_of_the_log() {
     let folder = Folder::new();
     let wanted = recomputed(&folder.lines());
     assert_eq!(wanted.asked_again, 79);
-    assert_eq!((wanted.denied, wanted.permitted, wanted.packets), (14, 26, 100 + 3 + 7 + 11 + 13));
+    assert_eq!((wanted.denied, wanted.permitted, wanted.packets), (14, 26, 100 + 3 + 12 + 11 + 13));
+    assert_eq!(wanted.local, 6 + 2 + 5);
     let report = folder.json(&[]);
     let number = |value: &Value| value.as_u64().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -356,7 +362,11 @@ fn its_figures_are_those_of_the_log() {
         packets: number(&report["attempts"]["packets"]),
         before_start: number(&report["attempts"]["before_start"]),
         of_nobody: number(&report["attempts"]["of_nobody"]),
-        gate: number(&devices["gate"]["attempts"]) + number(&devices["gate"]["attempts_before_start"]),
+        local: number(&report["attempts"]["neighbour_traffic"]),
+        gate: ["attempts", "attempts_before_start", "neighbour_traffic"]
+            .map(|it| number(&devices["gate"][it]))
+            .iter()
+            .sum(),
         to: rows(&report["attempts"]["destinations"])
             .iter()
             .map(|it| ((text(&it["to"]), number(&it["port"])), number(&it["packets"])))
@@ -372,8 +382,16 @@ fn its_figures_are_those_of_the_log() {
     assert_eq!(found, wanted);
     let named: u64 = wanted.to.values().sum();
     let total = wanted.packets + wanted.before_start;
-    assert_eq!(number(&report["attempts"]["other_destinations"]), total - named);
-    assert_eq!(report["strangers"][0]["address"], "192.0.2.11", "of the others only the address is told");
+    assert_eq!(number(&report["attempts"]["other_destinations"]), total - wanted.local - named);
+    // Of many who send at once only the address is told, and it is an enrolled camera's.
+    let sent = |name: &str| ["attempts", "neighbour_traffic"].map(|it| number(&devices[name][it]));
+    assert_eq!((sent("lobby"), sent("attack"), sent("gate")), ([5, 2], [0, 5], [94, 6]));
+    assert_eq!(
+        rows(&report["strangers"]).iter().map(|it| text(&it["address"])).collect::<Vec<_>>(),
+        ["192.0.2.77"]
+    );
+    let told = report["attention"].to_string();
+    assert!(told.contains("2 cameras tried to reach what they may not: gate, lobby."), "{told}");
     assert_eq!(report["log"]["records"], folder.lines().len());
 }
 

@@ -1,7 +1,9 @@
 //! How long the gateway ran, and how long each zone's isolation was in force meanwhile, as the log has it.
 //!
 //! Isolation counts as in force from where the log says so, to where it says otherwise or the gateway ended: what was
-//! between the last line before a crash and the next start is nobody's knowledge.
+//! between the last line before a crash and the next start is nobody's knowledge. Of a log whose first lines retention
+//! deleted, the gateway ran from the first line on; a zone of which the rest of that run says that its isolation ended was
+//! isolated until then, and of one of which it says nothing, nothing is known.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,12 @@ pub(super) struct Uptimes {
     /// The last line.
     last: Option<Timestamp>,
     zones: BTreeMap<String, InForce>,
+    /// Before this only how all stands is taken up, and no time.
+    from: Option<Timestamp>,
+    /// Since when the run lasts in the middle of which the log begins, while it does.
+    cut: Option<Timestamp>,
+    /// How long it lasted.
+    untold: SignedDuration,
 }
 
 /// How one zone's isolation stood.
@@ -29,12 +37,27 @@ pub(super) struct InForce {
     pub(super) interruptions: u64,
     /// How often something was found changed.
     pub(super) drifts: u64,
+    /// How long the gateway ran without a word in the log of how it stood.
+    pub(super) untold: SignedDuration,
     since: Option<Timestamp>,
+    /// Whether the run in the middle of which the log begins says how it stood.
+    told: bool,
 }
 
 impl Uptimes {
-    /// Takes a line of the log.
+    /// Of what is not before a time.
+    pub(super) fn since(from: Option<Timestamp>) -> Self {
+        Self { from, ..Self::default() }
+    }
+
+    /// Takes a line of the log, whenever it was written.
     pub(super) fn take(&mut self, time: Timestamp, what: Option<&str>, detail: &Value) {
+        if self.last.is_none() && what != Some("log-open") {
+            (self.started, self.cut) = (Some(time), Some(time));
+        }
+        if let Some(from) = self.from.filter(|from| time >= *from) {
+            self.begin(from);
+        }
         match what {
             // Opening the log is the first that a gateway does, also after a crash.
             Some("log-open") => {
@@ -44,8 +67,9 @@ impl Uptimes {
             Some("stop") => self.stop(time),
             Some(ISOLATION) => {
                 let state = detail.get("state").and_then(Value::as_str);
+                let cut = self.cut;
                 if let Some(zone) = self.zone(detail) {
-                    zone.is(state == Some(IN_FORCE), time);
+                    zone.is(state == Some(IN_FORCE), time, cut);
                 }
             }
             Some(DRIFT) => self.zone(detail).into_iter().for_each(|zone| zone.drifts += 1),
@@ -56,6 +80,9 @@ impl Uptimes {
 
     /// Ends at the last line.
     pub(super) fn end(&mut self) {
+        if let Some(from) = self.from {
+            self.begin(from);
+        }
         if let Some(last) = self.last {
             self.stop(last);
         }
@@ -63,7 +90,19 @@ impl Uptimes {
 
     /// How a zone's isolation stood.
     pub(super) fn of(&self, zone: &str) -> InForce {
-        self.zones.get(zone).cloned().unwrap_or_default()
+        let zone = self.zones.get(zone).cloned().unwrap_or_default();
+        let untold = if zone.told { SignedDuration::ZERO } else { self.untold };
+        InForce { untold, ..zone }
+    }
+
+    /// Forgets all times before this; what holds then goes on.
+    fn begin(&mut self, from: Timestamp) {
+        (self.from, self.running, self.untold) = (None, SignedDuration::ZERO, SignedDuration::ZERO);
+        (self.started, self.cut) = (self.started.map(|_| from), self.cut.map(|_| from));
+        self.last = self.last.map(|_| from);
+        for zone in self.zones.values_mut() {
+            *zone = InForce { since: zone.since.map(|_| from), told: zone.told, ..InForce::default() };
+        }
     }
 
     fn zone(&mut self, detail: &Value) -> Option<&mut InForce> {
@@ -75,12 +114,18 @@ impl Uptimes {
         if let Some(started) = self.started.take() {
             self.running += time.duration_since(started);
         }
+        if let Some(cut) = self.cut.take() {
+            self.untold += time.duration_since(cut);
+        }
         self.zones.values_mut().for_each(|zone| zone.over(time));
     }
 }
 
 impl InForce {
-    fn is(&mut self, in_force: bool, time: Timestamp) {
+    fn is(&mut self, in_force: bool, time: Timestamp, cut: Option<Timestamp>) {
+        if cut.is_some() && !std::mem::replace(&mut self.told, true) && !in_force {
+            self.since = cut;
+        }
         if in_force {
             self.since.get_or_insert(time);
         } else if self.since.is_some() {
@@ -138,5 +183,59 @@ mod tests {
             (lasted.as_secs(), interruptions, drifts)
         };
         assert_eq!((told("a"), told("b"), told("c")), ((15 + 30 + 8, 1, 1), (0, 0, 0), (0, 0, 0)));
+    }
+
+    /// Lines of a log by second.
+    type Lines<'a> = &'a [(i64, &'a str, Value)];
+
+    fn state(zone: &str, state: &str) -> Value {
+        json!({ "zone": zone, "state": state })
+    }
+
+    /// How long the gateway ran since then; how long isolation of zone a was in force, and nobody knows; how often it ended.
+    fn since(from: Option<i64>, lines: Lines<'_>) -> (i64, i64, i64, u64) {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut uptimes = Uptimes::since(from.map(at));
+        lines.iter().for_each(|(second, what, detail)| uptimes.take(at(*second), Some(what), detail));
+        uptimes.end();
+        let a = uptimes.of("a");
+        (uptimes.running.as_secs(), a.lasted.as_secs(), a.untold.as_secs(), a.interruptions)
+    }
+
+    #[test]
+    fn what_was_before_a_time_is_known_and_not_counted() {
+        let lines = [
+            (100, "log-open", Value::Null),
+            (105, ISOLATION, state("a", "in force")),
+            (150, "other", Value::Null),
+            (300, ISOLATION, state("a", "not in force")),
+            (350, ISOLATION, state("a", "in force")),
+            (400, "other", Value::Null),
+        ];
+        assert_eq!(since(None, &lines), (300, 195 + 50, 0, 1));
+        // An outage within the span is one, though isolation came into force before it.
+        assert_eq!(since(Some(200), &lines), (200, 100 + 50, 0, 1));
+        assert_eq!(since(Some(310), &lines), (90, 50, 0, 0));
+        assert_eq!(since(Some(900), &lines), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn a_log_that_lost_its_first_lines_hides_no_outage() {
+        let outage = [
+            (100, "other", Value::Null),
+            (300, ISOLATION, state("a", "not in force")),
+            (400, "other", Value::Null),
+        ];
+        assert_eq!(since(None, &outage), (300, 200, 0, 1));
+        assert_eq!(since(Some(350), &outage), (50, 0, 0, 0), "it goes on");
+        let silent = [
+            (100, "other", Value::Null),
+            (200, ISOLATION, state("b", "in force")),
+            (400, "stop", Value::Null),
+            (500, "log-open", Value::Null),
+            (505, ISOLATION, state("a", "in force")),
+            (600, "stop", Value::Null),
+        ];
+        assert_eq!(since(None, &silent), (300 + 100, 95, 300, 0), "of the first run nobody knows");
     }
 }
