@@ -255,7 +255,6 @@ impl Session {
         self.changed.take().then(|| self.memory())
     }
 
-    /// Keeps what was learnt over a restart.
     pub(super) fn keep(&self) {
         self.changed.set(true);
         self.book.keep(&self.memory());

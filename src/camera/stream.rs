@@ -121,9 +121,9 @@ impl CameraStream {
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
         // Cameras that say of pictures that they only send them mean just that; of sound it is what they hear, which
         // some offer to whoever did not ask.
-        description.media.retain(|media| {
-            talk || media.direction == Direction::Receive || media.kind != MediaKind::Audio
-        });
+        description
+            .media
+            .retain(|media| talk || media.direction == Direction::Receive || media.kind != MediaKind::Audio);
         if description.media.is_empty() {
             return Err(Failure::Malformed("the session description offers no stream".to_owned()));
         }

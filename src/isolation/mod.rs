@@ -56,8 +56,7 @@ pub use show::{Grade, NOT_SHOWN, zone_text};
 pub use tripwire::{Apart, Claimed, Counter, Entry, Reading, Snapshot, Source, Target, Tripwire, Unknown};
 pub use wire::{
     Attempt, Attempts, Claim, ClaimKind, Core, CoreSource, Drift, FrameAttempt, Neighbour, Reply, Request,
-    ResidentCount,
-    SocketKind, ZoneState,
+    ResidentCount, SocketKind, ZoneState,
 };
 
 #[cfg(test)]

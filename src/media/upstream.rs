@@ -18,9 +18,7 @@ use crate::{
     camera::{CameraStream, Failure, Phase},
     clock::Clock,
     hatch::{PacketCounts, Positions, Segment},
-    limits::{
-        STREAM_LINGER, STREAM_PACKETS_PER_SECOND_MAX, STREAM_POSITION_TIME_MAX, STREAM_SILENCE_MAX,
-    },
+    limits::{STREAM_LINGER, STREAM_PACKETS_PER_SECOND_MAX, STREAM_POSITION_TIME_MAX, STREAM_SILENCE_MAX},
     rtsp::{Description, Ssrc},
 };
 

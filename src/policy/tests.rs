@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 47] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 60] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -28,6 +28,19 @@ const ROWS: [(&str, AccessClass, &[Trait]); 47] = [
     ("tds:GetSystemUris", ReadSystem, &[]),
     ("tds:GetIPAddressFilter", ReadSystemSensitive, &[]),
     ("tds:GetUsers", ReadSystemSecret, &[]),
+    ("tds:GetNTP", ReadSystem, &[]),
+    ("tds:GetDNS", ReadSystem, &[]),
+    ("tds:GetNetworkDefaultGateway", ReadSystem, &[]),
+    ("tds:GetNetworkProtocols", ReadSystem, &[]),
+    ("tds:GetDynamicDNS", ReadSystem, &[]),
+    ("tds:GetRemoteDiscoveryMode", ReadSystem, &[]),
+    ("tds:GetDPAddresses", ReadSystem, &[]),
+    ("tds:GetStorageConfigurations", ReadMedia, &[]),
+    ("tev:GetEventBrokers", ReadMedia, &[]),
+    ("trv:GetReceivers", ReadMedia, &[]),
+    ("tup:GetUplinks", ReadSystem, &[]),
+    ("trt:GetVideoEncoderConfigurations", ReadMedia, &[]),
+    ("tr2:GetWebRTCConfigurations", ReadMedia, &[]),
     ("tds:GetSystemBackup", ReadSystemSecret, &[]),
     ("tds:SetNTP", WriteSystem, &[]),
     ("tds:SetScopes", WriteSystem, &[]),
@@ -88,6 +101,10 @@ impl House {
     }
 
     fn with(texts: &[(&str, &str)]) -> Result<Self, PolicyError> {
+        Self::for_clients(texts, &clients())
+    }
+
+    fn for_clients(texts: &[(&str, &str)], clients: &[ClientRecord]) -> Result<Self, PolicyError> {
         let inventory = inventory();
         let rows = ROWS.iter().map(|(name, class, always)| OperationFacts {
             name: (*name).to_owned(),
@@ -98,7 +115,7 @@ impl House {
         });
         let mut rows: Vec<OperationFacts> = rows.chain(operations::other_doors()).collect();
         rows.push(OperationFacts { name: "tds:Unclassified".into(), class: None, ..rows[0].clone() });
-        let engine = Engine::load_for(rows, texts, &inventory, &clients())?;
+        let engine = Engine::load_for(rows, texts, &inventory, clients)?;
         Ok(Self { engine, inventory })
     }
 
@@ -525,10 +542,8 @@ fn the_version_changes_with_any_text() {
     let fewer = House::with(&SHIPPED[..4]).unwrap();
     assert_ne!(fewer.engine.version(), first);
     // The same texts decide otherwise about a client that has another role.
-    let rows: Vec<OperationFacts> = operations::other_doors().collect();
-    let of = |clients: &[ClientRecord]| {
-        Engine::load_for(rows.clone(), &SHIPPED, &inventory(), clients).unwrap().version().to_owned()
-    };
+    let of =
+        |clients: &[ClientRecord]| House::for_clients(&SHIPPED, clients).unwrap().engine.version().to_owned();
     let mut changed = clients();
     changed.reverse();
     assert_eq!(of(&changed), of(&clients()));

@@ -556,11 +556,7 @@ fn what_is_no_good_request_is_refused() {
         assert_eq!(player.ask("PAUSE", "", &format!("Session: {now}\r\n")).status, 200);
     }
     let refused = |operation: &str| {
-        house
-            .records()
-            .iter()
-            .filter(|it| it["operation"] == operation && it["decision"] == "denied")
-            .count()
+        house.records().iter().filter(|it| it["operation"] == operation && it["decision"] == "denied").count()
     };
     assert_eq!([refused("rtsp:unsupported"), refused("rtsp:PLAY")], [2, 4]);
     for unreadable in
