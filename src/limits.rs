@@ -189,7 +189,7 @@ pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
 pub const STREAM_VIEWER_PORT_MIN: u16 = 1_024;
 /// How often two free ports in a row are looked for.
 pub const STREAM_PORT_TRIES_MAX: usize = 32;
-/// Datagrams of one camera's socket that are taken at one look.
+/// Datagrams that are taken of one socket at one look, or sent to one at once.
 pub const STREAM_DATAGRAMS_AT_ONCE_MAX: usize = 64;
 /// Bytes that the kernel keeps of a camera's datagrams, as far as it grants them.
 pub const STREAM_RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;

@@ -5,16 +5,20 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
 };
 
 use bytes::{Buf, Bytes};
-use tokio::net::UdpSocket;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
+use tokio::{io::Interest, net::UdpSocket};
 
 use crate::{
     isolation::Dialler,
-    limits::{STREAM_REPORT_BYTES_MAX, STREAM_REPORTS_AT_ONCE_MAX, STREAM_VIEWER_PORT_MIN},
+    limits::{
+        STREAM_DATAGRAMS_AT_ONCE_MAX, STREAM_REPORT_BYTES_MAX, STREAM_REPORTS_AT_ONCE_MAX,
+        STREAM_VIEWER_PORT_MIN,
+    },
     rtsp::FRAME_HEAD_BYTES,
 };
 
@@ -77,28 +81,58 @@ impl Outgoing {
     /// Sends until all is sent, or a socket is full: then that one.
     pub(super) fn send<'a>(&mut self, pair_of: impl Fn(usize) -> Option<&'a Pair>) -> Option<&'a UdpSocket> {
         while let Some(run) = self.runs.front_mut() {
-            let Some([_, channel, high, low]) = run.first_chunk::<FRAME_HEAD_BYTES>().copied() else {
+            let Some((channel, packets)) = first_of_one_channel(run) else {
                 self.runs.pop_front();
                 continue;
             };
-            let end = FRAME_HEAD_BYTES.saturating_add(usize::from(u16::from_be_bytes([high, low])));
-            let Some(packet) = run.get(FRAME_HEAD_BYTES..end) else {
-                self.runs.pop_front();
-                continue;
-            };
-            if let Some(pair) = pair_of(usize::from(channel / 2)) {
-                let socket = pair.of(channel % 2 == 1);
-                match socket.try_send(packet) {
-                    Ok(sent) => self.sent_bytes = self.sent_bytes.saturating_add(sent as u64),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(socket),
-                    // Nobody is at the port at the moment, or the packet is too large for the way.
-                    Err(_) => self.lost = self.lost.saturating_add(1),
+            let socket = pair_of(usize::from(channel / 2)).map(|pair| pair.of(channel % 2 == 1));
+            let done = match socket.map(|socket| (socket, send_at_once(socket, &packets))) {
+                None => packets.len(),
+                Some((_, Ok(count))) => {
+                    let sent: usize = packets.iter().take(count).map(|packet| packet.len()).sum();
+                    self.sent_bytes = self.sent_bytes.saturating_add(sent as u64);
+                    count
                 }
-            }
-            run.advance(end);
+                Some((full, Err(error))) if error.kind() == io::ErrorKind::WouldBlock => return Some(full),
+                // Nobody is at the port at the moment, or the packet is too large for the way.
+                Some((_, Err(_))) => {
+                    self.lost = self.lost.saturating_add(1);
+                    1
+                }
+            };
+            let bytes = packets.iter().take(done).map(|packet| FRAME_HEAD_BYTES + packet.len()).sum();
+            run.advance(bytes);
         }
         None
     }
+}
+
+/// The packets at a run's front that go on the same channel, as many as are sent at once. None if there is none.
+fn first_of_one_channel(run: &[u8]) -> Option<(u8, Vec<&[u8]>)> {
+    let mut packets = Vec::new();
+    let (mut rest, mut channel) = (run, None);
+    while let Some([_, of, high, low]) = rest.first_chunk::<FRAME_HEAD_BYTES>().copied() {
+        let end = FRAME_HEAD_BYTES + usize::from(u16::from_be_bytes([high, low]));
+        let Some(packet) = rest.get(FRAME_HEAD_BYTES..end).filter(|_| *channel.get_or_insert(of) == of)
+        else {
+            break;
+        };
+        packets.push(packet);
+        rest = rest.get(end..).unwrap_or_default();
+        if packets.len() == STREAM_DATAGRAMS_AT_ONCE_MAX {
+            break;
+        }
+    }
+    channel.filter(|_| !packets.is_empty()).map(|channel| (channel, packets))
+}
+
+/// Sends packets in one call; how many the kernel took. An error is the first one's.
+fn send_at_once(socket: &UdpSocket, packets: &[&[u8]]) -> io::Result<usize> {
+    let slices: Vec<_> = packets.iter().map(|packet| [IoSlice::new(packet)]).collect();
+    let mut besides: Vec<_> = packets.iter().map(|_| SendAncillaryBuffer::default()).collect();
+    let mut messages: Vec<_> =
+        slices.iter().zip(&mut besides).map(|(slice, nothing)| MMsgHdr::new(slice, nothing)).collect();
+    socket.try_io(Interest::WRITABLE, || Ok(sendmmsg(socket, &mut messages, SendFlags::NOSIGNAL)?))
 }
 
 #[cfg(test)]
@@ -134,6 +168,39 @@ mod tests {
         rtcp.send_to(b"report", (here, own.1)).await.unwrap();
         pair.rtcp.readable().await.unwrap();
         assert!(pair.reported() && !pair.reported());
+    }
+
+    #[tokio::test]
+    async fn many_go_in_one_call_and_what_is_too_large_is_lost_alone() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let (rtp, rtcp) =
+            (UdpSocket::bind((here, 0)).await.unwrap(), UdpSocket::bind((here, 0)).await.unwrap());
+        let ports = [&rtp, &rtcp].map(|it| it.local_addr().unwrap().port());
+        let pair = Pair::open(here, here, (ports[0], ports[1])).await.unwrap().unwrap();
+        let frame = |packet: &[u8]| {
+            let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
+            [&[b'$', 0, length[0], length[1]], packet].concat()
+        };
+        let mut run: Vec<u8> = (0..100).flat_map(|number| frame(&[number])).collect();
+        run.extend(frame(&vec![0; 65_530]));
+        run.extend(frame(b"last"));
+        let (channel, packets) = first_of_one_channel(&run).unwrap();
+        assert_eq!((channel, packets.len()), (0, STREAM_DATAGRAMS_AT_ONCE_MAX));
+        assert_eq!(send_at_once(&pair.rtp, &packets).unwrap(), STREAM_DATAGRAMS_AT_ONCE_MAX);
+        let sent = STREAM_DATAGRAMS_AT_ONCE_MAX * 5;
+        let mut outgoing = Outgoing { runs: [Bytes::from(run).slice(sent..)].into(), ..Outgoing::default() };
+        while let Some(full) = outgoing.send(|_| Some(&pair)) {
+            full.writable().await.unwrap();
+        }
+        let rest = u64::try_from(100 - STREAM_DATAGRAMS_AT_ONCE_MAX).unwrap();
+        assert_eq!((outgoing.is_empty(), outgoing.sent_bytes, outgoing.lost), (true, rest + 4, 1));
+        let mut heard = [0; 16];
+        for number in 0..100 {
+            let length = rtp.recv(&mut heard).await.unwrap();
+            assert_eq!(heard[..length], [number]);
+        }
+        let length = rtp.recv(&mut heard).await.unwrap();
+        assert_eq!(&heard[..length], b"last");
     }
 
     #[tokio::test]
