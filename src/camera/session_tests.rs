@@ -576,6 +576,11 @@ impl PinBook for NoPins {
     }
 }
 
+fn screen() -> Arc<crate::hatch::Screen> {
+    let tables = crate::schema::Tables::embedded().unwrap();
+    Arc::new(crate::hatch::Screen::new(&tables, crate::hatch::AddressRules::default(), false))
+}
+
 #[tokio::test]
 async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -583,10 +588,7 @@ async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
     let port = listener.local_addr().unwrap().port();
     let session = peer(vec![]).await.session.over_tls(CameraTls::new(Vec::new(), Box::new(NoPins)));
     let endpoint = Endpoint { port: Some(port), path_and_query: "/live".into() };
-    let rules = crate::hatch::AddressRules::default();
-    let tables = crate::schema::Tables::embedded().unwrap();
-    let screen = Arc::new(crate::hatch::Screen::new(&tables, rules, false));
-    let failed = CameraStream::open(&endpoint, &screen, false, &session).await.err().unwrap();
+    let failed = CameraStream::open(&endpoint, &screen(), false, &session).await.err().unwrap();
     assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
 }
@@ -760,7 +762,7 @@ async fn a_stream_that_is_forbidden_counts_unless_the_login_was_taken() {
             peer.post(false).await.unwrap();
         }
         let endpoint = Endpoint { port: Some(peer.session.address.port), path_and_query: "/live".into() };
-        let failed = CameraStream::open(&endpoint, &peer.session).await.err().unwrap();
+        let failed = CameraStream::open(&endpoint, &screen(), false, &peer.session).await.err().unwrap();
         let forbidden = failed.failure == Failure::BadRtspStatus(403);
         assert_eq!(forbidden, taken, "{failed:?}");
         let breaker = peer.session.memory().breaker;

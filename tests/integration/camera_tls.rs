@@ -225,7 +225,6 @@ fn old_certificates(dir: &Path) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn old_cameras_are_reached_where_that_can_be_and_named_where_it_cannot() {
     if Command::new("openssl").arg("version").output().is_err() {
         crate::skips::skipped("openssl is not installed, so no old camera could be played");

@@ -1,5 +1,4 @@
 //! Live streams through the gateway, to real players.
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
