@@ -1033,7 +1033,7 @@ fn cameras_may_share_a_port_by_path() {
 
 #[test]
 fn what_is_wrong_about_quirks_is_told() {
-    let names = "security-not-understood, soap-11-only, closes-silently, garbled-status-line";
+    let names = "security-not-understood, soap-11-only, closes-silently, garbled-status-line, datagrams-only";
     let both = "write { use = \"NAME\", reason = \"…\" } or { forbid = \"NAME\", reason = \"…\" }";
     for (list, at, message, remedy) in [
         (

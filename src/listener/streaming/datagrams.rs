@@ -186,6 +186,8 @@ mod tests {
         run.extend(frame(b"last"));
         let (channel, packets) = first_of_one_channel(&run).unwrap();
         assert_eq!((channel, packets.len()), (0, STREAM_DATAGRAMS_AT_ONCE_MAX));
+        // A socket that is new is not known to be ready.
+        pair.rtp.writable().await.unwrap();
         assert_eq!(send_at_once(&pair.rtp, &packets).unwrap(), STREAM_DATAGRAMS_AT_ONCE_MAX);
         let sent = STREAM_DATAGRAMS_AT_ONCE_MAX * 5;
         let mut outgoing = Outgoing { runs: [Bytes::from(run).slice(sent..)].into(), ..Outgoing::default() };
