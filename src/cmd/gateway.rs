@@ -170,6 +170,17 @@ fn alarm_parts((active, left_out): &(Vec<Active>, u64)) -> Vec<Part> {
     active.iter().take(ALARMS_IN_READINESS_MAX).map(part).chain(more).collect()
 }
 
+/// Where and how the log is kept.
+fn of_the_log(loaded: &Loaded, metrics: &Arc<Metrics>) -> audit::Options {
+    audit::Options {
+        emergency_journal: loaded.emergency_journal.clone(),
+        retention: loaded.retention,
+        metrics: Arc::clone(metrics),
+        pack: loaded.audit_compress,
+        ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
+    }
+}
+
 impl Gateway {
     /// Opens the log, loads policies, and serves every camera. Returns once every listener accepts.
     pub fn start(
@@ -181,14 +192,7 @@ impl Gateway {
         folder(&loaded.state_dir)?;
         folder(&loaded.audit_dir)?;
         let metrics = Arc::new(Metrics::default());
-        let options = audit::Options {
-            emergency_journal: loaded.emergency_journal.clone(),
-            retention: loaded.retention,
-            metrics: Arc::clone(&metrics),
-            pack: loaded.audit_compress,
-            ..audit::Options::new(&loaded.audit_dir, &format!("{}/audit", loaded.name))
-        };
-        let (log, report) = Log::open(&options, Arc::clone(&clock), &*entropy)?;
+        let (log, report) = Log::open(&of_the_log(&loaded, &metrics), Arc::clone(&clock), &*entropy)?;
         let configuration = Configuration::with_policies(loaded)?;
         let loaded = &configuration.loaded;
         let engine = configuration.engine(&tables)?;

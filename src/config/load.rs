@@ -86,7 +86,6 @@ impl Reader<'_> {
         let (listening, admin) = (self.listening(&listener), self.admin(admin.listen.as_ref()));
         let doors = doors(&listening, &admin);
         let (tls, clear_passwords) = (self.pem_files(&listener), self.clear_passwords(&listener));
-
         self.declared(&table, "network");
         let networks = self.many(&table, "network", |reader, _, raw| reader.network(raw));
         let site_names = self.declared(&table, "site");

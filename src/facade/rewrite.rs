@@ -167,8 +167,7 @@ impl Facade {
         made: &mut Vec<Named>,
     ) -> Result<Edit, RewriteRefusal> {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
-        let Asked { request, entrance } = asked;
-        let text = value.text.trim();
+        let (Asked { request, entrance }, text) = (asked, value.text.trim());
         if let Some(carried) =
             carried(value.local).filter(|_| value_root(request) == "GetServiceCapabilities")
         {

@@ -3,6 +3,7 @@
 mod action;
 mod baseline;
 pub mod diagnosis;
+mod content;
 mod doorway;
 mod errands;
 mod first_head;

@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use super::{
     action,
+    content::{attachment, is_soap, speaks_soap, version_of},
     house::{Edition, House},
     http::{Reply, Request, Service},
     memo::{Made, MadeFor},
@@ -410,10 +411,12 @@ impl VirtualCamera {
         let asked = Asked { request, entrance: Entrance::of(caller.tls()) };
         let (answer, locators) = self.facade.rewrite_answer(operation, asked, &answer)?;
         hatch::assert_clean(&self.house.tables, &answer, &self.rules.borrow())?;
+        let leads_on = !locators.is_empty();
         // Durable before the answer leaves.
         self.house.locators.keep(locators).await.map_err(RewriteRefusal::from)?;
         let made = Rc::new(Made::new(answer, deviations));
-        if let Some(made_for) = made_for {
+        // An address that changes and changes back must lead where it did.
+        if let Some(made_for) = made_for.filter(|_| !leads_on) {
             self.replies.borrow_mut().keep(&made_for, &made);
         }
         Ok(made)
@@ -770,35 +773,4 @@ pub(super) fn recorded(deviations: &Deviations) -> Vec<Deviation> {
     let unnamed =
         Deviation { kind: "more".into(), name: String::new(), count: u64::from(deviations.unnamed()) };
     named.chain((deviations.unnamed() > 0).then_some(unnamed)).collect()
-}
-
-/// The kind of a body, from its content type.
-fn content_type(request: &Request) -> String {
-    let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// The fault for a message with attachments.
-fn attachment(request: &Request) -> Option<Fault> {
-    let mtom = content_type(request) == "multipart/related";
-    mtom.then(|| Fault::action_not_supported("MTOM is not taken; files travel by HTTP upload"))
-}
-
-/// The version of SOAP that a request is in, as far as its content type says.
-fn version_of(request: &Request) -> Version {
-    match content_type(request).as_str() {
-        "text/xml" => Version::Soap11,
-        _ => Version::Soap12,
-    }
-}
-
-/// Whether whoever asks expects SOAP.
-fn speaks_soap(request: &Request) -> bool {
-    request.method == Method::POST && is_soap(request)
-}
-
-/// Whether a body may be SOAP (Core §5.8.2.4). SOAP 1.1 is text/xml, and some clients send SOAP 1.2 as that
-/// or without a type: the envelope decides.
-fn is_soap(request: &Request) -> bool {
-    matches!(content_type(request).as_str(), "application/soap+xml" | "text/xml" | "application/xml" | "")
 }
