@@ -610,6 +610,8 @@ pub const NET_TOOL_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const ISOLATION_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the gateway asks netd what it found.
 pub const ISOLATION_ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while it does not answer.
+pub const ISOLATION_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a zone counts as isolated after netd said so last.
 pub const ISOLATION_WORD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Differences that one finding names.

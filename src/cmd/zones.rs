@@ -20,7 +20,8 @@ use crate::{
     inventory::{Camera, Isolation, MacAddress},
     isolation::{Desired, Drift, Neighbour, Reply, Request, Resident, Residents, ZoneState},
     limits::{
-        IDENTITY_LOOK_INTERVAL, ISOLATION_ASK_INTERVAL, ISOLATION_WORD_TIME_MAX, RESIDENTS_LEARN_INTERVAL,
+        IDENTITY_LOOK_INTERVAL, ISOLATION_ASK_INTERVAL, ISOLATION_RETRY_INTERVAL, ISOLATION_WORD_TIME_MAX,
+        RESIDENTS_LEARN_INTERVAL,
     },
     listener::House,
 };
@@ -54,8 +55,9 @@ impl Zones {
         zones
     }
 
-    /// Asks how zones stand, and has that hold from now on.
-    pub(super) fn look(&self) {
+    /// Asks how zones stand, and has that hold from now on. Gives when to ask again: soon if nobody answered, since a
+    /// process that was restarted is to be heard before its last word is too old.
+    pub(super) fn look(&self) -> Duration {
         let inventory = Arc::clone(&self.house.edition.load_full());
         let wanted: Vec<_> = inventory.rules.inventory().zones().filter_map(Desired::of).collect();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +67,7 @@ impl Zones {
         }
         heard.alarmed.retain(|zone| !gone(zone));
         if wanted.is_empty() {
-            return;
+            return ISOLATION_ASK_INTERVAL;
         }
         let answer = match self.house.netd.ask(&Request::Zones { after: heard.after }) {
             Ok((Reply::Zones { process, zones, drifts }, _)) => {
@@ -85,7 +87,9 @@ impl Zones {
         for zone in &wanted {
             self.stands(zone, &answer, &mut heard);
         }
+        let next = if answer.is_ok() { ISOLATION_ASK_INTERVAL } else { ISOLATION_RETRY_INTERVAL };
         heard.states = answer.unwrap_or_default();
+        next
     }
 
     /// Looks who is in the zones, and has cameras held to their hardware addresses. That takes its time where the
@@ -255,19 +259,24 @@ impl ZoneWatch {
     pub(super) fn start(zones: Zones) -> io::Result<Self> {
         let mut watch = Self { stops: Vec::new(), threads: Vec::new() };
         let (settling, mut looked) = (zones.clone(), None);
-        watch.often("residents", move || settling.settle(&mut looked))?;
+        watch.often("residents", move || {
+            settling.settle(&mut looked);
+            ISOLATION_ASK_INTERVAL
+        })?;
         watch.often("isolation", move || {
             let _blind = Blind(&zones);
-            zones.look();
+            zones.look()
         })?;
         Ok(watch)
     }
 
-    fn often(&mut self, name: &str, mut work: impl FnMut() + Send + 'static) -> io::Result<()> {
+    /// Does something again and again, after the time that it says.
+    fn often(&mut self, name: &str, mut work: impl FnMut() -> Duration + Send + 'static) -> io::Result<()> {
         let (stop, stopped) = mpsc::channel();
         let work = move || {
-            while stopped.recv_timeout(ISOLATION_ASK_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-                work();
+            let mut pause = ISOLATION_ASK_INTERVAL;
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                pause = work();
             }
         };
         self.threads.push(std::thread::Builder::new().name(name.into()).spawn(work)?);

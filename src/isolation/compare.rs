@@ -272,6 +272,12 @@ pub(super) fn differing(
     for place in is.keys().filter(|place| !should.contains_key(*place)) {
         differences.insert(place.clone(), ("missing", "there"));
     }
+    // With a table all that is in it is gone.
+    let tables = should.keys().filter_map(|it| it.strip_prefix("table "));
+    let gone: Vec<_> = tables.filter(|it| !is.contains_key(&format!("table {it}"))).collect();
+    differences.retain(|place, _| {
+        place.starts_with("table ") || !gone.iter().any(|it| place.contains(&format!(" {it} ")))
+    });
     differences
 }
 

@@ -43,7 +43,8 @@ fn ask(network: &Network, port: u16) -> Reply {
 
 fn answers(network: &Network, port: u16, maker: &str) {
     let reply = ask(network, port);
-    assert_eq!(reply.element("Manufacturer").as_deref(), Some(maker), "{}", reply.text());
+    let stood = || events(network, "isolation");
+    assert_eq!(reply.element("Manufacturer").as_deref(), Some(maker), "{}: {:#?}", reply.text(), stood());
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
