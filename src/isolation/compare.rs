@@ -85,6 +85,11 @@ pub fn compare(desired: &Desired, found: &Found) -> Vec<Difference> {
         let should = desired.trunk().unwrap_or(desired.namespace());
         said.say(&format!("interface {carrier}"), &format!("in {should}"), is);
     }
+    for link in found.made_on(desired) {
+        let what = format!("interface {} in the core's namespace", link.ifname);
+        let is = format!("made on {carrier}; move it, or remove it (`ip link delete {}`)", link.ifname);
+        said.say(&what, "made on none of the zone's", &is);
+    }
     if let Attachment::Vlan { parent, .. } = &desired.leg.attachment {
         trunk(desired, parent, found.trunk.as_ref(), &mut said);
     }

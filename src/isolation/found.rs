@@ -8,7 +8,10 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{desired::Sysctl, ruleset::Ruleset};
+use super::{
+    desired::{Desired, Sysctl},
+    ruleset::Ruleset,
+};
 
 /// A network interface (`ip -json address show`). What is not needed is not read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,9 +24,12 @@ pub struct Link {
     /// Its hardware address, if it has any.
     #[serde(default)]
     pub address: Option<String>,
-    /// What it is made on, for a VLAN: its name, or a number if it is in another namespace.
+    /// What it is made on, for a VLAN, if that is in the same namespace.
     #[serde(default)]
     pub link: Option<String>,
+    /// The namespace of what it is made on, by the number it has here; none if that is here too.
+    #[serde(default)]
+    pub link_netnsid: Option<i32>,
     /// The bridge or bond it is part of.
     #[serde(default)]
     pub master: Option<String>,
@@ -86,6 +92,16 @@ impl Link {
     pub fn kind(&self) -> Option<&str> {
         self.linkinfo.as_ref()?.info_kind.as_deref()
     }
+}
+
+/// A namespace that has a name (`ip -json netns list`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct NamedNamespace {
+    /// Its name.
+    pub name: String,
+    /// Its number for whoever looks, if it has one.
+    #[serde(default)]
+    pub id: Option<i32>,
 }
 
 /// A route (`ip -json route show table all`).
@@ -181,11 +197,30 @@ pub struct Found {
     pub zone: Option<FoundZone>,
     /// The namespace of its trunk, if there is one.
     pub trunk: Option<FoundZone>,
+    /// Namespaces that interfaces of the core side lead to.
+    pub namespaces: Vec<NamedNamespace>,
     /// Whether the kernel was started without IPv6.
     pub without_ipv6: bool,
 }
 
 impl Found {
+    /// The interfaces of the core side that are made on one of the zone's, and so see and send frames there: the kernel
+    /// leaves them behind when what they are made on changes its namespace, and switches them on again with it.
+    pub(super) fn made_on(&self, desired: &Desired) -> Vec<&Link> {
+        let carrier = desired.leg.attachment.carrier();
+        let places = [Some(desired.namespace()), desired.trunk()];
+        let is_of_zone = |number: i32| {
+            let mut named = self.namespaces.iter().filter(|it| it.id == Some(number));
+            named.any(|it| places.iter().flatten().any(|place| *place == it.name))
+        };
+        let is_on_it = |it: &&Link| match it.link_netnsid {
+            Some(number) => is_of_zone(number),
+            None => it.link.as_deref() == Some(carrier),
+        };
+        // Of a pair, each names the other, and neither is made on it.
+        self.home.links.iter().filter(|it| it.kind() != Some("veth")).filter(is_on_it).collect()
+    }
+
     /// Whether the kernel has a setting.
     pub(super) fn has(&self, setting: &Sysctl) -> bool {
         !(self.without_ipv6 && setting.path.starts_with("net/ipv6/"))

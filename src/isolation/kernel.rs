@@ -58,7 +58,10 @@ pub(super) fn look(desired: &Desired) -> Result<Found, NetError> {
     let zone = look_inside(&desired.namespace(), &settings)?;
     let trunk = desired.trunk().map(|name| look_inside(&name, &[])).transpose()?.flatten();
     let home = FoundZone { links: links()?, routes: routes()?, ..FoundZone::default() };
-    Ok(Found { home, zone, trunk, without_ipv6: without_ipv6() })
+    // The kernel numbers a namespace when it first tells of an interface that leads there.
+    let leads_away = home.links.iter().any(|it| it.link_netnsid.is_some());
+    let namespaces = if leads_away { ask(&["ip", "-json", "netns", "list"])? } else { Vec::new() };
+    Ok(Found { home, zone, trunk, namespaces, without_ipv6: without_ipv6() })
 }
 
 /// A hold on a namespace: it does not end while somebody has one.

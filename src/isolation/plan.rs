@@ -95,6 +95,11 @@ pub enum PlanError {
          for a VLAN write parent and vlan, so that the parent is shut away too"
     )]
     OnAnother { zone: String, interface: String, kind: String },
+    #[error(
+        "zone `{zone}`: `{link}` of the core side is made on `{interface}`, and would go on seeing and sending frames \
+         there; give the zone an interface of its own, or, if nobody needs it, remove it (`ip link delete {link}`)"
+    )]
+    MadeOnIt { zone: String, interface: String, link: String },
 }
 
 /// What is to be done for one zone.
@@ -260,6 +265,9 @@ fn hold(steps: &mut Vec<Step>, desired: &Desired, zone: &FoundZone) {
 fn check(desired: &Desired, found: &Found, core: &CoreSide) -> Result<(), PlanError> {
     let (zone, carrier) = (desired.zone.to_string(), desired.leg.attachment.carrier());
     let interface = carrier.to_owned();
+    if let Some(link) = found.made_on(desired).first() {
+        return Err(PlanError::MadeOnIt { zone, interface, link: link.ifname.clone() });
+    }
     if found.trunk.as_ref().is_some_and(|trunk| trunk.link(carrier).is_some()) {
         return Ok(());
     }

@@ -317,6 +317,44 @@ fn an_interface_that_is_not_for_a_zone_is_not_taken() {
 }
 
 #[test]
+fn an_interface_that_the_core_side_has_built_on_is_not_taken_and_told_of() {
+    let on_it = |more: &serde_json::Value| {
+        let mut link = json!({ "ifname": "eth1.5", "flags": ["UP"] });
+        link.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        links(&json!([link])).remove(0)
+    };
+    let here = |kind: &str| on_it(&json!({ "link": "eth1", "linkinfo": { "info_kind": kind } }));
+    for desired in [own(), tagged()] {
+        for kind in ["vlan", "macvlan", "ipvlan", "macsec"] {
+            let mut found = home(&json!({}));
+            found.home.links.push(here(kind));
+            let error = to(&desired, &found).unwrap_err().to_string();
+            assert!(error.contains("`eth1.5` of the core side is made on `eth1`"), "{error}");
+            assert!(error.contains("`ip link delete eth1.5`"), "{error}");
+        }
+        let mut found = home(&json!({}));
+        found.home.links.push(here("veth"));
+        assert!(to(&desired, &found).is_ok(), "the other end of a pair is made on nothing");
+    }
+    // It was left behind when its parent was taken.
+    let made_on = |desired: &Desired, namespace: &str| {
+        let mut found = isolated(desired);
+        let away = json!({ "link_index": 3, "link_netnsid": 2, "linkinfo": { "info_kind": "vlan" } });
+        found.home.links = vec![on_it(&away)];
+        found.namespaces =
+            read(format!(r#"[{{"name":"other","id":1}},{{"name":"{namespace}","id":2}}]"#).as_bytes())
+                .unwrap();
+        let told: Vec<_> = compare(desired, &found).iter().map(ToString::to_string).collect();
+        told.into_iter().filter(|it| it.contains("eth1.5")).collect::<Vec<_>>()
+    };
+    let told = "interface eth1.5 in the core's namespace: should be made on none of the zone's, is made on eth1; move \
+                it, or remove it (`ip link delete eth1.5`)";
+    assert_eq!(made_on(&own(), "cordon-yard"), [told]);
+    assert_eq!(made_on(&tagged(), "cordon-trunk-eth1"), [told]);
+    assert_eq!(made_on(&tagged(), "cordon-elsewhere"), [""; 0]);
+}
+
+#[test]
 fn a_plan_is_read_by_an_engineer() {
     let found = home(&json!({}));
     let plan = to(&own(), &found).unwrap();

@@ -530,6 +530,36 @@ fn two_gateways_on_one_machine_do_not_share_a_zone() {
 }
 
 #[test]
+fn what_the_core_side_has_built_on_a_zones_interface_is_no_way_in() {
+    let Some(network) = Network::build() else { return };
+    let place = network.gateway();
+    let built = ["ip", "-n", &place, "link", "add", "link", "cam0", "name", "way", "type", "macvlan"];
+    if !run(&built) {
+        crate::skips::skipped("this kernel has no interfaces upon others (macvlan)");
+        return;
+    }
+    network.configure(|text| text);
+    let (done, said) = network.isolate("apply");
+    assert!(!done && said.contains("`way` of the core side is made on `cam0`"), "{said}");
+    let remove = ["ip", "-n", &place, "link", "delete", "way"];
+    must(&remove);
+    let (done, said) = network.isolate("apply");
+    assert!(done, "{said}");
+    // Made where the zone is, and taken to the core side: the kernel lets it go on.
+    let zone = format!("cordon-{}", network.zone(0));
+    must(&["ip", "-n", &zone, "link", "add", "link", "cam0", "name", "way", "type", "macvlan"]);
+    must(&["ip", "-n", &zone, "link", "set", "way", "netns", &place]);
+    let (fine, said) = network.isolate("check");
+    let told = "interface way in the core's namespace: should be made on none of the zone's, is made on cam0";
+    assert!(!fine && said.contains(told), "{said}");
+    must(&remove);
+    let (fine, said) = network.isolate("check");
+    assert!(fine, "{said}");
+    let (removed, said) = network.isolate("remove");
+    assert!(removed, "{said}");
+}
+
+#[test]
 fn a_vlan_is_a_zone_of_its_own() {
     let Some(network) = Network::build() else { return };
     let place = network.gateway();
