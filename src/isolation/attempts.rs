@@ -263,7 +263,13 @@ mod tests {
             addresses: vec!["192.0.2.1/24".parse().unwrap()],
             routes: Vec::new(),
         };
-        let zone = Desired { zone: ZoneId::new("yard").unwrap(), prefixes: Vec::new(), leg, residents: None };
+        let zone = Desired {
+            zone: ZoneId::new("yard").unwrap(),
+            prefixes: Vec::new(),
+            leg,
+            residents: None,
+            beside: [].into(),
+        };
         let mac = "44:19:b6:00:00:07".parse().unwrap();
         Residents::of(&zone, &[Resident { address: "192.0.2.7".parse().unwrap(), mac }])
     }

@@ -313,7 +313,9 @@ fn trunk(desired: &Desired, parent: &str, trunk: Option<&FoundZone>, said: &mut 
         said.say(&format!("namespace {name}"), "there", "missing");
         return;
     };
-    rules("trunk: ", &super::ruleset::of_trunk(parent).as_listed(), trunk, false, said);
+    if let Some(planned) = desired.trunk_rules() {
+        rules("trunk: ", &planned.as_listed(), trunk, false, said);
+    }
     match trunk.link(parent) {
         None => said.say(&format!("interface {parent}"), &format!("in {name}"), "missing"),
         Some(link) if !link.is_up() => said.say(&format!("interface {parent}"), "up", "down"),

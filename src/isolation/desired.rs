@@ -1,6 +1,6 @@
 //! What a zone should be, from its configuration alone.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -41,6 +41,8 @@ pub struct Desired {
     /// Whose addresses are held to which hardware addresses; none as long as nobody has said, so that what is in force
     /// stays. No part of the configuration, and so none of the digest.
     pub residents: Option<Residents>,
+    /// The tags of other zones on the same trunk. No part of the digest either: they change nothing in this zone.
+    pub beside: BTreeSet<u16>,
 }
 
 impl Desired {
@@ -52,7 +54,19 @@ impl Desired {
             prefixes: zone.prefixes.clone(),
             leg: leg.clone(),
             residents: None,
+            beside: BTreeSet::new(),
         })
+    }
+
+    /// Zones of one machine: each learns which others share its trunk.
+    pub(super) fn together(mut zones: Vec<Self>) -> Vec<Self> {
+        let tags: Vec<_> = zones.iter().filter_map(|it| Some((it.trunk()?, it.tag()?))).collect();
+        for zone in &mut zones {
+            let (trunk, own) = (zone.trunk(), zone.tag());
+            let others = tags.iter().filter(|(of, tag)| Some(of) == trunk.as_ref() && Some(*tag) != own);
+            zone.beside = others.map(|(_, tag)| *tag).collect();
+        }
+        zones
     }
 
     /// The zone's network namespace.
@@ -66,6 +80,20 @@ impl Desired {
             Attachment::Interface(_) => None,
             Attachment::Vlan { parent, .. } => Some(format!("cordon-trunk-{parent}")),
         }
+    }
+
+    /// Its tag on the trunk.
+    fn tag(&self) -> Option<u16> {
+        match &self.leg.attachment {
+            Attachment::Interface(_) => None,
+            Attachment::Vlan { id, .. } => Some(*id),
+        }
+    }
+
+    /// The rules of its trunk: frames with the tag of a zone, and no others.
+    pub fn trunk_rules(&self) -> Option<Ruleset> {
+        let tags = self.beside.iter().copied().chain([self.tag()?]).collect();
+        Some(ruleset::of_trunk(self.leg.attachment.carrier(), &tags))
     }
 
     /// The interface in the namespace.
@@ -114,7 +142,7 @@ impl Desired {
 
     /// A digest of all this: two that read the same configuration have the same.
     pub fn digest(&self) -> String {
-        let configured = Self { residents: None, ..self.clone() };
+        let configured = Self { residents: None, beside: BTreeSet::new(), ..self.clone() };
         hex_digest(&format!("{configured:?}{}", configured.rules().commands()))
     }
 

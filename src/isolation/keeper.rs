@@ -58,7 +58,7 @@ pub struct Planned {
 impl Keeper {
     /// Of these zones, beside this core side. Changes nothing, and holds nothing yet.
     pub fn new(zones: Vec<Desired>, core: CoreSide) -> Self {
-        Self { zones, core, locks: Vec::new() }
+        Self { zones: Desired::together(zones), core, locks: Vec::new() }
     }
 
     /// The zones.

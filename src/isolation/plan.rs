@@ -8,7 +8,7 @@ use super::{
     desired::{Desired, Sysctl},
     found::{Found, FoundRoute, FoundZone, Link},
     residents::Resident,
-    ruleset::{self, Ruleset},
+    ruleset::Ruleset,
 };
 use crate::inventory::{Attachment, Route};
 
@@ -143,6 +143,12 @@ impl Plan {
             check(desired, found, core)?;
             fetch(steps, desired, found);
             steps.push(Step::Load { namespace: namespace.clone(), rules: desired.rules() });
+        } else if let (Some(trunk), Some(rules)) = (&found.trunk, desired.trunk_rules()) {
+            // Another zone's tag came or went, or somebody changed them.
+            if trunk.ruleset.as_ref() != Some(&rules.clone().as_listed()) {
+                let namespace = desired.trunk().unwrap_or_default();
+                steps.push(Step::Load { namespace, rules });
+            }
         }
         let fresh = if there.is_some() { zone } else { &nothing };
         set(
@@ -302,7 +308,8 @@ fn fetch(steps: &mut Vec<Step>, desired: &Desired, found: &Found) {
             if found.home.link(parent).is_some() {
                 bare(steps, found.home.link(parent), trunk.clone());
             }
-            steps.push(Step::Load { namespace: trunk.clone(), rules: ruleset::of_trunk(parent) });
+            let rules = desired.trunk_rules();
+            steps.extend(rules.map(|rules| Step::Load { namespace: trunk.clone(), rules }));
             steps.push(Step::Up { place: Some(trunk.clone()), link: parent.clone() });
             let link = desired.interface();
             // Left there by one that ended before it was done.

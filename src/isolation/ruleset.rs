@@ -3,7 +3,7 @@
 //! Each chain accepts what is due, counts the rest by who and whither, and drops it. Counting is a rule apart from
 //! dropping: where a set is full the kernel breaks off the rule that would add to it, and goes on with the next.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -116,15 +116,12 @@ pub(super) fn whole(zone: &Desired) -> Ruleset {
     Ruleset::new(objects)
 }
 
-/// Rules of a trunk: nothing but frames with a tag, which the kernel takes to its interfaces before any of these
-/// hooks of addresses.
-pub(super) fn of_trunk(parent: &str) -> Ruleset {
+/// Rules of a trunk: nothing but frames with the tag of a zone, which the kernel takes to its interfaces before any of
+/// these hooks of addresses. Another tag may be that of an interface elsewhere on this machine.
+pub(super) fn of_trunk(parent: &str, tags: &BTreeSet<u16>) -> Ruleset {
     let chain = base_chain("netdev", "ingress", "ingress", Some(parent), "drop");
-    let tagged = rule(
-        "netdev",
-        "ingress",
-        vec![matches("==", payload("ether", "type"), json!({ "set": ["8021q", "8021ad"] })), accept()],
-    );
+    let tags = one_of(tags.iter().map(|it| (*it).into()).collect());
+    let tagged = rule("netdev", "ingress", vec![matches("==", payload("vlan", "id"), tags), accept()]);
     let mut objects = vec![table("netdev"), chain, tagged, counted_drop("netdev", "ingress"), table("inet")];
     for hook in ["input", "forward", "output"] {
         objects.extend([base_chain("inet", hook, hook, None, "drop"), counted_drop("inet", hook)]);

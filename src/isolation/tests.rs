@@ -19,7 +19,7 @@ fn desired(attachment: Attachment) -> Desired {
     };
     let prefixes =
         ["192.0.2.0/24", "198.51.100.0/24", "2001:db8:1::/64"].map(|it| it.parse().unwrap()).to_vec();
-    Desired { zone: ZoneId::new("yard").unwrap(), prefixes, leg, residents: None }
+    Desired { zone: ZoneId::new("yard").unwrap(), prefixes, leg, residents: None, beside: [].into() }
 }
 
 fn own() -> Desired {
@@ -155,6 +155,40 @@ fn the_parent_of_a_tag_is_shut_away_in_a_namespace_of_its_own() {
         ]
     );
     assert_eq!(commands(&Plan::remove(&tagged(), &found, true)).len(), 2, "another zone has a tag of it");
+}
+
+#[test]
+fn a_trunk_lets_in_the_tags_of_its_zones_and_no_others() {
+    let zone = |name: &str, parent: &str, id: u16| {
+        let attachment = Attachment::Vlan { parent: parent.into(), id };
+        Desired { zone: ZoneId::new(name).unwrap(), ..desired(attachment) }
+    };
+    let rule = |zone: &Desired| {
+        let text = zone.trunk_rules().unwrap().text();
+        let let_in: Vec<_> = text.lines().filter(|it| it.ends_with(" accept")).map(str::to_owned).collect();
+        let_in.join("\n")
+    };
+    let alone = Desired::together(vec![zone("yard", "eth1", 20), zone("hall", "eth2", 7), own()]);
+    assert_eq!(rule(&alone[0]), "add rule netdev cordon ingress vlan id 20 accept");
+    let shared = Desired::together(vec![zone("yard", "eth1", 20), zone("hall", "eth1", 30)]);
+    for zone in &shared {
+        assert_eq!(rule(zone), "add rule netdev cordon ingress vlan id { 20, 30 } accept");
+    }
+    assert_eq!(shared[0].digest(), alone[0].digest(), "no part of the configuration of one");
+    // Another zone came to a trunk that there is.
+    let mut found = isolated(&shared[0]);
+    let trunk = |rules: Ruleset| FoundZone {
+        links: links(&json!([{ "ifname": "eth1", "flags": ["UP"] }])),
+        ruleset: Some(rules.as_listed()),
+        ..FoundZone::default()
+    };
+    found.trunk = Some(trunk(alone[0].trunk_rules().unwrap()));
+    let told: Vec<_> = compare(&shared[0], &found).iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["trunk: rules of chain netdev cordon ingress: should be as planned, is changed"]);
+    let plan = to(&shared[0], &found).unwrap();
+    assert_eq!(commands(&plan), ["ip netns exec cordon-trunk-eth1 nft -j -f -"]);
+    found.trunk = Some(trunk(shared[0].trunk_rules().unwrap()));
+    assert_eq!((compare(&shared[0], &found), to(&shared[0], &found).unwrap().steps), (vec![], vec![]));
 }
 
 #[test]
