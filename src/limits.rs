@@ -265,6 +265,8 @@ pub const EVIDENCE_TURNS_MAX: u32 = 12;
 pub const EVIDENCE_TURNS_PERIOD: Duration = Duration::from_secs(60);
 /// How often each camera is asked who it is, whether or not somebody uses it.
 pub const IDENTITY_LOOK_INTERVAL: Duration = Duration::from_secs(45);
+/// Such questions in a row to which a camera that is known by its serial number may tell none before that is an alarm.
+pub const IDENTITY_LOOKS_UNSHOWN_MAX: u32 = 3;
 /// For how long such questions are told in one record, as long as they bring no news.
 pub const IDENTITY_SERIES_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// How many of them.

@@ -156,6 +156,9 @@ alarms! {
     CameraChanged "camera-changed" Warning Happening
         "The camera shows something else than before (a name, a server, a certificate's subject), which new firmware may do and another device, too."
         "If nobody has changed the camera, find out what answers at its address; `cordon camera show CAMERA` has what it shows."
+    IdentityUnshown "identity-unshown" Error State
+        "The camera is known by its serial number and does not tell it any more when it is asked, while it answers other things: another device may be in its place."
+        "Find out what answers at its address (`cordon camera identify CAMERA`); if its firmware just tells no number any more, have it mended: until then an exchange is not found by the number."
     CameraStricter "camera-stricter" Warning State
         "The camera shows signs of a stricter class of makers than its configuration says, and is treated so."
         "Look at the signs with `cordon camera identify CAMERA`; correct its `vendor`, or decide with `vendor_decision`."

@@ -1,5 +1,5 @@
 //! Whether a camera is what it is held to be: what it shows is weighed when it shows it, and it is asked again and
-//! again who it is, so that another device in its place is found though nobody uses it.
+//! again who it is, so that another device in its place is found though nobody uses it; one that does not say is an alarm.
 //!
 //! The question is the gateway's own, decided and recorded like all it asks: one GetDeviceInformation in
 //! `IDENTITY_LOOK_INTERVAL`, over the connection there is, an hour of them under one record (`super::looks`). To look only when a connection is made would cost less, but
@@ -68,7 +68,8 @@ impl VirtualCamera {
         if !self.is_introduced() {
             let _ = self.introduce().await;
         } else if let Ok(request) = device_information(&self.house.tables) {
-            self.look_once_more(request).await;
+            let shown = self.look_once_more(request).await;
+            self.mind_serial(shown);
         }
         if let Some(mac) = self.edition.rules.regards().mac(&self.camera.id) {
             self.connection.seen_by(&mac);

@@ -6,18 +6,23 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{
     trouble::Trouble,
     virtual_camera::{VirtualCamera, ended},
 };
 use crate::{
+    alarm::{Alarm, Subject},
     audit::{Asked, Deviation},
     auth::Caller,
     command::{Command, Reason},
     facade::OwnRequest,
     gate::{Ended, Pass, Series},
+    inventory::SignalKind,
     limits::{
-        DEVIATION_NAMES_MAX, IDENTITY_LOOK_INTERVAL, IDENTITY_SERIES_LOOKS_MAX, IDENTITY_SERIES_TIME_MAX,
+        DEVIATION_NAMES_MAX, IDENTITY_LOOK_INTERVAL, IDENTITY_LOOKS_UNSHOWN_MAX, IDENTITY_SERIES_LOOKS_MAX,
+        IDENTITY_SERIES_TIME_MAX,
     },
     schema::{Deviations, Document},
 };
@@ -36,17 +41,86 @@ pub(super) struct Looks {
     took: Duration,
 }
 
+/// What a look brought of the camera's serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Serial,
+    /// An answer without it, or a refusal to tell.
+    NoSerial,
+    /// Nothing came that could have had it.
+    Silence,
+}
+
+impl Shown {
+    fn by(outcome: &Result<(Document, Deviations), Trouble>) -> Self {
+        match outcome {
+            Ok((answer, _)) => {
+                let serial = answer.root().child("SerialNumber").map(|it| it.text());
+                if serial.is_some_and(|it| !it.trim().is_empty()) { Self::Serial } else { Self::NoSerial }
+            }
+            Err(trouble) if matches!(trouble, Trouble::Fault(_)) || trouble.refuses_answer() => {
+                Self::NoSerial
+            }
+            Err(_) => Self::Silence,
+        }
+    }
+}
+
+/// How many looks in a row a camera did not show its serial number by, though it answered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Unshown {
+    looks: u32,
+    /// When a command to it came to a good end, as of the last look.
+    answered: Option<jiff::Timestamp>,
+}
+
+impl Unshown {
+    /// Counts a look. One that brought nothing counts if the camera answered somebody meanwhile: else it is just away.
+    fn count(self, shown: Shown, answered: Option<jiff::Timestamp>) -> Self {
+        let looks = match shown {
+            Shown::Serial => 0,
+            Shown::NoSerial => self.looks.saturating_add(1),
+            Shown::Silence => self.looks.saturating_add(u32::from(answered != self.answered)),
+        };
+        Self { looks, answered }
+    }
+
+    /// Whether it is time to say so.
+    fn is_too_many(self) -> bool {
+        self.looks >= IDENTITY_LOOKS_UNSHOWN_MAX
+    }
+}
+
 impl VirtualCamera {
+    /// Takes note of what a look brought: a device that says nothing of itself must not pass for the one before.
+    pub(super) fn mind_serial(&self, shown: Shown) {
+        let regard = self.edition.rules.regards().of(&self.camera.id);
+        let serial = regard.known_by.of(SignalKind::Serial).last().filter(|it| !it.is_empty());
+        let before = self.unshown.get();
+        let answered = super::diagnosis::lock(&self.standing).answered;
+        // One that is known by no number, or by another since somebody accepted it, has none to show.
+        let now = if serial.is_some() { before.count(shown, answered) } else { Unshown::default() };
+        self.unshown.set(now);
+        let found = serial.filter(|_| now.is_too_many()).map(|serial| {
+            format!("it has not told its serial number at {IDENTITY_LOOKS_UNSHOWN_MAX} looks or more; it was {serial}")
+        });
+        if found.is_some() && !before.is_too_many() {
+            self.record("camera-identity-unshown", json!({ "looks": now.looks, "serial": serial }));
+        }
+        let subject = Subject::Camera(self.camera.id.clone());
+        self.house.gate.watch().alarms.set(Alarm::IdentityUnshown, subject, found.as_deref());
+    }
+
     /// Asks the camera once more who it is, as part of the series under way or as the first of another.
-    pub(super) async fn look_once_more(&self, request: OwnRequest) {
+    pub(super) async fn look_once_more(&self, request: OwnRequest) -> Shown {
         let under_way = self.looks.take().filter(|looks| self.may_go_on(looks));
         let begun = match under_way {
             Some(looks) => Ok(looks),
             None => self.begin_looks(&request).await,
         };
         // A refusal is on record.
-        let Ok(mut looks) = begun else { return };
-        let Some(pass) = &mut looks.pass else { return };
+        let Ok(mut looks) = begun else { return Shown::Silence };
+        let Some(pass) = &mut looks.pass else { return Shown::Silence };
         let (news, began) = (self.news.get(), self.house.clock.monotonic());
         let outcome = self.exchange(pass, request, Reason::Identity).await;
         let took = self.house.clock.monotonic().saturating_sub(began);
@@ -54,6 +128,7 @@ impl VirtualCamera {
         if alike && news == self.news.get() {
             self.looks.replace(Some(looks));
         }
+        Shown::by(&outcome)
     }
 
     async fn begin_looks(&self, request: &OwnRequest) -> Result<Looks, Trouble> {
@@ -138,6 +213,22 @@ mod tests {
         schema::Tables,
         telemetry::Metrics,
     };
+
+    #[test]
+    fn looks_without_a_serial_number_count_in_a_row_and_where_the_camera_answers() {
+        let at = |second: i64| Some(jiff::Timestamp::from_second(second).unwrap());
+        let too_many = |looks: &[(Shown, i64)]| {
+            let count = |it: Unshown, (shown, answered): &(Shown, i64)| it.count(*shown, at(*answered));
+            looks.iter().fold(Unshown { looks: 0, answered: at(0) }, count).is_too_many()
+        };
+        let (serial, none, silence) = (Shown::Serial, Shown::NoSerial, Shown::Silence);
+        assert!(!too_many(&[(none, 0), (none, 0)]));
+        assert!(too_many(&[(none, 0), (none, 0), (none, 0)]));
+        assert!(!too_many(&[(none, 0), (none, 0), (serial, 0), (none, 0)]), "not in a row");
+        assert!(!too_many(&[(none, 0), (none, 0), (silence, 0), (silence, 0)]), "it is away");
+        assert!(too_many(&[(none, 0), (silence, 0), (none, 0), (none, 0)]), "which takes nothing back");
+        assert!(too_many(&[(silence, 1), (silence, 2), (silence, 3)]), "it answers others");
+    }
 
     /// A gate before a log of its own, and a clock that stands still.
     struct Door {

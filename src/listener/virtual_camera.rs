@@ -21,7 +21,7 @@ use super::{
     diagnosis::{Standing, lock},
     doorway::Connect,
     house::{Edition, Enrolled, House},
-    looks::Looks,
+    looks::{Looks, Unshown},
     memo::ReplyMemo,
     pictures::Pictures,
     streaming::Streams,
@@ -88,6 +88,8 @@ pub struct VirtualCamera {
     pub(super) news: Cell<u64>,
     /// How often it was looked at and was well.
     pub(super) looked: Cell<u32>,
+    /// Looks by which it did not show its serial number.
+    pub(super) unshown: Rc<Cell<Unshown>>,
     /// The looks at the camera that are under way.
     pub(super) looks: RefCell<Option<Looks>>,
 }
@@ -167,6 +169,7 @@ impl VirtualCamera {
             weighed: RefCell::default(),
             news: Cell::default(),
             looked: Cell::default(),
+            unshown: reached.map_or_else(Rc::default, |it| Rc::clone(&it.unshown)),
             looks: RefCell::default(),
             camera: Arc::new(camera.clone()),
         });

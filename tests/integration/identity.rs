@@ -8,7 +8,7 @@ use std::{
 
 use cordon::{
     clock::{Clock, SystemClock},
-    sim::RunningCamera,
+    sim::{Fault, RunningCamera},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -364,6 +364,42 @@ fn looks_without_news_are_told_together_before_and_after_and_news_at_once() {
     };
     let single = records.iter().filter(is_single).count() as u64;
     assert_eq!(times.sum::<u64>() + single, heard, "what the cameras heard is on record, and nothing else");
+}
+
+#[test]
+fn a_camera_that_does_not_tell_its_serial_number_any_more_is_alarmed_until_it_does() {
+    let mut house = House::open();
+    house.acquaint();
+    let operation = "tds:GetDeviceInformation";
+    for camera in [LOBBY, CAR_PARK] {
+        assert!(served(&house, camera));
+    }
+    house.camera(LOBBY).set_fault_of(operation, Some(Fault::Status(500)));
+    let clock = SystemClock::new();
+    let wait = |what: &str| loop {
+        let found = events(&records_of(&house.audit_dir()), what);
+        let its = found.into_iter().filter(|it| what.starts_with("camera") || it["id"] == "identity-unshown");
+        if let Some(found) = its.last() {
+            return found;
+        }
+        assert!(clock.monotonic() < Duration::from_secs(300), "no {what}");
+        std::thread::yield_now();
+    };
+    let raised = wait("alarm-raised");
+    assert_eq!(raised["subject"], "camera lobby");
+    let told = wait("camera-identity-unshown");
+    assert_eq!(told["looks"], 3, "{told}");
+    let serial = told["serial"].as_str().unwrap();
+    assert!(!serial.is_empty() && raised["found"].as_str().unwrap().ends_with(serial), "{raised}");
+    assert!(served(&house, LOBBY), "it is told, no more");
+    house.camera(LOBBY).set_fault_of(operation, None);
+    assert_eq!(wait("alarm-cleared")["subject"], "camera lobby");
+    house.stop();
+    assert_eq!(
+        alarms(&records_of(&house.audit_dir()), "identity-unshown"),
+        ["camera lobby"],
+        "the other tells"
+    );
 }
 
 #[test]
