@@ -16,7 +16,7 @@ use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
     gate::Rules,
-    ids::ZoneId,
+    ids::{CameraId, ZoneId},
     inventory::{Camera, Isolation, MacAddress},
     isolation::{Desired, Drift, Neighbour, Reply, Request, Resident, Residents, ZoneState},
     limits::{
@@ -94,7 +94,7 @@ impl Zones {
 
     /// Looks who is in the zones, and has cameras held to their hardware addresses. That takes its time where the
     /// privileged process is busy: nobody who waits for the word on isolation may wait for it.
-    fn settle(&self, looked: &mut Option<Duration>) {
+    fn settle(&self, looked: &mut Looked) {
         let edition = self.house.edition.load_full();
         let states = self.heard.lock().unwrap_or_else(PoisonError::into_inner).states.clone();
         if !states.is_empty() {
@@ -103,33 +103,47 @@ impl Zones {
         }
     }
 
-    /// Takes note of the MAC addresses that cameras have in isolated zones, where nothing stands between: the first that
-    /// a camera has after it has said who it is, is what its address is held to. Often as long as there are cameras
+    /// Takes note of the MAC addresses that cameras have in isolated zones, where nothing stands between: the first
+    /// by which a camera answers after it has said who it is, is what its address is held to. Often as long as there are cameras
     /// without, else not more often than cameras are asked who they are.
-    fn look_at_neighbours(&self, rules: &Rules, looked: &mut Option<Duration>) {
+    fn look_at_neighbours(&self, rules: &Rules, looked: &mut Looked) {
         let now = self.house.clock.monotonic();
-        let passed = looked.map_or(Duration::MAX, |at| now.saturating_sub(at));
+        let passed = looked.at.map_or(Duration::MAX, |at| now.saturating_sub(at));
         let regards = rules.regards();
         let waits = |camera: &Camera| regards.hardware(camera).is_none() && near(rules, camera);
         let some_wait = rules.inventory().cameras().any(waits);
         if passed < if some_wait { RESIDENTS_LEARN_INTERVAL } else { IDENTITY_LOOK_INTERVAL } {
             return;
         }
-        *looked = Some(now);
+        looked.at = Some(now);
         for zone in rules.inventory().zones().filter(|zone| Desired::of(zone).is_some()) {
             // What the process cannot tell is an alarm of its own.
             let Ok(neighbours) = self.house.netd.neighbours(&zone.id) else { continue };
             for camera in rules.inventory().cameras().filter(|it| it.zone == zone.id && near(rules, it)) {
                 let its = |it: &&Neighbour| it.address == camera.address.host && it.state != "FAILED";
                 let mac = neighbours.iter().find(its).and_then(|it| it.mac.as_ref()?.parse().ok());
-                let Some(mac): Option<MacAddress> = mac else { continue };
-                regards.learn_hardware(&camera.id, mac);
+                let Some(mac): Option<MacAddress> = mac else {
+                    looked.seen.remove(&camera.id);
+                    continue;
+                };
+                let answered = self.house.standings.read(&camera.id).answered;
+                if looked.is_tied(&camera.id, mac, answered) && regards.learn_hardware(&camera.id, mac) {
+                    self.learnt(camera, mac);
+                }
                 // Any other would be what a neighbour claims.
                 if regards.hardware(camera) == Some(mac) || regards.is_change_expected(&camera.id) {
                     regards.seen_by(&camera.id, &mac.to_string());
                 }
             }
         }
+    }
+
+    /// Puts on record what a camera's address is held to from now on: it can be compared with what stands on the device.
+    fn learnt(&self, camera: &Camera, mac: MacAddress) {
+        tracing::info!(camera = %camera.id, %mac, "the camera's address is held to its hardware address");
+        let detail = json!({ "mac": mac.to_string(), "zone": camera.zone.to_string() });
+        let camera = Some(camera.id.to_string());
+        self.house.gate.note(Event { camera, ..Event::new("camera-hardware-learnt", detail) });
     }
 
     /// Has cameras held to their MAC addresses, where the privileged process holds others.
@@ -202,8 +216,31 @@ impl Zones {
     }
 }
 
+/// What is known of who is in the zones while cameras are not held to hardware addresses yet.
+#[derive(Debug, Default)]
+struct Looked {
+    /// When that was looked at last, in monotonic time.
+    at: Option<Duration>,
+    /// What stood for a camera since when, and when the camera had answered last by then.
+    seen: BTreeMap<CameraId, (MacAddress, Option<Timestamp>)>,
+}
+
+impl Looked {
+    /// Whether a hardware address is tied to whoever answers: it stood there before an answer as it does after, so that
+    /// what was asked went there. What somebody merely claims is in the way of answers.
+    fn is_tied(&mut self, camera: &CameraId, mac: MacAddress, answered: Option<Timestamp>) -> bool {
+        match self.seen.get(camera) {
+            Some((before, at)) if *before == mac => answered > *at,
+            Some(_) | None => {
+                self.seen.insert(camera.clone(), (mac, answered));
+                false
+            }
+        }
+    }
+}
+
 /// Whether a camera is a neighbour of the gateway in an isolated zone; behind a router it has the router's MAC address.
-fn near(rules: &Rules, camera: &Camera) -> bool {
+pub(super) fn near(rules: &Rules, camera: &Camera) -> bool {
     let zone = rules.inventory().zone(&camera.zone);
     let Some(Isolation::Namespace(leg)) = zone.map(|it| &it.isolation) else { return false };
     leg.addresses.iter().any(|network| network.contains(&camera.address.host))
@@ -258,7 +295,7 @@ pub(super) struct ZoneWatch {
 impl ZoneWatch {
     pub(super) fn start(zones: Zones) -> io::Result<Self> {
         let mut watch = Self { stops: Vec::new(), threads: Vec::new() };
-        let (settling, mut looked) = (zones.clone(), None);
+        let (settling, mut looked) = (zones.clone(), Looked::default());
         watch.often("residents", move || {
             settling.settle(&mut looked);
             ISOLATION_ASK_INTERVAL
@@ -294,5 +331,25 @@ impl Drop for ZoneWatch {
                 tracing::error!(name, "a thread that watches isolation panicked");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_is_tied_to_answers_by_standing_before_and_after_one() {
+        let mut looked = Looked::default();
+        let camera = CameraId::new("gate").unwrap();
+        let [own, forged]: [MacAddress; 2] =
+            ["44:19:b6:00:00:01", "02:66:00:00:00:01"].map(|it| it.parse().unwrap());
+        let at = |second: i64| Some(Timestamp::from_second(second).unwrap());
+        assert!(!looked.is_tied(&camera, forged, None), "nothing was answered");
+        assert!(!looked.is_tied(&camera, own, at(1)), "another stood there before the answer");
+        assert!(!looked.is_tied(&camera, own, at(1)), "no answer since");
+        assert!(!looked.is_tied(&camera, forged, at(2)));
+        assert!(!looked.is_tied(&camera, own, at(2)), "it did not stand all the time");
+        assert!(looked.is_tied(&camera, own, at(3)));
     }
 }

@@ -82,8 +82,19 @@ fn a_forged_neighbour_is_alarmed_and_the_camera_is_served_as_before() {
             it.address.to_string() == CAMERA && it.state == "PERMANENT" && it.mac.as_ref() == Some(&own)
         })
     };
-    let took = wait_until("the camera is held to its hardware address", is_held);
+    // It has to answer by it first.
+    let took = wait_until("the camera is held to its hardware address", || {
+        answers(&network, GATE, "HIKVISION");
+        is_held()
+    });
     println!("held {} ms after it was asked first", took.as_millis());
+    let learnt = || events(&network, "camera-hardware-learnt").into_iter().find(|it| it["camera"] == "gate");
+    wait_until("on record", || learnt().is_some());
+    let told = learnt().unwrap();
+    assert_eq!(
+        (&told["detail"]["mac"], &told["detail"]["zone"]),
+        (&own.clone().into(), &network.zone(0).into())
+    );
     let clock = SystemClock::new();
     let began = clock.monotonic();
     let forging = forger(&network, "forge");
