@@ -34,8 +34,14 @@ impl HouseFleet {
             return barred;
         }
         let log_failure = self.house.gate.log().health().failure;
-        let around =
-            Surroundings { log_failure: log_failure.as_deref(), any_client, now: self.house.clock.now() };
+        let edition = self.house.edition.load();
+        let is_near = super::zones::near(&edition.rules, camera);
+        let around = Surroundings {
+            log_failure: log_failure.as_deref(),
+            any_client,
+            held_to: edition.rules.regards().hardware(camera).filter(|_| is_near),
+            now: self.house.clock.now(),
+        };
         diagnose(&self.house.standings.read(&camera.id), around)
     }
 

@@ -17,6 +17,7 @@ use crate::{
     gate::Refusal,
     hatch::VerifyError,
     ids::CameraId,
+    inventory::MacAddress,
     limits::{CAMERA_LOGIN_REJECTIONS_MAX, DEVIATIONS_LATELY_MAX},
     schema::Deviations,
 };
@@ -126,6 +127,8 @@ pub struct Surroundings<'a> {
     pub log_failure: Option<&'a str>,
     /// Whether any client is permitted anything.
     pub any_client: bool,
+    /// The hardware address that the camera's address is held to: what comes from any other is dropped.
+    pub held_to: Option<MacAddress>,
     /// The time.
     pub now: Timestamp,
 }
@@ -197,7 +200,12 @@ pub fn diagnose(standing: &Standing, around: Surroundings<'_>) -> Diagnosis {
     match (standing.answered, &standing.failed) {
         (None, None) => Layer::NotAsked.because("nobody has asked it anything since the gateway started"),
         (answered, Some(failed)) if answered.is_none_or(|it| it < failed.at) => {
-            failed.layer.because(format!("{} (at {:.0})", failed.note, failed.at))
+            let told = failed.layer.because(format!("{} (at {:.0})", failed.note, failed.at));
+            // Another device shows nothing of itself then, so that none is found in the camera's place.
+            match around.held_to.filter(|_| matches!(failed.layer, Layer::Network | Layer::Silence)) {
+                Some(mac) => told.of_held(mac),
+                None => told,
+            }
         }
         (Some(at), _) => Layer::Fine.because(format!("it works: it answered at {at:.0}")),
         (None, Some(failed)) => failed.layer.because(failed.note.clone()),
@@ -217,6 +225,23 @@ pub fn breaker(kept: BreakerMemory, now: Timestamp) -> Option<Diagnosis> {
             kept.rejections
         ))),
         None => None,
+    }
+}
+
+impl Diagnosis {
+    /// The same of a camera whose address is held to a hardware address.
+    fn of_held(self, mac: MacAddress) -> Self {
+        let Self { layer, sentence, remedy } = self;
+        Self {
+            layer,
+            sentence: format!(
+                "{sentence}; its address is held to {mac}, and another device there is not heard"
+            ),
+            remedy: format!(
+                "{remedy}; if the device was exchanged, announce that with `cordon camera expect-change` (the alarm \
+                 `address-claimed` names the hardware address of one that is there)"
+            ),
+        }
     }
 }
 
@@ -353,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_nearest_layer_that_fails_is_named() {
-        let well = Surroundings { log_failure: None, any_client: true, now: at(100) };
+        let well = Surroundings { log_failure: None, any_client: true, held_to: None, now: at(100) };
         let mut standing = Standing::default();
         let layer = |standing: &Standing, around| diagnose(standing, around).layer;
         assert_eq!(layer(&standing, well), Layer::Door);
@@ -363,10 +388,19 @@ mod tests {
         assert_eq!(layer(&standing, well), Layer::Port);
         standing.ended(at(2), Some(&failed(Failure::TimedOut(Phase::Answer))));
         assert_eq!(layer(&standing, well), Layer::Silence);
+        let held = Surroundings { held_to: Some("44:19:b6:00:00:01".parse().unwrap()), ..well };
+        let told = diagnose(&standing, held);
+        assert_eq!(told.layer, Layer::Silence);
+        assert!(
+            told.sentence.ends_with(
+                "; its address is held to 44:19:b6:00:00:01, and another device there is not heard"
+            )
+        );
+        assert!(told.remedy.contains("`cordon camera expect-change`"), "{}", told.remedy);
         standing.ended(at(3), Some(&Trouble::Busy));
         assert_eq!(layer(&standing, well), Layer::Silence, "that was the client's doing");
         standing.ended(at(4), None);
-        let fine = diagnose(&standing, well);
+        let fine = diagnose(&standing, held);
         assert_eq!(fine.sentence, "it works: it answered at 1970-01-01T00:00:04Z");
         standing.memory.breaker = BreakerMemory { rejections: 3, proven: true, waiting_since: Some(at(50)) };
         let open = diagnose(&standing, well);

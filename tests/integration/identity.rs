@@ -253,7 +253,11 @@ fn another_device_is_served_once_somebody_has_accepted_it_and_nobody_is_before()
             "exchanged",
             "the gateway that runs has no camera `cellar`; `cordon camera list` shows those it has",
         ),
-        ("car-park", "exchanged", "camera `car-park` is not in quarantine: there is nothing to accept"),
+        (
+            "car-park",
+            "exchanged",
+            "camera `car-park` is not in quarantine: there is nothing to accept; if the device was exchanged and is not reached, announce that with `cordon camera expect-change`",
+        ),
         ("lobby", " ", "give a reason of 1 to 512 characters: it is put on record"),
     ] {
         assert_eq!(reloader.accept(&BY, camera, reason).unwrap_err().to_string(), told);

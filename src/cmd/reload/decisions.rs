@@ -22,7 +22,10 @@ use crate::{
 pub enum DecisionError {
     #[error("the gateway that runs has no camera `{0}`; `cordon camera list` shows those it has")]
     NoCamera(String),
-    #[error("camera `{0}` is not in quarantine: there is nothing to accept")]
+    #[error(
+        "camera `{0}` is not in quarantine: there is nothing to accept; if the device was exchanged and is not reached, \
+         announce that with `cordon camera expect-change`"
+    )]
     NotInQuarantine(CameraId),
     #[error(
         "the device in the place of camera `{0}` has not said yet who it is: see that it runs, and try again in a minute"
