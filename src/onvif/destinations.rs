@@ -110,10 +110,10 @@ impl Search<'_> {
     }
 
     /// A flag or one of several words at a node that can hand the choice of servers to somebody else:
-    /// `DHCP` of an interface, `FromDHCP` of name and time servers, `DateTimeType=NTP`. Written as `dhcp=true`,
-    /// which is in no named network.
+    /// `DHCP` of an interface, `FromDHCP` of name and time servers, `DateTimeType=NTP`, remote discovery, dynamic
+    /// DNS. Written as `dhcp=true`, which is in no named network.
     fn choice(&mut self, local: &str, text: &str) {
-        if is_none(text) || matches!(text, "Off" | "Manual" | "NoUpdate") {
+        if is_none(text) || matches!(text, "Off" | "Manual" | "NoUpdate" | "NonDiscoverable") {
             return;
         }
         self.found.egress = true;
