@@ -21,6 +21,7 @@ use crate::{
     admin::{CameraRow, CameraView, Held, IdentityView, QuirkView},
     clock::{Clock, SystemClock},
     config::Loaded,
+    facade::Setting,
     ids::CameraId,
     inventory::{BaselineStanding, KnownQuirks, QuirkError, Regard, Regards},
     listener::diagnosis::{Diagnosis, Layer, Standing, breaker},
@@ -105,8 +106,12 @@ pub(super) enum Args {
         /// Approve what was read last, and nothing else.
         #[arg(long, requires = "reason")]
         approve: bool,
-        /// Why; put on record.
-        #[arg(long, value_name = "TEXT", requires = "approve")]
+        /// Take away what it came with first, and read that back; may be given several times: ntp=none, dns=none,
+        /// remote-discovery=off, dynamic-dns=off.
+        #[arg(long, value_name = "WHAT=VALUE", requires = "reason")]
+        set: Vec<Setting>,
+        /// Why it is approved or set; put on record.
+        #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
         /// As JSON.
         #[arg(long)]
@@ -208,9 +213,14 @@ impl Args {
                 out.write_all(carry_out(config, Wish::Probe { camera: camera.clone() })?.as_bytes())?;
                 Ok(true)
             }
-            Self::Baseline { config, camera, read, approve, reason, json } => {
-                let asked =
-                    Asked { read: *read, approve: reason.as_deref().filter(|_| *approve), json: *json };
+            Self::Baseline { config, camera, read, approve, set, reason, json } => {
+                let asked = Asked {
+                    set,
+                    reason: reason.as_deref().unwrap_or_default(),
+                    read: *read,
+                    approve: reason.as_deref().filter(|_| *approve),
+                    json: *json,
+                };
                 baseline(loaded, config, camera, &asked, out)
             }
             Self::Why { camera, .. } => {
@@ -233,6 +243,8 @@ impl Args {
 
 /// What is to be done about a baseline.
 struct Asked<'a> {
+    set: &'a [Setting],
+    reason: &'a str,
     read: bool,
     /// Why it is approved, if so.
     approve: Option<&'a str>,
@@ -250,9 +262,23 @@ fn baseline(
     let not_enrolled = || CameraError::NotEnrolled(name.to_owned());
     let id = CameraId::new(name).map_err(|_| not_enrolled())?;
     let camera = loaded.inventory.camera(&id).ok_or_else(not_enrolled)?;
-    if asked.read {
-        carry_out(config, Wish::ReadBaseline { camera: name.to_owned() })?;
+    let set = (!asked.set.is_empty()).then(|| {
+        let settings = asked.set.iter().copied().collect();
+        carry_out(
+            config,
+            Wish::SetBaseline { camera: name.to_owned(), settings, reason: asked.reason.to_owned() },
+        )
+    });
+    // Whatever came of it, what is shown and kept is what the camera says now.
+    let read = (set.is_some() || asked.read)
+        .then(|| carry_out(config, Wish::ReadBaseline { camera: name.to_owned() }));
+    if let Some(set) = set {
+        let text = set?;
+        if !asked.json {
+            out.write_all(text.as_bytes())?;
+        }
     }
+    read.transpose()?;
     let kept = || stored_regards(loaded).map(|it| it.baselines().of(&id)).unwrap_or_default();
     if let Some(reason) = asked.approve {
         let read_at = kept().last.as_ref().map(|it| it.at).ok_or_else(|| CameraError::NotRead(id.clone()))?;

@@ -101,11 +101,13 @@ pub enum AdminAction {
     ExpectChange,
     /// What a camera has been set to is approved.
     ApproveBaseline,
+    /// Something that leads out of a camera is taken away.
+    SetBaseline,
 }
 
 impl AdminAction {
     /// All actions.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Stop,
         Self::Reload,
@@ -114,6 +116,7 @@ impl AdminAction {
         Self::AcceptCamera,
         Self::ExpectChange,
         Self::ApproveBaseline,
+        Self::SetBaseline,
     ];
 
     /// The name used in policies and records.
@@ -127,6 +130,7 @@ impl AdminAction {
             Self::AcceptCamera => "admin:AcceptCamera",
             Self::ExpectChange => "admin:ExpectChange",
             Self::ApproveBaseline => "admin:ApproveBaseline",
+            Self::SetBaseline => "admin:SetBaseline",
         }
     }
 }
@@ -172,12 +176,20 @@ pub enum Reason {
     Stream,
     /// To learn what it has been set to.
     Baseline,
+    /// To take away, at somebody's word, what it came with that leads out.
+    Settings,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::ClockProbe, Self::Identity, Self::LocatorRecovery, Self::Stream, Self::Baseline];
+    pub const ALL: [Self; 6] = [
+        Self::ClockProbe,
+        Self::Identity,
+        Self::LocatorRecovery,
+        Self::Stream,
+        Self::Baseline,
+        Self::Settings,
+    ];
 
     /// The word used in policies and records.
     pub fn as_str(self) -> &'static str {
@@ -187,6 +199,7 @@ impl Reason {
             Self::LocatorRecovery => "locator-recovery",
             Self::Stream => "stream",
             Self::Baseline => "baseline",
+            Self::Settings => "settings",
         }
     }
 }

@@ -9,6 +9,7 @@ mod locators;
 mod own;
 mod rewrite;
 mod services;
+mod settings;
 mod virtual_camera;
 
 pub use absorbed::empty_success;
@@ -22,6 +23,7 @@ pub use locators::{Keeping, Locator, LocatorError, LocatorKind, Locators, Named,
 pub use own::{Asker, Own};
 pub use rewrite::RewriteRefusal;
 pub use services::{DEVICE, ServiceFacts, ServiceNames, learn_services};
+pub use settings::{NoSetting, Setting};
 pub use virtual_camera::{Facade, FacadeShared, Heard};
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! Asks the camera what it has been set to: when it is taken up, once a day, and when somebody wants to know. What it
 //! says is kept and compared (`inventory::baseline`); alarms are raised by whoever looks for them.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{trouble::Trouble, virtual_camera::VirtualCamera};
+use super::{
+    errands::Settled,
+    trouble::Trouble,
+    virtual_camera::{VirtualCamera, ended},
+};
 use crate::{
+    auth::Caller,
     command::Reason,
-    facade::{AskError, BaselineQuestion, baseline_questions},
+    facade::{AskError, BaselineQuestion, Setting, baseline_questions},
     inventory::{Answered, Fact, FactKind, Facts, News, Reading},
     limits::BASELINE_READING_TIME_MAX,
 };
@@ -50,6 +57,52 @@ impl VirtualCamera {
         let news = self.edition.rules.regards().baselines().take_up(&self.camera.id, reading.clone());
         self.tell_of_baseline(&reading, &news);
         Ok(reading)
+    }
+
+    /// Sets the camera to these, one after the other, and asks it each time whether that is so now.
+    pub(super) async fn settle(&self, settings: BTreeSet<Setting>) -> Vec<Settled> {
+        let mut settled = Vec::new();
+        let mut left = settings.into_iter().peekable();
+        let all = async {
+            while let Some(setting) = left.peek().copied() {
+                let trouble = self.set(setting).await.err();
+                settled.push(Settled { setting, trouble });
+                left.next();
+            }
+        };
+        if timeout(BASELINE_READING_TIME_MAX, all).await.is_err() {
+            // What was given up is on record as sent and unanswered.
+            let trouble = "the time for all of them was over, and what it did with this is not known";
+            settled.extend(left.map(|setting| Settled { setting, trouble: Some(trouble.to_owned()) }));
+        }
+        settled
+    }
+
+    /// Sets one thing, and reads it back.
+    async fn set(&self, setting: Setting) -> Result<(), String> {
+        let (tables, house) = (&self.house.tables, &self.house);
+        let request = setting.request(tables).map_err(|error| error.to_string())?;
+        // As what the document says, like a client's: so that policies can tell it from what would lead out.
+        let operation = request.operation;
+        let command = house
+            .catalogue
+            .command(house.request_id(), &self.camera.id, &[operation], None, &request.document)
+            .map_err(|error| error.to_string())?;
+        let caller = Caller::Gateway(Reason::Settings);
+        let decided = house.gate.decide(&self.edition.rules, command, &caller, None).await;
+        let mut pass = decided.map_err(|refusal| Trouble::from(refusal).to_string())?;
+        let outcome = self.exchange(&mut pass, request, Reason::Settings).await;
+        pass.finish(ended(&outcome));
+        outcome.map_err(|trouble| trouble.to_string())?;
+        let BaselineQuestion { request, read, .. } =
+            setting.question(tables).map_err(|error| error.to_string())?;
+        let asked = self.own_command(Reason::Baseline, request).await;
+        let (answer, _) =
+            asked.map_err(|trouble| format!("it took it, but cannot be asked again: {trouble}"))?;
+        match setting.contradicted_by(answer.root(), read) {
+            None => Ok(()),
+            Some(shown) => Err(format!("it took it, but {shown}")),
+        }
     }
 
     async fn ask_all(&self, questions: &mut impl Iterator<Item = BaselineQuestion>, reading: &mut Reading) {

@@ -93,6 +93,13 @@ impl VirtualCamera {
                 };
                 let _ = reply.send(read);
             }
+            Errand::Settings(settings, reply) => {
+                let settled = match met {
+                    Ok(()) => Ok(self.settle(settings).await),
+                    Err(trouble) => Err(trouble),
+                };
+                let _ = reply.send(settled);
+            }
             Errand::Probe(reply) => {
                 let began = self.house.clock.monotonic();
                 let asked = match (met, device_information(&self.house.tables)) {

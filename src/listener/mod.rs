@@ -27,7 +27,7 @@ mod vigil;
 mod virtual_camera;
 
 pub use doorway::{Connect, Doorway};
-pub use errands::Errands;
+pub use errands::{Errands, Settled};
 pub use house::{Edition, Enrolled, House};
 pub use ports::Ports;
 pub use vigil::Vigil;

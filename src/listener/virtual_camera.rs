@@ -301,15 +301,17 @@ impl VirtualCamera {
             None => Err(Trouble::NoEndpoint),
         };
         let outcome = reply.and_then(|reply| {
-            if reason == Reason::Baseline {
+            if matches!(reason, Reason::Baseline | Reason::Settings) {
                 return self.understood(operation, &reply);
             }
             self.meet(&reply);
             let (document, deviations) = self.verified(operation, &reply)?;
             Ok((document.into_owned(), deviations))
         });
-        // Of what it is asked for its baseline many a camera says that it has no such thing: it works all the same.
-        let is_well = |it: &&Trouble| reason == Reason::Baseline && matches!(it, Trouble::Fault(_));
+        // Of what its baseline is about many a camera says that it has no such thing: it works all the same.
+        let is_well = |it: &&Trouble| {
+            matches!(reason, Reason::Baseline | Reason::Settings) && matches!(it, Trouble::Fault(_))
+        };
         self.stands(outcome.as_ref().err().filter(|it| !is_well(it)));
         // What the camera says of itself is what answers are rewritten by.
         self.replies.borrow_mut().clear();

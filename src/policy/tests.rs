@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 60] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 63] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -43,6 +43,9 @@ const ROWS: [(&str, AccessClass, &[Trait]); 60] = [
     ("tr2:GetWebRTCConfigurations", ReadMedia, &[]),
     ("tds:GetSystemBackup", ReadSystemSecret, &[]),
     ("tds:SetNTP", WriteSystem, &[]),
+    ("tds:SetDNS", WriteSystem, &[Trait::Network]),
+    ("tds:SetRemoteDiscoveryMode", WriteSystem, &[Trait::Network]),
+    ("tds:SetDynamicDNS", WriteSystem, &[Trait::Network]),
     ("tds:SetScopes", WriteSystem, &[]),
     ("tds:CreateUsers", WriteSystem, &[Trait::Users, Trait::SecretRequest]),
     ("tds:SetUser", WriteSystem, &[Trait::Users, Trait::SecretRequest]),
@@ -394,6 +397,11 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         (Reason::Stream, "trt:GetStreamUri", false),
         (Reason::Baseline, "tds:GetUsers", true),
         (Reason::Baseline, "tds:SetNTP", false),
+        (Reason::Settings, "tds:GetUsers", false),
+        (Reason::Settings, "tds:SetHostname", false),
+        (Reason::Settings, "tds:SetNTP", true),
+        (Reason::Settings, "tds:SetDynamicDNS", true),
+        (Reason::Settings, "tds:SetNetworkDefaultGateway", false),
     ] {
         let decision = house.decide(&Caller::Gateway(reason), "restricted", onvif(operation));
         assert_eq!(decision.allow, allowed, "{} {operation}", reason.as_str());
@@ -413,6 +421,30 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
 }
 
 #[test]
+fn the_gateway_takes_destinations_away_and_gives_none() {
+    let house = House::new();
+    let settings = Caller::Gateway(Reason::Settings);
+    let network = |name| Command { traits: Traits::NONE.with(Trait::Network), ..onvif(name) };
+    for name in ["tds:SetNTP", "tds:SetDNS", "tds:SetRemoteDiscoveryMode", "tds:SetDynamicDNS"] {
+        for camera in ["restricted", "unknown", "trusted", "sensitive"] {
+            let decision = house.decide(&settings, camera, network(name));
+            assert_eq!(decision.policies, ["gateway.settings"], "{camera} {name}");
+            // A named network makes no difference, nor does a word that turns something on.
+            for host in ["10.1.0.9", "203.0.113.9", "type=clientupdates"] {
+                assert!(
+                    !house.decide(&settings, camera, sending_to(name, host)).allow,
+                    "{camera} {name} {host}"
+                );
+            }
+        }
+        let administrator = house.decide(&as_role(Role::Administrator), "restricted", network(name));
+        assert_eq!(administrator.policies, ["restricted.network"], "{name}");
+        let other = house.decide(&Caller::Gateway(Reason::Baseline), "restricted", network(name));
+        assert!(!other.allow, "{name}");
+    }
+}
+
+#[test]
 fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
     let house = House::new();
     let admin = |action| of(Operation::Admin(action), WriteSystem);
@@ -426,6 +458,7 @@ fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
             (AdminAction::AcceptCamera, deciding),
             (AdminAction::ExpectChange, deciding),
             (AdminAction::ApproveBaseline, deciding),
+            (AdminAction::SetBaseline, deciding),
             (AdminAction::Start, None),
         ] {
             let decision = house.engine.decide(&caller, &admin(action), None);

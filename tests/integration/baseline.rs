@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cordon::clock::{Clock, SimulatedClock, SystemClock};
+use cordon::{
+    clock::{Clock, SimulatedClock, SystemClock},
+    sim::{Fault, Said},
+};
 use serde_json::Value;
 
 use crate::{
     camera_command::cordon,
-    house::{House, LOBBY, records_of},
+    house::{CAR_PARK, House, LOBBY, records_of},
     process::Running,
 };
 
@@ -84,6 +87,79 @@ fn what_a_camera_came_with_is_shown_and_approved_from_the_command_line() {
     assert!(!asked.iter().any(|it| it["operation"] == "tup:GetUplinks"), "it does not offer that service");
     assert_eq!(events(&records, "baseline-read", "car-park").len(), 1);
     assert_eq!(events(&records, "baseline-approved", "car-park")[0]["reason"], "until it is replaced");
+}
+
+/// Shows the time server it had, whatever it was told meanwhile.
+fn lie() -> Fault {
+    let body = "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\"><s:Body><GetNTPResponse \
+                xmlns=\"http://www.onvif.org/ver10/device/wsdl\" xmlns:tt=\"http://www.onvif.org/ver10/schema\">\
+                <NTPInformation><tt:FromDHCP>false</tt:FromDHCP><tt:NTPManual><tt:Type>IPv4</tt:Type>\
+                <tt:IPv4Address>198.51.100.123</tt:IPv4Address></tt:NTPManual></NTPInformation></GetNTPResponse>\
+                </s:Body></s:Envelope>";
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml; charset=utf-8\r\nConnection: close";
+    let bytes = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    Fault::Say(Said { bytes: bytes.into_bytes().into(), times: 1, stays: false })
+}
+
+#[test]
+fn what_a_restricted_camera_came_with_is_taken_away_at_somebodys_word_and_read_back() {
+    let mut house = House::open();
+    house.acquaint();
+    house.stop();
+    let camera = house.camera(CAR_PARK);
+    camera.set_variable("remote.discovery", "Discoverable");
+    camera.set_variable("dynamic.dns", "ClientUpdates");
+    let running = Running::start(house.dir());
+    let set = |settings: &[&str]| {
+        let mut arguments = vec!["baseline", "car-park", "--reason", "taken over from another owner"];
+        settings.iter().for_each(|it| arguments.extend(["--set", it]));
+        cordon(&house, &arguments)
+    };
+    // It says yes to the one and shows what it had, and fails at the other; the third is done all the same.
+    camera.set_fault_of("tds:GetNTP", Some(lie()));
+    camera.set_fault_of("tds:SetDynamicDNS", Some(Fault::Status(503)));
+    let (text, well) = set(&["ntp=none", "dynamic-dns=off", "remote-discovery=off"]);
+    for line in [
+        "ntp=none: NOT DONE: it took it, but it shows now: ntp 198.51.100.123\n",
+        "remote-discovery=off: done, and read back\n",
+        "dynamic-dns=off: NOT DONE: ",
+    ] {
+        assert!(text.contains(line), "`{line}` is missing in {text}");
+    }
+    assert!(!well);
+    // What is kept is what it shows now.
+    let (text, _) = cordon(&house, &["baseline", "car-park"]);
+    assert!(text.contains("  ntp  ") && !text.contains("  remote-discovery  "), "{text}");
+    camera.set_fault_of("tds:GetNTP", None);
+    camera.set_fault_of("tds:SetDynamicDNS", None);
+    let (text, _) = set(&["ntp=none", "dns=none", "dynamic-dns=off"]);
+    let done = "ntp=none: done, and read back\ndns=none: done, and read back\ndynamic-dns=off: done, and read back\n";
+    assert!(text.starts_with(done), "{text}");
+    for gone in ["  ntp  ", "  dns  ", "  dynamic-dns  ", "  remote-discovery  "] {
+        assert!(!text.contains(gone), "`{gone}` is still in {text}");
+    }
+    assert!(text.contains("  event-broker "), "{text}");
+    for other in ["ntp=203.0.113.5", "router=none"] {
+        let (text, well) = set(&[other]);
+        assert!(!well && text.contains(&format!("`{other}` is nothing that a camera is set to")), "{text}");
+    }
+    running.stop();
+    let records = records_of(&house.audit_dir());
+    let intents = |operation: &str| -> Vec<(usize, Value)> {
+        let is = |it: &(usize, &Value)| it.1["type"] == "intent" && it.1["operation"] == operation;
+        records.iter().enumerate().filter(is).map(|(at, it)| (at, it.clone())).collect()
+    };
+    let (asked, sent) = (intents("admin:SetBaseline"), intents("tds:SetNTP"));
+    assert_eq!((asked.len(), sent.len()), (2, 2));
+    assert_eq!(asked[0].1["arguments"]["reason"], "taken over from another owner");
+    assert_eq!(
+        (&sent[0].1["who"]["name"], &sent[0].1["decision"]),
+        (&"settings".into(), &"permitted".into())
+    );
+    assert!(asked[0].0 < sent[0].0, "the wish is on record before what comes of it");
+    let told = events(&records, "baseline-set", "car-park");
+    assert_eq!(told[0]["not_set"].as_array().unwrap().len(), 2, "{told:?}");
+    assert_eq!(told[1]["not_set"], Value::Array(Vec::new()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Decisions of people about the cameras of the gateway that runs: decided by policy and on record like a reload.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -10,10 +10,12 @@ use crate::{
     audit::Event,
     auth::Caller,
     command::AdminAction,
+    facade::Setting,
     gate::Disposal,
     ids::CameraId,
     inventory::{Approval, Facts, NotAccepted, NotApproved, Quarantine, Reading},
     limits::{BASELINE_READING_TIME_MAX, DECISION_REASON_CHARS_MAX, ERRAND_WAIT_MAX, EXPECT_CHANGE_TIME_MAX},
+    listener::Settled,
 };
 
 /// Why a decision was not taken up.
@@ -96,6 +98,38 @@ impl Reloader {
         self.in_time(read).map_err(|why| DecisionError::NotAsked(id.clone(), why))
     }
 
+    /// Has a camera set to these, at somebody's word. What became of each.
+    pub fn set_baseline(
+        &self,
+        by: &Caller,
+        camera: &str,
+        settings: BTreeSet<Setting>,
+        reason: &str,
+    ) -> Result<Vec<Settled>, DecisionError> {
+        let (id, reason) = (self.enrolled(camera)?, given(reason)?);
+        let edition = self.running.house.edition.load_full();
+        let wanted: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let arguments = json!({ "camera": id.as_str(), "reason": reason, "settings": wanted });
+        let pass = self.pass(AdminAction::SetBaseline, by, &edition.rules, arguments)?;
+        let settled = self.in_time(self.running.house.errands.settle(&id, settings));
+        match settled {
+            Ok(settled) => {
+                let failed: Vec<String> =
+                    settled.iter().filter(|it| it.trouble.is_some()).map(settled_words).collect();
+                let disposal = if failed.is_empty() { Disposal::Answered } else { Disposal::Failed };
+                pass.finish(ended(disposal, if failed.is_empty() { "set" } else { "not all of it was set" }));
+                let detail =
+                    json!({ "by": person(by), "reason": reason, "settings": wanted, "not_set": failed });
+                self.tell(&id, "baseline-set", detail);
+                Ok(settled)
+            }
+            Err(why) => {
+                pass.finish(ended(Disposal::Failed, &why));
+                Err(DecisionError::NotAsked(id, why))
+            }
+        }
+    }
+
     /// Has a camera asked who it is, and tells how long that took.
     pub fn probe(&self, camera: &str) -> Result<Duration, DecisionError> {
         let id = self.enrolled(camera)?;
@@ -154,6 +188,14 @@ impl Reloader {
     fn tell(&self, camera: &CameraId, what: &str, detail: serde_json::Value) {
         tracing::warn!(%camera, %detail, "{what}");
         self.running.house.gate.note(Event { camera: Some(camera.to_string()), ..Event::new(what, detail) });
+    }
+}
+
+/// What became of one setting, in words.
+pub(super) fn settled_words(it: &Settled) -> String {
+    match &it.trouble {
+        None => format!("{}: done, and read back", it.setting),
+        Some(trouble) => format!("{}: NOT DONE: {trouble}", it.setting),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The thread on which the gateway reloads: reading files and opening listeners may take their time.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -12,9 +13,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{DecisionError, ReloadError, Reloader, Report};
+use super::{DecisionError, ReloadError, Reloader, Report, decisions::settled_words};
 use crate::{
     auth::Caller,
+    facade::Setting,
     inventory::Quarantine,
     limits::{RELOAD_INTERVAL, RELOAD_REQUESTS_MAX},
 };
@@ -33,6 +35,8 @@ pub(in crate::cmd) enum Wish {
     Accept { camera: String, reason: String },
     /// Let one other device take a camera's place until then.
     ExpectChange { camera: String, until: Timestamp },
+    /// Set a camera to these.
+    SetBaseline { camera: String, settings: BTreeSet<Setting>, reason: String },
     /// Ask a camera now who it is.
     Probe { camera: String },
     /// Ask a camera now what it has been set to.
@@ -147,6 +151,15 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
                     "until {until:.0} one other device may take the place of camera `{camera}`: the first that comes\n"
                 )
             }));
+        }
+        Wish::SetBaseline { camera, settings, reason } => {
+            return match reloader.set_baseline(by, &camera, settings, &reason) {
+                Ok(settled) => Answer {
+                    done: settled.iter().all(|it| it.trouble.is_none()),
+                    text: settled.iter().map(|it| settled_words(it) + "\n").collect(),
+                },
+                Err(error) => decided(Err(error)),
+            };
         }
         Wish::Probe { camera } => {
             return decided(reloader.probe(&camera).map(|took| {
