@@ -223,22 +223,25 @@ impl Args {
                 };
                 baseline(loaded, config, camera, &asked, out)
             }
-            Self::Why { camera, .. } => {
-                let (why, source) = match view(loaded, camera) {
-                    Ok(view) => (view.why, view.source),
-                    Err(CameraError::NotEnrolled(name)) => {
-                        let what = format!("camera `{name}` is not in the configuration");
-                        (Layer::Enrolment.because(what), "the configuration".to_owned())
-                    }
-                    Err(other) => return Err(other),
-                };
-                writeln!(out, "{}: {}", why.layer.as_str(), why.sentence)?;
-                writeln!(out, "  to do: {}", why.remedy)?;
-                writeln!(out, "  by {source}")?;
-                Ok(why.layer == Layer::Fine)
-            }
+            Self::Why { camera, .. } => why(loaded, camera, out),
         }
     }
+}
+
+/// Which layer fails, in a sentence.
+fn why(loaded: &Loaded, camera: &str, out: &mut dyn Write) -> Result<bool, CameraError> {
+    let (why, source) = match view(loaded, camera) {
+        Ok(view) => (view.why, view.source),
+        Err(CameraError::NotEnrolled(name)) => {
+            let what = format!("camera `{name}` is not in the configuration");
+            (Layer::Enrolment.because(what), "the configuration".to_owned())
+        }
+        Err(other) => return Err(other),
+    };
+    writeln!(out, "{}: {}", why.layer.as_str(), why.sentence)?;
+    writeln!(out, "  to do: {}", why.remedy)?;
+    writeln!(out, "  by {source}")?;
+    Ok(why.layer == Layer::Fine)
 }
 
 /// What is to be done about a baseline.

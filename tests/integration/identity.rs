@@ -382,8 +382,9 @@ fn a_camera_that_does_not_tell_its_serial_number_any_more_is_alarmed_until_it_do
     let clock = SystemClock::new();
     let wait = |what: &str| loop {
         let found = events(&records_of(&house.audit_dir()), what);
-        let its = found.into_iter().filter(|it| what.starts_with("camera") || it["id"] == "identity-unshown");
-        if let Some(found) = its.last() {
+        let mut its =
+            found.into_iter().filter(|it| what.starts_with("camera") || it["id"] == "identity-unshown");
+        if let Some(found) = its.next_back() {
             return found;
         }
         assert!(clock.monotonic() < Duration::from_secs(300), "no {what}");
