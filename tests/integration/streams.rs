@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use cordon::clock::{Clock, SimulatedClock, SystemClock};
 use serde_json::Value;
 
 use crate::{
@@ -505,6 +506,29 @@ fn a_client_that_takes_no_answers_is_not_heard_for_ever() {
         }
     }
     panic!("{heard} bytes of requests were heard, and no answer was taken");
+}
+
+#[test]
+fn whoever_is_not_let_in_keeps_no_place() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    let (camera, profile) = CAMERAS[1];
+    let address = address(&house, camera, profile);
+    let mut stranger = Player::connect(&house, &address, (VIEWER.0, "wrong"));
+    let mut viewer = Player::connect(&house, &address, VIEWER);
+    assert_eq!(stranger.ask_once("OPTIONS", "", "").status, 200);
+    assert_eq!(viewer.ask("DESCRIBE", "", "").status, 200);
+    for _ in 0..2 {
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(stranger.ask("DESCRIBE", "", "").status, 401);
+        assert_eq!(stranger.ask_once("OPTIONS", "", "").status, 200);
+        assert_eq!(viewer.ask("DESCRIBE", "", "").status, 200);
+    }
+    clock.advance(Duration::from_secs(1));
+    let mut rest = Vec::new();
+    stranger.stream.read_to_end(&mut rest).expect("it is put out though it never was silent");
+    assert!(rest.is_empty());
+    assert_eq!(viewer.ask("DESCRIBE", "", "").status, 200);
 }
 
 #[test]

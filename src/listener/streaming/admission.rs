@@ -98,7 +98,10 @@ impl Viewer {
         let nonce = identified.nonce.map(|it| it.to_string());
         match house.gate.decide(&self.camera.edition.rules, command.clone(), &identified.caller, nonce).await
         {
-            Ok(pass) => Ok((pass, command)),
+            Ok(pass) => {
+                self.asked.set(house.clock.monotonic());
+                Ok((pass, command))
+            }
             Err(Refusal::Unauthenticated) => Err(Refused::Challenge { stale: false }),
             Err(refusal) => Err(Refused::With(status_of(&refusal))),
         }

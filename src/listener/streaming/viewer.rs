@@ -1,6 +1,6 @@
 //! One viewer's connection, on its camera's thread: requests, answers, and the stream between them.
 
-use std::{collections::VecDeque, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::VecDeque, io, net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::json;
@@ -48,8 +48,8 @@ pub(super) struct Viewer {
     pub(super) datagrams: Outgoing,
     /// When something of what waits was taken last, or nothing waited.
     pub(super) taken: Duration,
-    /// When it asked for something last.
-    pub(super) asked: Duration,
+    /// When it was let in last, to ask for something.
+    pub(super) asked: Cell<Duration>,
     /// The nonces of the last challenges.
     pub(super) issued: Vec<String>,
     pub(super) session: Option<Viewing>,
@@ -75,7 +75,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Recei
         out: VecDeque::new(),
         datagrams: Outgoing::default(),
         taken,
-        asked: taken,
+        asked: Cell::new(taken),
         issued: Vec::new(),
         session: None,
         recorded: None,
@@ -186,7 +186,6 @@ impl Viewer {
                 }
                 Received::Response(_) => continue,
             };
-            self.asked = now;
             let Some(camera) = self.doorway.current() else { return Ok(false) };
             self.camera = camera;
             let done = self.answer(&request).await;
@@ -220,8 +219,8 @@ impl Viewer {
             self.recorded = None;
         }
         let Some(viewing) = &mut self.session else {
-            // Whoever asks for nothing keeps no place that a viewer may want.
-            return now.saturating_sub(self.asked) <= STREAM_SESSION_TIMEOUT;
+            // Whoever asks for nothing, or may not have it, keeps no place that a viewer may want.
+            return now.saturating_sub(self.asked.get()) <= STREAM_SESSION_TIMEOUT;
         };
         if viewing.ways.reported() {
             viewing.touched = now;
