@@ -30,7 +30,7 @@ fn wait(what: &str, seconds: u64, is_so: impl Fn() -> bool) {
     let clock = SystemClock::new();
     while !is_so() {
         assert!(clock.monotonic() < Duration::from_secs(seconds), "{what}");
-        std::thread::yield_now();
+        crate::house::breathe();
     }
 }
 

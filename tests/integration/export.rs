@@ -4,7 +4,6 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
 };
 
 use cordon::audit::verify;
@@ -33,7 +32,7 @@ impl Following {
         };
         while next().is_none_or(|next| next < lines) {
             assert_eq!(self.0.try_wait().unwrap(), None, "the export ended");
-            thread::yield_now();
+            crate::house::breathe();
         }
     }
 }

@@ -171,6 +171,11 @@ pub struct House {
     pub valves: Vec<Valve>,
 }
 
+/// A moment before something is looked at again: whoever only spins takes the processor from what is waited for.
+pub fn breathe() {
+    std::thread::sleep(Duration::from_millis(10));
+}
+
 impl House {
     /// A gateway and its cameras by the machine's clock.
     pub fn open() -> Self {
@@ -376,6 +381,7 @@ impl House {
                 return records;
             }
             assert!(clock.monotonic() < PATIENCE, "never on record: {records:#?}");
+            breathe();
         }
     }
 
@@ -384,7 +390,7 @@ impl House {
         let clock = SystemClock::new();
         while !self.operations(camera).iter().any(|it| it == operation) {
             assert!(clock.monotonic() < PATIENCE, "the camera never heard {operation}");
-            std::thread::yield_now();
+            breathe();
         }
     }
 }

@@ -118,7 +118,7 @@ fn a_restricted_camera_at_a_sensitive_site_is_served_under_an_exception_only_and
     let clock = SystemClock::new();
     while alarms(&records_of(&house.audit_dir()), "site-restricted").is_empty() {
         assert!(clock.monotonic() < Duration::from_secs(45), "no alarm");
-        std::thread::yield_now();
+        crate::house::breathe();
     }
     house.stop();
     let records = records_of(&house.audit_dir());
@@ -213,7 +213,7 @@ fn twenty_swaps_are_found_within_a_minute_and_twenty_benign_changes_darken_none(
         while served(&house, camera) {
             let took = clock.monotonic().saturating_sub(began);
             assert!(took < Duration::from_secs(60), "the swap of camera {camera} was not found");
-            std::thread::yield_now();
+            crate::house::breathe();
         }
     }
     println!("20 swaps found within {:?}", clock.monotonic().saturating_sub(began));
@@ -339,7 +339,7 @@ fn looks_without_news_are_told_together_before_and_after_and_news_at_once() {
                 return records;
             }
             assert!(clock.monotonic() < Duration::from_secs(150), "{what}");
-            std::thread::yield_now();
+            crate::house::breathe();
         }
     };
     let is_series =
@@ -388,7 +388,7 @@ fn a_camera_that_does_not_tell_its_serial_number_any_more_is_alarmed_until_it_do
             return found;
         }
         assert!(clock.monotonic() < Duration::from_secs(300), "no {what}");
-        std::thread::yield_now();
+        crate::house::breathe();
     };
     let raised = wait("alarm-raised");
     assert_eq!(raised["subject"], "camera lobby");

@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
 };
 
 use crate::house::{ADMIN, CAMERA_PASSWORD, LOBBY_ONLY, OPERATOR, VIEWER};
@@ -41,7 +40,7 @@ impl Running {
         let mut running = Self(command.spawn().unwrap());
         while !ready.exists() {
             assert_eq!(running.0.try_wait().unwrap(), None, "the gateway does not start again");
-            thread::yield_now();
+            crate::house::breathe();
         }
         running
     }

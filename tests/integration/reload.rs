@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::{
     client::{self, SOAP, Token, envelope, trt},
-    house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, VIEWER, records_of},
+    house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, VIEWER, breathe, records_of},
     process::Running,
 };
 
@@ -519,7 +519,7 @@ fn the_program_reloads_by_signal_by_file_and_by_command() {
         let done = |it: &Value| it["detail"]["by"] == by && it["detail"].to_string().contains(what);
         while !events(&records_of(&house.audit_dir()), "reload").iter().any(|it| done(it)) {
             assert!(clock.monotonic() < Duration::from_secs(45), "no reload by {by}");
-            thread::yield_now();
+            breathe();
         }
     };
     house.write(&site(&quiet, "by-signal"));

@@ -331,7 +331,7 @@ fn a_packed_log_is_accepted_by_another_implementation_and_a_changed_one_is_not()
     // The last one is written to.
     while segments(kept.log.path()).len() > 1 {
         assert!(clock.monotonic() < Duration::from_secs(45), "never packed");
-        std::thread::yield_now();
+        crate::house::breathe();
     }
     log.close().unwrap();
     let packed: Vec<_> = fs::read_dir(kept.log.path())

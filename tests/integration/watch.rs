@@ -46,7 +46,7 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let clock = SystemClock::new();
     while !condition() {
         assert!(clock.monotonic() < PATIENCE, "never: {what}");
-        std::thread::yield_now();
+        crate::house::breathe();
     }
 }
 

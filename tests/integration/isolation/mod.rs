@@ -56,7 +56,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
             return passed;
         }
         assert!(passed < PATIENCE, "{what}: not within {PATIENCE:?}");
-        std::thread::yield_now();
+        crate::house::breathe();
     }
 }
 
@@ -158,7 +158,7 @@ fn interrupt(network: &Network, after: Duration) -> bool {
     let clock = SystemClock::new();
     let began = clock.monotonic();
     while clock.monotonic() - began < after {
-        std::thread::yield_now();
+        crate::house::breathe();
     }
     let under_way = child.try_wait().unwrap().is_none();
     child.kill().unwrap();

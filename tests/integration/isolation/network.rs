@@ -339,7 +339,7 @@ impl Process {
     fn wait_for(&mut self, file: &Path) {
         while !file.exists() {
             assert_eq!(self.0.try_wait().unwrap(), None, "it ended before {} was there", file.display());
-            std::thread::yield_now();
+            crate::house::breathe();
         }
     }
 
