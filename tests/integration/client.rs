@@ -200,14 +200,19 @@ pub fn connect_from(address: &str, door: SocketAddr, bytes: &[u8]) -> TcpStream 
 
 /// Sends bytes and reads what comes back.
 pub fn send(door: SocketAddr, bytes: &[u8]) -> Reply {
-    receive(connect(door, bytes))
+    receive_from(door, connect(door, bytes))
 }
 
 /// Reads a reply up to the end of its connection.
-pub fn receive(mut stream: TcpStream) -> Reply {
+pub fn receive(stream: TcpStream) -> Reply {
+    receive_from(stream.peer_addr().unwrap(), stream)
+}
+
+/// The same of a connection to this door, which may be reset already: then it does not know its other end any more.
+fn receive_from(door: SocketAddr, mut stream: TcpStream) -> Reply {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let reply = read(&answer, &stream);
+    let reply = parse(stream.local_addr().unwrap(), door, &answer);
     // The gateway has closed; whether it has gone already does not matter.
     let _ = stream.shutdown(Shutdown::Both);
     reply

