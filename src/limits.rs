@@ -115,6 +115,10 @@ pub const STREAM_RESYNC_FORGIVEN_PACKETS: u32 = 1_000;
 /// Packets that a camera may send in a second of one stream, passed or not: more is a flood, which ends the session.
 /// Of 1,400 bytes they are 560 Mbit/s.
 pub const STREAM_PACKETS_PER_SECOND_MAX: u64 = 50_000;
+/// Bytes that a camera may send in a second of one stream: 800 Mbit/s.
+pub const STREAM_BYTES_PER_SECOND_MAX: u64 = 100_000_000;
+/// Bytes of metadata that a camera may send in a second: each is read and written anew.
+pub const METADATA_BYTES_PER_SECOND_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes that are read of a camera's stream at once.
 pub const STREAM_READ_BYTES: usize = 128 * 1024;
 /// Room left for what is read next, below which new room is made: small pieces share what was made for a large one.

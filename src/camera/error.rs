@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use crate::limits::STREAM_PACKETS_PER_SECOND_MAX;
-
 /// Why a camera's answer could not be had, and whether it may have heard the question.
 ///
 /// The text names neither an address nor a secret nor anything the camera said, a bounded element name apart.
@@ -70,8 +68,8 @@ pub enum Failure {
     /// The answer exceeds a bound.
     #[error("the camera's answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// More packets than any stream has.
-    #[error("the camera floods: more than {STREAM_PACKETS_PER_SECOND_MAX} packets in a second")]
+    /// More packets or bytes than any stream has.
+    #[error("the camera floods: more packets, bytes or metadata in a second than any stream has")]
     Flooding,
     /// An envelope that holds the answer to something else.
     #[error("the camera answered something else: {0}")]

@@ -578,7 +578,7 @@ impl PinBook for NoPins {
 
 fn screen() -> Arc<crate::hatch::Screen> {
     let tables = crate::schema::Tables::embedded().unwrap();
-    Arc::new(crate::hatch::Screen::new(&tables, crate::hatch::AddressRules::default(), false))
+    Arc::new(crate::hatch::Screen::new(&tables, crate::hatch::AddressRules::default()))
 }
 
 #[tokio::test]

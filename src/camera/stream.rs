@@ -29,9 +29,8 @@ use crate::{
         STREAM_SILENCE_MAX, STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
-        BACKCHANNEL_FEATURE, Decoder, Description, Direction, Field, Media, MediaKind, Method, Peer,
-        Playback, REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, Writer,
-        receiver_report,
+        BACKCHANNEL_FEATURE, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
+        REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
     },
 };
 
@@ -119,11 +118,8 @@ impl CameraStream {
         logins.show(&shown::of_description(&described.body));
         let mut description = Description::parse(&described.body)
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
-        // Cameras that say of pictures that they only send them mean just that; of sound it is what they hear, which
-        // some offer to whoever did not ask.
-        description
-            .media
-            .retain(|media| talk || media.direction == Direction::Receive || media.kind != MediaKind::Audio);
+        // Some offer back channels to whoever did not ask.
+        description.media.retain(|media| talk || media.direction == Direction::Receive);
         if description.media.is_empty() {
             return Err(Failure::Malformed("the session description offers no stream".to_owned()));
         }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -66,7 +67,8 @@ impl Confinement {
     pub(super) fn enforce(&self) -> Result<RulesetStatus, ConfineError> {
         for path in &self.writable {
             // The kernel holds folders that are there.
-            fs::create_dir_all(path).map_err(|error| ConfineError::Folder { path: path.clone(), error })?;
+            let made = fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path);
+            made.map_err(|error| ConfineError::Folder { path: path.clone(), error })?;
         }
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let status = Ruleset::default()
@@ -106,6 +108,8 @@ impl Confinement {
     }
 }
 
+/// Like those that the gateway makes: closed to others.
+const FOLDER_MODE: u32 = 0o750;
 /// What every program reads: libraries, names of users, what the kernel tells of this process, and its share of processors.
 const SYSTEM: [&str; 6] = ["/etc", "/usr", "/lib", "/lib64", "/proc", "/sys/fs/cgroup"];
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/random", "/dev/urandom"];
@@ -120,6 +124,8 @@ fn absolute(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -146,6 +152,7 @@ mod tests {
             assert_eq!(fs::read_to_string(named.join("file")).unwrap(), "text");
             assert!(held(fs::write(named.join("file"), "more")), "read only");
             fs::write(own.join("new"), "text").unwrap();
+            assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o007, 0, "closed to others");
             fs::rename(own.join("new"), own.join("newer")).unwrap();
             assert!(held(fs::read(other.join("file")).map(drop)), "somebody else's");
             assert!(held(fs::read_dir("/root").map(drop)) && held(fs::write("/tmp/left-behind", "x")));

@@ -415,12 +415,12 @@ impl Facade {
     /// What the gateway does not carry is not advertised: multicast, subscriptions, addresses of other
     /// transports.
     fn capability_edit(&self, value: &Value<'_>) -> Edit {
+        if let Some(carried) = carried(value.local) {
+            return Edit::Replace(carried.to_owned());
+        }
         let effect = self.shared.tables.node(value.node).map(|node| node.effect);
         match (value.local, effect) {
             ("WSPullPointSupport" | "WSSubscriptionPolicySupport", _) => Edit::Replace("false".to_owned()),
-            (local, _) if carried(local).is_some() => {
-                Edit::Replace(carried(local).unwrap_or_default().to_owned())
-            }
             (_, Some(AddressEffect::None | AddressEffect::Identifier)) => Edit::Keep,
             _ if value.text.is_empty() => Edit::Keep,
             _ => Edit::Drop,

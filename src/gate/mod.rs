@@ -8,8 +8,8 @@
 //! A pass cannot be forged, since its fields are private:
 //!
 //! ```compile_fail,E0451
-//! fn forge(grant: cordon::gate::Grant, slot: cordon::audit::OutcomeSlot) -> cordon::gate::Pass {
-//!     cordon::gate::Pass { grant, slot, bounds: todo!() }
+//! fn forge(spent: cordon::gate::Pass, slot: cordon::audit::OutcomeSlot) -> cordon::gate::Pass {
+//!     cordon::gate::Pass { slot, ..spent }
 //! }
 //! ```
 //!

@@ -234,7 +234,7 @@ mod tests {
         let endpoint = Endpoint { port: None, path_and_query: "/onvif/device_service".into() };
         let document = Arc::new(Builder::new(&tables, input).finish().unwrap());
         let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
-        let screen = Arc::new(Screen::new(&tables, AddressRules::default(), false));
+        let screen = Arc::new(Screen::new(&tables, AddressRules::default()));
         let picture = AskKind::Picture { endpoint: endpoint.clone() };
         let describe = AskKind::Describe { endpoint: endpoint.clone(), screen, talk: false };
         let play = AskKind::Play { endpoint: endpoint.clone() };

@@ -22,13 +22,11 @@ pub struct Screen {
     tables: Arc<Tables>,
     root: Option<NodeId>,
     rules: Arc<AddressRules>,
-    /// Whether what nobody here can read passes unread.
-    unread: bool,
 }
 
 impl fmt::Debug for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Screen").field("unread", &self.unread).finish_non_exhaustive()
+        f.debug_struct("Screen").finish_non_exhaustive()
     }
 }
 
@@ -53,11 +51,11 @@ pub enum MetadataError {
 }
 
 impl Screen {
-    /// By the rules for the addresses of a camera. `unread` says that encodings pass which cannot be read.
-    pub fn new(tables: &Arc<Tables>, rules: AddressRules, unread: bool) -> Self {
+    /// By the rules for the addresses of a camera.
+    pub fn new(tables: &Arc<Tables>, rules: AddressRules) -> Self {
         let name = tables.namespace_by_prefix("tt").and_then(|it| tables.name(it, "MetadataStream"));
         let root = name.and_then(|it| tables.root(it));
-        Self { tables: Arc::clone(tables), root, rules: Arc::new(rules), unread }
+        Self { tables: Arc::clone(tables), root, rules: Arc::new(rules) }
     }
 
     /// What goes on in place of a document.
@@ -75,7 +73,7 @@ impl Screen {
                 let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
                 packed.write_all(&anew).and_then(|()| packed.finish()).map_err(|_| MetadataError::Packed)
             }
-            _ if self.unread => Ok(bytes.to_vec()),
+            // What nobody here can read may hold any address.
             _ => Err(MetadataError::Encoding),
         }
     }
@@ -226,11 +224,11 @@ mod tests {
     use super::*;
     use crate::hatch::AddressRules;
 
-    fn screen(unread: bool) -> Screen {
+    fn screen() -> Screen {
         let mut rules = AddressRules::default();
         rules.add_address("10.20.0.5".parse().unwrap());
         rules.add_name("axis-b8a44f");
-        Screen::new(&Tables::embedded().unwrap(), rules, unread)
+        Screen::new(&Tables::embedded().unwrap(), rules)
     }
 
     fn stream(inside: &str) -> String {
@@ -242,7 +240,7 @@ mod tests {
     }
 
     fn passed(inside: &str) -> String {
-        String::from_utf8(screen(false).judge(Codec::Metadata, stream(inside).as_bytes()).unwrap()).unwrap()
+        String::from_utf8(screen().judge(Codec::Metadata, stream(inside).as_bytes()).unwrap()).unwrap()
     }
 
     /// An object that was seen.
@@ -260,7 +258,7 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("m:"), "{text}");
-        assert_eq!(screen(false).judge(Codec::Metadata, text.as_bytes()).unwrap(), text.as_bytes());
+        assert_eq!(screen().judge(Codec::Metadata, text.as_bytes()).unwrap(), text.as_bytes());
     }
 
     #[test]
@@ -293,7 +291,7 @@ mod tests {
         ];
         let spelt = ["10.20.0.5", "0x0a140005", "axis-b8a44f", "aHR0cDovLzEwLjIwLjAuNS94"];
         for inside in &hidden {
-            match screen(false).judge(Codec::Metadata, stream(inside).as_bytes()) {
+            match screen().judge(Codec::Metadata, stream(inside).as_bytes()) {
                 Ok(bytes) => {
                     let text = String::from_utf8(bytes).unwrap();
                     assert!(!spelt.iter().any(|it| text.contains(it)), "{inside}\n{text}");
@@ -308,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_is_no_such_document_does_not_pass() {
-        let judge = |bytes: &[u8]| screen(false).judge(Codec::Metadata, bytes).unwrap_err();
+        let judge = |bytes: &[u8]| screen().judge(Codec::Metadata, bytes).unwrap_err();
         let bomb = format!("<!DOCTYPE x [<!ENTITY a \"{}\">]>{}", "b".repeat(99), stream("&a;"));
         let other =
             "<m:Frame xmlns:m=\"http://www.onvif.org/ver10/schema\" UtcTime=\"2026-11-26T05:00:00Z\"/>";
@@ -318,8 +316,7 @@ mod tests {
         assert_eq!(judge(b"\xff\xfe<\0"), MetadataError::Text);
         assert_eq!(judge(&vec![b' '; METADATA_BYTES_MAX + 1]), MetadataError::Long);
         for codec in [Codec::MetadataExi, Codec::MetadataExiExtended] {
-            assert_eq!(screen(false).judge(codec, b"$EXI"), Err(MetadataError::Encoding));
-            assert_eq!(screen(true).judge(codec, b"$EXI").unwrap(), b"$EXI");
+            assert_eq!(screen().judge(codec, b"$EXI"), Err(MetadataError::Encoding));
         }
     }
 
@@ -331,7 +328,7 @@ mod tests {
 
     #[test]
     fn packed_documents_are_unpacked_within_a_bound() {
-        let judge = |bytes: &[u8]| screen(false).judge(Codec::MetadataGzip, bytes);
+        let judge = |bytes: &[u8]| screen().judge(Codec::MetadataGzip, bytes);
         let anew = judge(&packed(stream(SEEN).as_bytes())).unwrap();
         let mut text = String::new();
         MultiGzDecoder::new(&anew[..]).read_to_string(&mut text).unwrap();
@@ -363,7 +360,7 @@ mod tests {
 
     #[test]
     fn documents_are_put_together_and_go_on_in_packets_in_a_row() {
-        let (screen, document) = (screen(false), stream(&SEEN.repeat(20)));
+        let (screen, document) = (screen(), stream(&SEEN.repeat(20)));
         let mut assembly = Assembly::default();
         let mut take = |sequence, timestamp, marker, payload: &[u8]| {
             let header = header(sequence, timestamp, marker);

@@ -59,6 +59,8 @@ pub struct PacketCounts {
     pub source: u64,
     /// Documents of metadata that did not pass.
     pub documents: u64,
+    /// Bytes of metadata that were looked into, passed or not.
+    pub read: u64,
     /// Header extensions that were taken out.
     pub extensions: u64,
     /// Packets missing between two that came, as sequence numbers say.
@@ -303,6 +305,7 @@ impl Packets {
         packet: &mut [u8],
     ) -> Judged {
         let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
+        self.counts.read += packet.len() as u64;
         match document(track, self.screen.as_deref(), self.plays.as_ref(), head, packet) {
             Taken::Part => Judged::Kept,
             Taken::Refused(reason) => {

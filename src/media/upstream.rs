@@ -18,7 +18,10 @@ use crate::{
     camera::{CameraStream, Failure, Phase},
     clock::Clock,
     hatch::{PacketCounts, Positions, Segment},
-    limits::{STREAM_LINGER, STREAM_PACKETS_PER_SECOND_MAX, STREAM_POSITION_TIME_MAX, STREAM_SILENCE_MAX},
+    limits::{
+        METADATA_BYTES_PER_SECOND_MAX, STREAM_BYTES_PER_SECOND_MAX, STREAM_LINGER,
+        STREAM_PACKETS_PER_SECOND_MAX, STREAM_POSITION_TIME_MAX, STREAM_SILENCE_MAX,
+    },
     rtsp::{Description, Ssrc},
 };
 
@@ -76,7 +79,7 @@ impl Drop for Seat {
 struct Pace {
     /// When the second began that is counted, and what had come then.
     at: Duration,
-    heard: u64,
+    then: PacketCounts,
     /// What had passed, and when that was less.
     passed: u64,
     alive: Duration,
@@ -85,10 +88,14 @@ struct Pace {
 impl Pace {
     /// Ends a stream that floods, and one of which nothing passes any more: whoever comes next gets a new session.
     fn look(&mut self, counts: PacketCounts, now: Duration) -> Result<(), Failure> {
-        let heard = counts.passed + counts.dropped();
+        let packets = |it: &PacketCounts| it.passed + it.dropped();
         if now.saturating_sub(self.at) >= Duration::from_secs(1) {
-            (self.at, self.heard) = (now, heard);
-        } else if heard - self.heard > STREAM_PACKETS_PER_SECOND_MAX {
+            (self.at, self.then) = (now, counts);
+        } else if packets(&counts) - packets(&self.then) > STREAM_PACKETS_PER_SECOND_MAX
+            || counts.bytes - self.then.bytes > STREAM_BYTES_PER_SECOND_MAX
+            // To be read costs a hundred times what it costs to be handed on.
+            || counts.read - self.then.read > METADATA_BYTES_PER_SECOND_MAX
+        {
             return Err(Failure::Flooding);
         }
         if counts.passed > self.passed {
@@ -197,7 +204,7 @@ impl Upstream {
     async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let mut next_sign = stream.keep_alive().await?;
         let mut signed = self.clock.monotonic();
-        let mut pace = Pace { at: signed, heard: 0, passed: 0, alive: signed };
+        let mut pace = Pace { at: signed, then: PacketCounts::default(), passed: 0, alive: signed };
         // Counts on over everything that is handed on meanwhile.
         let mut deserted = pin!(self.deserted());
         loop {
@@ -242,5 +249,31 @@ impl Upstream {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_floods_or_of_which_nothing_passes_ends() {
+        let begun = Duration::from_secs(5);
+        let pace = || Pace { at: begun, then: PacketCounts::default(), passed: 0, alive: begun };
+        let within = begun + Duration::from_millis(900);
+        let of = |passed, bytes, read| PacketCounts { passed, bytes, read, ..PacketCounts::default() };
+        for (most, more) in [
+            (of(STREAM_PACKETS_PER_SECOND_MAX, 1, 0), of(STREAM_PACKETS_PER_SECOND_MAX + 1, 1, 0)),
+            (of(1, STREAM_BYTES_PER_SECOND_MAX, 0), of(1, STREAM_BYTES_PER_SECOND_MAX + 1, 0)),
+            (of(1, 1, METADATA_BYTES_PER_SECOND_MAX), of(1, 1, METADATA_BYTES_PER_SECOND_MAX + 1)),
+        ] {
+            assert_eq!(pace().look(most, within), Ok(()), "{most:?}");
+            assert_eq!(pace().look(more, within), Err(Failure::Flooding), "{more:?}");
+        }
+        let mut pace = pace();
+        assert_eq!(pace.look(of(1, 1, 0), begun), Ok(()));
+        assert_eq!(pace.look(of(1, 1, 0), begun + STREAM_SILENCE_MAX), Ok(()));
+        let late = begun + STREAM_SILENCE_MAX + Duration::from_millis(1);
+        assert_eq!(pace.look(of(1, 1, 0), late), Err(Failure::TimedOut(Phase::Answer)));
     }
 }

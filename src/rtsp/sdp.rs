@@ -407,7 +407,8 @@ impl Draft {
         let (name, value) = value.split_once(':').unwrap_or((value, ""));
         match name.trim() {
             "control" => self.media.control = control(value).unwrap_or_default(),
-            "sendonly" => self.media.direction = Direction::Send,
+            // Cameras that say so of pictures mean that they send them; of sound it is what they hear.
+            "sendonly" if self.media.kind == MediaKind::Audio => self.media.direction = Direction::Send,
             "inactive" => self.left_out = true,
             "rtpmap" => self.maps.extend(map(value)),
             "fmtp" => {

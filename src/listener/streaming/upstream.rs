@@ -145,10 +145,7 @@ impl VirtualCamera {
     ) -> Result<CameraStream, Trouble> {
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
         let rules = self.rules.borrow().clone();
-        // What cannot be read passes from cameras that are trusted.
-        let treated = self.edition.rules.camera(&self.camera.id);
-        let unread = treated.is_some_and(|it| !it.vendor.class.is_restricted());
-        let screen = Arc::new(Screen::new(&self.house.tables, rules, unread));
+        let screen = Arc::new(Screen::new(&self.house.tables, rules));
         let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone(), screen, talk }, true)?;
         let described = self.connection.describe(&ask).await;
         self.take_news();
