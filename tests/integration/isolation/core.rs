@@ -76,8 +76,11 @@ fn a_restricted_device_on_the_core_side_is_alarmed() {
     assert_eq!(on_record(&network, OTHER), None, "another maker's");
 
     hellos_are_heard(&network);
-    let raised = events(&network, "alarm-raised");
-    let alarm = raised.iter().find(|it| it["detail"]["id"] == "core-device").unwrap();
+    let alarm =
+        || events(&network, "alarm-raised").into_iter().find(|it| it["detail"]["id"] == "core-device");
+    // The alarm is told after the device is on record.
+    wait_until("the alarm", || alarm().is_some());
+    let alarm = alarm().unwrap();
     assert_eq!(alarm["detail"]["subject"], "gateway");
 
     // Somebody's change of the rules that count is set right and told.

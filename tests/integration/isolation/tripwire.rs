@@ -92,8 +92,13 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     println!("on record {} ms after the hostile camera was started", (clock.monotonic() - began).as_millis());
     assert!(clock.monotonic() - began < Duration::from_secs(10));
     let sent = sent.stop();
-    let raised = events(&network, "alarm-raised");
-    let alarm = raised.iter().find(|it| it["detail"]["id"] == "egress-attempt" && suspect(it)).unwrap();
+    let alarm = || {
+        let raised = events(&network, "alarm-raised");
+        raised.into_iter().find(|it| it["detail"]["id"] == "egress-attempt" && suspect(it))
+    };
+    // The alarm is told after the attempt is on record.
+    wait_until("the alarm", || alarm().is_some());
+    let alarm = alarm().unwrap();
     assert_eq!(alarm["detail"]["subject"], "camera suspect");
     let found = alarm["detail"]["found"].as_str().unwrap();
     assert!(found.starts_with("it tried to reach ") && found.ends_with(" for the first time"), "{found}");
