@@ -106,7 +106,7 @@ pub struct Engine {
     pub(super) schema: Schema,
     schema_text: String,
     names: Names,
-    cast: Cast,
+    pub(super) cast: Cast,
     inventory: Inventory,
     actions: HashMap<String, Action>,
     slices: Slices,

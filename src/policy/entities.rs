@@ -83,7 +83,13 @@ impl Stand {
     }
 }
 
-/// Everything as Cedar takes it, with each camera as it stood when it was asked about last.
+/// How many cameras a scene holds, about: a change of one camera costs a new scene.
+const SCENE_CAMERAS: usize = 64;
+/// How many scenes there are: each has the actions and clients anew.
+const SCENES_MAX: usize = 64;
+
+/// Everybody who may ask, every action, and a share of the cameras as Cedar takes them, with each camera as it stood when
+/// it was asked about last.
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) entities: Entities,
@@ -115,7 +121,12 @@ impl Scene {
 /// Everybody and everything policies decide about.
 #[derive(Debug)]
 pub(super) struct Cast {
-    scene: ArcSwap<Scene>,
+    /// The cameras are spread over these: a decision is about one camera, and what was found of it since the start may
+    /// change how it stands. With one scene for all, ten thousand cameras that each change once would cost ten thousand
+    /// copies of ten thousand cameras. Never empty.
+    scenes: Vec<ArcSwap<Scene>>,
+    /// Which scene holds a camera.
+    places: HashMap<CameraId, usize>,
     pub(super) clients: HashMap<ClientId, EntityUid>,
     pub(super) cameras: HashMap<CameraId, EntityUid>,
     pub(super) anonymous: EntityUid,
@@ -134,12 +145,6 @@ impl Cast {
         let anonymous = names.need("Anonymous", "anonymous")?;
         let appliance = names.need("Appliance", "cordon")?;
         let mut all = vec![Entity::with_uid(anonymous.clone()), Entity::with_uid(appliance.clone())];
-        let mut camera_uids = HashMap::new();
-        for camera in inventory.cameras() {
-            let uid = names.need("Camera", camera.id.as_str())?;
-            all.push(camera_entity(names, uid.clone(), camera, inventory)?);
-            camera_uids.insert(camera.id.clone(), uid);
-        }
         let mut client_uids = HashMap::new();
         for client in clients {
             let uid = names.need("Client", client.id.as_str())?;
@@ -154,10 +159,29 @@ impl Cast {
             .into_iter()
             .map(|prompt| Ok((prompt, names.need("Local", prompt.as_str())?)))
             .collect::<Result<_, String>>()?;
-        let entities = Entities::from_entities(all, Some(schema)).map_err(|error| error.to_string())?;
-        let stands = inventory.cameras().map(|camera| (camera.id.clone(), Stand::of(camera))).collect();
+        let everybody = Entities::from_entities(all, Some(schema)).map_err(|error| error.to_string())?;
+        let cameras: Vec<&Camera> = inventory.cameras().collect();
+        let share = cameras.len().div_ceil(SCENES_MAX).max(SCENE_CAMERAS);
+        let (mut scenes, mut places, mut camera_uids) = (Vec::new(), HashMap::new(), HashMap::new());
+        for held in cameras.chunks(share) {
+            let mut entities = Vec::with_capacity(held.len());
+            for camera in held {
+                let uid = names.need("Camera", camera.id.as_str())?;
+                entities.push(camera_entity(names, uid.clone(), camera, inventory)?);
+                camera_uids.insert(camera.id.clone(), uid);
+                places.insert(camera.id.clone(), scenes.len());
+            }
+            let entities = everybody.clone().add_entities(entities, Some(schema));
+            let entities = entities.map_err(|error| error.to_string())?;
+            let stands = held.iter().map(|camera| (camera.id.clone(), Stand::of(camera))).collect();
+            scenes.push(ArcSwap::from_pointee(Scene { entities, stands }));
+        }
+        if scenes.is_empty() {
+            scenes.push(ArcSwap::from_pointee(Scene { entities: everybody, stands: HashMap::new() }));
+        }
         Ok(Self {
-            scene: ArcSwap::from_pointee(Scene { entities, stands }),
+            scenes,
+            places,
             clients: client_uids,
             cameras: camera_uids,
             anonymous,
@@ -167,8 +191,8 @@ impl Cast {
         })
     }
 
-    /// Everything, with this camera as it stands now. What was found of cameras changes seldom, so that each change
-    /// costs the next decision about that camera a new scene.
+    /// What a decision about this camera, or about none, is made by: the camera as it stands now. What was found of
+    /// cameras changes seldom, so that each change costs the next decision about that camera a new scene.
     pub(super) fn scene(
         &self,
         names: &Names,
@@ -176,11 +200,13 @@ impl Cast {
         inventory: &Inventory,
         schema: &Schema,
     ) -> Result<Arc<Scene>, String> {
-        let scene = self.scene.load_full();
+        let place = camera.and_then(|it| self.places.get(&it.id)).copied().unwrap_or_default();
+        let place = self.scenes.get(place).ok_or("no entities were made for this camera")?;
+        let scene = place.load_full();
         let Some(camera) = camera.filter(|it| !scene.shows(it)) else { return Ok(scene) };
         let scene = Arc::new(scene.with(names, camera, inventory, schema)?);
         // Another thread may have put a camera of its own into it meanwhile: that is done again when it asks.
-        self.scene.store(Arc::clone(&scene));
+        place.store(Arc::clone(&scene));
         Ok(scene)
     }
 }
@@ -224,4 +250,33 @@ fn client_entity(names: &Names, uid: EntityUid, client: &ClientRecord) -> Result
     ];
     let parents = HashSet::from([names.need("Role", client.role.as_str())?]);
     Entity::new(uid, attributes.into(), parents).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SCENE_CAMERAS, SCENES_MAX};
+    use crate::{
+        auth::Role,
+        command::Command,
+        inventory::Camera,
+        policy::tests::{House, as_role, onvif},
+    };
+
+    #[test]
+    fn a_camera_that_is_found_to_be_another_costs_no_copy_of_the_fleet() {
+        for (count, most) in [(10, 10), (1_000, SCENE_CAMERAS), (10_000, 10_000_usize.div_ceil(SCENES_MAX))] {
+            let house = House::with_fleet(count);
+            let held = house.engine.cast.scenes.iter().map(|it| it.load().stands.len());
+            assert_eq!((held.clone().sum::<usize>(), held.max()), (count, Some(most)));
+        }
+        let house = House::with_fleet(200);
+        for as_configured in house.inventory.cameras() {
+            let barred = Camera { quarantined: true, ..as_configured.clone() };
+            for (camera, served) in [(as_configured, true), (&barred, false), (as_configured, true)] {
+                let command = Command { camera: Some(camera.id.clone()), ..onvif("trt:GetProfiles") };
+                let decision = house.engine.decide(&as_role(Role::User), &command, Some(camera));
+                assert_eq!(decision.allow, served, "{decision:?}");
+            }
+        }
+    }
 }

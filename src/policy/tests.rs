@@ -93,9 +93,9 @@ const VENDORS: [(&str, &str); 5] = [
     ("sensitive-trusted", "axis"),
 ];
 
-struct House {
-    engine: Engine,
-    inventory: Inventory,
+pub(super) struct House {
+    pub(super) engine: Engine,
+    pub(super) inventory: Inventory,
 }
 
 impl House {
@@ -108,7 +108,28 @@ impl House {
     }
 
     fn for_clients(texts: &[(&str, &str)], clients: &[ClientRecord]) -> Result<Self, PolicyError> {
-        let inventory = inventory();
+        Self::of(inventory(), texts, clients)
+    }
+
+    /// With so many cameras of a maker that is not restricted, in a depot.
+    pub(super) fn with_fleet(count: usize) -> Self {
+        let small = inventory();
+        let model = small.cameras().find(|it| it.id.as_str() == "trusted").unwrap();
+        let camera =
+            |number| Camera { id: CameraId::new(&format!("camera-{number}")).unwrap(), ..model.clone() };
+        let site = Site { id: model.site.clone(), sensitive: false };
+        let zone = Zone { id: model.zone.clone(), isolation: Isolation::None, prefixes: Vec::new() };
+        let vendors = Arc::new(Vendors::embedded().unwrap());
+        let cameras = (0..count).map(camera).collect();
+        let inventory = Inventory::new(cameras, vec![site], vec![zone], Vec::new(), vendors).unwrap();
+        Self::of(inventory, &SHIPPED, &clients()).unwrap()
+    }
+
+    fn of(
+        inventory: Inventory,
+        texts: &[(&str, &str)],
+        clients: &[ClientRecord],
+    ) -> Result<Self, PolicyError> {
         let rows = ROWS.iter().map(|(name, class, always)| OperationFacts {
             name: (*name).to_owned(),
             service: "device".to_owned(),
@@ -221,7 +242,7 @@ pub(super) fn of(operation: Operation, class: AccessClass) -> Command {
     }
 }
 
-fn onvif(name: &str) -> Command {
+pub(super) fn onvif(name: &str) -> Command {
     let class = ROWS.iter().find(|row| row.0 == name).map_or(ReadSystem, |row| row.1);
     of(Operation::Onvif { id: OperationId::OF_NO_TABLES, name: name.into() }, class)
 }
