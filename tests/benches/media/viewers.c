@@ -1,4 +1,5 @@
-/* Viewers of the media benchmark: `viewers tcp|udp FD...`, sockets on which a stream plays already.
+/* Viewers of the media benchmark: `viewers tcp|udp FD...`, sockets on which a stream plays already, or will: the answer to
+ * PLAY may stand before the first frame.
  *
  * A line on standard input ends a window and begins the next; each window is told on standard output as a line of JSON:
  * bytes of media, packets, access units, packets missing by sequence number, sockets that ended, and how old access units were
@@ -54,6 +55,13 @@ static int frames(struct viewer *it) {
     int at = 0;
     while (it->length - at >= 4) {
         uint8_t *p = it->buffer + at;
+        if (p[0] == 'R' && !it->begun) {
+            uint8_t *end = memmem(p, it->length - at, "\r\n\r\n", 4);
+            if (!end) break;
+            if (memcmp(p, "RTSP/1.0 200 ", 13)) fprintf(stderr, "not played: %.60s\n", p), exit(1);
+            at = end + 4 - it->buffer;
+            continue;
+        }
         if (p[0] != '$') fprintf(stderr, "no frame: %.60s\n", p), exit(1);
         int length = p[2] << 8 | p[3];
         if (it->length - at < 4 + length) break;
