@@ -548,6 +548,9 @@ pub const ALARM_CALM: Duration = Duration::from_secs(10);
 pub const ALARM_QUIET: Duration = Duration::from_secs(120);
 /// How often what cannot tell by itself is looked at for alarms.
 pub const ALARM_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How far the machine's clock must leave the time that passed between two looks to count as a jump: services that keep it
+/// right steer it by less.
+pub const CLOCK_JUMP_MIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 /// Active alarms that readiness names; `/alarms` has all of them.
 pub const ALARMS_IN_READINESS_MAX: usize = 32;
 /// How long before its end a certificate is an alarm.

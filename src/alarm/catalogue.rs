@@ -138,6 +138,9 @@ alarms! {
     RetentionStopped "retention-stopped" Error State
         "Nothing of the audit log is deleted by keep_days (or at all) at the moment, since the clock or the files cannot be gone by."
         "Compare the machine's clock: if it is right, restart the gateway once; if not, set it right first. If files fail, see whether all in the folder belong to the gateway's user."
+    ClockJumped "clock-jumped" Warning Happening
+        "The machine's clock jumped by a minute or more. Exceptions, observe mode and logins go by it: set back, what had ended may hold again."
+        "Find out who or what set it (`journalctl -u chrony`, the hypervisor), and look whether exceptions and observe mode still stand as you mean them."
     DoorClosed "door-closed" Critical State
         "A virtual camera that is configured accepts no connections."
         "The log says why its listener ended; restart the gateway."

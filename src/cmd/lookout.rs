@@ -15,7 +15,8 @@ use crate::{
     inventory::{BaselineStanding as Standing, Camera, Isolation, expected},
     limits::{
         ALARM_CALM, ALARM_LOOK_INTERVAL, AUDIT_CHECKPOINT_INTERVAL, AUDIT_EMERGENCY_BYTES_MAX,
-        AUDIT_QUEUE_RECORDS_MAX, AUDIT_REVIEW_INTERVAL, CERTIFICATE_NOTICE, EXCEPTION_NOTICE_DAYS,
+        AUDIT_QUEUE_RECORDS_MAX, AUDIT_REVIEW_INTERVAL, CERTIFICATE_NOTICE, CLOCK_JUMP_MIN,
+        EXCEPTION_NOTICE_DAYS,
     },
     listener::{House, http},
     telemetry::{self, AuditReadings, Readings},
@@ -39,6 +40,7 @@ struct Last {
     unsigned: Unsigned,
     /// Segments that were deleted early.
     pruned_early: u64,
+    strides: Strides,
 }
 
 impl Lookout {
@@ -73,6 +75,7 @@ impl Lookout {
         set(Alarm::ObserveMode, Subject::Gateway, observed);
         self.look_at_cameras(&edition.rules);
         self.look_for_early_pruning();
+        self.look_at_the_clock();
         alarms.settle();
     }
 
@@ -176,6 +179,14 @@ impl Lookout {
         }
     }
 
+    fn look_at_the_clock(&self) {
+        let (now, monotonic) = (self.house.clock.now(), self.house.clock.monotonic());
+        let Some(jump) = self.last().strides.look(now, monotonic) else { return };
+        let found =
+            format!("it went {} by {} s, to {now}", jump.direction(), jump.by.as_secs().unsigned_abs());
+        self.house.gate.watch().alarms.raise(Alarm::ClockJumped, Subject::Gateway, &found);
+    }
+
     /// Listeners of virtual cameras that there should be, and those that accept connections.
     pub(super) fn doors(&self) -> (usize, usize) {
         (
@@ -244,6 +255,31 @@ impl Unsigned {
                 Duration::ZERO
             }
         }
+    }
+}
+
+/// Civil time beside time that only passes, as they were when they were looked at last.
+#[derive(Debug, Default)]
+struct Strides(Option<(jiff::Timestamp, Duration)>);
+
+/// By how much civil time went further than the time that passed; negative when it was set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Jump {
+    by: jiff::SignedDuration,
+}
+
+impl Jump {
+    fn direction(self) -> &'static str {
+        if self.by.is_negative() { "back" } else { "ahead" }
+    }
+}
+
+impl Strides {
+    fn look(&mut self, now: jiff::Timestamp, monotonic: Duration) -> Option<Jump> {
+        let (before, then) = self.0.replace((now, monotonic))?;
+        let passed = jiff::SignedDuration::try_from(monotonic.saturating_sub(then)).ok()?;
+        let by = now.duration_since(before).saturating_sub(passed);
+        (by.abs() >= CLOCK_JUMP_MIN).then_some(Jump { by })
     }
 }
 
@@ -342,6 +378,26 @@ mod tests {
             (10, 11, 3_725, 0),
         ] {
             assert_eq!(unsigned.look(signed, durable, second(now)), second(waited), "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told_and_one_that_is_steered_is_not() {
+        let mut strides = Strides::default();
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        for (now, passed, jump) in [
+            (1_000, 5, None),
+            (1_001, 6, None),
+            // A look that came late is no jump.
+            (1_601, 606, None),
+            (1_603, 607, None),
+            (1_664, 608, Some((60, "ahead"))),
+            (1_665, 609, None),
+            (-3_000, 610, Some((-4_666, "back"))),
+            (-2_999, 611, None),
+        ] {
+            let found = strides.look(at(now), Duration::from_secs(passed));
+            assert_eq!(found.map(|it| (it.by.as_secs(), it.direction())), jump, "at {now}");
         }
     }
 
