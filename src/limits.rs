@@ -137,7 +137,8 @@ pub const STREAM_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
 pub const STREAM_LINGER: Duration = Duration::from_secs(5);
 /// How long a stream that was described waits for being played.
 pub const STREAM_DESCRIBED_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a viewer's session that does not play lives without a sign of life.
+/// How long a viewer's session that does not play lives without a sign of life, and a tunnel without a connection to
+/// give one on.
 pub const STREAM_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the log is told that a stream goes on.
 pub const STREAM_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
@@ -173,8 +174,6 @@ pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
 pub const TUNNEL_COOKIE_BYTES_MAX: usize = 128;
 /// How long the first connection of a tunnel waits for the second.
 pub const TUNNEL_PAIR_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a tunnel lives without its second connection, which its client may renew.
-pub const TUNNEL_RENEWAL_TIME_MAX: Duration = Duration::from_secs(10);
 /// Text that is read of a tunnel at once.
 pub const TUNNEL_READ_BYTES: usize = 2 * 1024;
 /// One frame of a client's in a WebSocket: nothing that a client may say is larger.

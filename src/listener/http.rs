@@ -7,7 +7,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -321,9 +324,10 @@ async fn serve_at<A: Accept, S: Service + 'static>(
             continue;
         };
         let (service, door, stop) = (Rc::clone(&service), door.clone(), stop.clone());
-        let desk = Desk { request_bytes_max: door.request_bytes_max(), tunnels: tunnels.clone() };
+        let leave = Leave::default();
+        let stream = Impatient::new(stream, pace.write_stall_max, leave.clone());
+        let desk = Desk { request_bytes_max: door.request_bytes_max(), tunnels: tunnels.clone(), leave };
         connections.spawn_local(async move {
-            let stream = Impatient::new(stream, pace.write_stall_max);
             match door.tls() {
                 None => {
                     let peer = Peer { source, channel: Channel::Plain };
@@ -358,10 +362,12 @@ struct Peer {
     channel: Channel,
 }
 
-/// What the connections of one listener have in common.
+/// What a connection is received with.
 struct Desk {
     request_bytes_max: usize,
+    /// Those of its listener.
     tunnels: Tunnels,
+    leave: Leave,
 }
 
 /// Tells connections that are to carry RTSP from those that are answered by HTTP.
@@ -372,7 +378,7 @@ async fn reception<S: Service + 'static>(
     desk: Desk,
     mut stop: watch::Receiver<bool>,
 ) {
-    let Desk { request_bytes_max, tunnels } = desk;
+    let Desk { request_bytes_max, tunnels, leave } = desk;
     let source = peer.source;
     let mut heard = BytesMut::with_capacity(limits::HTTP_FIRST_READ_BYTES);
     let first = tokio::select! {
@@ -386,6 +392,9 @@ async fn reception<S: Service + 'static>(
         Err(_) => return tracing::debug!(%source, "no request came in time"),
     };
     let stream = Begun::new(heard, stream);
+    if matches!(first, First::Half(_) | First::Socket(_)) {
+        leave.give();
+    }
     let carried = match first {
         First::Http => return connection(stream, peer, service, request_bytes_max, stop).await,
         First::Malformed => refuse(stream).await,
@@ -501,13 +510,29 @@ fn request_of(head: http::request::Parts, peer: Peer, body: Bytes, file: Option<
 struct Impatient<S> {
     stream: S,
     stall_max: Duration,
+    leave: Leave,
     /// Runs while a write waits for the peer.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
+/// Leave to take one's time: how long whoever has RTSP in a tunnel may take nothing is for its session to say, as it is
+/// on any other connection.
+#[derive(Clone, Default)]
+struct Leave(Arc<AtomicBool>);
+
+impl Leave {
+    fn give(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Impatient<S> {
-    fn new(stream: S, stall_max: Duration) -> Self {
-        Self { stream, stall_max, patience: None }
+    fn new(stream: S, stall_max: Duration, leave: Leave) -> Self {
+        Self { stream, stall_max, leave, patience: None }
     }
 
     fn watch<T>(
@@ -518,6 +543,10 @@ impl<S: AsyncWrite + Unpin> Impatient<S> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), cx) {
             self.patience = None;
             return Poll::Ready(written);
+        }
+        if self.leave.is_given() {
+            self.patience = None;
+            return Poll::Pending;
         }
         let stall_max = self.stall_max;
         let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(stall_max)));
@@ -652,6 +681,21 @@ mod tests {
             assert!(taken.len() <= 1_024, "{} bytes of 20,480 after the reply was given up", taken.len());
         };
         check(vec![Ok(near)], Answers(Some(20_480)), client).await;
+    }
+
+    #[tokio::test]
+    async fn whoever_has_leave_may_take_nothing_for_as_long_as_it_likes() {
+        let (near, mut far) = duplex(1_024);
+        let leave = Leave::default();
+        let mut stream = Impatient::new(near, PACE.write_stall_max, leave.clone());
+        let cut = stream.write_all(&[1; 1_025]).await.unwrap_err();
+        assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
+        leave.give();
+        let (written, ()) = tokio::join!(stream.write_all(b"later"), async {
+            sleep(2 * PACE.write_stall_max).await;
+            far.read_exact(&mut [0; 1_029]).await.unwrap();
+        });
+        written.unwrap();
     }
 
     #[tokio::test]

@@ -2,14 +2,20 @@
 //! hand cannot ask for them.
 #![expect(clippy::print_stderr, reason = "figures are said")]
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
+use cordon::limits::HTTP_WRITE_STALL_MAX;
 use serde_json::Value;
 
 use crate::{
     client,
     house::{CAMERA_SIDE, House, LOBBY, VIEWER},
     streams::{Answer, Player},
+    tunnels::{self, Tunnel},
 };
 
 /// Seconds from 1900 to the first moment of the recording, 2026-11-20T00:00:00Z (RFC 5905 §6).
@@ -19,10 +25,10 @@ const PICTURES: u64 = 72_000;
 const REQUIRE: &str = "Require: onvif-replay\r\n";
 
 /// The address of a recording, as a VMS gets it.
-fn address(house: &House, recording: &str) -> String {
+fn address(house: &House, protocol: &str) -> String {
     let body = format!(
-        "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
-         </x:StreamSetup><x:RecordingToken>{recording}</x:RecordingToken>"
+        "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>{protocol}</tt:Protocol>\
+         </tt:Transport></x:StreamSetup><x:RecordingToken>OnboardRecording_1</x:RecordingToken>"
     );
     let body = client::within("http://www.onvif.org/ver10/replay/wsdl", "GetReplayUri", &body);
     let reply = client::ask(house.door(LOBBY), "replay", VIEWER, &body);
@@ -53,8 +59,8 @@ fn read(packet: &[u8]) -> (u16, Option<Told>) {
 }
 
 /// A client that has a recording described and its pictures set up.
-struct Watcher {
-    player: Player,
+struct Watcher<S = TcpStream> {
+    player: Player<S>,
     session: String,
     last: Option<u16>,
     packets: u64,
@@ -64,7 +70,12 @@ struct Watcher {
 
 impl Watcher {
     fn open(house: &House) -> Self {
-        let mut player = Player::connect(house, &address(house, "OnboardRecording_1"), VIEWER);
+        Self::over(Player::connect(house, &address(house, "RTSP"), VIEWER))
+    }
+}
+
+impl<S: Read + Write> Watcher<S> {
+    fn over(mut player: Player<S>) -> Self {
         let described = player.ask("DESCRIBE", "", REQUIRE);
         assert_eq!(described.status, 200, "{}", described.head);
         for track in ["VIDEO001", "AUDIO001", "META001"] {
@@ -228,6 +239,22 @@ fn what_a_recording_is_not_asked_for() {
     for (fields, status) in [
         ("Range: clock=2026-11-20-\r\n", 400),
         ("Range: npt=10-\r\n", 457),
+#[test]
+fn a_recording_in_a_tunnel_waits_longer_than_a_reply_of_http() {
+    let house = House::open();
+    let address = address(&house, "HTTP");
+    let connect = || tunnels::connect(house.door(LOBBY));
+    let tunnel = Tunnel::over(connect(), connect(), tunnels::path(&address));
+    rustix::net::sockopt::set_socket_recv_buffer_size(&tunnel.down, 64 * 1024).unwrap();
+    let mut watcher = Watcher::over(Player::over(tunnel, &tunnels::rtsp(&address), VIEWER));
+    assert_eq!(watcher.ask("PLAY", "Rate-Control: no\r\n").status, 200);
+    // Nothing is waited for but the time itself, in which a reply that nobody takes is given up.
+    std::thread::sleep(HTTP_WRITE_STALL_MAX + Duration::from_secs(2));
+    let seen = watcher.rest();
+    let wrong = (0..).zip(&seen).find(|(number, it)| *number != it.picture);
+    assert_eq!((wrong, seen.len() as u64), (None, PICTURES), "none is missing, none comes twice");
+}
+
         ("Range: smpte=0:10:00-\r\n", 457),
         ("Range: clock=20300101T000000Z-\r\n", 457),
         ("Scale: fast\r\n", 400),
@@ -243,7 +270,7 @@ fn what_a_recording_is_not_asked_for() {
     let other = watcher.player.ask("PLAY", "", "Require: onvif-replay, x\r\nSession: a\r\n");
     assert_eq!((other.status, other.field("Unsupported")), (551, Some("x")));
     // In datagrams nothing holds back what comes as fast as it can.
-    let mut player = Player::connect(&house, &address(&house, "OnboardRecording_1"), VIEWER);
+    let mut player = Player::connect(&house, &address(&house, "RTSP"), VIEWER);
     assert_eq!(player.ask("DESCRIBE", "", REQUIRE).status, 200);
     let asked = format!("{REQUIRE}Transport: RTP/AVP;unicast;client_port=50000-50001\r\n");
     let answer = player.ask("SETUP", "/stream=0", &asked);

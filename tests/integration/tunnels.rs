@@ -20,8 +20,8 @@ use crate::{
 
 /// A tunnel as a client has it.
 pub struct Tunnel<S> {
-    down: S,
-    up: S,
+    pub down: S,
+    pub up: S,
 }
 
 impl<S: Read + Write> Tunnel<S> {
@@ -130,20 +130,20 @@ fn told(stream: &mut impl Read) -> String {
     String::from_utf8(told).unwrap()
 }
 
-fn connect(at: SocketAddr) -> TcpStream {
+pub fn connect(at: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
 /// The path of an address.
-fn path(address: &str) -> &str {
+pub fn path(address: &str) -> &str {
     let rest = address.split_once("://").unwrap().1;
     &rest[rest.find('/').unwrap()..]
 }
 
 /// The address as players take it that have a switch for tunnels.
-fn rtsp(address: &str) -> String {
+pub fn rtsp(address: &str) -> String {
     format!("rtsp://{}", address.split_once("://").unwrap().1)
 }
 

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     auth::Fingerprint,
     ids::CameraId,
-    limits::{TUNNEL_PAIR_TIME_MAX, TUNNEL_READ_BYTES, TUNNEL_RENEWAL_TIME_MAX},
+    limits::{STREAM_SESSION_TIMEOUT, TUNNEL_PAIR_TIME_MAX, TUNNEL_READ_BYTES},
 };
 
 /// A connection over which a half came.
@@ -56,7 +56,8 @@ struct Pace {
 
 impl Default for Tunnels {
     fn default() -> Self {
-        let pace = Pace { pair_max: TUNNEL_PAIR_TIME_MAX, renewal_max: TUNNEL_RENEWAL_TIME_MAX };
+        // Who says nothing for so long as to lose its session needs no connection to say it on.
+        let pace = Pace { pair_max: TUNNEL_PAIR_TIME_MAX, renewal_max: STREAM_SESSION_TIMEOUT };
         Self { open: Rc::default(), pace }
     }
 }
