@@ -126,7 +126,11 @@ impl Viewer {
         }
         let alone = self.recorded.as_ref().is_some_and(|it| it.is_at(&upstream));
         if self.session.as_ref().is_some_and(|it| {
-            it.locator != locator || !it.names(request) || it.play.is_some() || alone != self.is_alone()
+            it.locator != locator
+                || !it.names(request)
+                || !it.is_of(&identified.caller)
+                || it.play.is_some()
+                || alone != self.is_alone()
         }) {
             return fail(pass, Status::MethodNotValidInThisState);
         }
@@ -205,10 +209,11 @@ impl Viewer {
 
     pub(super) async fn play(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Play).await?;
-        let playing = match &self.session {
-            Some(viewing) if viewing.locator == locator && viewing.names(request) => viewing.play.is_some(),
-            _ => return Err(self.foreign(request).await),
+        let own = |it: &&Viewing| it.locator == locator && it.names(request) && it.is_of(&identified.caller);
+        let Some(viewing) = self.session.as_ref().filter(own) else {
+            return Err(self.foreign(request).await);
         };
+        let playing = viewing.play.is_some();
         if self.is_alone() {
             return match locator.kind {
                 LocatorKind::Replay => self.play_recording(request, &locator, &identified).await,
@@ -264,7 +269,7 @@ impl Viewer {
     }
 
     pub(super) async fn tear_down(&mut self, request: &Request) -> Result<Written, Refused> {
-        if !self.is_in_session(request) {
+        if !self.session.as_ref().is_some_and(|it| it.names(request) && it.is_of(&identified.caller)) {
             return Err(Refused::With(Status::SessionNotFound));
         }
         // Whoever holds the session may always give it up; what ends is on record with the stream.
@@ -277,7 +282,7 @@ impl Viewer {
     /// A session that is not this connection's, or is none.
     async fn foreign(&self, request: &Request) -> Refused {
         let operation = format!("rtsp:{}", request.method.as_str());
-        let reason = "the session it names is not this connection's".to_owned();
+        let reason = "the session it names is not this client's on this connection".to_owned();
         self.reject(&operation, Status::SessionNotFound, None, reason).await;
         Refused::With(Status::SessionNotFound)
     }

@@ -62,6 +62,11 @@ impl Viewing {
     }
 }
 
+    /// Whether it is this client's: another that logs in on the connection has no part in it.
+    pub(super) fn is_of(&self, caller: &Caller) -> bool {
+        self.caller.client() == caller.client()
+    }
+
 impl Play {
     /// A stream that begins now, permitted by this pass.
     pub(super) fn new(seat: Rc<Seat>, command: Command, pass: Pass, now: Duration) -> Self {
