@@ -166,6 +166,8 @@ pub const TALK_QUEUE_PACKETS_MAX: usize = 64;
 pub const SIM_SAID_PACKETS_MAX: usize = 256;
 /// Connections of the RTSP listener whose camera is not known yet.
 pub const STREAM_CONNECTIONS_MAX: usize = 256;
+/// As long as there are fewer, one from where no client may log in finds a place, too.
+pub const STREAM_CONNECTIONS_OF_STRANGERS_MAX: usize = STREAM_CONNECTIONS_MAX / 2;
 /// Of these, connections of one source.
 pub const STREAM_CONNECTIONS_PER_SOURCE_MAX: usize = 64;
 /// Requests of such a connection that are answered.
@@ -188,6 +190,10 @@ pub const STREAM_POSITION_TIME_MAX: Duration = Duration::from_millis(300);
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
 pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
+/// Of these, connections on which nobody was let in yet. Others find a place all the same.
+pub const STREAM_STRANGERS_PER_CAMERA_MAX: usize = 48;
+/// Of these, connections of one source.
+pub const STREAM_STRANGERS_PER_SOURCE_MAX: usize = 16;
 /// Least port that a viewer may have packets sent to: those below are of services.
 pub const STREAM_VIEWER_PORT_MIN: u16 = 1_024;
 /// How often two free ports in a row are looked for.
@@ -738,6 +744,8 @@ const _: () = assert!(COMMANDS_PER_CLIENT_MAX + COMMANDS_ANONYMOUS_MAX <= AUDIT_
 const _: () = assert!(COMMANDS_ANONYMOUS_PER_SOURCE_MAX < COMMANDS_ANONYMOUS_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < COMMANDS_PER_CLIENT_MAX);
 const _: () = assert!(STREAM_CONNECTIONS_PER_SOURCE_MAX < STREAM_CONNECTIONS_MAX);
+const _: () = assert!(STREAM_STRANGERS_PER_SOURCE_MAX < STREAM_STRANGERS_PER_CAMERA_MAX);
+const _: () = assert!(STREAM_STRANGERS_PER_CAMERA_MAX < STREAM_VIEWERS_PER_CAMERA_MAX);
 const _: () = assert!(LOGINS_FAILED_PER_NAME_MAX < LOGINS_FAILED_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_LINES_PER_SOURCE < ANONYMOUS_LINES_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);

@@ -100,6 +100,7 @@ impl Viewer {
         {
             Ok(pass) => {
                 self.asked.set(house.clock.monotonic());
+                self.stranger.set(None);
                 Ok((pass, command))
             }
             Err(Refusal::Unauthenticated) => Err(Refused::Challenge { stale: false }),

@@ -32,8 +32,10 @@ use crate::{
     ids::CameraId,
     inventory::Camera,
     limits::{
-        ACCEPT_PAUSE, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX, STREAM_CONNECTIONS_MAX,
-        STREAM_CONNECTIONS_PER_SOURCE_MAX, STREAM_FIRST_REQUESTS_MAX, STREAM_VIEWERS_PER_CAMERA_MAX,
+        ACCEPT_PAUSE, CONNECTIONS_OF_EXPECTED_MAX, HTTP_HEAD_TIME_MAX, MOUNT_QUEUE_REQUESTS_MAX,
+        STREAM_CONNECTIONS_MAX, STREAM_CONNECTIONS_OF_STRANGERS_MAX, STREAM_CONNECTIONS_PER_SOURCE_MAX,
+        STREAM_FIRST_REQUESTS_MAX, STREAM_STRANGERS_PER_CAMERA_MAX, STREAM_STRANGERS_PER_SOURCE_MAX,
+        STREAM_VIEWERS_PER_CAMERA_MAX,
     },
     rtsp::{Decoder, Field, Method, Peer, Received, Request, Status, Writer},
 };
@@ -90,13 +92,6 @@ pub async fn serve(
     house: Arc<House>,
     mut stop: watch::Receiver<bool>,
 ) {
-    static EVERYWHERE: Everywhere = Everywhere::new();
-    const ROOM: Room = Room {
-        listener_max: STREAM_CONNECTIONS_MAX,
-        source_max: STREAM_CONNECTIONS_PER_SOURCE_MAX,
-        everywhere_max: STREAM_CONNECTIONS_PER_SOURCE_MAX,
-        everywhere: &EVERYWHERE,
-    };
     let places = Places::default();
     let mut receptions = JoinSet::new();
     loop {
@@ -114,7 +109,7 @@ pub async fn serve(
             }
         };
         // Beyond the bound nobody is answered: whoever asks again may find a place.
-        let Some(place) = places.take(source.ip(), ROOM) else {
+        let Some(place) = places.take(source.ip(), room(house.expects(source.ip()))) else {
             house.missed(source, Missed::NoPlace);
             continue;
         };
@@ -124,6 +119,18 @@ pub async fn serve(
             // Whoever does not say in time what is wanted is cut off.
             let _ = timeout(HTTP_HEAD_TIME_MAX, receive(stream, tls, source, &house)).await;
         });
+    }
+}
+
+/// How much room there is for connections of a source; more for one that some client may log in from.
+fn room(expected: bool) -> Room {
+    static EVERYWHERE: Everywhere = Everywhere::new();
+    let listener_max = if expected { STREAM_CONNECTIONS_MAX } else { STREAM_CONNECTIONS_OF_STRANGERS_MAX };
+    Room {
+        listener_max,
+        source_max: STREAM_CONNECTIONS_PER_SOURCE_MAX,
+        everywhere_max: STREAM_CONNECTIONS_PER_SOURCE_MAX,
+        everywhere: &EVERYWHERE,
     }
 }
 
@@ -237,7 +244,14 @@ pub async fn receive_guests(
     mut guests: mpsc::Receiver<Guest>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut viewers = JoinSet::new();
+    static EVERYWHERE: Everywhere = Everywhere::new();
+    const ROOM: Room = Room {
+        listener_max: STREAM_STRANGERS_PER_CAMERA_MAX,
+        source_max: STREAM_STRANGERS_PER_SOURCE_MAX,
+        everywhere_max: CONNECTIONS_OF_EXPECTED_MAX,
+        everywhere: &EVERYWHERE,
+    };
+    let (mut viewers, strangers) = (JoinSet::new(), Places::default());
     loop {
         let guest = tokio::select! {
             guest = guests.recv() => guest,
@@ -251,8 +265,10 @@ pub async fn receive_guests(
         };
         let Some(guest) = guest else { break };
         // Beyond the bound nobody is answered: whoever asks again may find a place.
-        if viewers.len() < STREAM_VIEWERS_PER_CAMERA_MAX {
-            viewers.spawn_local(super::viewer::serve(Rc::clone(&doorway), guest, stop.clone()));
+        if viewers.len() < STREAM_VIEWERS_PER_CAMERA_MAX
+            && let Some(place) = strangers.take(guest.source.ip(), ROOM)
+        {
+            viewers.spawn_local(super::viewer::serve(Rc::clone(&doorway), guest, place, stop.clone()));
         }
     }
     while viewers.join_next().await.is_some() {}

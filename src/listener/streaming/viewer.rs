@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    super::{doorway::Doorway, tls::Channel, virtual_camera::VirtualCamera},
+    super::{doorway::Doorway, places::Place, tls::Channel, virtual_camera::VirtualCamera},
     datagrams::Outgoing,
     front::{Guest, Port},
     recorded::Recorded,
@@ -51,6 +51,8 @@ pub(super) struct Viewer {
     /// When it was let in last, to ask for something.
     pub(super) asked: Cell<Duration>,
     /// The nonces of the last challenges.
+    /// Its place among strangers, until it is let in for the first time.
+    pub(super) stranger: Cell<Option<Place>>,
     pub(super) issued: Vec<String>,
     pub(super) session: Option<Viewing>,
     /// The recording that it has open.
@@ -58,7 +60,7 @@ pub(super) struct Viewer {
 }
 
 /// Serves one connection until it ends or the gateway stops.
-pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Receiver<bool>) {
+pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, place: Place, stop: watch::Receiver<bool>) {
     let Some(camera) = doorway.current() else { return };
     let Guest { carried, channel, source, port, heard } = guest;
     let Ok(wire) = Wire::of(carried) else { return };
@@ -77,6 +79,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, stop: watch::Recei
         taken,
         asked: Cell::new(taken),
         issued: Vec::new(),
+        stranger: Cell::new(Some(place)),
         session: None,
         recorded: None,
     };
