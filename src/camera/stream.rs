@@ -26,7 +26,7 @@ use crate::{
     inventory::Quirk,
     limits::{
         CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_READ_ROOM_MIN,
-        STREAM_SILENCE_MAX, STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
+        STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
         BACKCHANNEL_FEATURE, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
@@ -314,13 +314,13 @@ impl CameraStream {
         Ok(())
     }
 
-    /// What came since this was asked last. Waits for it, up to the time that a camera may be silent.
-    pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
-        self.read_within(STREAM_SILENCE_MAX).await
+    /// What `read` gives, if it comes in the time that the camera may be silent.
+    pub async fn read_within(&mut self, silence_max: Duration) -> Result<Vec<Segment>, Failure> {
+        timeout(silence_max, self.read()).await.map_err(|_| Failure::TimedOut(Phase::Answer))?
     }
 
-    /// The same, if it may be silent for another time.
-    pub async fn read_within(&mut self, silence_max: Duration) -> Result<Vec<Segment>, Failure> {
+    /// What came since this was asked last. Waits for it as long as it takes; nothing is lost if it is given up.
+    pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
         loop {
             if !self.early.is_empty() {
                 return Ok(self.early.drain(..).collect());
@@ -334,15 +334,12 @@ impl CameraStream {
             }
             if self.early.is_empty() {
                 let Self { wire, datagrams, packets, early, .. } = self;
-                let read = async {
-                    tokio::select! {
-                        read = wire.read() => read,
-                        came = datagrams.read(packets), if !datagrams.is_empty() => {
-                            came.map(|segments| early.extend(segments)).map_err(|_| Failure::Reset)
-                        }
+                tokio::select! {
+                    read = wire.read() => read?,
+                    came = datagrams.read(packets), if !datagrams.is_empty() => {
+                        early.extend(came.map_err(|_| Failure::Reset)?);
                     }
-                };
-                timeout(silence_max, read).await.map_err(|_| Failure::TimedOut(Phase::Answer))??;
+                }
             }
         }
     }

@@ -49,6 +49,8 @@ pub struct PacketCounts {
     pub passed: u64,
     /// Bytes of frames that passed.
     pub bytes: u64,
+    /// Bytes of frames that did not.
+    pub dropped_bytes: u64,
     /// Packets on channels that were not set up.
     pub channel: u64,
     /// Packets that are no RTP or RTCP as it must be.
@@ -216,7 +218,10 @@ impl Packets {
                     let units = unit.map(|key| UnitStart { at: 0, key }).into_iter().collect();
                     segments.push(Segment { bytes: bytes.into(), units });
                 }
-                Judged::Kept | Judged::Dropped => {
+                judged @ (Judged::Kept | Judged::Dropped) => {
+                    if matches!(judged, Judged::Dropped) {
+                        self.counts.dropped_bytes += length as u64;
+                    }
                     cut(buffer, &mut run, &mut units, &mut segments);
                     buffer.advance(length);
                 }
@@ -580,6 +585,7 @@ mod tests {
         let counts = PacketCounts {
             passed: 2,
             bytes: 34,
+            dropped_bytes: 2 * 17 + 15 + 8 + 4,
             channel: 1,
             malformed: 3,
             payload_type: 1,

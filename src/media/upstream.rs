@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::queue::Queue;
@@ -24,6 +24,10 @@ use crate::{
     },
     rtsp::{Description, Ssrc},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How often it is looked whether anything passes, and how much comes.
+const LOOK_INTERVAL: Duration = SECOND;
 
 /// A stream that was described, and plays as long as somebody watches. Lives on its camera's thread.
 pub struct Upstream {
@@ -89,12 +93,16 @@ impl Pace {
     /// Ends a stream that floods, and one of which nothing passes any more: whoever comes next gets a new session.
     fn look(&mut self, counts: PacketCounts, now: Duration) -> Result<(), Failure> {
         let packets = |it: &PacketCounts| it.passed + it.dropped();
-        if now.saturating_sub(self.at) >= Duration::from_secs(1) {
-            (self.at, self.then) = (now, counts);
-        } else if packets(&counts) - packets(&self.then) > STREAM_PACKETS_PER_SECOND_MAX
-            || counts.bytes - self.then.bytes > STREAM_BYTES_PER_SECOND_MAX
+        let bytes = |it: &PacketCounts| it.bytes + it.dropped_bytes;
+        let since = now.saturating_sub(self.at).max(SECOND);
+        // Whoever did not look for longer has more before him.
+        let floods = |more: u64, second_max: u64| {
+            u128::from(more) * SECOND.as_millis() > u128::from(second_max) * since.as_millis()
+        };
+        if floods(packets(&counts) - packets(&self.then), STREAM_PACKETS_PER_SECOND_MAX)
+            || floods(bytes(&counts) - bytes(&self.then), STREAM_BYTES_PER_SECOND_MAX)
             // To be read costs a hundred times what it costs to be handed on.
-            || counts.read - self.then.read > METADATA_BYTES_PER_SECOND_MAX
+            || floods(counts.read - self.then.read, METADATA_BYTES_PER_SECOND_MAX)
         {
             return Err(Failure::Flooding);
         }
@@ -104,6 +112,9 @@ impl Pace {
             return Err(Failure::TimedOut(Phase::Answer));
         }
         Ok(())
+        if now.saturating_sub(self.at) >= SECOND {
+            (self.at, self.then) = (now, counts);
+        }
     }
 }
 
@@ -170,6 +181,7 @@ impl Upstream {
     /// Hands on what the camera sends, until it ends or nobody has watched for a while.
     pub async fn relay(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let ended = self.hand_on(stream).await;
+        self.count(stream.counts());
         self.end();
         ended
     }
@@ -202,13 +214,15 @@ impl Upstream {
     }
 
     async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
-        let mut next_sign = stream.keep_alive().await?;
-        let mut signed = self.clock.monotonic();
-        let mut pace = Pace { at: signed, then: PacketCounts::default(), passed: 0, alive: signed };
-        // Counts on over everything that is handed on meanwhile.
+        let next_sign = stream.keep_alive().await?;
+        let begun = self.clock.monotonic();
+        let mut pace = Pace { at: begun, then: PacketCounts::default(), passed: 0, alive: begun };
+        // These count on over everything that is handed on meanwhile: no timer is set for a picture.
+        let mut sign_due = pin!(sleep(next_sign));
+        let mut look = interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deserted = pin!(self.deserted());
         loop {
-            let due = next_sign.saturating_sub(self.clock.monotonic().saturating_sub(signed));
             tokio::select! {
                 segments = stream.read() => {
                     let segments = segments?;
@@ -222,9 +236,10 @@ impl Upstream {
                     }
                     pace.look(stream.counts(), self.clock.monotonic())?;
                 }
-                () = sleep(due) => {
-                    next_sign = stream.keep_alive().await?;
-                    signed = self.clock.monotonic();
+                _ = look.tick() => pace.look(stream.counts(), self.clock.monotonic())?,
+                () = &mut sign_due => {
+                    let next_sign = stream.keep_alive().await?;
+                    sign_due.set(sleep(next_sign));
                 }
                 () = &mut deserted => return Ok(()),
             }
@@ -275,5 +290,8 @@ mod tests {
         assert_eq!(pace.look(of(1, 1, 0), begun + STREAM_SILENCE_MAX), Ok(()));
         let late = begun + STREAM_SILENCE_MAX + Duration::from_millis(1);
         assert_eq!(pace.look(of(1, 1, 0), late), Err(Failure::TimedOut(Phase::Answer)));
+            // Of what does not pass nothing is handed on, and it is looked at once a second all the same.
+            assert_eq!(pace().look(more, begun + SECOND), Err(Failure::Flooding), "{more:?}");
+            assert_eq!(pace().look(more, begun + 2 * SECOND), Ok(()), "{more:?} in two seconds");
     }
 }
