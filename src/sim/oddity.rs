@@ -39,6 +39,14 @@ pub enum Oddity {
     UndeclaredPrefixes,
     /// Sends streams in datagrams only.
     DatagramsOnly,
+    /// Names port zero in place of those that its datagrams come from.
+    NamesNoPorts,
+    /// Gives its session a new name with each stream, and goes by the last.
+    SessionRenamed,
+    /// Sends packets of a session that is over on each new connection.
+    StalePackets,
+    /// Sends its reports from where it said that packets come, or on channels that nobody asked for.
+    ReportsElsewhere,
     /// States a time this many minutes ahead of the one its logins go by, and none in its answers' heads.
     LocalTime(i32),
 }

@@ -399,6 +399,11 @@ impl Shared {
         self.state().faults.of(Some(&operation)).cloned()
     }
 
+    /// How it misbehaves in this and nothing else.
+    pub(super) fn fault_of(&self, name: &str) -> Option<Fault> {
+        self.state().faults.of_one.get(name).cloned()
+    }
+
     /// Remembers a request for a stream, and how it was answered.
     pub(super) fn remember_stream(
         &self,

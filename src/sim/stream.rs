@@ -32,6 +32,13 @@ use crate::{
 
 /// Ticks between two sender reports.
 const REPORT_TICKS: u64 = 50;
+/// How a camera misbehaves while it plays stands under this name.
+const PLAYING: &str = "rtsp:playing";
+/// What an odd one has left of a session that is over: a packet and a report.
+const STALE: &[u8] = b"$\x00\x00\x0e\x80\x60\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x65\x88\
+                       $\x01\x00\x08\x80\xc9\x00\x01\x00\x00\x00\x01";
+/// How far from theirs an odd one's reports are.
+const REPORTS_AWAY_CHANNELS: u8 = 64;
 
 /// Serves streams until told to stop.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
@@ -129,25 +136,43 @@ impl Way {
     }
 
     /// Sends a packet, or puts it among the bytes that are to go over the connection.
-    fn send(&self, packet: &[u8], is_report: bool, bytes: &mut Vec<u8>) {
+    fn send(&self, packet: &[u8], bytes: &mut Vec<u8>) {
         match self {
-            Self::Channel(channel) => {
-                let length = u16::try_from(packet.len()).unwrap_or_default();
-                bytes.extend_from_slice(&[b'$', channel.saturating_add(u8::from(is_report))]);
-                bytes.extend_from_slice(&length.to_be_bytes());
-                bytes.extend_from_slice(packet);
-            }
-            Self::Datagrams(rtp, rtcp) => {
-                // Whoever hears nothing asks again.
-                let _ = if is_report { rtcp.send(packet) } else { rtp.send(packet) };
-            }
+            Self::Channel(channel) => framed(*channel, packet, bytes),
+            // Whoever hears nothing asks again.
+            Self::Datagrams(rtp, _) => _ = rtp.send(packet),
         }
     }
+
+    /// The same of a report, which may go where nobody asked for it.
+    fn report(&self, packet: &[u8], elsewhere: bool, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Channel(channel) => {
+                let away = if elsewhere { REPORTS_AWAY_CHANNELS } else { 1 };
+                framed(channel.saturating_add(away), packet, bytes);
+            }
+            Self::Datagrams(rtp, rtcp) if elsewhere => {
+                let _ = rtcp.peer_addr().and_then(|client| rtp.send_to(packet, client));
+            }
+            Self::Datagrams(_, rtcp) => _ = rtcp.send(packet),
+        }
+    }
+}
+
+/// Puts a packet among the bytes that are to go over the connection.
+fn framed(channel: u8, packet: &[u8], bytes: &mut Vec<u8>) {
+    let length = u16::try_from(packet.len()).unwrap_or_default();
+    bytes.extend_from_slice(&[b'$', channel]);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(packet);
 }
 
 impl Connection {
     async fn serve(mut self) -> std::io::Result<()> {
         let mut buffer = BytesMut::with_capacity(4_096);
+        if self.shared.is(Oddity::StalePackets) {
+            self.stream.write_all(STALE).await?;
+        }
         loop {
             let playing = self.session.as_ref().is_some_and(|session| session.playing.is_some());
             let reel = self.session.as_ref().and_then(|it| it.reel.as_ref()).filter(|it| it.runs());
@@ -161,7 +186,8 @@ impl Connection {
                         match received {
                             Received::Request(request) => {
                                 let answer = self.answer(&request);
-                                if !self.misbehave(&request).await? {
+                                let fault = self.shared.stream_fault(&request);
+                                if !self.misbehave(fault).await? {
                                     self.stream.write_all(&answer).await?;
                                 }
                             }
@@ -176,6 +202,10 @@ impl Connection {
                     self.stream.write_all(&packets).await?;
                 }
                 _ = self.ticks.tick(), if playing || pulled == Some(false) => {
+                    let fault = self.shared.fault_of(PLAYING).filter(|_| playing);
+                    if self.misbehave(fault).await? {
+                        continue;
+                    }
                     let packets = if playing { self.tick() } else { self.unwind() };
                     self.stream.write_all(&packets).await?;
                 }
@@ -183,9 +213,10 @@ impl Connection {
         }
     }
 
-    /// Does what it is told to in place of an answer, if it is told to; what is asked was carried out all the same.
-    async fn misbehave(&mut self, request: &Request) -> std::io::Result<bool> {
-        match self.shared.stream_fault(request) {
+    /// Does what it is told to in place of an answer, or of the packets that are due, if it is told to; what is asked
+    /// was carried out all the same.
+    async fn misbehave(&mut self, fault: Option<Fault>) -> std::io::Result<bool> {
+        match fault {
             Some(Fault::Hang) => Ok(true),
             Some(Fault::Reset) => Err(std::io::ErrorKind::ConnectionReset.into()),
             Some(Fault::Say(Said { bytes, times, stays })) => {
@@ -216,7 +247,7 @@ impl Connection {
         let Some((tick, recorded)) = session.reel.as_mut().and_then(Reel::advance) else { return bytes };
         for (sender, way) in &mut session.tracks {
             for packet in sender.recorded(tick, &recorded) {
-                way.send(&packet, false, &mut bytes);
+                way.send(&packet, &mut bytes);
             }
         }
         bytes
@@ -224,17 +255,17 @@ impl Connection {
 
     /// The packets that are due.
     fn tick(&mut self) -> Vec<u8> {
-        let now = self.shared.time();
+        let (now, elsewhere) = (self.shared.time(), self.shared.is(Oddity::ReportsElsewhere));
         let Some(session) = &mut self.session else { return Vec::new() };
         let Some(tick) = session.playing else { return Vec::new() };
         session.playing = Some(tick + 1);
         let mut bytes = Vec::new();
         for (sender, way) in &mut session.tracks {
             for packet in sender.packets(tick, now) {
-                way.send(&packet, false, &mut bytes);
+                way.send(&packet, &mut bytes);
             }
             if tick.is_multiple_of(REPORT_TICKS) {
-                way.send(&sender.report(tick, now), true, &mut bytes);
+                way.report(&sender.report(tick, now), elsewhere, &mut bytes);
             }
         }
         bytes
@@ -333,13 +364,17 @@ impl Connection {
             return plain(Status::InternalServerError);
         }
         let [id @ .., s0, s1, s2, s3, n0, n1, t0, t1, t2, t3] = random;
+        let id: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
         let session = self.session.get_or_insert_with(|| Session {
-            id: id.iter().map(|byte| format!("{byte:02X}")).collect(),
+            id: id.clone(),
             tracks: Vec::new(),
             playing: None,
             reel: None,
             talk: None,
         });
+        if self.shared.is(Oddity::SessionRenamed) {
+            session.id = id;
+        }
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
         let sequence = u16::from_be_bytes([n0, n1]);
         let sender = Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3]));
@@ -352,7 +387,9 @@ impl Connection {
                 .finish();
         }
         session.tracks.push((sender.saying(self.shared.variable("rtsp.metadata")), way));
-        let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), ..transport };
+        let names_none = transport.server_port.is_some() && self.shared.is(Oddity::NamesNoPorts);
+        let server_port = if names_none { Some((0, 0)) } else { transport.server_port };
+        let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), server_port, ..transport };
         Writer::response(Status::Ok, Some(request.cseq))
             .field(Field::Session, format_args!("{};timeout=60", session.id))
             .field(Field::Transport, transport)

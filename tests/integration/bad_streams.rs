@@ -20,7 +20,7 @@ use crate::{
     streams::{Player, address},
 };
 
-const PROFILE: &str = "profile_1_h264";
+pub const PROFILE: &str = "profile_1_h264";
 
 /// What is sent at once, the statuses of all answers, and parts of what is on record of this connection: nothing
 /// where nothing was asked.
@@ -168,11 +168,11 @@ fn bad_input_of_viewers_is_refused_recorded_and_cheap() {
 /// the record says of it.
 type Lie = (&'static str, &'static str, Fault, u16, &'static str);
 
-fn once(bytes: impl Into<Vec<u8>>) -> Fault {
+pub fn once(bytes: impl Into<Vec<u8>>) -> Fault {
     Fault::Say(Said { bytes: bytes.into().into(), times: 1, stays: true })
 }
 
-fn described(description: &str, fields: &str) -> Fault {
+pub fn described(description: &str, fields: &str) -> Fault {
     once(format!(
         "RTSP/1.0 200 OK\r\n{fields}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{description}",
         description.len()

@@ -14,6 +14,7 @@ mod baseline;
 mod bad_logins;
 mod bad_streams;
 mod breaker;
+mod bad_streams_under_way;
 mod camera_command;
 mod camera_tls;
 mod client;

@@ -125,7 +125,7 @@ fn a_player_decodes_the_pictures_of_every_camera() {
 pub struct Player<S = TcpStream> {
     pub stream: BufReader<S>,
     address: String,
-    login: (&'static str, &'static str),
+    pub login: (&'static str, &'static str),
     /// The challenge, with how often it was answered.
     challenge: Option<digest_auth::WwwAuthenticateHeader>,
     pub cseq: u32,
