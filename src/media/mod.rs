@@ -4,6 +4,6 @@ mod queue;
 mod recording;
 mod upstream;
 
-pub use queue::{Losses, Queue};
+pub use queue::{AtOnce, Losses, Passage, Queue};
 pub use recording::{Order, Word};
 pub use upstream::{Seat, Upstream};

@@ -2,10 +2,13 @@
 //!
 //! Whoever is too slow loses whole access units, up to the next one that a decoder can begin with. Nobody waits for
 //! him: neither the camera nor another viewer. Of a recording nothing is lost: its camera waits.
+//!
+//! A viewer for whom nothing waits is sent what comes by whoever brings it, as far as his connection takes it at once: he
+//! is woken for the rest only.
 
-use std::{cell::RefCell, collections::VecDeque, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, fmt, io::IoSlice, rc::Rc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::sync::Notify;
 
 use crate::{
@@ -15,13 +18,33 @@ use crate::{
 
 /// Runs of a recording that are taken at once: its viewer is heard before these are sent.
 const RECORDED_RUNS_AT_ONCE: usize = 32;
+/// Runs that are sent at once without waking the viewer: what comes at a time is one, or a few where reports or
+/// metadata stand between.
+const SENT_AT_ONCE: usize = 8;
+
+/// A viewer's connection, for whoever has something for him while nothing else is on its way there.
+pub trait AtOnce: fmt::Debug {
+    /// Sends some of it, without waiting: how many bytes. What is wrong with the connection, the viewer finds out.
+    fn send(&self, runs: &[IoSlice<'_>]) -> usize;
+}
 
 /// A viewer's queue. Filled by the camera's relay and emptied by the viewer's connection, on one thread.
 #[derive(Debug, Default)]
 pub struct Queue {
     state: RefCell<State>,
+    /// While the viewer waits, and nothing else is on its way to him.
+    open: RefCell<Option<Rc<dyn AtOnce>>>,
     filled: Notify,
     emptied: Notify,
+}
+
+/// A queue is passed by, as long as this is there.
+pub struct Passage<'a>(&'a Queue);
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.0.open.take();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +55,8 @@ struct State {
     recorded: bool,
     ended: bool,
     losses: Losses,
+    /// Bytes that were sent at once.
+    sent: u64,
 }
 
 /// What a viewer missed because it was too slow.
@@ -71,14 +96,31 @@ impl Queue {
         }
     }
 
-    /// Takes up a run of frames, or what of it the viewer gets. `now` is monotonic.
-    pub fn push(&self, segment: &Segment, now: Duration) {
+    /// Takes up runs of frames, or what of them the viewer gets. `now` is monotonic.
+    pub fn push(&self, segments: &[Segment], now: Duration) {
         let mut state = self.state.borrow_mut();
-        let before = state.bytes;
-        state.push(segment, now);
-        if state.bytes > before {
+        let idle = state.waiting.is_empty();
+        for segment in segments {
+            state.push(segment, now);
+        }
+        if idle && let Some(connection) = &*self.open.borrow() {
+            state.send(&**connection);
+        }
+        if !state.waiting.is_empty() {
             self.filled.notify_one();
         }
+    }
+
+    /// Has what comes sent on this connection, until what is given is dropped: while the viewer waits for more, and
+    /// nothing else is on its way to him.
+    pub fn pass(&self, connection: Rc<dyn AtOnce>) -> Passage<'_> {
+        self.open.replace(Some(connection));
+        Passage(self)
+    }
+
+    /// Bytes that passed it by so far.
+    pub fn sent(&self) -> u64 {
+        self.state.borrow().sent
     }
 
     /// Says that nothing more comes.
@@ -150,6 +192,26 @@ impl State {
         }
     }
 
+    /// Sends what waits, as far as it is taken.
+    fn send(&mut self, connection: &dyn AtOnce) {
+        let mut runs = [IoSlice::new(&[]); SENT_AT_ONCE];
+        for (place, (bytes, _)) in runs.iter_mut().zip(&self.waiting) {
+            *place = IoSlice::new(bytes);
+        }
+        let count = self.waiting.len().min(runs.len());
+        let mut sent = connection.send(runs.get(..count).unwrap_or_default());
+        self.sent += sent as u64;
+        self.bytes = self.bytes.saturating_sub(sent);
+        while let Some((first, _)) = self.waiting.front_mut() {
+            if sent < first.len() {
+                first.advance(sent);
+                break;
+            }
+            sent -= first.len();
+            self.waiting.pop_front();
+        }
+    }
+
     /// Begins with the first access unit from here on that a decoder can begin with.
     fn begin(&mut self, segment: &Segment, from: usize, now: Duration) {
         let key = segment.units.iter().find(|unit| unit.at >= from && unit.key);
@@ -198,11 +260,11 @@ mod tests {
     #[test]
     fn a_viewer_joins_at_a_key_frame() {
         let queue = Queue::default();
-        queue.push(&segment(10, 1, &[(0, false)]), NOW);
-        queue.push(&segment(10, 2, &[]), NOW);
+        queue.push(&[segment(10, 1, &[(0, false)])], NOW);
+        queue.push(&[segment(10, 2, &[])], NOW);
         assert_eq!(sent(&queue), []);
-        queue.push(&segment(10, 3, &[(0, false), (4, true), (8, false)]), NOW);
-        queue.push(&segment(10, 4, &[]), NOW);
+        queue.push(&[segment(10, 3, &[(0, false), (4, true), (8, false)])], NOW);
+        queue.push(&[segment(10, 4, &[])], NOW);
         assert_eq!(sent(&queue), [(3, 6), (4, 10)]);
         assert_eq!(queue.losses(), Losses::default(), "what was before is no loss");
     }
@@ -210,17 +272,17 @@ mod tests {
     #[test]
     fn a_slow_viewer_loses_whole_access_units() {
         let queue = Queue::default();
-        queue.push(&segment(STREAM_QUEUE_BYTES_MAX, 1, &[(0, true)]), NOW);
-        queue.push(&segment(10, 2, &[]), NOW);
-        queue.push(&segment(10, 3, &[(4, false)]), NOW);
-        queue.push(&segment(10, 4, &[(0, true)]), NOW);
+        queue.push(&[segment(STREAM_QUEUE_BYTES_MAX, 1, &[(0, true)])], NOW);
+        queue.push(&[segment(10, 2, &[])], NOW);
+        queue.push(&[segment(10, 3, &[(4, false)])], NOW);
+        queue.push(&[segment(10, 4, &[(0, true)])], NOW);
         assert_eq!(
             sent(&queue),
             [(1, STREAM_QUEUE_BYTES_MAX), (2, 10), (3, 4)],
             "the unit under way is ended"
         );
-        queue.push(&segment(10, 5, &[(0, false)]), NOW);
-        queue.push(&segment(10, 6, &[(7, true)]), NOW);
+        queue.push(&[segment(10, 5, &[(0, false)])], NOW);
+        queue.push(&[segment(10, 6, &[(7, true)])], NOW);
         assert_eq!(sent(&queue), [(6, 3)]);
         assert_eq!(queue.losses(), Losses { times: 1, bytes: 6 + 10 + 10 + 7 });
     }
@@ -228,9 +290,9 @@ mod tests {
     #[test]
     fn what_waits_too_long_makes_a_viewer_slow() {
         let queue = Queue::default();
-        queue.push(&segment(10, 1, &[(0, true)]), NOW);
-        queue.push(&segment(10, 2, &[(0, true)]), NOW + STREAM_QUEUE_AGE_MAX);
-        queue.push(&segment(10, 3, &[(0, true)]), NOW + STREAM_QUEUE_AGE_MAX + Duration::from_millis(1));
+        queue.push(&[segment(10, 1, &[(0, true)])], NOW);
+        queue.push(&[segment(10, 2, &[(0, true)])], NOW + STREAM_QUEUE_AGE_MAX);
+        queue.push(&[segment(10, 3, &[(0, true)])], NOW + STREAM_QUEUE_AGE_MAX + Duration::from_millis(1));
         assert_eq!(sent(&queue), [(1, 10), (2, 10)]);
         assert_eq!(queue.losses().times, 1);
     }
@@ -238,11 +300,11 @@ mod tests {
     #[test]
     fn a_unit_larger_than_the_bound_passes_once() {
         let queue = Queue::default();
-        queue.push(&segment(STREAM_QUEUE_BYTES_MAX + 1, 1, &[(0, true)]), NOW);
+        queue.push(&[segment(STREAM_QUEUE_BYTES_MAX + 1, 1, &[(0, true)])], NOW);
         assert_eq!(sent(&queue), [(1, STREAM_QUEUE_BYTES_MAX + 1)]);
         let endless = segment(STREAM_QUEUE_BYTES_MAX, 2, &[]);
         for _ in 0..5 {
-            queue.push(&endless, NOW);
+            queue.push(std::slice::from_ref(&endless), NOW);
         }
         let kept: usize = sent(&queue).iter().map(|(_, length)| length).sum();
         assert_eq!(kept, 2 * STREAM_QUEUE_BYTES_MAX);
@@ -252,18 +314,18 @@ mod tests {
     async fn of_a_recording_nothing_is_lost_and_its_camera_waits() {
         let queue = Queue::of_recording();
         let half = segment(REPLAY_QUEUE_BYTES_MAX / 2, 1, &[]);
-        queue.push(&half, NOW);
+        queue.push(std::slice::from_ref(&half), NOW);
         queue.room().await;
-        queue.push(&half, NOW);
+        queue.push(std::slice::from_ref(&half), NOW);
         let mut waits = std::pin::pin!(queue.room());
         assert!(std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
         // Far beyond the age that a live stream may have.
-        queue.push(&segment(3, 2, &[(0, false)]), NOW + 9 * STREAM_QUEUE_AGE_MAX);
+        queue.push(&[segment(3, 2, &[(0, false)])], NOW + 9 * STREAM_QUEUE_AGE_MAX);
         assert_eq!(sent(&queue), [(1, half.bytes.len()), (1, half.bytes.len()), (2, 3)]);
         waits.await;
         assert_eq!(queue.losses(), Losses::default());
         for fill in 0..=RECORDED_RUNS_AT_ONCE {
-            queue.push(&segment(1, fill as u8, &[]), NOW);
+            queue.push(&[segment(1, fill as u8, &[])], NOW);
         }
         assert_eq!(sent(&queue).len(), RECORDED_RUNS_AT_ONCE);
         assert_eq!(sent(&queue), [(RECORDED_RUNS_AT_ONCE as u8, 1)]);
@@ -273,10 +335,49 @@ mod tests {
     async fn a_viewer_is_woken_by_what_comes_and_by_the_end() {
         let queue = Queue::default();
         let (filled, ()) =
-            tokio::join!(queue.fill(), async { queue.push(&segment(1, 1, &[(0, true)]), NOW) });
+            tokio::join!(queue.fill(), async { queue.push(&[segment(1, 1, &[(0, true)])], NOW) });
         assert!(filled);
         sent(&queue);
         let (filled, ()) = tokio::join!(queue.fill(), async { queue.end() });
         assert!(!filled);
+    }
+
+    /// A connection that takes so many bytes in all.
+    #[derive(Debug)]
+    struct Narrow(RefCell<(usize, Vec<u8>)>);
+
+    impl AtOnce for Narrow {
+        fn send(&self, runs: &[IoSlice<'_>]) -> usize {
+            let mut state = self.0.borrow_mut();
+            let all: Vec<u8> = runs.iter().flat_map(|run| run.iter().copied()).collect();
+            let taken = all.len().min(state.0);
+            state.0 -= taken;
+            state.1.extend_from_slice(&all[..taken]);
+            taken
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_waiting_viewer_takes_at_once_wakes_nobody_and_the_rest_comes_after_it() {
+        let queue = Queue::default();
+        let connection = Rc::new(Narrow(RefCell::new((25, Vec::new()))));
+        let passage = queue.pass(Rc::clone(&connection) as Rc<dyn AtOnce>);
+        let mut waits = std::pin::pin!(queue.fill());
+        let mut is_woken =
+            async || std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_ready())).await;
+        queue.push(&[segment(10, 1, &[(4, true)]), segment(10, 2, &[])], NOW);
+        assert_eq!((is_woken().await, queue.sent()), (false, 16));
+        queue.push(&[segment(10, 3, &[]), segment(10, 4, &[])], NOW);
+        assert_eq!((is_woken().await, queue.sent()), (true, 25));
+        // What waits is not overtaken, even if there is room again.
+        connection.0.borrow_mut().0 = 100;
+        queue.push(&[segment(10, 5, &[])], NOW);
+        drop(passage);
+        assert_eq!(sent(&queue), [(3, 1), (4, 10), (5, 10)]);
+        queue.push(&[segment(10, 6, &[])], NOW);
+        assert_eq!(sent(&queue), [(6, 10)], "whoever does not wait is sent nothing at once");
+        let seen = connection.0.borrow().1.clone();
+        assert_eq!(seen, [vec![1; 6], vec![2; 10], vec![3; 9]].concat());
+        assert_eq!(queue.losses(), Losses::default());
     }
 }

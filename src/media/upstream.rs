@@ -197,9 +197,7 @@ impl Upstream {
     pub(super) fn push(&self, segments: &[Segment]) {
         let now = self.clock.monotonic();
         for viewer in self.viewers.borrow().iter() {
-            for segment in segments {
-                viewer.push(segment, now);
-            }
+            viewer.push(segments, now);
         }
     }
 

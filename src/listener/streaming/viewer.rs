@@ -26,6 +26,7 @@ use crate::{
         HTTP_WRITE_STALL_MAX, RTSP_HEAD_BYTES_MAX, STREAM_HEARTBEAT_BYTES, STREAM_HEARTBEAT_INTERVAL,
         STREAM_SESSION_TIMEOUT,
     },
+    media::{Passage, Queue},
     rtsp::{Decoder, Method, Peer, Received, Status, Writer},
 };
 
@@ -50,9 +51,9 @@ pub(super) struct Viewer {
     pub(super) taken: Duration,
     /// When it was let in last, to ask for something.
     pub(super) asked: Cell<Duration>,
-    /// The nonces of the last challenges.
     /// Its place among strangers, until it is let in for the first time.
     pub(super) stranger: Cell<Option<Place>>,
+    /// The nonces of the last challenges.
     pub(super) issued: Vec<String>,
     pub(super) session: Option<Viewing>,
     /// The recording that it has open.
@@ -78,8 +79,8 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, place: Place, stop
         datagrams: Outgoing::default(),
         taken,
         asked: Cell::new(taken),
-        issued: Vec::new(),
         stranger: Cell::new(Some(place)),
+        issued: Vec::new(),
         session: None,
         recorded: None,
     };
@@ -97,6 +98,7 @@ impl Viewer {
             }
             let queue =
                 self.session.as_ref().and_then(|it| it.play.as_ref()).map(|it| Rc::clone(&it.seat.queue));
+            let _passage = queue.as_deref().and_then(|it| self.passage(it));
             let full = send(&mut self.datagrams, self.session.as_mut());
             let idle = self.out.is_empty() && full.is_none();
             self.heard.reserve(READ_BYTES);
@@ -130,6 +132,16 @@ impl Viewer {
                 }
             }
         }
+    }
+
+    /// A way past the queue, for what comes while the viewer waits: where it is sent as it comes, on the connection, on
+    /// which nothing else waits.
+    fn passage<'a>(&self, queue: &'a Queue) -> Option<Passage<'a>> {
+        let viewing = self.session.as_ref()?;
+        let Ways::Interleaved(channels) = &viewing.ways else { return None };
+        let as_it_comes = are_their_own(channels, viewing.upstream.description.media.len());
+        let waits = !self.wire.writer.is_wanted(&self.out);
+        Some(queue.pass(self.wire.writer.at_once().filter(|_| as_it_comes && waits)?))
     }
 
     /// So many bytes of what waits were taken.
@@ -252,13 +264,13 @@ impl Viewer {
             return false;
         }
         let (bytes, at) = play.told;
-        if play.bytes - bytes >= STREAM_HEARTBEAT_BYTES || now.saturating_sub(at) >= STREAM_HEARTBEAT_INTERVAL
-        {
-            play.told = (play.bytes, now);
+        let sent = play.sent();
+        if sent - bytes >= STREAM_HEARTBEAT_BYTES || now.saturating_sub(at) >= STREAM_HEARTBEAT_INTERVAL {
+            play.told = (sent, now);
             let losses = play.seat.queue.losses();
             let detail = json!({
                 "request": play.command.request.to_string(),
-                "bytes": play.bytes,
+                "bytes": sent,
                 "seconds": now.saturating_sub(play.began).as_secs(),
                 "lost_bytes": losses.bytes,
                 "lost_packets": play.lost_packets,
@@ -319,7 +331,7 @@ async fn room(socket: Option<&UdpSocket>) -> io::Result<()> {
     }
 }
 
-async fn filled(queue: Option<&crate::media::Queue>) -> bool {
+async fn filled(queue: Option<&Queue>) -> bool {
     match queue {
         Some(queue) => queue.fill().await,
         None => std::future::pending().await,

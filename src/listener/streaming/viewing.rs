@@ -35,6 +35,7 @@ pub(super) struct Play {
     pub(super) command: Command,
     /// None once it was spent.
     pub(super) pass: Option<Pass>,
+    /// Those that he was woken for.
     pub(super) bytes: u64,
     /// Datagrams that were not to be sent.
     pub(super) lost_packets: u64,
@@ -60,12 +61,12 @@ impl Viewing {
     pub(super) fn names(&self, request: &Request) -> bool {
         request.fields.get(Field::Session).and_then(Session::parse).is_some_and(|it| it.id == self.id)
     }
-}
 
     /// Whether it is this client's: another that logs in on the connection has no part in it.
     pub(super) fn is_of(&self, caller: &Caller) -> bool {
         self.caller.client() == caller.client()
     }
+}
 
 impl Play {
     /// A stream that begins now, permitted by this pass.
@@ -81,6 +82,11 @@ impl Play {
             ending: "the viewer left",
             talking: None,
         }
+    }
+
+    /// Bytes that the viewer was sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.bytes.saturating_add(self.seat.queue.sent())
     }
 }
 
@@ -99,7 +105,7 @@ impl Drop for Play {
             let _ = write!(note, ", {passed} packets said with {bytes} bytes, {dropped} not passed on");
         }
         if let Some(pass) = self.pass.take() {
-            pass.finish(ended(200, self.bytes, Some(note)));
+            pass.finish(ended(200, self.sent(), Some(note)));
         }
     }
 }
