@@ -24,6 +24,7 @@ mod dialect;
 mod differential;
 mod disk;
 mod downloads;
+mod endings;
 mod export;
 mod faults;
 mod foreign;

@@ -60,14 +60,14 @@ impl<S: Write> Write for Tunnel<S> {
 }
 
 /// A WebSocket as a client has it: what is written at once is a message.
-struct Socket<S> {
+pub struct Socket<S> {
     stream: S,
     /// Bytes of the message under way that were not read.
     left: usize,
 }
 
 impl<S: Read + Write> Socket<S> {
-    fn over(mut stream: S, path: &str) -> Self {
+    pub fn over(mut stream: S, path: &str) -> Self {
         let head = format!(
             "GET {path} HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
