@@ -19,7 +19,7 @@ use std::{
 
 use cordon::{
     clock::{Clock, SystemClock, SystemEntropy},
-    sim::{self, Dialect},
+    sim::{self, Dialect, Oddity},
 };
 use jiff::SignedDuration;
 use rustix::{
@@ -408,6 +408,16 @@ pub struct Camera {
 
 impl Camera {
     pub fn start(network: &Network, zone: usize, dialect: fn() -> Dialect) -> Self {
+        Self::odd(network, zone, dialect, &[])
+    }
+
+    /// One with ways of its own.
+    pub fn odd(
+        network: &Network,
+        zone: usize,
+        dialect: fn() -> Dialect,
+        oddities: &'static [Oddity],
+    ) -> Self {
         let side = network.side(zone);
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, started) = std::sync::mpsc::channel();
@@ -426,7 +436,8 @@ impl Camera {
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let _camera = sim::Camera::start(dialect(), options).await.unwrap();
+                let camera = sim::Camera::start(dialect(), options).await.unwrap();
+                camera.set_oddities(oddities);
                 ready.send(()).unwrap();
                 // Whichever way the other end goes, the camera is done.
                 let _ = stopped.await;

@@ -1,18 +1,18 @@
 //! What is served while zones are isolated, and to whom: streams, the privileged process's own peers, floods.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
 use cordon::{
     clock::{Clock, SystemClock},
     ids::ZoneId,
     isolation::Netd,
     limits::ATTEMPTS_PER_SET_MAX,
-    sim::Dialect,
+    sim::{Dialect, Oddity},
 };
 
 use super::{
     GATE, LOBBY, answers,
-    network::{Camera, GATEWAY_CORE, Network, inside, must, run},
+    network::{CAMERA, Camera, GATEWAY, GATEWAY_CORE, HOSTILE, Network, inside, must, run},
     wait_until,
 };
 use crate::{
@@ -94,6 +94,72 @@ fn open_streams_of_restricted_cameras_end_with_their_isolation() {
         records.iter().any(|it| it["type"] == "outcome" && it["note"].to_string().contains(why)),
         "{records:#?}"
     );
+}
+
+/// The ports at which the gateway takes datagrams in a zone, its services apart.
+fn ports(network: &Network) -> Vec<u16> {
+    let table = inside(&network.namespace(0), || fs::read_to_string("/proc/thread-self/net/udp").unwrap());
+    let local = table.lines().skip(1).map(|line| line.split_whitespace().nth(1).unwrap());
+    let ports = local.map(|it| u16::from_str_radix(it.split_once(':').unwrap().1, 16).unwrap());
+    ports.filter(|port| *port >= 1_024).collect()
+}
+
+#[test]
+fn a_camera_in_a_zone_is_heard_in_datagrams_and_its_neighbours_are_not() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let _camera = Camera::odd(&network, 0, Dialect::hikvision, &[Oddity::DatagramsOnly]);
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    let mut player = play(&network, GATE, "Profile_1");
+    let ports = ports(&network);
+    assert_eq!(ports.len(), 6, "two for each stream: {ports:?}");
+    let forged = [&[0x80, 96, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4][..], b"\x65forged"].concat();
+    let (mut last, mut reports, mut sent) = (None, 0, 0);
+    for number in 0..60 {
+        if number % 6 == 0 {
+            inside(&network.side(0), || {
+                let socket = UdpSocket::bind((HOSTILE, 0)).unwrap();
+                for port in &ports {
+                    socket.send_to(&forged, (GATEWAY, *port)).unwrap();
+                }
+            });
+            sent += 1;
+        }
+        let (channel, packet) = player.frame().unwrap();
+        if channel == 9 {
+            reports += 1;
+            continue;
+        }
+        assert!(!packet.ends_with(b"forged"), "frame {number}");
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        assert!(last.is_none_or(|last: u16| sequence == last.wrapping_add(1)), "{last:?} {sequence}");
+        last = Some(sequence);
+    }
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let attempts = Netd::at(&network.netd_socket()).attempts(&zone).unwrap().packets;
+    for port in &ports {
+        let of = |source: &str| {
+            let own = attempts
+                .iter()
+                .filter(|it| it.source.to_string() == source && it.protocol == 17 && it.port == *port);
+            own.map(|it| it.packets).sum::<u64>()
+        };
+        assert_eq!((of(HOSTILE), of(CAMERA)), (sent, 0), "port {port}: {attempts:#?}");
+    }
+    println!(
+        "60 frames in datagrams from a zone, {reports} of them reports; a neighbour's: 0 of n = {} heard, all counted",
+        sent * ports.len() as u64
+    );
+    drop(player);
+    assert_eq!(gateway.stop(), Some(0));
+    let records = records_of(&network.dir().join("audit"));
+    let own = |it: &&serde_json::Value| {
+        it["operation"] == "rtsp:PLAY" && it["who"]["kind"] == "gateway" && it["type"] == "intent"
+    };
+    let play = records.iter().find(own).unwrap();
+    let relayed = records.iter().find(|it| it["intent"] == play["seq"]).unwrap();
+    assert!(relayed["note"].to_string().contains(" 0 dropped, 0 missing"), "{relayed}");
 }
 
 /// A user without any rights.
