@@ -24,7 +24,7 @@ use super::{
     sending::Sending,
     session::Session,
     shown,
-    stream::CameraStream,
+    stream::{CameraStream, Played},
     tls::{CameraTls, CertificateNews, PinBook},
 };
 use crate::{
@@ -35,7 +35,6 @@ use crate::{
     inventory::{Camera, Quirk},
     isolation::Dialler,
     limits::{HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX},
-    rtsp::Range,
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, FaultCode, Headers, Proof, Subcode, Version},
 };
@@ -118,7 +117,7 @@ impl Connection {
     }
 
     /// Lets a described stream play.
-    pub async fn play(&self, ask: &Ask, stream: &mut CameraStream) -> Result<(), CameraError> {
+    pub async fn play(&self, ask: &Ask, stream: &mut CameraStream) -> Result<Played, CameraError> {
         match ask.kind() {
             AskKind::Play { endpoint } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
                 stream.play(&self.session).await
@@ -128,12 +127,8 @@ impl Connection {
     }
 
     /// What one viewer asks of a session of his own: to have a part of a recording played, to pause it, or to be heard.
-    /// The part that the camera says it plays.
-    pub async fn ask_alone(
-        &self,
-        ask: &Ask,
-        stream: &mut CameraStream,
-    ) -> Result<Option<Range>, CameraError> {
+    /// What the camera says that it plays.
+    pub async fn ask_alone(&self, ask: &Ask, stream: &mut CameraStream) -> Result<Played, CameraError> {
         match ask.kind() {
             AskKind::Replay { endpoint, playback, wanted, cseq }
                 if *ask.camera() == self.camera && stream.is_at(endpoint) =>
@@ -141,10 +136,10 @@ impl Connection {
                 stream.replay(playback, wanted, *cseq, &self.session).await
             }
             AskKind::Talk { endpoint, wanted } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
-                stream.talk(wanted, &self.session).await.map(|()| None)
+                stream.talk(wanted, &self.session).await
             }
             AskKind::Pause { endpoint } if *ask.camera() == self.camera && stream.is_at(endpoint) => {
-                stream.pause(&self.session).await.map(|()| None)
+                stream.pause(&self.session).await.map(|()| Played::default())
             }
             _ => Err(misdirected()),
         }

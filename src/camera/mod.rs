@@ -38,5 +38,5 @@ pub use error::{CameraError, Failure, Phase, Retry};
 pub use habits::{Identity, Sighting};
 pub use memory::{CameraMemory, MemoryBook};
 pub use negotiation::Scheme;
-pub use stream::CameraStream;
+pub use stream::{CameraStream, Played};
 pub use tls::{CertificateNews, Pin, PinBook, PinError};

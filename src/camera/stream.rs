@@ -29,7 +29,7 @@ use crate::{
         STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
-        BACKCHANNEL_FEATURE, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
+        BACKCHANNEL_FEATURE, Begins, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
         REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
     },
 };
@@ -54,6 +54,15 @@ pub struct CameraStream {
     early: VecDeque<Segment>,
     own: Ssrc,
     may_get_parameter: bool,
+}
+
+/// What a camera says of what it plays for one viewer.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// The part of a recording.
+    pub range: Option<Range>,
+    /// Where each of its streams begins, by its number: sequence number and timestamp.
+    pub begins: Vec<(usize, Option<u16>, Option<u32>)>,
 }
 
 /// Connection, login and numbering.
@@ -143,18 +152,20 @@ impl CameraStream {
         })
     }
 
-    /// Sets every stream up and lets them play.
-    pub(super) async fn play(&mut self, logins: &Logins) -> Result<(), CameraError> {
+    /// Sets every stream up and lets them play: what the camera says that it plays.
+    pub(super) async fn play(&mut self, logins: &Logins) -> Result<Played, CameraError> {
         in_time(self.set_up_and_play(logins)).await
     }
 
-    async fn set_up_and_play(&mut self, logins: &Logins) -> Result<(), Failure> {
+    async fn set_up_and_play(&mut self, logins: &Logins) -> Result<Played, Failure> {
         let all: Vec<usize> = (0..self.description.media.len()).collect();
         self.set_up(&all, &[], logins).await?;
         let mut fields = vec![(Field::Range, "npt=0.000-".to_owned())];
         fields.extend(self.session_field());
         let uri = self.aggregate();
-        ok(&self.ask(&Method::Play, &uri, &fields, logins).await?)
+        let answer = self.ask(&Method::Play, &uri, &fields, logins).await?;
+        ok(&answer)?;
+        Ok(Played { range: None, begins: self.begins(&answer, &all) })
     }
 
     /// Sets the streams of these numbers up, with these fields besides.
@@ -204,14 +215,14 @@ impl CameraStream {
     }
 
     /// Sets the streams of a recording up, if they are not, and has a part of it played for the request of this
-    /// number: the part that the camera says it plays.
+    /// number: what the camera says that it plays.
     pub(super) async fn replay(
         &mut self,
         playback: &Playback,
         wanted: &[usize],
         viewer: u32,
         logins: &Logins,
-    ) -> Result<Option<Range>, CameraError> {
+    ) -> Result<Played, CameraError> {
         let required = (Field::Require, REPLAY_FEATURE.to_owned());
         let played = async {
             if self.session.is_none() {
@@ -226,13 +237,34 @@ impl CameraStream {
             let answer = self.ask(&Method::Play, &uri, &fields, logins).await?;
             ok(&answer)?;
             self.packets.replay(self.wire.cseq, viewer);
-            Ok(answer.fields.get(Field::Range).and_then(|it| Range::parse(it).ok()))
+            let range = answer.fields.get(Field::Range).and_then(|it| Range::parse(it).ok());
+            Ok(Played { range, begins: self.begins(&answer, wanted) })
         };
         in_time(played).await
     }
 
-    /// Sets streams up, back channels among them, and lets them play.
-    pub(super) async fn talk(&mut self, wanted: &[usize], logins: &Logins) -> Result<(), CameraError> {
+    /// Where the streams of these numbers begin, as far as an answer to PLAY says so and it is true of what is handed
+    /// on. Whose addresses are nobody's is taken to name all in their order.
+    fn begins(&self, answer: &Response, wanted: &[usize]) -> Vec<(usize, Option<u16>, Option<u32>)> {
+        let said = answer.fields.get(Field::RtpInfo).map(Begins::parse_list).unwrap_or_default();
+        let media = &self.description.media;
+        let heard = |number: &usize| media.get(*number).is_some_and(|it| it.direction == Direction::Receive);
+        let heard: Vec<usize> = wanted.iter().copied().filter(heard).collect();
+        let named = |url: &str| {
+            let url = self.control(url);
+            let is = |it: &usize| media.get(*it).is_some_and(|it| self.control(&it.control) == url);
+            heard.iter().copied().find(is)
+        };
+        let in_order = said.len() == heard.len() && said.iter().all(|it| named(&it.url).is_none());
+        let number = |(place, it): (usize, &Begins)| {
+            let number = if in_order { heard.get(place).copied() } else { named(&it.url) }?;
+            Some((number, it.sequence.filter(|_| !self.packets.is_renumbered(number)), it.timestamp))
+        };
+        said.iter().enumerate().filter_map(number).collect()
+    }
+
+    /// Sets streams up, back channels among them, and lets them play: what the camera says that it plays.
+    pub(super) async fn talk(&mut self, wanted: &[usize], logins: &Logins) -> Result<Played, CameraError> {
         let talking = async {
             if self.session.is_none() {
                 self.set_up(wanted, &[backchannel()], logins).await?;
@@ -240,7 +272,9 @@ impl CameraStream {
             let mut fields = vec![backchannel()];
             fields.extend(self.session_field());
             let uri = self.aggregate();
-            ok(&self.ask(&Method::Play, &uri, &fields, logins).await?)
+            let answer = self.ask(&Method::Play, &uri, &fields, logins).await?;
+            ok(&answer)?;
+            Ok(Played { range: None, begins: self.begins(&answer, wanted) })
         };
         in_time(talking).await
     }

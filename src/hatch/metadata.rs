@@ -144,6 +144,11 @@ pub(super) enum Taken {
 }
 
 impl Assembly {
+    /// The number of the next packet of ours, once there was any.
+    pub(super) fn own_next(&self) -> Option<u16> {
+        self.own
+    }
+
     /// Takes a packet with its payload and the extension that is kept of it. The marker ends a document (§5.1.2.1.1).
     pub(super) fn take(
         &mut self,

@@ -185,8 +185,15 @@ impl Packets {
     pub fn positions(&self) -> impl Iterator<Item = Option<Positions>> + '_ {
         self.tracks.iter().map(|track| {
             let (_, sequence, timestamp) = track.pinned?;
-            Some(Positions { first: track.first?, next: (sequence.wrapping_add(1), timestamp) })
+            // Documents that are written anew are numbered anew.
+            let next = track.document.own_next().unwrap_or(sequence.wrapping_add(1));
+            Some(Positions { first: track.first?, next: (next, timestamp) })
         })
+    }
+
+    /// Whether packets of a stream have other numbers by now than the camera's.
+    pub fn is_renumbered(&self, stream: usize) -> bool {
+        self.tracks.get(stream).is_some_and(|track| track.document.own_next().is_some())
     }
 
     /// Takes whole frames off the front of a buffer, up to what is none.
@@ -594,6 +601,22 @@ mod tests {
         };
         assert_eq!(packets.counts, counts);
         assert_eq!(packets.counts.dropped(), 5);
+    }
+
+    #[test]
+    fn documents_are_numbered_anew_and_positions_go_by_that() {
+        let text = "m=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n";
+        let description = Description::parse(text.as_bytes()).unwrap();
+        let mut packets = Packets::new(&[(&description.media[0], OWN)]);
+        packets.on_channels(0, (0, 1));
+        assert!(!packets.is_renumbered(0));
+        for sequence in 10..13 {
+            packets.take(&mut frames(&[(0, rtp(107 | 0x80, sequence, 9, 7, b"<x/>"))]));
+        }
+        assert_eq!(packets.counts.documents, 3, "nobody has said what may pass");
+        let positions: Vec<_> = packets.positions().collect();
+        assert_eq!(positions, [Some(Positions { first: (10, 9), next: (10, 9) })]);
+        assert!(packets.is_renumbered(0));
     }
 
     #[test]

@@ -7,18 +7,17 @@ use tokio::{
 
 use super::upstream::Upstream;
 use crate::{
-    camera::{CameraError, CameraStream, Connection, Failure, Phase},
+    camera::{CameraError, CameraStream, Connection, Failure, Phase, Played},
     hatch::Ask,
     limits::REPLAY_IDLE_MAX,
-    rtsp::Range,
 };
 
 /// What the viewer wants of the camera meanwhile, and where it is told what came of it.
 pub struct Order {
     /// What is asked.
     pub ask: Ask,
-    /// The part that the camera says it plays.
-    pub told: oneshot::Sender<Result<Option<Range>, CameraError>>,
+    /// What the camera says that it plays.
+    pub told: oneshot::Sender<Result<Played, CameraError>>,
 }
 
 /// A packet for a back channel, by its number.

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::queue::Queue;
 use crate::{
-    camera::{CameraStream, Failure, Phase},
+    camera::{CameraStream, Failure, Phase, Played},
     clock::Clock,
     hatch::{PacketCounts, Positions, Segment},
     limits::{
@@ -45,6 +45,8 @@ pub struct Upstream {
     /// How far each stream is.
     positions: RefCell<Vec<Option<Positions>>>,
     begun: Notify,
+    /// Where the camera says that they begin.
+    said: RefCell<Played>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -59,16 +61,20 @@ pub struct Seat {
 
 impl Seat {
     /// Sequence number and timestamp that a stream is heard from, at the earliest: of its next packet when the place
-    /// was taken, or of its first. Waits a little for that.
-    pub async fn begins(&self, stream: usize) -> Option<(u16, u32)> {
+    /// was taken, or of its first. Waits a little for that; of a stream that is quiet, what the camera says is told.
+    pub async fn begins(&self, stream: usize) -> Option<(Option<u16>, Option<u32>)> {
+        let known = |(sequence, timestamp)| (Some(sequence), Some(timestamp));
         if let Some(joined) = self.joined.get(stream).copied().flatten() {
-            return Some(joined.next);
+            return Some(known(joined.next));
         }
         if self.upstream.positions.borrow().is_empty() {
             // Without it nothing is said.
             let _ = timeout(STREAM_POSITION_TIME_MAX, self.upstream.begun.notified()).await;
         }
-        self.upstream.positions.borrow().get(stream).copied().flatten().map(|it| it.first)
+        let first = self.upstream.positions.borrow().get(stream).copied().flatten().map(|it| it.first);
+        let said = self.upstream.said.borrow();
+        let said = said.begins.iter().find(|it| it.0 == stream).map(|it| (it.1, it.2));
+        first.map(known).or(said)
     }
 }
 
@@ -106,15 +112,15 @@ impl Pace {
         {
             return Err(Failure::Flooding);
         }
+        if now.saturating_sub(self.at) >= SECOND {
+            (self.at, self.then) = (now, counts);
+        }
         if counts.passed > self.passed {
             (self.passed, self.alive) = (counts.passed, now);
         } else if now.saturating_sub(self.alive) > STREAM_SILENCE_MAX {
             return Err(Failure::TimedOut(Phase::Answer));
         }
         Ok(())
-        if now.saturating_sub(self.at) >= SECOND {
-            (self.at, self.then) = (now, counts);
-        }
     }
 }
 
@@ -141,12 +147,14 @@ impl Upstream {
             recorded: false,
             positions: RefCell::default(),
             begun: Notify::new(),
+            said: RefCell::default(),
             clock,
         }
     }
 
-    /// Says that it plays.
-    pub fn plays(&self) {
+    /// Says that it plays, and what the camera says of it.
+    pub fn plays(&self, said: Played) {
+        self.said.replace(said);
         self.playing.set(true);
     }
 
@@ -282,14 +290,14 @@ mod tests {
         ] {
             assert_eq!(pace().look(most, within), Ok(()), "{most:?}");
             assert_eq!(pace().look(more, within), Err(Failure::Flooding), "{more:?}");
+            // Of what does not pass nothing is handed on, and it is looked at once a second all the same.
+            assert_eq!(pace().look(more, begun + SECOND), Err(Failure::Flooding), "{more:?}");
+            assert_eq!(pace().look(more, begun + 2 * SECOND), Ok(()), "{more:?} in two seconds");
         }
         let mut pace = pace();
         assert_eq!(pace.look(of(1, 1, 0), begun), Ok(()));
         assert_eq!(pace.look(of(1, 1, 0), begun + STREAM_SILENCE_MAX), Ok(()));
         let late = begun + STREAM_SILENCE_MAX + Duration::from_millis(1);
         assert_eq!(pace.look(of(1, 1, 0), late), Err(Failure::TimedOut(Phase::Answer)));
-            // Of what does not pass nothing is handed on, and it is looked at once a second all the same.
-            assert_eq!(pace().look(more, begun + SECOND), Err(Failure::Flooding), "{more:?}");
-            assert_eq!(pace().look(more, begun + 2 * SECOND), Ok(()), "{more:?} in two seconds");
     }
 }

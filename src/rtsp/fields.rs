@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::rtp::Ssrc;
-use crate::limits::{RTSP_SESSION_BYTES_MAX, RTSP_TRANSPORTS_MAX};
+use crate::limits::{RTSP_SESSION_BYTES_MAX, RTSP_TRANSPORTS_MAX, SDP_MEDIA_MAX};
 
 /// The feature by which a client may talk back (ONVIF Streaming Specification §5.3).
 pub const BACKCHANNEL_FEATURE: &str = "www.onvif.org/ver20/backchannel";
@@ -117,6 +117,49 @@ impl fmt::Display for Transport {
     }
 }
 
+/// Where a stream begins that is about to play (RFC 2326 §12.33).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begins {
+    /// The address that controls it.
+    pub url: String,
+    /// The number of its first packet.
+    pub sequence: Option<u16>,
+    /// The timestamp of its first packet.
+    pub timestamp: Option<u32>,
+}
+
+impl Begins {
+    /// The streams of a field; those without an address are left out, and so are numbers that are none. At most
+    /// `SDP_MEDIA_MAX` are looked at.
+    pub fn parse_list(text: &str) -> Vec<Self> {
+        text.split(',').take(SDP_MEDIA_MAX).filter_map(Self::parse).collect()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let value = |name: &str| {
+            let mut parts = text.split(';').filter_map(|part| part.trim().split_once('='));
+            parts.find(|(it, _)| it.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        };
+        let sequence = value("seq").and_then(|it| it.parse().ok());
+        let timestamp = value("rtptime").and_then(|it| it.parse().ok());
+        value("url").map(|url| Self { url: url.to_owned(), sequence, timestamp })
+    }
+
+    /// The field's value for these streams; none for none.
+    pub fn list(all: impl IntoIterator<Item = Self>) -> Option<String> {
+        let all: Vec<_> = all.into_iter().map(|it| it.to_string()).collect();
+        (!all.is_empty()).then(|| all.join(","))
+    }
+}
+
+impl fmt::Display for Begins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "url={}", self.url)?;
+        self.sequence.map_or(Ok(()), |it| write!(f, ";seq={it}"))?;
+        self.timestamp.map_or(Ok(()), |it| write!(f, ";rtptime={it}"))
+    }
+}
+
 /// `a-b`, or `a` for `a` and the next.
 fn pair<N: std::str::FromStr + TryFrom<u32> + Into<u32> + Copy>(text: &str) -> Option<(N, N)> {
     match text.split_once('-') {
@@ -189,6 +232,23 @@ mod tests {
             Transport::parse_list("RTP/AVP/TCP;unicast;ssrc= 30a98ee7")[0].ssrc,
             Some(Ssrc(0x30a9_8ee7))
         );
+    }
+
+    #[test]
+    fn beginnings_are_read_and_written() {
+        let one = |url: &str, sequence, timestamp| Begins { url: url.to_owned(), sequence, timestamp };
+        let said =
+            "url=rtsp://h/a?x=y;seq=65535;rtptime=4294967295, URL=b; rtptime = 7 ;seq=65536,seq=3,url=c";
+        let all = Begins::parse_list(said);
+        let expected = [
+            one("rtsp://h/a?x=y", Some(65_535), Some(4_294_967_295)),
+            one("b", None, Some(7)),
+            one("c", None, None),
+        ];
+        assert_eq!(all, expected);
+        let written = "url=rtsp://h/a?x=y;seq=65535;rtptime=4294967295,url=b;rtptime=7,url=c";
+        assert_eq!(Begins::list(all).as_deref(), Some(written));
+        assert_eq!((Begins::list([]), Begins::parse_list("")), (None, Vec::new()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod sdp;
 mod tests;
 
 pub use decode::{DecodeError, Decoder, FRAME_HEAD_BYTES, Peer, Received};
-pub use fields::{BACKCHANNEL_FEATURE, Lower, Session, Transport};
+pub use fields::{BACKCHANNEL_FEATURE, Begins, Lower, Session, Transport};
 pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, Writer};
 pub use playback::{Frames, Playback, PlaybackError, REPLAY_FEATURE, Range, Rate};
 pub use rtp::{

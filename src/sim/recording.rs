@@ -88,6 +88,11 @@ impl Reel {
         self.next.is_some() && !self.paused
     }
 
+    /// The tick that is next.
+    pub(super) fn next(&self) -> Option<u64> {
+        u64::try_from(self.next?).ok()
+    }
+
     /// The part that is left.
     pub(super) fn range(&self) -> Option<Range> {
         let ahead = |tick: i64| SignedDuration::from_millis(tick.saturating_mul(TICK_MILLISECONDS.into()));

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     limits::SIM_CONNECTIONS_MAX,
     rtsp::{
-        BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
+        BACKCHANNEL_FEATURE, Begins, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
         Request, Status, Transport, Writer,
     },
 };
@@ -420,8 +420,9 @@ impl Connection {
         let Some(reel) = Reel::new(recording, &playback, request.cseq, before) else {
             return plain(Status::InvalidRange);
         };
-        let range = reel.range();
-        self.in_session(request, |session| session.reel = Some(reel)).maybe(Field::Range, range).finish()
+        let (range, info) = (reel.range(), self.begins(reel.next().unwrap_or_default()));
+        let answer = self.in_session(request, |session| session.reel = Some(reel));
+        answer.maybe(Field::Range, range).maybe(Field::RtpInfo, info).finish()
     }
 
     fn play(&mut self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
@@ -430,14 +431,19 @@ impl Connection {
         }
         // The first picture is due at once.
         self.ticks = ticks();
-        let info = self.session.as_ref().map(|session| {
-            let one = |(number, (sender, _)): (usize, &(Sender, Way))| {
-                format!("url=trackID={number};seq={};rtptime={}", sender.sequence, sender.at(0))
-            };
-            session.tracks.iter().enumerate().map(one).collect::<Vec<_>>().join(",")
-        });
+        let info = self.begins(0);
         let answer = self.in_session(request, |session| session.playing = Some(session.playing.unwrap_or(0)));
         answer.field(Field::Range, "npt=now-").maybe(Field::RtpInfo, info).finish()
+    }
+
+    /// Where each track begins, with this tick.
+    fn begins(&self, tick: u64) -> Option<String> {
+        let one = |(number, (sender, _)): (usize, &(Sender, Way))| Begins {
+            url: format!("trackID={number}"),
+            sequence: Some(sender.sequence),
+            timestamp: Some(sender.at(tick)),
+        };
+        Begins::list(self.session.as_ref()?.tracks.iter().enumerate().map(one))
     }
 
     /// Does something to the session, if it is the one that the request names.

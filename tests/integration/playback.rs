@@ -62,6 +62,8 @@ fn read(packet: &[u8]) -> (u16, Option<Told>) {
 struct Watcher<S = TcpStream> {
     player: Player<S>,
     session: String,
+    /// Number and timestamp of the first packet.
+    first: Option<(u16, u32)>,
     last: Option<u16>,
     packets: u64,
     /// What extensions said before an answer.
@@ -88,7 +90,7 @@ impl<S: Read + Write> Watcher<S> {
         let answer = player.ask("SETUP", "/stream=0", &asked);
         assert_eq!(answer.status, 200, "{}", answer.head);
         let session = answer.field("Session").unwrap().split_once(';').unwrap().0.to_owned();
-        Self { player, session, last: None, packets: 0, seen: Vec::new() }
+        Self { player, session, first: None, last: None, packets: 0, seen: Vec::new() }
     }
 
     /// Asks; what comes before the answer is of what was asked before.
@@ -115,6 +117,7 @@ impl<S: Read + Write> Watcher<S> {
         let (sequence, told) = read(packet);
         assert!(self.last.is_none_or(|it| sequence == it.wrapping_add(1)), "{:?} {sequence}", self.last);
         self.last = Some(sequence);
+        self.first.get_or_insert((sequence, u32::from_be_bytes(packet[4..8].try_into().unwrap())));
         self.packets += 1;
         told
     }
@@ -150,7 +153,11 @@ fn parts_of_a_recording_come_in_their_order_with_their_times_and_numbers() {
         (playing.status, playing.field("Range")),
         (200, Some("clock=20261120T000010Z-20261120T000012.1Z"))
     );
+    let info = playing.field("RTP-Info").unwrap().to_owned();
     let told = watcher.rest();
+    let at = address(&house, "RTSP");
+    let begins = watcher.first.unwrap();
+    assert_eq!(info, format!("url={at}/stream=0;seq={};rtptime={}", begins.0, begins.1));
     assert_eq!(pictures(&told), (100..=120).collect::<Vec<_>>());
     assert!(told.iter().all(|it| it.cseq == (1_001_u32 & 0xff) as u8), "{told:?}");
     let flags = |at: usize| told[at].flags;
@@ -233,13 +240,6 @@ fn nothing_of_a_recording_is_lost_and_the_camera_waits_for_its_viewer() {
 }
 
 #[test]
-fn what_a_recording_is_not_asked_for() {
-    let mut house = House::open();
-    let mut watcher = Watcher::open(&house);
-    for (fields, status) in [
-        ("Range: clock=2026-11-20-\r\n", 400),
-        ("Range: npt=10-\r\n", 457),
-#[test]
 fn a_recording_in_a_tunnel_waits_longer_than_a_reply_of_http() {
     let house = House::open();
     let address = address(&house, "HTTP");
@@ -255,6 +255,13 @@ fn a_recording_in_a_tunnel_waits_longer_than_a_reply_of_http() {
     assert_eq!((wrong, seen.len() as u64), (None, PICTURES), "none is missing, none comes twice");
 }
 
+#[test]
+fn what_a_recording_is_not_asked_for() {
+    let mut house = House::open();
+    let mut watcher = Watcher::open(&house);
+    for (fields, status) in [
+        ("Range: clock=2026-11-20-\r\n", 400),
+        ("Range: npt=10-\r\n", 457),
         ("Range: smpte=0:10:00-\r\n", 457),
         ("Range: clock=20300101T000000Z-\r\n", 457),
         ("Scale: fast\r\n", 400),

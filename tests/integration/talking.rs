@@ -49,7 +49,14 @@ impl Talker {
     fn begin(&mut self) -> u16 {
         let set_up = self.ask("SETUP", "/stream=3", "Transport: RTP/AVP/TCP;unicast;interleaved=6-7\r\n");
         assert_eq!(set_up.status, 200, "{}", set_up.head);
-        self.ask("PLAY", "", "").status
+        let playing = self.ask("PLAY", "", "");
+        if playing.status == 200 {
+            // Of the pictures alone: what is said begins with the client.
+            let info = playing.field("RTP-Info").unwrap();
+            assert_eq!(info.matches("url=").count(), 1, "{info}");
+            assert!(info.contains("/stream=0;seq=") && info.contains(";rtptime="), "{info}");
+        }
+        playing.status
     }
 
     fn say(&mut self, channel: u8, packet: &[u8]) {

@@ -21,8 +21,8 @@ use crate::{
     limits::STREAM_SESSION_TIMEOUT,
     media::Upstream,
     rtsp::{
-        BACKCHANNEL_FEATURE, Direction, Field, Lower, Method, REPLAY_FEATURE, Request, Session, Status,
-        Transport, WriteError, Writer,
+        BACKCHANNEL_FEATURE, Begins, Direction, Field, Lower, Method, REPLAY_FEATURE, Request, Session,
+        Status, Transport, WriteError, Writer,
     },
 };
 
@@ -243,19 +243,33 @@ impl Viewer {
     /// Where each stream that was set up begins (RFC 2326 §12.33).
     async fn begins(&self, request: &Request) -> Option<String> {
         let viewing = self.session.as_ref()?;
-        let (seat, base) = (&viewing.play.as_ref()?.seat, self.base(request));
+        let seat = &viewing.play.as_ref()?.seat;
         let mut begins = Vec::new();
         for number in viewing.ways.numbers() {
-            if let Some((sequence, timestamp)) = seat.begins(number).await {
-                begins.push(format!("url={base}/stream={number};seq={sequence};rtptime={timestamp}"));
-            }
+            let at = seat.begins(number).await;
+            begins.extend(at.map(|(sequence, timestamp)| (number, sequence, timestamp)));
         }
-        Some(begins.join(",")).filter(|it| !it.is_empty())
+        self.begin_at(request, begins)
+    }
+
+    /// Streams, by their numbers, that begin at these numbers and timestamps.
+    pub(super) fn begin_at(
+        &self,
+        request: &Request,
+        begins: Vec<(usize, Option<u16>, Option<u32>)>,
+    ) -> Option<String> {
+        let base = self.base(request);
+        let one = |(number, sequence, timestamp)| Begins {
+            url: format!("{base}/stream={number}"),
+            sequence,
+            timestamp,
+        };
+        Begins::list(begins.into_iter().map(one))
     }
 
     pub(super) async fn pause(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Pause).await?;
-        if !self.is_in_session(request) {
+        if !self.session.as_ref().is_some_and(|it| it.names(request) && it.is_of(&identified.caller)) {
             return Err(self.foreign(request).await);
         }
         let (pass, _) = self.decide(RtspMethod::Pause, &locator, &identified).await?;
@@ -269,7 +283,7 @@ impl Viewer {
     }
 
     pub(super) async fn tear_down(&mut self, request: &Request) -> Result<Written, Refused> {
-        if !self.session.as_ref().is_some_and(|it| it.names(request) && it.is_of(&identified.caller)) {
+        if !self.is_in_session(request) {
             return Err(Refused::With(Status::SessionNotFound));
         }
         // Whoever holds the session may always give it up; what ends is on record with the stream.

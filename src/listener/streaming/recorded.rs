@@ -15,13 +15,14 @@ use super::{
 };
 use crate::{
     auth::Identified,
+    camera::Played,
     command::RtspMethod,
     facade::Locator,
     gate::Pass,
     hatch::{Ask, AskKind, Endpoint, Talk},
     limits::{REPLAYS_PER_CAMERA_MAX, STREAM_DESCRIBED_TIME_MAX, TALK_QUEUE_PACKETS_MAX},
     media::{Order, Upstream, Word},
-    rtsp::{Direction, Field, Playback, Range, Request, Status, Writer},
+    rtsp::{Direction, Field, Playback, Request, Status, Writer},
 };
 
 /// A recording, or a stream with a back channel, that a viewer has open at the camera; its session there ends with this.
@@ -47,7 +48,7 @@ impl Recorded {
         Rc::ptr_eq(&self.upstream, upstream)
     }
 
-    async fn order(&self, ask: Ask) -> Result<Option<Range>, Trouble> {
+    async fn order(&self, ask: Ask) -> Result<Played, Trouble> {
         let (told, answer) = oneshot::channel();
         self.orders.send(Order { ask, told }).await.map_err(|_| Trouble::Lost)?;
         Ok(answer.await.map_err(|_| Trouble::Lost)??)
@@ -163,8 +164,8 @@ impl Viewer {
             Ok(ask) => recorded.order(ask).await,
             Err(error) => Err(error.into()),
         };
-        let range = match played {
-            Ok(range) => range,
+        let Played { range, begins } = match played {
+            Ok(played) => played,
             Err(trouble) => return Err(refused(&trouble, pass)),
         };
         let now = self.camera.house.clock.monotonic();
@@ -173,7 +174,8 @@ impl Viewer {
         }
         viewing.play = Some(Play::new(seat, command, pass, now));
         let answer = Writer::response(Status::Ok, Some(request.cseq)).maybe(Field::Range, range);
-        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+        let answer = answer.maybe(Field::Session, self.session_field());
+        Ok(answer.maybe(Field::RtpInfo, self.begin_at(request, begins)).finish())
     }
 
     /// PLAY of a stream with a back channel: one client at a time is heard.
@@ -207,16 +209,18 @@ impl Viewer {
                 Ok(ask) => recorded.order(ask).await,
                 Err(error) => Err(error.into()),
             };
-        if let Err(trouble) = talked {
-            return Err(refused(&trouble, pass));
-        }
+        let Played { begins, .. } = match talked {
+            Ok(played) => played,
+            Err(trouble) => return Err(refused(&trouble, pass)),
+        };
         let now = self.camera.house.clock.monotonic();
         let words = recorded.words.clone();
         let mut play = Play::new(seat, command, pass, now);
         play.talking = Some(Talking { judge, number, channel, words, _place: place });
         viewing.play = Some(play);
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
-        Ok(answer.maybe(Field::Session, self.session_field()).finish())
+        let answer = answer.maybe(Field::Session, self.session_field());
+        Ok(answer.maybe(Field::RtpInfo, self.begin_at(request, begins)).finish())
     }
 
     /// A packet of the client's: what it says, if it may be heard.

@@ -69,7 +69,7 @@ impl VirtualCamera {
         let mut pass = self.stream_pass(RtspMethod::Play, endpoint).await?;
         let ask = Ask::new(&mut pass, AskKind::Play { endpoint: endpoint.clone() }, false)?;
         match self.connection.play(&ask, &mut stream).await {
-            Ok(()) => upstream.plays(),
+            Ok(played) => upstream.plays(played),
             Err(error) => {
                 self.streams.open.borrow_mut().remove(endpoint);
                 let trouble = Trouble::from(error);
