@@ -107,7 +107,7 @@ impl Viewer {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Setup).await?;
         let (pass, _) = self.decide(RtspMethod::Setup, &locator, &identified).await?;
         // Of a session with back channels only these are asked for with the feature.
-        let talk = self.recorded.as_ref().is_some_and(|it| it.talk)
+        let talk = self.alone.as_ref().is_some_and(|it| it.talk)
             || required(request).any(|it| it == BACKCHANNEL_FEATURE);
         let described = self.offered(&locator, talk).await;
         let (upstream, pass) = told(described, pass)?;
@@ -124,7 +124,7 @@ impl Viewer {
         {
             self.session = None;
         }
-        let alone = self.recorded.as_ref().is_some_and(|it| it.is_at(&upstream));
+        let alone = self.alone.as_ref().is_some_and(|it| it.is_at(&upstream));
         if self.session.as_ref().is_some_and(|it| {
             it.locator != locator
                 || !it.names(request)
@@ -171,8 +171,8 @@ impl Viewer {
     /// What there is at an address.
     async fn offered(&mut self, locator: &Locator, talk: bool) -> Result<Rc<Upstream>, Trouble> {
         match locator.kind {
-            LocatorKind::Replay => self.alone(locator, false).await,
-            _ if talk => self.alone(locator, true).await,
+            LocatorKind::Replay => self.open_alone(locator, false).await,
+            _ if talk => self.open_alone(locator, true).await,
             _ => self.camera.described(&locator.endpoint).await,
         }
     }
@@ -289,7 +289,7 @@ impl Viewer {
         // Whoever holds the session may always give it up; what ends is on record with the stream.
         self.end("the viewer left");
         self.session = None;
-        self.recorded = None;
+        self.alone = None;
         Ok(Writer::response(Status::Ok, Some(request.cseq)).finish())
     }
 

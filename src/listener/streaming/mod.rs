@@ -4,7 +4,7 @@ mod admission;
 mod datagrams;
 mod front;
 mod methods;
-mod recorded;
+mod alone;
 mod tunnel;
 mod upstream;
 mod viewer;

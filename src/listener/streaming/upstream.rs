@@ -7,7 +7,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     super::{trouble::Trouble, virtual_camera::VirtualCamera},
-    recorded::Places,
+    alone::Places,
 };
 use crate::{
     auth::Caller,

@@ -13,9 +13,9 @@ use tokio::{
 
 use super::{
     super::{doorway::Doorway, places::Place, tls::Channel, virtual_camera::VirtualCamera},
+    alone::Alone,
     datagrams::Outgoing,
     front::{Guest, Port},
-    recorded::Recorded,
     viewing::Viewing,
     ways::{Ways, are_their_own, translated},
     wire::{SLICES_MAX, Wire},
@@ -56,8 +56,8 @@ pub(super) struct Viewer {
     /// The nonces of the last challenges.
     pub(super) issued: Vec<String>,
     pub(super) session: Option<Viewing>,
-    /// The recording that it has open.
-    pub(super) recorded: Option<Recorded>,
+    /// What it has open at the camera for itself: a recording, or a stream with back channels.
+    pub(super) alone: Option<Alone>,
 }
 
 /// Serves one connection until it ends or the gateway stops.
@@ -82,7 +82,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, place: Place, stop
         stranger: Cell::new(Some(place)),
         issued: Vec::new(),
         session: None,
-        recorded: None,
+        alone: None,
     };
     // A client may go at any moment.
     let _ = viewer.run(stop).await;
@@ -230,8 +230,8 @@ impl Viewer {
             self.end("the viewer takes nothing");
             return false;
         }
-        if self.session.is_none() && self.recorded.as_ref().is_some_and(|it| it.is_forgotten(now)) {
-            self.recorded = None;
+        if self.session.is_none() && self.alone.as_ref().is_some_and(|it| it.is_forgotten(now)) {
+            self.alone = None;
         }
         let Some(viewing) = &mut self.session else {
             // Whoever asks for nothing, or may not have it, keeps no place that a viewer may want.
@@ -288,7 +288,7 @@ impl Viewer {
     }
 
     fn has_recording(&self) -> bool {
-        self.recorded.as_ref().is_some_and(|it| !it.talk)
+        self.alone.as_ref().is_some_and(|it| !it.talk)
     }
 
     /// Ends the stream under way, for this reason.

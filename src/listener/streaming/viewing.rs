@@ -4,7 +4,7 @@ use std::{fmt::Write as _, rc::Rc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{admission::ended, recorded::Place, upstream::Streams, ways::Ways};
+use super::{admission::ended, alone::Place, upstream::Streams, ways::Ways};
 use crate::{
     auth::Caller,
     command::Command,

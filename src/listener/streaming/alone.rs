@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A recording, or a stream with a back channel, that a viewer has open at the camera; its session there ends with this.
-pub(super) struct Recorded {
+pub(super) struct Alone {
     endpoint: Endpoint,
     upstream: Rc<Upstream>,
     orders: mpsc::Sender<Order>,
@@ -37,7 +37,7 @@ pub(super) struct Recorded {
     since: Duration,
 }
 
-impl Recorded {
+impl Alone {
     /// Whether nobody has set it up in time: a camera has few places.
     pub(super) fn is_forgotten(&self, now: Duration) -> bool {
         now.saturating_sub(self.since) > STREAM_DESCRIBED_TIME_MAX
@@ -81,7 +81,7 @@ impl Drop for Place {
 
 impl VirtualCamera {
     /// Opens a recording for one viewer, or a stream with back channels.
-    async fn alone(self: &Rc<Self>, endpoint: &Endpoint, talk: bool) -> Result<Recorded, Trouble> {
+    async fn open_alone(self: &Rc<Self>, endpoint: &Endpoint, talk: bool) -> Result<Alone, Trouble> {
         let place = self.streams.alone.take(REPLAYS_PER_CAMERA_MAX).ok_or(Trouble::Busy)?;
         let mut stream = self.ask_about(endpoint, talk).await?;
         let clock = Arc::clone(&self.house.clock);
@@ -102,14 +102,18 @@ impl VirtualCamera {
             );
             stream.close().await;
         });
-        Ok(Recorded { endpoint: endpoint.clone(), upstream, orders, words, talk, since })
+        Ok(Alone { endpoint: endpoint.clone(), upstream, orders, words, talk, since })
     }
 }
 
 impl Viewer {
     /// What a recording or a stream with back channels offers: as it was heard before, else asked.
-    pub(super) async fn alone(&mut self, locator: &Locator, talk: bool) -> Result<Rc<Upstream>, Trouble> {
-        let open = self.recorded.as_ref().filter(|it| it.endpoint == locator.endpoint && it.talk == talk);
+    pub(super) async fn open_alone(
+        &mut self,
+        locator: &Locator,
+        talk: bool,
+    ) -> Result<Rc<Upstream>, Trouble> {
+        let open = self.alone.as_ref().filter(|it| it.endpoint == locator.endpoint && it.talk == talk);
         let open = open.filter(|it| !it.orders.is_closed());
         if let Some(open) = open {
             return Ok(Rc::clone(&open.upstream));
@@ -119,16 +123,16 @@ impl Viewer {
             return Err(Trouble::Busy);
         }
         // The one it had open is given back first.
-        self.recorded = None;
-        let recorded = self.camera.alone(&locator.endpoint, talk).await?;
-        let upstream = Rc::clone(&recorded.upstream);
-        self.recorded = Some(recorded);
+        self.alone = None;
+        let alone = self.camera.open_alone(&locator.endpoint, talk).await?;
+        let upstream = Rc::clone(&alone.upstream);
+        self.alone = Some(alone);
         Ok(upstream)
     }
 
     /// Whether the session is about what this viewer has open for himself.
     pub(super) fn is_alone(&self) -> bool {
-        let open = self.recorded.as_ref().map(|it| &it.upstream);
+        let open = self.alone.as_ref().map(|it| &it.upstream);
         self.session.as_ref().zip(open).is_some_and(|(session, open)| Rc::ptr_eq(&session.upstream, open))
     }
 
@@ -140,7 +144,7 @@ impl Viewer {
         identified: &Identified,
     ) -> Result<Written, Refused> {
         let (mut pass, command) = self.decide(RtspMethod::Replay, locator, identified).await?;
-        let (Some(viewing), Some(recorded)) = (&mut self.session, &self.recorded) else {
+        let (Some(viewing), Some(alone)) = (&mut self.session, &self.alone) else {
             return fail(pass, Status::SessionNotFound);
         };
         let playback = match Playback::of(&request.fields) {
@@ -157,11 +161,11 @@ impl Viewer {
         let (endpoint, wanted) = (locator.endpoint.clone(), viewing.ways.numbers());
         let seat = match &viewing.play {
             Some(play) => Rc::clone(&play.seat),
-            None => Rc::new(recorded.upstream.join()),
+            None => Rc::new(alone.upstream.join()),
         };
         let ask = AskKind::Replay { endpoint, playback, wanted, cseq: request.cseq };
         let played = match Ask::new(&mut pass, ask, false) {
-            Ok(ask) => recorded.order(ask).await,
+            Ok(ask) => alone.order(ask).await,
             Err(error) => Err(error.into()),
         };
         let Played { range, begins } = match played {
@@ -186,14 +190,14 @@ impl Viewer {
         identified: &Identified,
     ) -> Result<Written, Refused> {
         let (mut pass, command) = self.decide(RtspMethod::Talk, locator, identified).await?;
-        let (Some(viewing), Some(recorded)) = (&mut self.session, &self.recorded) else {
+        let (Some(viewing), Some(alone)) = (&mut self.session, &self.alone) else {
             return fail(pass, Status::SessionNotFound);
         };
         let wanted = viewing.ways.numbers();
-        let media = &recorded.upstream.description.media;
+        let media = &alone.upstream.description.media;
         let said = wanted.iter().find_map(|number| {
             let media = media.get(*number).filter(|it| it.direction == Direction::Send)?;
-            let judge = Talk::new(media, recorded.upstream.sources.get(*number).copied()?)?;
+            let judge = Talk::new(media, alone.upstream.sources.get(*number).copied()?)?;
             Some((*number, viewing.ways.channel(*number)?, judge))
         });
         let Some((number, channel, judge)) = said.filter(|_| viewing.play.is_none()) else {
@@ -203,10 +207,10 @@ impl Viewer {
             pass.finish(ended(453, 0, Some("somebody else talks at the camera".to_owned())));
             return Err(Refused::With(Status::NotEnoughBandwidth));
         };
-        let seat = Rc::new(recorded.upstream.join());
+        let seat = Rc::new(alone.upstream.join());
         let talked =
             match Ask::new(&mut pass, AskKind::Talk { endpoint: locator.endpoint.clone(), wanted }, false) {
-                Ok(ask) => recorded.order(ask).await,
+                Ok(ask) => alone.order(ask).await,
                 Err(error) => Err(error.into()),
             };
         let Played { begins, .. } = match talked {
@@ -214,7 +218,7 @@ impl Viewer {
             Err(trouble) => return Err(refused(&trouble, pass)),
         };
         let now = self.camera.house.clock.monotonic();
-        let words = recorded.words.clone();
+        let words = alone.words.clone();
         let mut play = Play::new(seat, command, pass, now);
         play.talking = Some(Talking { judge, number, channel, words, _place: place });
         viewing.play = Some(play);
@@ -243,9 +247,9 @@ impl Viewer {
         locator: &Locator,
         mut pass: Pass,
     ) -> Result<Written, Refused> {
-        let Some(recorded) = &self.recorded else { return fail(pass, Status::SessionNotFound) };
+        let Some(alone) = &self.alone else { return fail(pass, Status::SessionNotFound) };
         let paused = match Ask::new(&mut pass, AskKind::Pause { endpoint: locator.endpoint.clone() }, true) {
-            Ok(ask) => recorded.order(ask).await,
+            Ok(ask) => alone.order(ask).await,
             Err(error) => Err(error.into()),
         };
         if let Err(trouble) = paused {
