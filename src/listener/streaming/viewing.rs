@@ -39,6 +39,8 @@ pub(super) struct Play {
     pub(super) bytes: u64,
     /// Datagrams that were not to be sent.
     pub(super) lost_packets: u64,
+    /// Bytes that had passed its queue by before: another stream may have had the same place.
+    passed_before: u64,
     pub(super) told: (u64, Duration),
     pub(super) began: Duration,
     pub(super) ending: &'static str,
@@ -71,7 +73,9 @@ impl Viewing {
 impl Play {
     /// A stream that begins now, permitted by this pass.
     pub(super) fn new(seat: Rc<Seat>, command: Command, pass: Pass, now: Duration) -> Self {
+        let passed_before = seat.queue.sent();
         Self {
+            passed_before,
             seat,
             command,
             pass: Some(pass),
@@ -86,7 +90,7 @@ impl Play {
 
     /// Bytes that the viewer was sent so far.
     pub(super) fn sent(&self) -> u64 {
-        self.bytes.saturating_add(self.seat.queue.sent())
+        self.bytes + self.seat.queue.sent().saturating_sub(self.passed_before)
     }
 }
 
