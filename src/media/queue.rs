@@ -57,6 +57,8 @@ struct State {
     losses: Losses,
     /// Bytes that were sent at once.
     sent: u64,
+    /// Whether the first that waits is the rest of what was sent at once.
+    torn: bool,
 }
 
 /// What a viewer missed because it was too slow.
@@ -103,7 +105,10 @@ impl Queue {
         for segment in segments {
             state.push(segment, now);
         }
-        if idle && let Some(connection) = &*self.open.borrow() {
+        if idle
+            && !state.waiting.is_empty()
+            && let Some(connection) = &*self.open.borrow()
+        {
             state.send(&**connection);
         }
         if !state.waiting.is_empty() {
@@ -116,6 +121,19 @@ impl Queue {
     pub fn pass(&self, connection: Rc<dyn AtOnce>) -> Passage<'_> {
         self.open.replace(Some(connection));
         Passage(self)
+    }
+
+    /// The rest of what was sent in part: it goes before anything else that the viewer is sent, or what came before it
+    /// has no end.
+    pub fn take_torn(&self) -> Option<Bytes> {
+        let mut state = self.state.borrow_mut();
+        if !std::mem::take(&mut state.torn) {
+            return None;
+        }
+        let (rest, _) = state.waiting.pop_front()?;
+        state.bytes = state.bytes.saturating_sub(rest.len());
+        self.emptied.notify_one();
+        Some(rest)
     }
 
     /// Bytes that passed it by so far.
@@ -148,6 +166,7 @@ impl Queue {
     /// Takes all that waits; of a recording a part.
     pub fn take(&self, into: &mut VecDeque<Bytes>) {
         let mut state = self.state.borrow_mut();
+        state.torn = false;
         let most = if state.recorded { RECORDED_RUNS_AT_ONCE } else { usize::MAX };
         let count = state.waiting.len().min(most);
         let taken: Vec<Bytes> = state.waiting.drain(..count).map(|(bytes, _)| bytes).collect();
@@ -205,6 +224,7 @@ impl State {
         while let Some((first, _)) = self.waiting.front_mut() {
             if sent < first.len() {
                 first.advance(sent);
+                self.torn = sent > 0;
                 break;
             }
             sent -= first.len();
@@ -373,7 +393,10 @@ mod tests {
         connection.0.borrow_mut().0 = 100;
         queue.push(&[segment(10, 5, &[])], NOW);
         drop(passage);
-        assert_eq!(sent(&queue), [(3, 1), (4, 10), (5, 10)]);
+        // Whatever else the viewer is to be sent goes behind the rest of what was begun.
+        assert_eq!(queue.take_torn().as_deref(), Some(&[3][..]));
+        assert_eq!((queue.take_torn(), sent(&queue)), (None, vec![(4, 10), (5, 10)]));
+        assert!(queue.state.borrow().bytes == 0 && queue.sent() == 25);
         queue.push(&[segment(10, 6, &[])], NOW);
         assert_eq!(sent(&queue), [(6, 10)], "whoever does not wait is sent nothing at once");
         let seen = connection.0.borrow().1.clone();

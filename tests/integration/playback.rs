@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     client,
-    house::{CAMERA_SIDE, House, LOBBY, VIEWER},
+    house::{CAMERA_SIDE, House, LOBBY, VIEWER, breathe},
     streams::{Answer, Player},
     tunnels::{self, Tunnel},
 };
@@ -253,6 +253,66 @@ fn a_recording_in_a_tunnel_waits_longer_than_a_reply_of_http() {
     let seen = watcher.rest();
     let wrong = (0..).zip(&seen).find(|(number, it)| *number != it.picture);
     assert_eq!((wrong, seen.len() as u64), (None, PICTURES), "none is missing, none comes twice");
+}
+
+/// Of a viewer who is sent packets as they come, past the queue: with each answer, one may be on its way in part.
+#[test]
+fn answers_stand_between_packets_and_each_part_has_bytes_of_its_own() {
+    let mut house = House::open();
+    let mut player = Player::connect(&house, &address(&house, "RTSP"), VIEWER);
+    rustix::net::sockopt::set_socket_recv_buffer_size(player.stream.get_ref(), 32 * 1024).unwrap();
+    assert_eq!(player.ask("DESCRIBE", "", REQUIRE).status, 200);
+    let mut session = String::new();
+    for stream in 0..3 {
+        let channels = format!("{}-{}", 2 * stream, 2 * stream + 1);
+        let asked = format!("{REQUIRE}{session}Transport: RTP/AVP/TCP;unicast;interleaved={channels}\r\n");
+        let answer = player.ask("SETUP", &format!("/stream={stream}"), &asked);
+        let name = answer.field("Session").unwrap().split_once(';').unwrap().0.to_owned();
+        session = format!("Session: {name}\r\n");
+    }
+    player.send("PLAY", "", &format!("{REQUIRE}{session}Rate-Control: no\r\n"));
+    let first = player.cseq;
+    let (mut last, mut packets, mut asked, mut answers, mut ended) = ([None::<u16>; 3], 0, 1, 0, false);
+    while !ended || answers < asked {
+        let (channel, packet) = match player.next().unwrap() {
+            Ok(answer) => {
+                assert_eq!(answer.field("CSeq"), Some((first + answers).to_string().as_str()));
+                assert_eq!(answer.status, 200, "{}", answer.head);
+                answers += 1;
+                continue;
+            }
+            Err(frame) => frame,
+        };
+        let (sequence, told) = read(&packet);
+        let last = &mut last[usize::from(channel / 2)];
+        assert!(last.is_none_or(|it| sequence == it.wrapping_add(1)), "{channel}: {last:?} {sequence}");
+        *last = Some(sequence);
+        packets += 1;
+        ended |= channel == 0 && told.is_some_and(|it| it.flags & 0x10 != 0);
+        if packets % 50 == 0 && asked - answers < 16 {
+            player.send("GET_PARAMETER", "", &session);
+            asked += 1;
+        }
+        if packets % 5_000 == 0 {
+            // Meanwhile the way to the client fills up.
+            breathe();
+        }
+    }
+    eprintln!("{answers} answers stand between {packets} packets; torn 0 of n = {answers}");
+    assert!(answers > 100, "{answers}");
+    let part = "Range: clock=20261120T000010Z-20261120T000010.5Z\r\nRate-Control: no\r\n";
+    assert_eq!(player.ask("PLAY", "", &format!("{REQUIRE}{session}{part}")).status, 200);
+    assert_eq!(player.ask("TEARDOWN", "", &session).status, 200);
+    drop(player);
+    house.stop();
+    let records = house.records();
+    let plays = records.iter().filter(|it| it["operation"] == "rtsp:REPLAY" && it["type"] == "intent");
+    let bytes = plays.map(|play| {
+        let outcome = records.iter().find(|it| it["intent"] == play["seq"]).unwrap();
+        outcome["bytes"].as_u64().unwrap()
+    });
+    let bytes: Vec<_> = bytes.collect();
+    assert!(bytes.len() == 2 && bytes[0] > 10 * 1024 * 1024 && bytes[1] < 256 * 1024, "{bytes:?}");
 }
 
 #[test]

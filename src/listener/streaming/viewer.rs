@@ -93,6 +93,7 @@ impl Viewer {
         let mut look = interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.take_torn();
             if !self.answer_all().await? {
                 return self.say_goodbye().await;
             }
@@ -142,6 +143,16 @@ impl Viewer {
         let as_it_comes = are_their_own(channels, viewing.upstream.description.media.len());
         let waits = !self.wire.writer.is_wanted(&self.out);
         Some(queue.pass(self.wire.writer.at_once().filter(|_| as_it_comes && waits)?))
+    }
+
+    /// Takes up the rest of what was sent past the queue in part, before anything else is said.
+    fn take_torn(&mut self) {
+        if let Some(play) = self.session.as_mut().and_then(|it| it.play.as_mut())
+            && let Some(rest) = play.seat.queue.take_torn()
+        {
+            play.bytes += rest.len() as u64;
+            self.out.push_back(rest);
+        }
     }
 
     /// So many bytes of what waits were taken.
