@@ -390,6 +390,12 @@ fn a_session_is_its_clients_own() {
     player.login = ADMIN;
     for method in ["PLAY", "PAUSE"] {
         assert_eq!(player.ask(method, "", &session).status, 454, "{method} by another client");
+    // Without a login nothing is told but how to log in: some ask so each time.
+    let login = player.challenge.take();
+    for method in ["PLAY", "PAUSE"] {
+        assert_eq!(player.ask_once(method, "", &session).status, 401, "{method} without a login");
+    }
+    player.challenge = login;
     }
     let more = format!("{session}Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n");
     assert_eq!(player.ask("SETUP", "/stream=1", &more).status, 455);

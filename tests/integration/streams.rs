@@ -124,7 +124,7 @@ pub struct Player<S = TcpStream> {
     address: String,
     pub login: (&'static str, &'static str),
     /// The challenge, with how often it was answered.
-    challenge: Option<digest_auth::WwwAuthenticateHeader>,
+    pub challenge: Option<digest_auth::WwwAuthenticateHeader>,
     pub cseq: u32,
     /// What it was given.
     transport: String,

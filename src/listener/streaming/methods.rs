@@ -14,7 +14,7 @@ use super::{
     ways::{Way, Ways},
 };
 use crate::{
-    auth::digest::Challenge,
+    auth::{Identified, digest::Challenge},
     command::RtspMethod,
     facade::{Entrance, Facade, Locator, LocatorKind},
     gate::Pass,
@@ -209,11 +209,8 @@ impl Viewer {
 
     pub(super) async fn play(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Play).await?;
-        let own = |it: &&Viewing| it.locator == locator && it.names(request) && it.is_of(&identified.caller);
-        let Some(viewing) = self.session.as_ref().filter(own) else {
-            return Err(self.foreign(request).await);
-        };
-        let playing = viewing.play.is_some();
+        self.own_session(request, RtspMethod::Play, &locator, &identified).await?;
+        let playing = self.session.as_ref().is_some_and(|it| it.play.is_some());
         if self.is_alone() {
             return match locator.kind {
                 LocatorKind::Replay => self.play_recording(request, &locator, &identified).await,
@@ -269,9 +266,7 @@ impl Viewer {
 
     pub(super) async fn pause(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Pause).await?;
-        if !self.session.as_ref().is_some_and(|it| it.names(request) && it.is_of(&identified.caller)) {
-            return Err(self.foreign(request).await);
-        }
+        self.own_session(request, RtspMethod::Pause, &locator, &identified).await?;
         let (pass, _) = self.decide(RtspMethod::Pause, &locator, &identified).await?;
         if locator.kind == LocatorKind::Replay {
             return self.pause_recording(request, &locator, pass).await;
@@ -291,6 +286,27 @@ impl Viewer {
         self.session = None;
         self.alone = None;
         Ok(Writer::response(Status::Ok, Some(request.cseq)).finish())
+    }
+
+    /// Whether the session that is named is the client's own, and about this stream. Whoever has not logged in is told
+    /// how to.
+    async fn own_session(
+        &self,
+        request: &Request,
+        method: RtspMethod,
+        locator: &Locator,
+        identified: &Identified,
+    ) -> Result<(), Refused> {
+        match self.session.as_ref().filter(|it| it.locator == *locator && it.names(request)) {
+            Some(viewing) if viewing.is_of(&identified.caller) => Ok(()),
+            Some(_) if identified.caller.client().is_none() => {
+                // Whatever policy permits to everybody: a session is for whoever logged in.
+                let (pass, _) = self.decide(method, locator, identified).await?;
+                pass.finish(ended(Status::Unauthorized.code(), 0, None));
+                Err(Refused::Challenge { stale: false })
+            }
+            _ => Err(self.foreign(request).await),
+        }
     }
 
     /// A session that is not this connection's, or is none.
