@@ -190,9 +190,10 @@ pub const STREAM_POSITION_TIME_MAX: Duration = Duration::from_millis(300);
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
 pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
-/// Of these, connections on which nobody was let in yet. Others find a place all the same.
+/// As long as there are fewer on which nobody was let in yet, one from where no client may log in finds a place, too. Of
+/// a source that some client may log in from, there are no more of them than this.
 pub const STREAM_STRANGERS_PER_CAMERA_MAX: usize = 48;
-/// Of these, connections of one source.
+/// Such connections of one source that no client may log in from.
 pub const STREAM_STRANGERS_PER_SOURCE_MAX: usize = 16;
 /// Least port that a viewer may have packets sent to: those below are of services.
 pub const STREAM_VIEWER_PORT_MIN: u16 = 1_024;

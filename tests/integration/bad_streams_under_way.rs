@@ -13,8 +13,9 @@ use std::{
 use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
     limits::{
-        HTTP_HEAD_TIME_MAX, STREAM_CONNECTIONS_PER_SOURCE_MAX, STREAM_SESSION_TIMEOUT, STREAM_SILENCE_MAX,
-        STREAM_STRANGERS_PER_SOURCE_MAX, STREAM_VIEWERS_PER_CAMERA_MAX,
+        HTTP_HEAD_TIME_MAX, STREAM_CONNECTIONS_OF_STRANGERS_MAX, STREAM_CONNECTIONS_PER_SOURCE_MAX,
+        STREAM_SESSION_TIMEOUT, STREAM_SILENCE_MAX, STREAM_STRANGERS_PER_SOURCE_MAX,
+        STREAM_VIEWERS_PER_CAMERA_MAX,
     },
     sim::{Fault, Oddity, Said},
 };
@@ -222,11 +223,11 @@ fn odd_sessions_of_cameras_are_borne_and_nobody_else_is_heard() {
 }
 
 /// Where no client of the gateway's is.
-const ELSEWHERE: &str = "127.0.0.66";
+const ELSEWHERE: [&str; 4] = ["127.0.0.66", "127.0.0.67", "127.0.0.68", "127.0.0.69"];
 
-/// Connects from there, and says something.
-fn from(bench: &Bench, said: &str) -> TcpStream {
-    let stream = client::connect_from(ELSEWHERE, bench.house.streams(), said.as_bytes());
+/// Connects from a source, and says something.
+fn from(source: &str, bench: &Bench, said: &str) -> TcpStream {
+    let stream = client::connect_from(source, bench.house.streams(), said.as_bytes());
     stream.set_nonblocking(true).unwrap();
     stream
 }
@@ -257,7 +258,8 @@ fn half_open_sessions_leave_room_for_others() {
     let count = env::var("CORDON_HALF_OPEN").map_or(600, |it| it.parse::<usize>().unwrap());
     let (bench, at) = bench();
     head("sessions that are begun and not ended");
-    requests_without_an_end(&bench, &at, count);
+    requests_without_an_end(&bench, &at, count, (&ELSEWHERE[..1], STREAM_CONNECTIONS_PER_SOURCE_MAX));
+    requests_without_an_end(&bench, &at, count, (&ELSEWHERE, STREAM_CONNECTIONS_OF_STRANGERS_MAX));
     strangers(&bench, &at, count);
     set_up_and_no_more(&bench, &at);
     bench.running.stop();
@@ -266,25 +268,27 @@ fn half_open_sessions_leave_room_for_others() {
 /// What is held open costs no more than this, in KiB.
 const HELD_OPEN_KIB_MAX: u64 = 16 * 1024;
 
-fn requests_without_an_end(bench: &Bench, at: &str, count: usize) {
+/// Requests of these sources, of which so many are waited for.
+fn requests_without_an_end(bench: &Bench, at: &str, count: usize, (sources, most): (&[&str], usize)) {
     let before = bench.running.reset_memory();
     let mut open = Vec::new();
-    for _ in 0..count {
-        open.push(from(bench, "OPTIONS rtsp://gateway/"));
+    for source in sources.iter().cycle().take(count) {
+        open.push(from(source, bench, "OPTIONS rtsp://gateway/"));
         // What is closed is not kept: there are more than a process may have.
-        if open.len() > 2 * STREAM_CONNECTIONS_PER_SOURCE_MAX {
-            left(&mut open, STREAM_CONNECTIONS_PER_SOURCE_MAX);
+        if open.len() > 2 * most {
+            left(&mut open, most);
         }
     }
-    left(&mut open, STREAM_CONNECTIONS_PER_SOURCE_MAX);
-    assert_eq!(open.len(), STREAM_CONNECTIONS_PER_SOURCE_MAX);
+    left(&mut open, most);
+    assert_eq!(open.len(), most);
     assert!(watching(bench, at).frame().is_some(), "others are served meanwhile");
     let memory = bench.running.peak_memory().saturating_sub(before);
     let took = left(&mut open, 0);
-    let closed = count - STREAM_CONNECTIONS_PER_SOURCE_MAX;
+    let closed = count - most;
     let seen =
         format!("nothing, since nothing was asked; {closed} closed at once, the others after {took:.1?}");
-    println!("{}", row(&format!("{count} requests without an end"), None, &seen, memory));
+    let name = format!("{count} requests without an end, of {} sources", sources.len());
+    println!("{}", row(&name, None, &seen, memory));
     assert!(memory < HELD_OPEN_KIB_MAX, "{memory} KiB");
 }
 
@@ -294,7 +298,7 @@ fn strangers(bench: &Bench, at: &str, count: usize) {
     let asked = format!("OPTIONS {at} RTSP/1.0\r\nCSeq: 1\r\n\r\n");
     let mut answered = Vec::new();
     for _ in 0..count {
-        let mut stream = client::connect_from(ELSEWHERE, bench.house.streams(), asked.as_bytes());
+        let mut stream = client::connect_from(ELSEWHERE[0], bench.house.streams(), asked.as_bytes());
         if matches!(stream.read(&mut [0; 512]), Ok(1..)) {
             answered.push(stream);
         }
@@ -386,16 +390,16 @@ fn a_session_is_its_clients_own() {
     for method in ["PLAY", "PAUSE"] {
         assert_eq!(other.ask(method, "", &session).status, 454, "{method} on another connection");
     }
-    // On the same connection, by another login.
-    player.login = ADMIN;
-    for method in ["PLAY", "PAUSE"] {
-        assert_eq!(player.ask(method, "", &session).status, 454, "{method} by another client");
     // Without a login nothing is told but how to log in: some ask so each time.
     let login = player.challenge.take();
     for method in ["PLAY", "PAUSE"] {
         assert_eq!(player.ask_once(method, "", &session).status, 401, "{method} without a login");
     }
     player.challenge = login;
+    // On the same connection, by another login.
+    player.login = ADMIN;
+    for method in ["PLAY", "PAUSE"] {
+        assert_eq!(player.ask(method, "", &session).status, 454, "{method} by another client");
     }
     let more = format!("{session}Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n");
     assert_eq!(player.ask("SETUP", "/stream=1", &more).status, 455);

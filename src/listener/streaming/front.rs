@@ -244,13 +244,6 @@ pub async fn receive_guests(
     mut guests: mpsc::Receiver<Guest>,
     mut stop: watch::Receiver<bool>,
 ) {
-    static EVERYWHERE: Everywhere = Everywhere::new();
-    const ROOM: Room = Room {
-        listener_max: STREAM_STRANGERS_PER_CAMERA_MAX,
-        source_max: STREAM_STRANGERS_PER_SOURCE_MAX,
-        everywhere_max: CONNECTIONS_OF_EXPECTED_MAX,
-        everywhere: &EVERYWHERE,
-    };
     let (mut viewers, strangers) = (JoinSet::new(), Places::default());
     loop {
         let guest = tokio::select! {
@@ -264,17 +257,35 @@ pub async fn receive_guests(
             _ = stop.changed() => None,
         };
         let Some(guest) = guest else { break };
+        let Some(camera) = doorway.current() else { continue };
+        let (house, source) = (&camera.house, guest.source);
         // Beyond the bound nobody is answered: whoever asks again may find a place.
-        if viewers.len() < STREAM_VIEWERS_PER_CAMERA_MAX
-            && let Some(place) = strangers.take(guest.source.ip(), ROOM)
-        {
-            viewers.spawn_local(super::viewer::serve(Rc::clone(&doorway), guest, place, stop.clone()));
+        let room = unknown_viewers(house.expects(source.ip()));
+        let place =
+            strangers.take(source.ip(), room).filter(|_| viewers.len() < STREAM_VIEWERS_PER_CAMERA_MAX);
+        match place {
+            Some(place) => {
+                viewers.spawn_local(super::viewer::serve(Rc::clone(&doorway), guest, place, stop.clone()));
+            }
+            None => house.missed(source, Missed::NoPlace),
         }
     }
     while viewers.join_next().await.is_some() {}
     if let Some(camera) = doorway.current() {
         camera.end_streams().await;
     }
+}
+
+/// How much room there is at a camera for connections on which nobody was let in yet; more for a source that some client
+/// may log in from.
+fn unknown_viewers(expected: bool) -> Room {
+    static EVERYWHERE: Everywhere = Everywhere::new();
+    let (listener_max, source_max) = if expected {
+        (STREAM_VIEWERS_PER_CAMERA_MAX, STREAM_STRANGERS_PER_CAMERA_MAX)
+    } else {
+        (STREAM_STRANGERS_PER_CAMERA_MAX, STREAM_STRANGERS_PER_SOURCE_MAX)
+    };
+    Room { listener_max, source_max, everywhere_max: CONNECTIONS_OF_EXPECTED_MAX, everywhere: &EVERYWHERE }
 }
 
 /// Of what is at no camera's address, nothing is known but which methods there are.
