@@ -129,20 +129,32 @@ pub struct Begins {
 }
 
 impl Begins {
-    /// The streams of a field; those without an address are left out, and so are numbers that are none. At most
-    /// `SDP_MEDIA_MAX` are looked at.
+    /// The streams of a field, at most `SDP_MEDIA_MAX`; those of which nothing is said are left out. Addresses are not
+    /// quoted, and may hold what stands between streams and between their numbers.
     pub fn parse_list(text: &str) -> Vec<Self> {
-        text.split(',').take(SDP_MEDIA_MAX).filter_map(Self::parse).collect()
+        let mut all: Vec<String> = Vec::new();
+        for piece in text.split(',').filter(|it| !it.trim().is_empty()) {
+            let full = all.len() == SDP_MEDIA_MAX;
+            match all.last_mut().filter(|_| value_of("url", piece).is_none()) {
+                Some(last) => {
+                    last.push(',');
+                    last.push_str(piece);
+                }
+                None if full => break,
+                None => all.push(piece.to_owned()),
+            }
+        }
+        all.iter().filter_map(|it| Self::parse(it)).collect()
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let value = |name: &str| {
-            let mut parts = text.split(';').filter_map(|part| part.trim().split_once('='));
-            parts.find(|(it, _)| it.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-        };
-        let sequence = value("seq").and_then(|it| it.parse().ok());
-        let timestamp = value("rtptime").and_then(|it| it.parse().ok());
-        value("url").map(|url| Self { url: url.to_owned(), sequence, timestamp })
+        let number = |name| text.split(';').find_map(|part| value_of(name, part));
+        let sequence = number("seq").and_then(|it| it.parse().ok());
+        let timestamp = number("rtptime").and_then(|it| it.parse().ok());
+        let is_address = |part: &&str| ["seq", "rtptime"].iter().all(|it| value_of(it, part).is_none());
+        let address: Vec<_> = text.split(';').take_while(is_address).collect();
+        let url = value_of("url", &address.join(";"))?.to_owned();
+        (sequence.is_some() || timestamp.is_some()).then_some(Self { url, sequence, timestamp })
     }
 
     /// The field's value for these streams; none for none.
@@ -158,6 +170,12 @@ impl fmt::Display for Begins {
         self.sequence.map_or(Ok(()), |it| write!(f, ";seq={it}"))?;
         self.timestamp.map_or(Ok(()), |it| write!(f, ";rtptime={it}"))
     }
+}
+
+/// The value in `name=value`.
+fn value_of<'a>(name: &str, text: &'a str) -> Option<&'a str> {
+    let (it, value) = text.split_once('=')?;
+    it.trim().eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
 /// `a-b`, or `a` for `a` and the next.
@@ -240,15 +258,18 @@ mod tests {
         let said =
             "url=rtsp://h/a?x=y;seq=65535;rtptime=4294967295, URL=b; rtptime = 7 ;seq=65536,seq=3,url=c";
         let all = Begins::parse_list(said);
-        let expected = [
-            one("rtsp://h/a?x=y", Some(65_535), Some(4_294_967_295)),
-            one("b", None, Some(7)),
-            one("c", None, None),
-        ];
-        assert_eq!(all, expected);
-        let written = "url=rtsp://h/a?x=y;seq=65535;rtptime=4294967295,url=b;rtptime=7,url=c";
+        let expected = [one("rtsp://h/a?x=y", Some(65_535), Some(4_294_967_295)), one("b", None, Some(7))];
+        assert_eq!(all, expected, "of the last nothing is said");
+        let written = "url=rtsp://h/a?x=y;seq=65535;rtptime=4294967295,url=b;rtptime=7";
         assert_eq!(Begins::list(all).as_deref(), Some(written));
-        assert_eq!((Begins::list([]), Begins::parse_list("")), (None, Vec::new()));
+        let odd = "url=rtsp://h/a,b;c/track1;seq=1;rtptime=2,url=rtsp://h/a,b;c/track2;rtptime=3,";
+        let expected =
+            [one("rtsp://h/a,b;c/track1", Some(1), Some(2)), one("rtsp://h/a,b;c/track2", None, Some(3))];
+        assert_eq!(Begins::parse_list(odd), expected);
+        assert_eq!([Begins::parse_list(""), Begins::parse_list("seq=1")], [[], []]);
+        assert_eq!(Begins::list([]), None);
+        let many = "url=a;seq=1,".repeat(SDP_MEDIA_MAX + 1);
+        assert_eq!(Begins::parse_list(&many).len(), SDP_MEDIA_MAX);
     }
 
     #[test]
