@@ -137,8 +137,7 @@ pub const STREAM_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
 pub const STREAM_LINGER: Duration = Duration::from_secs(5);
 /// How long a stream that was described waits for being played.
 pub const STREAM_DESCRIBED_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a viewer's session that does not play lives without a sign of life, and a tunnel without a connection to
-/// give one on.
+/// How long a viewer's session that does not play lives without a sign of life.
 pub const STREAM_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the log is told that a stream goes on.
 pub const STREAM_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
@@ -176,6 +175,9 @@ pub const STREAM_FIRST_REQUESTS_MAX: usize = 8;
 pub const TUNNEL_COOKIE_BYTES_MAX: usize = 128;
 /// How long the first connection of a tunnel waits for the second.
 pub const TUNNEL_PAIR_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a tunnel lives without its second connection: longer than its client may wait with a sign of life, for which it
+/// makes a new one.
+pub const TUNNEL_RENEWAL_TIME_MAX: Duration = Duration::from_secs(70);
 /// Text that is read of a tunnel at once.
 pub const TUNNEL_READ_BYTES: usize = 2 * 1024;
 /// One frame of a client's in a WebSocket: nothing that a client may say is larger.
@@ -745,6 +747,7 @@ const _: () = assert!(COMMANDS_PER_CLIENT_MAX + COMMANDS_ANONYMOUS_MAX <= AUDIT_
 const _: () = assert!(COMMANDS_ANONYMOUS_PER_SOURCE_MAX < COMMANDS_ANONYMOUS_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < COMMANDS_PER_CLIENT_MAX);
 const _: () = assert!(STREAM_CONNECTIONS_PER_SOURCE_MAX < STREAM_CONNECTIONS_MAX);
+const _: () = assert!(TUNNEL_RENEWAL_TIME_MAX.as_secs() > STREAM_SESSION_TIMEOUT.as_secs());
 const _: () = assert!(STREAM_STRANGERS_PER_SOURCE_MAX < STREAM_STRANGERS_PER_CAMERA_MAX);
 const _: () = assert!(STREAM_STRANGERS_PER_CAMERA_MAX < STREAM_VIEWERS_PER_CAMERA_MAX);
 const _: () = assert!(LOGINS_FAILED_PER_NAME_MAX < LOGINS_FAILED_PER_SOURCE_MAX);

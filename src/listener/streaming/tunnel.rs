@@ -29,7 +29,7 @@ use super::{
 use crate::{
     auth::Fingerprint,
     ids::CameraId,
-    limits::{STREAM_SESSION_TIMEOUT, TUNNEL_PAIR_TIME_MAX, TUNNEL_READ_BYTES},
+    limits::{TUNNEL_PAIR_TIME_MAX, TUNNEL_READ_BYTES, TUNNEL_RENEWAL_TIME_MAX},
 };
 
 /// A connection over which a half came.
@@ -56,8 +56,7 @@ struct Pace {
 
 impl Default for Tunnels {
     fn default() -> Self {
-        // Who says nothing for so long as to lose its session needs no connection to say it on.
-        let pace = Pace { pair_max: TUNNEL_PAIR_TIME_MAX, renewal_max: STREAM_SESSION_TIMEOUT };
+        let pace = Pace { pair_max: TUNNEL_PAIR_TIME_MAX, renewal_max: TUNNEL_RENEWAL_TIME_MAX };
         Self { open: Rc::default(), pace }
     }
 }
