@@ -64,9 +64,9 @@ impl Upstream {
             };
             tokio::select! {
                 segments = more => {
-                    self.push(&segments?);
-                    self.count(stream.counts());
                     stirred = self.clock.monotonic();
+                    self.push(&segments?, stirred);
+                    self.count(stream.counts());
                 }
                 order = orders.recv() => {
                     let Some(Order { ask, told }) = order else { return Ok(()) };

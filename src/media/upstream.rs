@@ -201,9 +201,8 @@ impl Upstream {
         }
     }
 
-    /// Puts what came into the queues of all who watch.
-    pub(super) fn push(&self, segments: &[Segment]) {
-        let now = self.clock.monotonic();
+    /// Puts what came into the queues of all who watch. `now` is monotonic.
+    pub(super) fn push(&self, segments: &[Segment], now: Duration) {
         for viewer in self.viewers.borrow().iter() {
             viewer.push(segments, now);
         }
@@ -231,8 +230,8 @@ impl Upstream {
         loop {
             tokio::select! {
                 segments = stream.read() => {
-                    let segments = segments?;
-                    self.push(&segments);
+                    let (segments, now) = (segments?, self.clock.monotonic());
+                    self.push(&segments, now);
                     self.count(stream.counts());
                     let mut positions = self.positions.borrow_mut();
                     positions.clear();
@@ -240,7 +239,7 @@ impl Upstream {
                     if !segments.is_empty() {
                         self.begun.notify_waiters();
                     }
-                    pace.look(stream.counts(), self.clock.monotonic())?;
+                    pace.look(stream.counts(), now)?;
                 }
                 _ = look.tick() => pace.look(stream.counts(), self.clock.monotonic())?,
                 () = &mut sign_due => {
