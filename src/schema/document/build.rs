@@ -24,8 +24,8 @@ pub enum BuildError {
 
 /// Builds a document. Elements may come in any order; the schema's is made of it.
 pub struct Builder<'t> {
-    assembler: Assembler<'t>,
-    begun: Result<(), Refusal>,
+    pub(super) assembler: Assembler<'t>,
+    pub(super) begun: Result<(), Refusal>,
 }
 
 impl<'t> Builder<'t> {
@@ -127,7 +127,7 @@ impl<'t> Builder<'t> {
         Ok(self.assembler.finish().0)
     }
 
-    fn close_innermost(&mut self) -> Result<(), BuildError> {
+    pub(super) fn close_innermost(&mut self) -> Result<(), BuildError> {
         let tables = self.assembler.tables;
         let content = self.assembler.inside().and_then(|it| tables.node(it)).map(|it| it.content);
         if let Some(Content::Simple(id)) = content
@@ -156,7 +156,7 @@ impl<'t> Builder<'t> {
         written.map_err(|error| self.prefix_refusal(error, last))
     }
 
-    fn prefix_refusal(&self, error: PrefixError, last: &str) -> Refusal {
+    pub(super) fn prefix_refusal(&self, error: PrefixError, last: &str) -> Refusal {
         match error {
             PrefixError::Undeclared => Refusal::Prefix(self.assembler.path(last)),
             PrefixError::TooMany => {

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod build;
+mod graft;
 mod qname;
 mod read;
 mod refusal;
