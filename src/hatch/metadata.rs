@@ -9,11 +9,11 @@ use std::{
 
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 
-use super::{AddressRules, assert_clean, names_host};
+use super::{AddressRules, verify::cleansed};
 use crate::{
     limits::{METADATA_BYTES_MAX, METADATA_PACKET_BYTES_MAX},
     rtsp::{Codec, RtpHeader, Ssrc},
-    schema::{AddressEffect, Document, Edit, NodeId, Tables, Value, escape},
+    schema::{Document, NodeId, Tables, escape},
 };
 
 /// How the metadata of one camera is judged.
@@ -87,20 +87,7 @@ impl Screen {
         let tables = &*self.tables;
         let read = Document::parse_answer(tables, text, root).map_err(|_| MetadataError::Undeclared);
         let (document, _) = read?;
-        // An address leads nowhere from a stream: what may be left out is, and the rest stands empty.
-        let mut edit = |value: &Value<'_>| {
-            let node = tables.node(value.node);
-            let effect = node.map_or(AddressEffect::None, |it| it.effect);
-            let plain = matches!(effect, AddressEffect::None | AddressEffect::Identifier);
-            let hit = if plain { self.rules.is_named_by(tables, value) } else { names_host(value.text) };
-            match node {
-                _ if !hit => Edit::Keep,
-                Some(node) if !plain && node.occurs.min > 0 => Edit::Replace(String::new()),
-                _ => Edit::Drop,
-            }
-        };
-        let document = document.rewrite(tables, &mut edit).map_err(|_| MetadataError::Address)?;
-        assert_clean(tables, &document, &self.rules).map_err(|_| MetadataError::Address)?;
+        let document = cleansed(tables, &document, &self.rules).map_err(|_| MetadataError::Address)?;
         let mut written = String::new();
         document.write(tables, &mut written);
         // The tag of the root ends where an attribute begins, or the tag.

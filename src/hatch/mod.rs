@@ -23,13 +23,13 @@ pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};
 pub use talk::{Talk, TalkCounts, TalkError};
 pub use verify::{
-    AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, names_host, verify,
-    verify_request,
+    AddressRules, CoreAddresses, Verified, VerifyError, assert_clean, clean_fault, cleansed, names_host,
+    verify, verify_request,
 };
 
 /// Where on the enrolled host something is asked for. The host is never part of it: the gateway dials only
 /// the enrolled address, whatever a camera says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Endpoint {
     /// The port, where it is not the enrolled one.
     pub port: Option<u16>,

@@ -16,7 +16,7 @@ use crate::{
     limits::CAMERA_NAMES_MAX,
     onvif::names_an_interface,
     schema::{
-        AddressEffect, Document, Edit, OperationId, Tables, Value,
+        AddressEffect, Document, Edit, OperationId, RewriteError, Tables, Value,
         address::{FoundAddress, Host, find_addresses, find_numeric_ipv4, is_host_name, parse_ip_literal},
     },
     soap::Fault,
@@ -306,6 +306,26 @@ pub fn assert_clean(tables: &Tables, answer: &Document, rules: &AddressRules) ->
         return Err(VerifyError::CameraAddress("a topic".to_owned()));
     }
     Ok(())
+}
+
+/// What a camera tells unasked, without addresses: metadata of a stream, events. They lead nowhere from there, so what
+/// may be left out is, and the rest stands empty.
+pub fn cleansed(tables: &Tables, document: &Document, rules: &AddressRules) -> Result<Document, VerifyError> {
+    let mut edit = |value: &Value<'_>| {
+        let node = tables.node(value.node);
+        let effect = node.map_or(AddressEffect::None, |it| it.effect);
+        let plain = matches!(effect, AddressEffect::None | AddressEffect::Identifier);
+        let hit = if plain { rules.is_named_by(tables, value) } else { names_host(value.text) };
+        match node {
+            _ if !hit => Edit::Keep,
+            Some(node) if !plain && node.occurs.min > 0 => Edit::Replace(String::new()),
+            _ => Edit::Drop,
+        }
+    };
+    let named = |error: RewriteError| VerifyError::CameraAddress(error.to_string());
+    let document = document.rewrite(tables, &mut edit).map_err(named)?;
+    assert_clean(tables, &document, rules)?;
+    Ok(document)
 }
 
 /// A camera's fault as a client may see it: without codes that name its network, and with a plain reason if
