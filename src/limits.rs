@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+mod events;
+
+pub use events::*;
+
 /// One SOAP request from a client. ONVIF sets no size (Core §5); large settings stay well below.
 pub const SOAP_REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// One SOAP answer from a camera: the largest seen in recordings is below 700 KB.
@@ -708,6 +712,10 @@ pub const SIM_SUPPORT_FILE_BYTES: usize = 32 * 1024 * 1024;
 pub const SIM_UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest wait of a simulated camera's PullMessages.
 pub const SIM_PULL_TIME_MAX: Duration = Duration::from_secs(60);
+/// Events that a simulated camera remembers for whoever is slow.
+pub const SIM_EVENTS_MAX: usize = 4_096;
+/// How long a simulated camera waits for a consumer to take a notification.
+pub const SIM_NOTIFY_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a simulated camera that trickles waits between two bytes.
 pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 

@@ -212,6 +212,15 @@ fn refused(refusal: &Refusal) -> Fault {
 
 /// Reads an answer to an operation. Takes SOAP 1.2 and 1.1; the body tolerantly.
 pub fn decode_answer(tables: &Tables, bytes: &[u8], expected: OperationId) -> Result<Answer, AnswerError> {
+    decode_camera(tables, bytes, tables.operation(expected).and_then(|operation| operation.output))
+}
+
+/// Reads what a camera sends unasked: the request of an operation, as tolerantly as an answer.
+pub fn decode_notice(tables: &Tables, bytes: &[u8], expected: OperationId) -> Result<Answer, AnswerError> {
+    decode_camera(tables, bytes, tables.operation(expected).map(|operation| operation.input))
+}
+
+fn decode_camera(tables: &Tables, bytes: &[u8], expected: Option<NodeId>) -> Result<Answer, AnswerError> {
     let mut reader = XmlReader::tolerant(utf8(bytes)?)?;
     let envelope = match open_envelope(&mut reader).map_err(from_trouble)? {
         Some(version) => version.namespace(),
@@ -225,9 +234,8 @@ pub fn decode_answer(tables: &Tables, bytes: &[u8], expected: OperationId) -> Re
     if name.local == "Fault" && reader.uri(name.space) == envelope {
         return Ok(Answer::Fault(read_fault(&mut reader)?));
     }
-    let output = tables.operation(expected).and_then(|operation| operation.output);
     let root = match known(tables, &reader, name) {
-        Some((_, root)) if Some(root) == output => root,
+        Some((_, root)) if Some(root) == expected => root,
         _ => return Err(AnswerError::Other(spelt(&reader, name))),
     };
     let (document, deviations) =

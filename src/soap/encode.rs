@@ -9,6 +9,7 @@ use super::{
     BASE64_BINARY, PASSWORD_DIGEST, TER, WSA, WSSE, WSU,
     decode::Version,
     fault::{Fault, FaultCode},
+    reference::Parameter,
 };
 use crate::schema::{Document, Tables, escape as escape_as};
 
@@ -27,6 +28,8 @@ pub struct Headers {
     pub message_id: Option<String>,
     /// `wsa:RelatesTo`: the message id of the request.
     pub relates_to: Option<String>,
+    /// Reference parameters of the endpoint it goes to.
+    pub parameters: Vec<Parameter>,
 }
 
 /// A finished UsernameToken.
@@ -144,7 +147,8 @@ fn header(headers: &Headers, namespaces: &[(String, String)], out: &mut String) 
         ("MessageID", &headers.message_id),
         ("RelatesTo", &headers.relates_to),
     ];
-    if headers.security.is_none() && blocks.iter().all(|(_, text)| text.is_none()) {
+    let plain = headers.security.is_none() && headers.parameters.is_empty();
+    if plain && blocks.iter().all(|(_, text)| text.is_none()) {
         return;
     }
     out.push_str("<env:Header>");
@@ -154,6 +158,9 @@ fn header(headers: &Headers, namespaces: &[(String, String)], out: &mut String) 
             escape(text, out);
             let _ = write!(out, "</{wsa}:{name}>");
         }
+    }
+    for parameter in &headers.parameters {
+        out.push_str(parameter.as_str());
     }
     if let Some(proof) = &headers.security {
         security(proof, out);

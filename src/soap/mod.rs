@@ -4,11 +4,15 @@ mod decode;
 mod encode;
 mod fault;
 mod header;
+mod reference;
 
-pub use decode::{Answer, AnswerError, Body, DecodeError, Envelope, Version, decode_answer, decode_request};
+pub use decode::{
+    Answer, AnswerError, Body, DecodeError, Envelope, Version, decode_answer, decode_notice, decode_request,
+};
 pub use encode::{Headers, Proof, encode, encode_fault};
 pub use fault::{Fault, FaultCode, Subcode};
 pub use header::{Addressing, Password, UsernameToken};
+pub use reference::{Parameter, Reference, subscription_reference};
 
 /// The SOAP 1.2 envelope namespace.
 pub const SOAP12: &str = "http://www.w3.org/2003/05/soap-envelope";

@@ -233,6 +233,7 @@ fn what_is_written_reads_back() {
         to: Some("http://192.0.2.1/?a=1&b=2".into()),
         message_id: Some("urn:uuid:1".into()),
         relates_to: Some("urn:uuid:0".into()),
+        ..Headers::default()
     };
     let document = hostname(&tables);
     let read = decode_request(&tables, &encode(&tables, &document, &headers)).unwrap();

@@ -1,0 +1,81 @@
+//! Bounds of events: what cameras tell, and who is told.
+
+use std::time::Duration;
+
+/// Events of one message of a camera that are looked at.
+pub const EVENTS_PER_MESSAGE_MAX: usize = 1_024;
+/// Memory of one event: of the largest seen, with a picture of cells in it, a quarter.
+pub const EVENT_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of one topic as it is written.
+pub const TOPIC_BYTES_MAX: usize = 512;
+/// Names of one topic.
+pub const TOPIC_LEVELS_MAX: usize = 16;
+/// Events of one camera that are kept for whoever reads them later.
+pub const EVENTS_KEPT_PER_CAMERA_MAX: usize = 512;
+/// Memory that they may take.
+pub const EVENTS_KEPT_BYTES_PER_CAMERA_MAX: usize = 1024 * 1024;
+/// Properties of one camera whose last state is kept.
+pub const PROPERTIES_PER_CAMERA_MAX: usize = 512;
+/// Memory that they may take.
+pub const PROPERTIES_BYTES_PER_CAMERA_MAX: usize = 1024 * 1024;
+/// Events of one camera that are known again if they come twice.
+pub const EVENT_PRINTS_PER_CAMERA_MAX: usize = 512;
+/// Events of one camera that may come at once: all its properties, when it is subscribed to.
+pub const EVENT_BURST_PER_CAMERA_MAX: u64 = 1_024;
+/// Events of one camera that may come in a second, beyond that.
+pub const EVENTS_PER_CAMERA_PER_SECOND_MAX: u64 = 50;
+/// Bytes of the address by which a camera names a subscription.
+pub const SUBSCRIPTION_ADDRESS_BYTES_MAX: usize = 2_048;
+/// Bytes of the reference parameters that come with it.
+pub const SUBSCRIPTION_PARAMETERS_BYTES_MAX: usize = 4_096;
+/// How long a subscription to a camera is asked for at once.
+pub const SUBSCRIPTION_LIFE: Duration = Duration::from_secs(120);
+/// What is left of it when it is renewed.
+pub const SUBSCRIPTION_RENEW_LEFT: Duration = Duration::from_secs(60);
+/// A camera that grants less did not understand how long was asked for.
+pub const SUBSCRIPTION_LIFE_MIN: Duration = Duration::from_secs(10);
+/// How long a camera goes on being subscribed to when nobody wants its events any more.
+pub const SUBSCRIPTION_LINGER: Duration = Duration::from_secs(30);
+/// Pause before the first new try to subscribe after a failure; it doubles with each.
+pub const SUBSCRIPTION_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest such pause.
+pub const SUBSCRIPTION_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Pause where the camera has no way to be subscribed to, as far as it says.
+pub const SUBSCRIPTION_HOPELESS_PAUSE: Duration = Duration::from_secs(600);
+/// How long a subscription has to last for the next loss to count as the first.
+pub const SUBSCRIPTION_STEADY: Duration = Duration::from_secs(60);
+/// Failures in a row after which somebody is told that a camera's events cannot be had.
+pub const SUBSCRIPTION_FAILURES_ALARM: u32 = 5;
+/// How long a camera may wait for an event before it answers that there is none.
+pub const EVENT_PULL_TIME: Duration = Duration::from_secs(30);
+/// How much later its answer may come.
+pub const EVENT_PULL_GRACE: Duration = Duration::from_secs(10);
+/// Events that a camera is asked for at once.
+pub const EVENT_PULL_MESSAGES_MAX: usize = 100;
+/// The shortest time from one question for events to the next; longer if there was none.
+pub const EVENT_PULL_INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// The same after an answer without events that came at once.
+pub const EVENT_PULL_EMPTY_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// How long one record stands for questions for events that bring nothing else than events.
+pub const EVENT_SERIES_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// How many such questions one record stands for.
+pub const EVENT_SERIES_PULLS_MAX: u32 = 20_000;
+/// Notices of one camera that wait to be read.
+pub const EVENT_NOTICES_WAITING_MAX: usize = 4;
+/// Notices that one camera may send in a second.
+pub const EVENT_NOTICES_PER_SECOND_MAX: u32 = 50;
+/// How long a camera waits for a notice to be taken.
+pub const EVENT_NOTICE_TIME_MAX: Duration = Duration::from_secs(5);
+/// How many notices one record stands for.
+pub const EVENT_SERIES_NOTICES_MAX: u32 = 20_000;
+/// How often zones are looked at for where events are to be taken.
+pub const EVENT_SINK_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes of one notice.
+pub const EVENT_NOTICE_BYTES_MAX: usize = 512 * 1024;
+/// How long cameras have to be unsubscribed from when the gateway stops.
+pub const EVENT_CLOSE_TIME_MAX: Duration = Duration::from_secs(3);
+
+const _: () =
+    assert!(SUBSCRIPTION_RENEW_LEFT.as_secs() > EVENT_PULL_TIME.as_secs() + EVENT_PULL_GRACE.as_secs());
+const _: () = assert!(SUBSCRIPTION_LIFE.as_secs() > SUBSCRIPTION_RENEW_LEFT.as_secs());
+const _: () = assert!(EVENT_PULL_MESSAGES_MAX <= EVENTS_PER_MESSAGE_MAX);
