@@ -27,6 +27,7 @@ pub mod isolation;
 pub mod camera;
 pub mod facade;
 pub mod media;
+pub mod events;
 pub mod discovery;
 pub mod listener;
 pub mod config;

@@ -1,0 +1,465 @@
+//! The events of one camera, between the one subscription they come by and everybody who wants them.
+//!
+//! The last events stand in a ring, and whoever reads has a cursor into it: nobody has a queue of his own that could grow,
+//! nobody waits for anybody, and who is too slow is told how many events he missed. Beside it stands the last state of
+//! every property, which a subscriber gets first (Core §9.1.6, SetSynchronizationPoint).
+//!
+//! A hub may be used from any thread: a camera's own thread fills it, and a broker's client or the admin listener reads it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::event::{Event, Operation, Print};
+use crate::{
+    clock::Clock,
+    ids::CameraId,
+    limits::{
+        EVENT_BURST_PER_CAMERA_MAX, EVENT_PRINTS_PER_CAMERA_MAX, EVENTS_KEPT_BYTES_PER_CAMERA_MAX,
+        EVENTS_KEPT_PER_CAMERA_MAX, EVENTS_PER_CAMERA_PER_SECOND_MAX, PROPERTIES_BYTES_PER_CAMERA_MAX,
+        PROPERTIES_PER_CAMERA_MAX,
+    },
+};
+
+/// The events of one camera.
+pub struct Hub {
+    clock: Arc<dyn Clock>,
+    inside: Mutex<Inside>,
+    /// The number of the last event.
+    latest: watch::Sender<u64>,
+    /// How many want events.
+    wanted: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Inside {
+    ring: VecDeque<Arc<Event>>,
+    ring_bytes: usize,
+    latest: u64,
+    properties: HashMap<Print, Arc<Event>>,
+    properties_bytes: usize,
+    /// The last events, so that what is told twice is heard once.
+    prints: VecDeque<Print>,
+    known: HashSet<Print>,
+    /// Events that may come at once yet, in thousandths; none before the first came.
+    allowance: Option<(u64, Duration)>,
+    counts: Counts,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// Everybody hears it.
+    Told,
+    /// It was told before.
+    Duplicate,
+    /// It says of a property what is known, as a camera does when it is subscribed to anew.
+    Unchanged,
+    /// More came than may: nobody hears it. The state of its property is taken up.
+    OverRate,
+}
+
+/// What became of the events of a camera since the gateway started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Told to everybody.
+    pub told: u64,
+    /// Told before.
+    pub duplicates: u64,
+    /// Said what was known of a property.
+    pub unchanged: u64,
+    /// Beyond what may come in a time.
+    pub over_rate: u64,
+    /// Properties whose state found no room.
+    pub unkept: u64,
+}
+
+/// What somebody gets who joins.
+#[derive(Debug)]
+pub struct Joined {
+    /// The state of every property, as `Initialized`, in the order of their last changes.
+    pub state: Vec<Arc<Event>>,
+    /// From where to read on.
+    pub after: u64,
+}
+
+/// Events that came after a cursor.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In their order.
+    pub events: Vec<Arc<Event>>,
+    /// From where to read on.
+    pub after: u64,
+    /// How many came that are not in the ring any more.
+    pub missed: u64,
+}
+
+/// The hubs of all cameras.
+#[derive(Default)]
+pub struct Hubs(Mutex<BTreeMap<CameraId, Arc<Hub>>>);
+
+impl Hubs {
+    /// That of one camera; made when it is asked for first.
+    pub fn of(&self, camera: &CameraId, clock: &Arc<dyn Clock>) -> Arc<Hub> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(camera.clone()).or_insert_with(|| Hub::new(Arc::clone(clock))))
+    }
+}
+
+/// Somebody wants events of the camera, for as long as this lives.
+pub struct Want(Arc<Hub>);
+
+impl Drop for Want {
+    fn drop(&mut self) {
+        self.0.wanted.send_modify(|it| *it = it.saturating_sub(1));
+    }
+}
+
+impl Hub {
+    /// Of a camera of which nothing is known yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let (latest, wanted) = (watch::Sender::new(0), watch::Sender::new(0));
+        Arc::new(Self { clock, inside: Mutex::default(), latest, wanted })
+    }
+
+    /// Says that somebody wants events, so that the camera is subscribed to.
+    pub fn want(self: &Arc<Self>) -> Want {
+        self.wanted.send_modify(|it| *it = it.saturating_add(1));
+        Want(Arc::clone(self))
+    }
+
+    /// How many want events now, and to wait for that to change.
+    pub fn wanted(&self) -> watch::Receiver<usize> {
+        self.wanted.subscribe()
+    }
+
+    /// Takes up an event of the camera. The order in which they come counts: cameras' clocks are set back.
+    pub fn publish(&self, event: Event) -> Published {
+        let now = self.clock.monotonic();
+        let (published, latest) = {
+            let mut inside = self.inside();
+            let published = inside.publish(event, now);
+            (published, inside.latest)
+        };
+        if published == Published::Told {
+            self.latest.send_replace(latest);
+        }
+        published
+    }
+
+    /// The state of every property and where to read on, as of one moment.
+    pub fn join(&self) -> Joined {
+        let inside = self.inside();
+        let mut state: Vec<&Arc<Event>> = inside.properties.values().collect();
+        state.sort_unstable_by_key(|it| it.sequence);
+        let state = state.into_iter().map(|it| Arc::new(it.initialized())).collect();
+        Joined { state, after: inside.latest }
+    }
+
+    /// The events after a cursor, no more than `most`.
+    pub fn read(&self, after: u64, most: usize) -> Batch {
+        let inside = self.inside();
+        let first = inside.ring.front().map_or(inside.latest.saturating_add(1), |it| it.sequence);
+        let missed = first.saturating_sub(after.saturating_add(1));
+        let from = after.saturating_add(missed);
+        let skip = usize::try_from(from.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let events: Vec<Arc<Event>> = inside.ring.iter().skip(skip).take(most).map(Arc::clone).collect();
+        let after = events.last().map_or(from, |it| it.sequence);
+        Batch { events, after, missed }
+    }
+
+    /// Waits until there is an event after a cursor.
+    pub async fn after(&self, after: u64) {
+        let mut latest = self.latest.subscribe();
+        // The sender lives as long as this.
+        let _ = latest.wait_for(|it| *it > after).await;
+    }
+
+    /// What became of all events.
+    pub fn counts(&self) -> Counts {
+        self.inside().counts
+    }
+
+    /// Forgets state and events: another device is there.
+    pub fn forget(&self) {
+        let mut inside = self.inside();
+        let (latest, counts) = (inside.latest, inside.counts);
+        *inside = Inside { latest, counts, ..Inside::default() };
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn publish(&mut self, mut event: Event, now: Duration) -> Published {
+        let is_new = self.is_new(event.print());
+        let key = event.is_property().then(|| event.property());
+        let known = key.and_then(|it| self.properties.get(&it));
+        // Cameras tell whole seconds: a property may have the same value twice in one, and another between.
+        let stands = || match known {
+            Some(known) => known.value() == event.value(),
+            None => event.operation.is_none_or(|it| it == Operation::Deleted),
+        };
+        if !is_new && stands() {
+            self.counts.duplicates = self.counts.duplicates.saturating_add(1);
+            return Published::Duplicate;
+        }
+        if event.operation == Some(Operation::Initialized)
+            && let Some(known) = known
+        {
+            if known.value() == event.value() {
+                self.counts.unchanged = self.counts.unchanged.saturating_add(1);
+                return Published::Unchanged;
+            }
+            // Who subscribed before heard of it: to him it is a change that nobody could tell.
+            event.operation = Some(Operation::Changed);
+        }
+        let may = self.may(now);
+        let sequence = if may { self.latest.saturating_add(1) } else { self.latest };
+        event.sequence = sequence;
+        let event = Arc::new(event);
+        if let Some(key) = key {
+            self.take_state(key, &event);
+        }
+        if !may {
+            self.counts.over_rate = self.counts.over_rate.saturating_add(1);
+            return Published::OverRate;
+        }
+        self.latest = sequence;
+        self.counts.told = self.counts.told.saturating_add(1);
+        self.keep(event);
+        Published::Told
+    }
+
+    fn is_new(&mut self, print: Print) -> bool {
+        if !self.known.insert(print) {
+            return false;
+        }
+        self.prints.push_back(print);
+        if self.prints.len() > EVENT_PRINTS_PER_CAMERA_MAX
+            && let Some(oldest) = self.prints.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    /// Whether one more may come now: so many at once, and so many a second.
+    fn may(&mut self, now: Duration) -> bool {
+        const WHOLE: u64 = 1_000;
+        let most = EVENT_BURST_PER_CAMERA_MAX.saturating_mul(WHOLE);
+        let (left, last) = self.allowance.unwrap_or((most, now));
+        let passed = u64::try_from(now.saturating_sub(last).as_millis()).unwrap_or(u64::MAX);
+        let left = left.saturating_add(passed.saturating_mul(EVENTS_PER_CAMERA_PER_SECOND_MAX)).min(most);
+        let may = left >= WHOLE;
+        self.allowance = Some((if may { left - WHOLE } else { left }, now));
+        may
+    }
+
+    fn take_state(&mut self, key: Print, event: &Arc<Event>) {
+        if let Some(before) = self.properties.remove(&key) {
+            self.properties_bytes = self.properties_bytes.saturating_sub(before.bytes());
+        }
+        if event.operation == Some(Operation::Deleted) {
+            return;
+        }
+        let bytes = self.properties_bytes.saturating_add(event.bytes());
+        if self.properties.len() >= PROPERTIES_PER_CAMERA_MAX || bytes > PROPERTIES_BYTES_PER_CAMERA_MAX {
+            self.counts.unkept = self.counts.unkept.saturating_add(1);
+            return;
+        }
+        self.properties_bytes = bytes;
+        self.properties.insert(key, Arc::clone(event));
+    }
+
+    fn keep(&mut self, event: Arc<Event>) {
+        self.ring_bytes = self.ring_bytes.saturating_add(event.bytes());
+        self.ring.push_back(event);
+        while self.ring.len() > EVENTS_KEPT_PER_CAMERA_MAX
+            || self.ring_bytes > EVENTS_KEPT_BYTES_PER_CAMERA_MAX
+        {
+            let Some(oldest) = self.ring.pop_front() else { return };
+            self.ring_bytes = self.ring_bytes.saturating_sub(oldest.bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SimulatedClock, events::event::tests::read, schema::Tables};
+
+    struct Bench {
+        tables: Arc<Tables>,
+        clock: Arc<SimulatedClock>,
+        hub: Arc<Hub>,
+    }
+
+    fn bench() -> Bench {
+        let clock = Arc::new(SimulatedClock::new("2026-11-26T10:00:00Z".parse().unwrap()));
+        let shared: Arc<dyn Clock> = clock.clone();
+        Bench { tables: Tables::embedded().unwrap(), hub: Hub::new(shared), clock }
+    }
+
+    impl Bench {
+        /// A property of that name has a value from that second on.
+        fn tell(&self, source: &str, value: &str, second: u32, operation: &str) -> Published {
+            let utc = format!(
+                "UtcTime=\"2026-11-26T{:02}:{:02}:{:02}Z\" {operation}",
+                second / 3_600,
+                second / 60 % 60,
+                second % 60
+            );
+            let inside = format!(
+                "<tt:Source><tt:SimpleItem Name=\"Source\" Value=\"{source}\"/></tt:Source>\
+                 <tt:Data><tt:SimpleItem Name=\"State\" Value=\"{value}\"/></tt:Data>"
+            );
+            let mut read = read(&self.tables, &[("t:VideoSource/MotionAlarm", &utc, &inside)]);
+            self.hub.publish(read.events.remove(0))
+        }
+
+        fn change(&self, source: &str, value: &str, second: u32) -> Published {
+            self.tell(source, value, second, "PropertyOperation=\"Changed\"")
+        }
+
+        /// What a subscriber would be told of the state: source and value.
+        fn state(&self) -> Vec<(String, String)> {
+            let value = |event: &Arc<Event>, part| event.items(part).next().unwrap().value.to_owned();
+            let joined = self.hub.join();
+            assert!(joined.state.iter().all(|it| it.operation == Some(Operation::Initialized)));
+            joined
+                .state
+                .iter()
+                .map(|it| (value(it, super::super::Part::Source), value(it, super::super::Part::Data)))
+                .collect()
+        }
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(one, two)| ((*one).to_owned(), (*two).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_state_of_each_property_is_its_last() {
+        let bench = bench();
+        assert_eq!(bench.tell("a", "false", 1, "PropertyOperation=\"Initialized\""), Published::Told);
+        bench.change("b", "true", 2);
+        bench.change("a", "true", 3);
+        bench.tell("c", "true", 4, "");
+        assert_eq!(bench.state(), pairs(&[("b", "true"), ("a", "true")]), "what is no property has no state");
+        bench.tell("b", "true", 5, "PropertyOperation=\"Deleted\"");
+        assert_eq!(bench.state(), pairs(&[("a", "true")]));
+        bench.hub.forget();
+        assert_eq!(bench.state(), pairs(&[]));
+    }
+
+    #[test]
+    fn a_camera_that_was_subscribed_to_anew_tells_nothing_twice() {
+        let bench = bench();
+        bench.change("a", "true", 1);
+        assert_eq!(bench.change("a", "true", 1), Published::Duplicate);
+        let initialized = "PropertyOperation=\"Initialized\"";
+        assert_eq!(bench.tell("a", "true", 5, initialized), Published::Unchanged);
+        assert_eq!(bench.tell("a", "false", 6, initialized), Published::Told, "it changed meanwhile");
+        let batch = bench.hub.read(0, 10);
+        let operations: Vec<_> = batch.events.iter().map(|it| it.operation).collect();
+        assert_eq!(operations, [Some(Operation::Changed), Some(Operation::Changed)]);
+        let counts = Counts { told: 2, duplicates: 1, unchanged: 1, ..Counts::default() };
+        assert_eq!(bench.hub.counts(), counts);
+    }
+
+    #[test]
+    fn a_value_that_comes_back_within_a_second_is_no_duplicate() {
+        let bench = bench();
+        let told = [("true", 1), ("false", 1), ("true", 1), ("true", 1)]
+            .map(|(value, second)| bench.change("a", value, second));
+        assert_eq!(told, [Published::Told, Published::Told, Published::Told, Published::Duplicate]);
+        assert_eq!(bench.state(), pairs(&[("a", "true")]));
+        assert_eq!(
+            ["", ""].map(|it| bench.tell("a", "true", 2, it)),
+            [Published::Told, Published::Duplicate]
+        );
+        let gone = ["PropertyOperation=\"Deleted\""; 2].map(|it| bench.tell("a", "true", 3, it));
+        assert_eq!(gone, [Published::Told, Published::Duplicate]);
+    }
+
+    #[test]
+    fn whoever_is_slow_is_told_how_much_he_missed() {
+        let bench = bench();
+        let joined = bench.hub.join();
+        let most = EVENTS_KEPT_PER_CAMERA_MAX as u32;
+        for second in 0..most + 3 {
+            bench.change("a", &second.to_string(), second);
+        }
+        let first = bench.hub.read(joined.after, 2);
+        assert_eq!((first.missed, first.events.len(), first.after), (3, 2, 5));
+        let rest = bench.hub.read(first.after, usize::MAX);
+        assert_eq!(
+            (rest.missed, rest.events.len(), rest.after),
+            (0, EVENTS_KEPT_PER_CAMERA_MAX - 2, u64::from(most) + 3)
+        );
+        let none = bench.hub.read(rest.after, 10);
+        assert_eq!((none.missed, none.events.len(), none.after), (0, 0, rest.after));
+        bench.hub.forget();
+        let after = bench.hub.read(2, 10);
+        assert_eq!(
+            (after.missed, after.after),
+            (u64::from(most) + 1, rest.after),
+            "what was forgotten is missed, too"
+        );
+    }
+
+    #[test]
+    fn events_beyond_the_rate_are_lost_and_the_state_is_not() {
+        let bench = bench();
+        for second in 0..EVENT_BURST_PER_CAMERA_MAX as u32 {
+            assert_eq!(bench.change("a", "true", second), Published::Told);
+        }
+        assert_eq!(bench.change("a", "false", 10_000), Published::OverRate);
+        assert_eq!(bench.state(), pairs(&[("a", "false")]));
+        bench.clock.advance(Duration::from_secs(1));
+        for second in 0..EVENTS_PER_CAMERA_PER_SECOND_MAX as u32 {
+            assert_eq!(bench.change("b", "true", second), Published::Told, "{second}");
+        }
+        assert_eq!(bench.change("b", "false", 10_000), Published::OverRate);
+        assert_eq!(bench.hub.counts().over_rate, 2);
+    }
+
+    #[test]
+    fn no_more_properties_are_kept_than_there_is_room_for() {
+        let bench = bench();
+        for number in 0..=PROPERTIES_PER_CAMERA_MAX {
+            assert_eq!(bench.change(&number.to_string(), "true", 1), Published::Told);
+        }
+        assert_eq!((bench.state().len(), bench.hub.counts().unkept), (PROPERTIES_PER_CAMERA_MAX, 1));
+        bench.change("0", "false", 2);
+        assert!(
+            bench.state().contains(&("0".to_owned(), "false".to_owned())),
+            "one that has its place keeps it"
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_and_wants_are_counted() {
+        let bench = bench();
+        let mut wanted = bench.hub.wanted();
+        let (one, two) = (bench.hub.want(), bench.hub.want());
+        assert_eq!(*wanted.borrow_and_update(), 2);
+        drop(one);
+        assert_eq!(*wanted.borrow_and_update(), 1);
+        drop(two);
+        assert_eq!(*wanted.borrow_and_update(), 0);
+        let hub = Arc::clone(&bench.hub);
+        let waiting = tokio::spawn(async move { hub.after(0).await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        bench.change("a", "true", 1);
+        waiting.await.unwrap();
+    }
+}
