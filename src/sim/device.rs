@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::{
     envelope::Style,
+    events::Chronicle,
     message::{Element, Request, escaped},
     script::{Item, Script, Source, Step},
 };
-use crate::limits::{SIM_ITEMS_MAX, SIM_PULL_TIME_MAX};
+use crate::limits::{SIM_EVENTS_MAX, SIM_ITEMS_MAX, SIM_PULL_TIME_MAX};
 
 /// What a camera holds.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Device {
     /// The time it states minus its clock.
     stated: SignedDuration,
     made: u32,
+    pub(super) chronicle: Chronicle,
 }
 
 /// An answer.
@@ -126,7 +128,16 @@ impl Device {
         let variables: BTreeMap<String, String> =
             given.keys().map(|name| (name.clone(), filled_in(&given, name))).collect();
         let style = Style::new(&variables);
-        Self { script, style, variables, collections, skew, stated: SignedDuration::ZERO, made: 0 }
+        Self {
+            script,
+            style,
+            variables,
+            collections,
+            skew,
+            stated: SignedDuration::ZERO,
+            made: 0,
+            chronicle: Chronicle::default(),
+        }
     }
 
     /// The camera's clock, given the true time.
@@ -223,17 +234,12 @@ impl Device {
         now: Timestamp,
     ) -> Result<Answer, Refused> {
         let echo = self.style.echo(request.header("Security"));
-        let Some(section) = self.script.operation(name).cloned() else {
+        let is_left_out = name == "tev:CreatePullPointSubscription" && self.variable("pull.points") == "none";
+        let Some(section) = self.script.operation(name).cloned().filter(|_| !is_left_out) else {
             return Ok(self.unsupported(name, &echo));
         };
         self.tell_time(now);
-        for fleeting in FLEETING {
-            self.list_mut(fleeting).retain(|item| {
-                item.get("until")
-                    .and_then(|until| until.parse::<Timestamp>().ok())
-                    .is_none_or(|until| until > now)
-            });
-        }
+        self.forget_ended(now);
         let mut scene = Scene {
             request,
             body: &request.body,
@@ -257,11 +263,9 @@ impl Device {
         let here = self.time(now);
         let here = here.saturating_add(self.stated).unwrap_or(here);
         let civil = here.to_zoned(TimeZone::UTC).datetime();
-        let later = |seconds| here.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(here);
         let second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let parts = [
             ("utc", second(here)),
-            ("utc.minute.later", second(later(60))),
             ("utc.year", civil.year().to_string()),
             ("utc.month", civil.month().to_string()),
             ("utc.day", civil.day().to_string()),
@@ -341,6 +345,7 @@ impl Device {
             Step::Attach | Step::Detach => self.attach(scene, *step == Step::Attach),
             Step::Clock => self.set_clock(scene)?,
             Step::Subscription => self.subscription(scene)?,
+            Step::Lease { path } => self.take_lease(path.as_deref(), scene),
             Step::Pull => self.pull(scene),
             Step::Action(uri) => scene.header += &addressing(uri, scene.request),
         }
@@ -361,8 +366,9 @@ impl Device {
         self.made = self.made.wrapping_add(1);
         let fresh = format!("{list}_{}", self.made);
         let token = item.entry("token".to_owned()).or_insert(fresh).clone();
+        let most = self.variable(&format!("{list}.max")).parse().unwrap_or(SIM_ITEMS_MAX);
         let present = self.list_mut(list);
-        let full = present.len() >= SIM_ITEMS_MAX;
+        let full = present.len() >= most;
         match present.iter_mut().find(|old| old.get("token") == Some(&token)) {
             Some(old) => old.extend(item.clone()),
             None if full => {
@@ -431,40 +437,95 @@ impl Device {
         Ok(())
     }
 
-    /// A pull point is named by the path it is asked at, or by a header block that its reference told to send.
+    /// A subscription is named by the path it is asked at, by where the message says it goes, or by a header block that
+    /// its reference told to send; where references name none, it is the first.
     fn subscription(&mut self, scene: &mut Scene<'_>) -> Result<(), Refused> {
+        let form = self.variable("reference.form");
+        let nameless = !form.is_empty() && !form.contains("%token%");
         let named = |item: &&Item| {
-            item.get("token").is_some_and(|token| {
-                scene.path.ends_with(token.as_str())
-                    || scene.request.headers.iter().any(|block| block.text == *token)
-            })
+            nameless
+                || item.get("token").is_some_and(|token| {
+                    scene.path.ends_with(token.as_str())
+                        || scene.request.headers.iter().any(|block| block.text.ends_with(token.as_str()))
+                })
         };
         let found = self.list("subscriptions").iter().find(named).cloned();
         let gone = || Refused::new(true, &["ter:InvalidArgVal"], "No such subscription");
         scene.pick("subscriptions", found.ok_or_else(gone)?);
-        let until = scene.now.saturating_add(SignedDuration::from_secs(60)).unwrap_or(scene.now).to_string();
-        self.change("subscriptions", scene, |item| {
-            item.insert("until".to_owned(), until);
-        });
         Ok(())
     }
 
-    fn pull(&mut self, scene: &mut Scene<'_>) {
-        let told = scene
-            .picked
-            .get("subscriptions")
-            .is_some_and(|item| item.get("told").is_some_and(|t| t == "true"));
-        if told {
-            scene.wait = scene.request.body.value("Timeout").map_or(Duration::ZERO, timeout);
-        }
+    /// Sets how long the subscription lasts from now, by what the request says at a path or as long as before.
+    fn take_lease(&mut self, path: Option<&str>, scene: &mut Scene<'_>) {
+        let known = scene.picked.get("subscriptions").and_then(|it| it.get("lease")).cloned();
+        let asked = path.and_then(|it| scene.body.value(it)).map(str::to_owned).or(known);
+        let until = self.lease(asked.as_deref(), scene.now);
+        let stated = self.time(until).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.variables.insert("utc.termination".to_owned(), stated);
+        // A moment that was asked for is over once it has passed: from then on it is what that came to.
+        let length = until.duration_since(scene.now).as_secs().max(0);
         self.change("subscriptions", scene, |item| {
-            item.insert("told".to_owned(), "true".to_owned());
+            item.insert("until".to_owned(), until.to_string());
+            item.insert("lease".to_owned(), format!("PT{length}S"));
         });
-        // The states are told once: what is written now is what the pull point had to tell before.
-        let states = if told { "" } else { "true" };
-        if let Some(item) = scene.picked.get_mut("subscriptions") {
-            item.insert("news".to_owned(), states.to_owned());
+    }
+
+    /// What the pull point has not been told yet, or how long to wait for it.
+    fn pull(&mut self, scene: &mut Scene<'_>) {
+        self.catch_up(scene.now);
+        let most = scene.request.body.value("MessageLimit").and_then(|it| it.parse().ok()).unwrap_or(1);
+        let Some(mut item) = scene.picked.get("subscriptions").cloned() else { return };
+        let news = self.news(&mut item, most, scene.now);
+        if news.is_empty() {
+            let longest = scene.request.body.value("Timeout").map_or(Duration::ZERO, timeout);
+            scene.wait = self.quiet(scene.now).map_or(longest, |it| it.min(longest));
         }
+        self.change("subscriptions", scene, |kept| *kept = item);
+        if let Some(item) = scene.picked.get_mut("subscriptions") {
+            item.insert("news".to_owned(), news);
+        }
+    }
+
+    /// What consumers are to be sent now, with their addresses, and how long nothing will happen by the schedule.
+    pub(super) fn notices(&mut self, now: Timestamp) -> (Vec<(String, String)>, Option<Duration>) {
+        self.forget_ended(now);
+        let consumes = |item: &Item| item.get("consumer").is_some_and(|it| !it.is_empty());
+        let Some(mut subscriptions) = self.collections.get("subscriptions").cloned() else {
+            return (Vec::new(), None);
+        };
+        if !subscriptions.iter().any(consumes) {
+            return (Vec::new(), None);
+        }
+        self.catch_up(now);
+        let mut notices = Vec::new();
+        for item in subscriptions.iter_mut().filter(|it| consumes(it)) {
+            let news = self.news(item, SIM_EVENTS_MAX, now);
+            let consumer = item.get("consumer").cloned().unwrap_or_default();
+            if !news.is_empty() {
+                let header = "<wsa:Action>http://docs.oasis-open.org/wsn/bw-2/NotificationConsumer/Notify</wsa:Action>";
+                notices.push((
+                    consumer,
+                    self.style.envelope(header, &format!("<wsnt:Notify>{news}</wsnt:Notify>")),
+                ));
+            }
+        }
+        self.collections.insert("subscriptions".to_owned(), subscriptions);
+        (notices, self.quiet(now))
+    }
+
+    /// What lives for a time and was not used in it is no more.
+    fn forget_ended(&mut self, now: Timestamp) {
+        for fleeting in FLEETING {
+            self.list_mut(fleeting).retain(|item| {
+                item.get("until")
+                    .and_then(|until| until.parse::<Timestamp>().ok())
+                    .is_none_or(|until| until > now)
+            });
+        }
+    }
+
+    pub(super) fn forget(&mut self, list: &str) {
+        self.list_mut(list).clear();
     }
 
     pub(super) fn list(&self, name: &str) -> &[Item] {
@@ -541,7 +602,7 @@ fn addressing(action: &str, request: &Request) -> String {
 }
 
 /// `PT5S`, `PT1M` and the like, no longer than a camera waits; what it cannot read is no wait.
-fn timeout(text: &str) -> Duration {
+pub(super) fn timeout(text: &str) -> Duration {
     let span = text.trim().parse::<jiff::Span>().ok().and_then(|span| SignedDuration::try_from(span).ok());
     span.map_or(Duration::ZERO, |span| span.unsigned_abs()).min(SIM_PULL_TIME_MAX)
 }

@@ -166,7 +166,7 @@ fn strictly(tables: &Tables, name: &str, envelope: &str) -> Result<(), String> {
     let text = message(envelope);
     // The reference of a pull point holds what its vendor likes; it is the one place that does.
     let text = match text.split_once("<wsa:ReferenceParameters>") {
-        Some((before, _)) if name == "tev:CreatePullPointSubscription" => {
+        Some((before, _)) if ["tev:CreatePullPointSubscription", "wsnt:Subscribe"].contains(&name) => {
             let (_, after) = text.split_once("</wsa:ReferenceParameters>").unwrap();
             format!("{before}{after}")
         }

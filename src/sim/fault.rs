@@ -2,13 +2,18 @@
 
 use std::{collections::BTreeMap, io, str::FromStr, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::limits::SIM_TRICKLE_TIME;
+use super::{
+    device::Device,
+    server::{Reply, plain},
+};
+use crate::limits::{SIM_TRICKLE_TIME, SOAP_ANSWER_BYTES_MAX};
 
 /// How a camera may misbehave. The operation is received, remembered and carried out all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,4 +209,37 @@ async fn say(stream: &mut impl Wire, bytes: &[u8], times: usize) -> io::Result<(
 
 fn length(bytes: usize) -> String {
     format!("Content-Length: {bytes}\r\n\r\n")
+}
+
+/// What stands in for the right answer while the camera misbehaves.
+pub(super) fn misbehaved(fault: &Fault, right: &Reply, device: &Device) -> Option<Reply> {
+    let soap = "application/soap+xml; charset=utf-8";
+    match fault {
+        Fault::Html => {
+            Some(plain(200, "text/html", "<!DOCTYPE html><html><body><h1>Login</h1></body></html>"))
+        }
+        Fault::WrongOperation => {
+            let answer = "<tds:GetHostnameResponse><tds:HostnameInformation><tt:FromDHCP>false</tt:FromDHCP>\
+                          </tds:HostnameInformation></tds:GetHostnameResponse>";
+            Some(plain(200, soap, device.envelope("", answer)))
+        }
+        Fault::EmptyBody => Some(plain(200, soap, "")),
+        Fault::Oversize => Some(plain(200, soap, " ".repeat(SOAP_ANSWER_BYTES_MAX.saturating_add(1)))),
+        Fault::Status(status) => {
+            let mut reply = right.clone();
+            *reply.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Some(reply)
+        }
+        Fault::Hang
+        | Fault::Hold
+        | Fault::Slow(_)
+        | Fault::Trickle
+        | Fault::Flood
+        | Fault::Huge
+        | Fault::Reset
+        | Fault::Garbage
+        | Fault::Length(_)
+        | Fault::BadPassword
+        | Fault::Say(_) => None,
+    }
 }

@@ -8,6 +8,7 @@ mod clip;
 mod device;
 mod dialect;
 mod envelope;
+mod events;
 mod fault;
 mod login;
 mod message;

@@ -8,6 +8,9 @@ use super::{
     script::{Item, Part},
 };
 
+/// The fragment that says where a subscription is; the variable `reference.form` stands in its place.
+const REFERENCE: &str = "subscription-reference";
+
 impl Device {
     /// Writes parts of a template. `item` is the item at hand, `picked` what steps have picked.
     pub(super) fn render(
@@ -27,6 +30,10 @@ impl Device {
                 }
                 Part::Kept(name) => out.push_str(field(name).map_or("", String::as_str)),
                 Part::Count(list) => out.push_str(&self.list(list).len().to_string()),
+                Part::Include(name) if name == REFERENCE && !self.variable("reference.form").is_empty() => {
+                    let token = field("token").map_or("", String::as_str);
+                    out.push_str(&self.variable("reference.form").replace("%token%", token));
+                }
                 Part::Include(name) => self.render(self.script.fragment(name), item, picked, out),
                 Part::Given { field: name, parts } => {
                     if has(item, name) {

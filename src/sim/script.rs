@@ -102,7 +102,9 @@ pub enum Step {
     Clock,
     /// `subscription`: picks the pull point the request is addressed to.
     Subscription,
-    /// `pull`: the first pull of a pull point answers at once, later ones after the request's `Timeout`.
+    /// `lease PATH`: it lasts as long as the request says at the path; without one, as long again as before.
+    Lease { path: Option<String> },
+    /// `pull`: what the pull point has not been told yet; without any, the answer waits for the request's `Timeout`.
     Pull,
     /// `action URI`: the answer's WS-Addressing action.
     Action(String),
@@ -254,6 +256,8 @@ fn step(line: &str, rest: &str) -> Result<Step, ScriptError> {
         ["detach"] => Step::Detach,
         ["clock"] => Step::Clock,
         ["subscription"] => Step::Subscription,
+        ["lease"] => Step::Lease { path: None },
+        ["lease", path] => Step::Lease { path: Some(own(path)) },
         ["pull"] => Step::Pull,
         ["action", uri] => Step::Action(own(uri)),
         _ => return Err(ScriptError { line: own(line), reason: "no such step" }),

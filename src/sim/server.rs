@@ -23,6 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{Semaphore, watch},
     task::JoinHandle,
 };
@@ -33,6 +34,7 @@ use super::{
     clip::Track,
     device::{Answer, Device, Refused, is_pre_auth, operation_name},
     dialect::Dialect,
+    events,
     fault::{self, Fault, Faults, Wire},
     login::{Algorithm, Login, LoginRules, Scheme, Verdict},
     message::Request,
@@ -45,7 +47,7 @@ use crate::{
     clock::{Clock, Entropy, EntropyError},
     limits::{
         HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SAID_PACKETS_MAX,
-        SIM_SUPPORT_FILE_BYTES, SIM_UPLOAD_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
+        SIM_SUPPORT_FILE_BYTES, SIM_UPLOAD_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
     },
     rtsp,
 };
@@ -121,21 +123,25 @@ pub struct Received {
 #[derive(Debug)]
 pub struct RunningCamera {
     address: SocketAddr,
-    shared: Arc<Shared>,
-    accepting: [JoinHandle<()>; 2],
-    stop: watch::Sender<bool>,
+    pub(super) shared: Arc<Shared>,
+    accepting: [JoinHandle<()>; 3],
+    pub(super) stop: watch::Sender<bool>,
+    /// Where it lives.
+    pub(super) runtime: Handle,
 }
 
 pub(super) struct Shared {
-    options: Options,
+    pub(super) options: Options,
     server: Option<&'static str>,
     state: Mutex<State>,
     /// Told when a fault changes.
     behaves: watch::Sender<()>,
+    /// Told when something happens, or somebody wants to be told.
+    pub(super) happened: watch::Sender<()>,
 }
 
-struct State {
-    device: Device,
+pub(super) struct State {
+    pub(super) device: Device,
     login: Login,
     /// The login of its streams.
     stream_login: Login,
@@ -194,12 +200,24 @@ impl Camera {
             tls: None,
         };
         let state = Mutex::new(state);
-        let shared =
-            Arc::new(Shared { options, server: dialect.server, state, behaves: watch::Sender::new(()) });
+        let shared = Arc::new(Shared {
+            options,
+            server: dialect.server,
+            state,
+            behaves: watch::Sender::new(()),
+            happened: watch::Sender::new(()),
+        });
         let (stop, stopped) = watch::channel(false);
         let streaming = tokio::spawn(stream::accept(streams, Arc::clone(&shared), stopped.clone()));
+        let notifying = tokio::spawn(events::notify(Arc::clone(&shared), stopped.clone()));
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(RunningCamera { address, shared, accepting: [accepting, streaming], stop })
+        Ok(RunningCamera {
+            address,
+            shared,
+            accepting: [accepting, streaming, notifying],
+            stop,
+            runtime: Handle::current(),
+        })
     }
 }
 
@@ -329,7 +347,7 @@ impl Shared {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -446,7 +464,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(SIM_CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -525,7 +543,7 @@ struct Misbehaviour {
 #[error("told to misbehave")]
 struct Misbehaves;
 
-type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Full<Bytes>>;
 
 async fn receive(
     request: HttpRequest<Incoming>,
@@ -554,15 +572,16 @@ async fn receive(
         status: 0,
     };
     let credentials = head.headers.get(AUTHORIZATION).map(text);
+    let target = received.target.clone();
     let (mut reply, wait, fault) = {
         let mut state = shared.state();
         let right = answer(&mut state, shared, &head.method, &body, credentials.as_deref(), &mut received);
         let fault = state.faults.of(received.operation.as_deref()).cloned();
-        let (reply, wait) = match fault.as_ref().and_then(|fault| misbehaved(fault, &right.0, &state.device))
-        {
-            Some(reply) => (reply, Duration::ZERO),
-            None => right,
-        };
+        let (reply, wait) =
+            match fault.as_ref().and_then(|fault| fault::misbehaved(fault, &right.0, &state.device)) {
+                Some(reply) => (reply, Duration::ZERO),
+                None => right,
+            };
         let hangs_up = state.is(Oddity::HangsUpUnlessSoap11) && oddity::is_soap12(&body);
         let fault = if hangs_up { Some(Fault::Reset) } else { fault };
         if fault.as_ref().is_none_or(Fault::answers) {
@@ -570,6 +589,12 @@ async fn receive(
         }
         let date = state.date(shared.options.clock.now());
         let operation = received.operation.clone();
+        if operation
+            .as_deref()
+            .is_some_and(|it| it == "wsnt:Subscribe" || it == "tev:SetSynchronizationPoint")
+        {
+            shared.happened.send_replace(());
+        }
         state.remember(received);
         (dated(reply, date), wait, fault.map(|fault| (fault, operation)))
     };
@@ -582,12 +607,11 @@ async fn receive(
         Some((Fault::Slow(time), _)) => tokio::time::sleep(time).await,
         _ => {}
     }
-    tokio::time::sleep(wait).await;
-    Ok(reply)
+    Ok(if wait.is_zero() { reply } else { shared.waited(reply, wait, &body, &target).await })
 }
 
 /// With the time that the camera thinks it is, if it says it.
-fn dated(mut reply: Reply, date: Option<HeaderValue>) -> Reply {
+pub(super) fn dated(mut reply: Reply, date: Option<HeaderValue>) -> Reply {
     if let Some(date) = date {
         reply.headers_mut().insert(DATE, date);
     }
@@ -602,39 +626,6 @@ async fn misbehaviour(fault: Fault, right: Reply) -> Misbehaviour {
     }
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     Misbehaviour { fault, head, body }
-}
-
-/// What stands in for the right answer while the camera misbehaves.
-fn misbehaved(fault: &Fault, right: &Reply, device: &Device) -> Option<Reply> {
-    let soap = "application/soap+xml; charset=utf-8";
-    match fault {
-        Fault::Html => {
-            Some(plain(200, "text/html", "<!DOCTYPE html><html><body><h1>Login</h1></body></html>"))
-        }
-        Fault::WrongOperation => {
-            let answer = "<tds:GetHostnameResponse><tds:HostnameInformation><tt:FromDHCP>false</tt:FromDHCP>\
-                          </tds:HostnameInformation></tds:GetHostnameResponse>";
-            Some(plain(200, soap, device.envelope("", answer)))
-        }
-        Fault::EmptyBody => Some(plain(200, soap, "")),
-        Fault::Oversize => Some(plain(200, soap, " ".repeat(SOAP_ANSWER_BYTES_MAX.saturating_add(1)))),
-        Fault::Status(status) => {
-            let mut reply = right.clone();
-            *reply.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Some(reply)
-        }
-        Fault::Hang
-        | Fault::Hold
-        | Fault::Slow(_)
-        | Fault::Trickle
-        | Fault::Flood
-        | Fault::Huge
-        | Fault::Reset
-        | Fault::Garbage
-        | Fault::Length(_)
-        | Fault::BadPassword
-        | Fault::Say(_) => None,
-    }
 }
 
 /// The right answer, and how long the camera takes for it.
@@ -715,7 +706,7 @@ fn unread(state: &State, body: &Bytes) -> Option<Reply> {
 }
 
 /// An answer in the version of SOAP it was asked in.
-fn enveloped(state: &State, asked: &Bytes, status: u16, envelope: String) -> Reply {
+pub(super) fn enveloped(state: &State, asked: &Bytes, status: u16, envelope: String) -> Reply {
     let undeclared = state.is(Oddity::UndeclaredPrefixes);
     let envelope = if undeclared { oddity::undeclared(&envelope) } else { envelope };
     if oddity::is_soap12(asked) {
@@ -769,7 +760,7 @@ fn soap(answer: &Answer) -> Reply {
     plain(answer.status, "application/soap+xml; charset=utf-8", answer.envelope.clone())
 }
 
-fn plain(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+pub(super) fn plain(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

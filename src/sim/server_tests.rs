@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 use crate::{
     clock::{SimulatedClock, SystemEntropy},
+    limits::SOAP_ANSWER_BYTES_MAX,
     sim::{Algorithm, Said},
 };
 
