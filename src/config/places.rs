@@ -1,5 +1,7 @@
 //! `[[network]]`, `[[site]]` and `[[zone]]`.
 
+use std::net::SocketAddr;
+
 use toml::de::DeTable;
 
 use super::{legs::Legs, raw, reader::Reader};
@@ -42,6 +44,28 @@ impl Reader<'_> {
                 None
             }
         };
-        Some(Zone { id: id?, isolation: isolation?, prefixes: prefixes? })
+        let event_sink = raw.event_sink.as_ref().and_then(|text| self.event_sink(text, isolation.as_ref()));
+        Some(Zone { id: id?, isolation: isolation?, prefixes: prefixes?, event_sink })
+    }
+
+    /// Where events are taken: at an address of the gateway's own in the zone.
+    fn event_sink(&mut self, text: &raw::Text, isolation: Option<&Isolation>) -> Option<SocketAddr> {
+        let read = text.get_ref().parse::<SocketAddr>().ok();
+        let Some(sink) = read.filter(|it| it.port() != 0 && !it.ip().is_unspecified()) else {
+            let what = format!("`{}` is no address to take events at", text.get_ref().escape_debug());
+            self.error(
+                text.span(),
+                &what,
+                "write an address of the gateway's in the zone with a port: 192.0.2.1:8080",
+            );
+            return None;
+        };
+        if let Some(Isolation::Namespace(leg)) = isolation
+            && !leg.addresses.iter().any(|it| it.addr() == sink.ip())
+        {
+            let what = format!("{} is not the gateway's address in this zone", sink.ip());
+            self.error(text.span(), &what, "write one of the zone's `address`, with a port");
+        }
+        Some(sink)
     }
 }

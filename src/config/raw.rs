@@ -112,6 +112,7 @@ pub(super) struct Zone {
     pub(super) vlan: Option<Spanned<u16>>,
     pub(super) address: Option<Spanned<Vec<Text>>>,
     pub(super) routes: Option<Vec<RouteLine>>,
+    pub(super) event_sink: Option<Text>,
 }
 
 /// An entry of a zone's `routes`.
@@ -152,6 +153,7 @@ pub(super) struct Camera {
     pub(super) listen_port: Option<Spanned<u16>>,
     pub(super) tls_port: Option<Spanned<u16>>,
     pub(super) mac: Option<Text>,
+    pub(super) events: Option<Text>,
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
     pub(super) quirks: Option<Spanned<Vec<QuirkLine>>>,

@@ -52,7 +52,12 @@ mod tests {
     fn what_nobody_said_is_not_isolated_and_what_needs_no_isolation_is_in_no_trouble() {
         let leg = Leg { attachment: Attachment::Interface("eth1".into()), addresses: vec![], routes: vec![] };
         let id = ZoneId::new("yard").unwrap();
-        let mut zone = Zone { id: id.clone(), isolation: Isolation::Namespace(leg), prefixes: Vec::new() };
+        let mut zone = Zone {
+            id: id.clone(),
+            isolation: Isolation::Namespace(leg),
+            prefixes: Vec::new(),
+            event_sink: None,
+        };
         let zones = Zones::default();
         assert_eq!(zones.trouble(&zone).as_deref(), Some("nobody has looked yet"));
         assert!(zones.set(&id, Some("rules are gone")));

@@ -50,7 +50,12 @@ fn zone() -> Zone {
         addresses: vec!["192.0.2.1/24".parse().unwrap()],
         routes: Vec::new(),
     };
-    Zone { id: ZoneId::new("yard").unwrap(), isolation: Isolation::Namespace(leg), prefixes: Vec::new() }
+    Zone {
+        id: ZoneId::new("yard").unwrap(),
+        isolation: Isolation::Namespace(leg),
+        prefixes: Vec::new(),
+        event_sink: None,
+    }
 }
 
 fn words(facts: &[Fact]) -> Vec<String> {

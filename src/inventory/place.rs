@@ -1,6 +1,6 @@
 //! Sites, zones and named networks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -98,6 +98,8 @@ pub struct Zone {
     pub isolation: Isolation,
     /// The addresses its cameras have.
     pub prefixes: Vec<IpNet>,
+    /// Where the gateway takes events that cameras of the zone send, if it does.
+    pub event_sink: Option<SocketAddr>,
 }
 
 impl Zone {

@@ -267,6 +267,7 @@ mod tests {
             zone: ZoneId::new("yard").unwrap(),
             prefixes: Vec::new(),
             leg,
+            event_sink: None,
             residents: None,
             beside: [].into(),
         };

@@ -1,6 +1,9 @@
 //! What a zone should be, from its configuration alone.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 
@@ -38,6 +41,8 @@ pub struct Desired {
     pub prefixes: Vec<IpNet>,
     /// How the gateway stands in it.
     pub leg: Leg,
+    /// Where it takes events that cameras send.
+    pub event_sink: Option<SocketAddr>,
     /// Whose addresses are held to which hardware addresses; none as long as nobody has said, so that what is in force
     /// stays. No part of the configuration, and so none of the digest.
     pub residents: Option<Residents>,
@@ -53,6 +58,7 @@ impl Desired {
             zone: zone.id.clone(),
             prefixes: zone.prefixes.clone(),
             leg: leg.clone(),
+            event_sink: zone.event_sink,
             residents: None,
             beside: BTreeSet::new(),
         })

@@ -233,6 +233,18 @@ fn inet(zone: &Desired) -> Vec<Value> {
             ]));
         }
     }
+    // And so is the place where it takes events.
+    if let Some(sink) = zone.event_sink {
+        objects.push(input(vec![
+            matches(
+                "==",
+                payload(if sink.is_ipv4() { "ip" } else { "ip6" }, "daddr"),
+                addresses(&[sink.ip()]),
+            ),
+            matches("==", payload("tcp", "dport"), json!(sink.port())),
+            accept(),
+        ]));
+    }
     if !zone.own(false).is_empty() {
         objects.push(input(neighbours()));
     }

@@ -19,7 +19,14 @@ fn desired(attachment: Attachment) -> Desired {
     };
     let prefixes =
         ["192.0.2.0/24", "198.51.100.0/24", "2001:db8:1::/64"].map(|it| it.parse().unwrap()).to_vec();
-    Desired { zone: ZoneId::new("yard").unwrap(), prefixes, leg, residents: None, beside: [].into() }
+    Desired {
+        zone: ZoneId::new("yard").unwrap(),
+        prefixes,
+        leg,
+        event_sink: None,
+        residents: None,
+        beside: [].into(),
+    }
 }
 
 fn own() -> Desired {
@@ -386,6 +393,20 @@ fn an_interface_that_the_core_side_has_built_on_is_not_taken_and_told_of() {
     assert_eq!(made_on(&own(), "cordon-yard"), [told]);
     assert_eq!(made_on(&tagged(), "cordon-trunk-eth1"), [told]);
     assert_eq!(made_on(&tagged(), "cordon-elsewhere"), [""; 0]);
+}
+
+#[test]
+fn cameras_reach_the_event_sink_where_there_is_one_and_no_other_port() {
+    let rules = |sink: Option<&str>| {
+        let zone = Desired { event_sink: sink.map(|it| it.parse().unwrap()), ..own() };
+        zone.rules().text().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (without, with) = (rules(None), rules(Some("192.0.2.1:8080")));
+    let more: Vec<_> = with.iter().filter(|it| !without.contains(it)).collect();
+    assert_eq!(more, ["add rule inet cordon input ip daddr 192.0.2.1 tcp dport 8080 accept"]);
+    assert_eq!(with.len(), without.len() + 1);
+    let zone = Desired { event_sink: Some("192.0.2.1:8080".parse().unwrap()), ..own() };
+    assert_ne!(zone.digest(), own().digest(), "whoever serves by another configuration is told");
 }
 
 #[test]

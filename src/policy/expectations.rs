@@ -388,7 +388,8 @@ impl Stage {
             Ok(Site { id: SiteId::new(place.as_str())?, sensitive: *place != Place::Ordinary })
         };
         let sites = Place::ALL.iter().map(site).collect::<Result<_, NameError>>()?;
-        let zones = vec![Zone { id: zone, isolation: Isolation::None, prefixes: Vec::new() }];
+        let zones =
+            vec![Zone { id: zone, isolation: Isolation::None, prefixes: Vec::new(), event_sink: None }];
         let mut networks = configured.networks().to_vec();
         let prefixes =
             NAMED.parse().map(|address: std::net::IpAddr| vec![address.into()]).unwrap_or_default();
@@ -482,6 +483,7 @@ fn camera(
         manufacturer: None,
         model: None,
         quirks: Vec::new(),
+        events: Default::default(),
         replacement: None,
         exception: (place == Place::Excepted).then(|| SiteException {
             owner: "the walk".into(),
