@@ -150,6 +150,12 @@ alarms! {
     CameraLoginRefused "camera-login-refused" Error State
         "The camera refused the gateway's login: it is left alone for a while, after three refusals with one try every 15 minutes."
         "Check the user and password enrolled for it, and whether the camera has locked the account."
+    EventsLost "events-lost" Warning State
+        "Somebody wants the camera's events, and the gateway cannot have them, or loses them again and again."
+        "See what the camera answers (`cordon audit search --camera NAME`, operations of `tev` and `wsntw`); where its firmware has only one way to tell events, set `events` of the camera to \"pull\" or \"push\"."
+    EventsFlood "events-flood" Warning Happening
+        "The camera tells more events than are passed on; some are lost."
+        "Find out which rule or input of the camera fires all the time, and set it to do so less often."
     CameraDistrusted "camera-distrusted" Error State
         "The camera is there, but TLS cannot be made with it, or its certificate is not the pinned one."
         "If the camera or its certificate was exchanged on purpose, run `cordon camera accept CAMERA --reason TEXT`; else find out what answers at its address."

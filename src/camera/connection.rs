@@ -18,7 +18,7 @@ use super::{
     link::{HttpAnswer, Into, Wanted},
     manner::{Hitch, Manner},
     memo::{AnswerMemo, understood},
-    memory::{CameraMemory, MemoryBook},
+    memory::{CameraMemory, KeptSubscription, MemoryBook},
     negotiation::Kind,
     offset,
     sending::Sending,
@@ -30,11 +30,14 @@ use super::{
 use crate::{
     auth::Login,
     clock::{Clock, Entropy},
-    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool, Understood, picture},
+    hatch::{Ask, AskKind, Endpoint, Reply, Sink, Spool, SubscriptionAddress, Understood, picture},
     ids::CameraId,
     inventory::{Camera, Quirk},
     isolation::Dialler,
-    limits::{HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX},
+    limits::{
+        CAMERA_EXCHANGE_TIME_MAX, HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX,
+        TRANSFER_TIME_MAX,
+    },
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, FaultCode, Headers, Proof, Subcode, Version},
 };
@@ -92,7 +95,12 @@ impl Connection {
         self.asked.set(self.session.monotonic());
         match ask.kind() {
             AskKind::Soap { operation, document, endpoint } => {
-                self.soap(*operation, document, endpoint, ask.idempotent()).await
+                self.soap(&Message::plain(*operation, document, endpoint, ask.idempotent())).await
+            }
+            AskKind::Subscribed { operation, document, address, wait } => {
+                let subscription = Some((&**address, *wait));
+                let message = Message::plain(*operation, document, &address.endpoint, ask.idempotent());
+                self.soap(&Message { subscription, ..message }).await
             }
             AskKind::Picture { endpoint } => self.picture(endpoint, ask.idempotent()).await,
             AskKind::Download { endpoint, sink, .. } => self.download(endpoint, sink).await,
@@ -190,6 +198,22 @@ impl Connection {
         self.session.forget_evidence();
     }
 
+    /// Whether the camera is treated as having a quirk.
+    pub fn has(&self, quirk: Quirk) -> bool {
+        self.session.has(quirk)
+    }
+
+    /// Takes note of a quirk that whoever asks has seen.
+    pub fn observe(&self, quirk: Quirk, note: &str) {
+        self.session.observe(quirk, note);
+    }
+
+    /// Keeps where the gateway's own subscription is, or that there is none, so that a place at the camera is not lost with
+    /// the gateway's memory. A moment later it is durable, if the disk works.
+    pub fn keep_subscription(&self, subscription: Option<KeptSubscription>) {
+        self.session.keep_subscription(subscription);
+    }
+
     /// What is worth keeping over a restart.
     pub fn memory(&self) -> CameraMemory {
         self.session.memory()
@@ -220,13 +244,8 @@ impl Connection {
         self.session.health()
     }
 
-    async fn soap(
-        &self,
-        id: OperationId,
-        document: &Document,
-        endpoint: &Endpoint,
-        idempotent: bool,
-    ) -> Result<Reply, CameraError> {
+    async fn soap(&self, message: &Message<'_>) -> Result<Reply, CameraError> {
+        let Message { operation: id, document, endpoint, idempotent, subscription } = *message;
         let operation = self
             .tables
             .operation(id)
@@ -237,14 +256,23 @@ impl Connection {
             Some(AccessClass::PreAuth) => Kind::PreAuth,
             _ => Kind::Soap,
         };
-        // Secrets are not kept longer than they are needed.
-        let repeats = idempotent && operation.class != Some(AccessClass::ReadSystemSecret);
+        // Secrets are not kept longer than they are needed, and events come once.
+        let repeats =
+            idempotent && subscription.is_none() && operation.class != Some(AccessClass::ReadSystemSecret);
         let types = Types::of(&operation.soap_action)
             .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
+        let addressed = subscription.map(|(address, _)| &address.reference);
         let write = |token: Option<Token>, manner: Manner| {
             let security = token.map(|token| proof(token, !manner.soft_security));
             let version = if manner.soap11 { Version::Soap11 } else { Version::Soap12 };
-            let headers = Headers { security, version, ..Headers::default() };
+            let headers = Headers {
+                security,
+                version,
+                action: addressed.map(|_| operation.action_in.to_string()),
+                to: addressed.map(|it| it.address.clone()).filter(|it| !it.is_empty()),
+                parameters: addressed.map(|it| it.parameters.clone()).unwrap_or_default(),
+                ..Headers::default()
+            };
             let body = Sending::message(soap::encode(&self.tables, document, &headers));
             types.written(manner, body)
         };
@@ -256,7 +284,7 @@ impl Connection {
                 bytes_max: SOAP_ANSWER_BYTES_MAX,
                 begins: body::looks_like_envelope,
             }),
-            time_max: None,
+            time_max: subscription.map(|(_, wait)| wait.saturating_add(CAMERA_EXCHANGE_TIME_MAX)),
             idempotent,
         };
         let reply = self.session.run(&errand, &|answer| self.judge_soap(id, answer, repeats)).await;
@@ -303,7 +331,9 @@ impl Connection {
             Answered::Document(document, deviations) => Judged::Done(Reply::Document(if repeats {
                 self.memo.borrow_mut().keep(id, &answer.body, document, deviations)
             } else {
-                understood(document, deviations)
+                let subscription = document.root().child("SubscriptionReference");
+                let subscription = subscription.and_then(|_| soap::subscription_reference(&answer.body));
+                Understood { subscription: subscription.map(Arc::new), ..understood(document, deviations) }
             })),
         })
     }
@@ -352,6 +382,28 @@ impl Connection {
         let into = Into::Memory(Wanted { bytes_max: SNAPSHOT_BYTES_MAX, begins: body::begins_as_jpeg });
         let errand = Errand { kind, endpoint, post: None, into, time_max: None, idempotent };
         self.session.run(&errand, &judge_picture).await.map(Reply::Picture)
+    }
+}
+
+/// A SOAP message to be sent.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    operation: OperationId,
+    document: &'a Document,
+    endpoint: &'a Endpoint,
+    idempotent: bool,
+    /// The subscription it is about, and how long its answer may take beyond the usual.
+    subscription: Option<(&'a SubscriptionAddress, Duration)>,
+}
+
+impl<'a> Message<'a> {
+    fn plain(
+        operation: OperationId,
+        document: &'a Document,
+        endpoint: &'a Endpoint,
+        idempotent: bool,
+    ) -> Self {
+        Self { operation, document, endpoint, idempotent, subscription: None }
     }
 }
 
@@ -404,7 +456,14 @@ fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<A
             (true, false) => Failure::NotSoap(status.as_u16()),
         });
     }
-    match soap::decode_answer(tables, &answer.body, id) {
+    let decoded = match soap::decode_answer(tables, &answer.body, id) {
+        // Where a subscription is may be no address at all, and stays with the gateway: the rest is read without it.
+        Err(AnswerError::Refused(_)) if let Some(rest) = without_reference(&answer.body) => {
+            soap::decode_answer(tables, &rest, id)
+        }
+        decoded => decoded,
+    };
+    match decoded {
         Ok(Answer::Fault(fault)) if refuses_login(&fault) => Ok(Answered::Refusal(fault)),
         Ok(Answer::Fault(fault)) => Ok(Answered::Fault(fault)),
         Ok(Answer::Document(..)) if !status.is_success() => Err(Failure::BadStatus(status.as_u16())),
@@ -415,6 +474,14 @@ fn judge_soap(tables: &Tables, id: OperationId, answer: &HttpAnswer) -> Result<A
         Err(AnswerError::Xml(_)) => Err(Failure::Malformed("it is not XML the gateway reads".into())),
         Err(AnswerError::Refused(_)) => Err(Failure::Malformed("it leaves its interface definition".into())),
     }
+}
+
+/// The answer to a subscription without the address of its reference; none if it is no such answer.
+fn without_reference(body: &[u8]) -> Option<Vec<u8>> {
+    let address = soap::subscription_reference(body)?.address;
+    let (before, after) =
+        std::str::from_utf8(body).ok()?.split_once(&address).filter(|_| !address.is_empty())?;
+    Some([before, after].concat().into_bytes())
 }
 
 fn judge_picture(answer: &HttpAnswer) -> Result<Judged<Bytes>, Failure> {

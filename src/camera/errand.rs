@@ -105,4 +105,9 @@ impl Errand<'_> {
     pub(super) fn sends_file(&self) -> bool {
         self.kind == Kind::Picture && self.post.is_some()
     }
+
+    /// Whether its answer may take much longer than others.
+    pub(super) fn takes_long(&self) -> bool {
+        self.sends_file() || (self.is_soap() && self.time_max.is_some())
+    }
 }

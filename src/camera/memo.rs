@@ -80,7 +80,12 @@ impl AnswerMemo {
 
 /// An answer that is not remembered.
 pub(super) fn understood(document: Document, deviations: Deviations) -> Understood {
-    Understood { document: Arc::new(document), deviations: Arc::new(deviations), mark: None }
+    Understood {
+        document: Arc::new(document),
+        deviations: Arc::new(deviations),
+        mark: None,
+        subscription: None,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, pin::Pin};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +10,10 @@ use super::{
     habits::{Identity, Sighting},
     negotiation::Scheme,
 };
-use crate::inventory::{Evidence, Quirk};
+use crate::{
+    hatch::SubscriptionAddress,
+    inventory::{Evidence, Quirk},
+};
 
 /// What is worth remembering of a camera over a restart. Never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,6 +33,19 @@ pub struct CameraMemory {
     pub quirks: BTreeMap<Quirk, Sighting>,
     /// What it shows of its maker.
     pub evidence: Evidence,
+    /// The gateway's own subscription to its events.
+    pub subscription: Option<KeptSubscription>,
+}
+
+/// A subscription of the gateway's own, as it is kept over a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSubscription {
+    /// Where it is.
+    pub address: SubscriptionAddress,
+    /// Whether the camera sends, and need not be asked.
+    pub push: bool,
+    /// When it ends if nobody renews it, by the gateway's clock.
+    pub until: Timestamp,
 }
 
 /// Where the memory of one camera is kept, bound to the credentials in use.

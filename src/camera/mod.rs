@@ -36,7 +36,7 @@ pub use breaker::{BreakerMemory, Health};
 pub use connection::Connection;
 pub use error::{CameraError, Failure, Phase, Retry};
 pub use habits::{Identity, Sighting};
-pub use memory::{CameraMemory, MemoryBook};
+pub use memory::{CameraMemory, KeptSubscription, MemoryBook};
 pub use negotiation::Scheme;
 pub use stream::{CameraStream, Played};
 pub use tls::{CertificateNews, Pin, PinBook, PinError};

@@ -26,7 +26,7 @@ use super::{
     habits::{Habits, Identity},
     link::{HttpAnswer, Link},
     manner::{Hitch, Manner, Stakes},
-    memory::{CameraMemory, Clockwork, MemoryBook},
+    memory::{CameraMemory, Clockwork, KeptSubscription, MemoryBook},
     negotiation::{Attach, Kind, Known, Negotiation, Offered, Refused, Scheme},
     offset,
     sending::Sending,
@@ -71,6 +71,8 @@ pub(super) struct Session {
     /// What it shows of its maker.
     pub(super) evidence: RefCell<Evidence>,
     pub(super) evidence_turns: Turns,
+    /// The gateway's own subscription to its events.
+    subscription: RefCell<Option<KeptSubscription>>,
     /// The camera answered in SOAP 1.2.
     speaks12: Cell<bool>,
     turns: Semaphore,
@@ -138,6 +140,7 @@ impl Session {
             habits: RefCell::new(Habits::new(orders, restored.quirks, restored.identity)),
             evidence: RefCell::new(restored.evidence),
             evidence_turns: Turns::default(),
+            subscription: RefCell::new(restored.subscription),
             speaks12: Cell::new(false),
             turns: Semaphore::new(CAMERA_EXCHANGES_MAX),
             exchange_time_max: CAMERA_EXCHANGE_TIME_MAX,
@@ -240,6 +243,7 @@ impl Session {
             identity: habits.identity().cloned(),
             quirks: habits.seen().clone(),
             evidence: self.evidence.borrow().clone(),
+            subscription: self.subscription.borrow().clone(),
             ..CameraMemory::default()
         };
         self.clockwork.get().remember(&mut memory);
@@ -253,6 +257,14 @@ impl Session {
     /// What was learnt, if that has changed since this was asked last.
     pub(super) fn news(&self) -> Option<CameraMemory> {
         self.changed.take().then(|| self.memory())
+    }
+
+    /// Takes note of where the gateway's own subscription is.
+    pub(super) fn keep_subscription(&self, subscription: Option<KeptSubscription>) {
+        if *self.subscription.borrow() != subscription {
+            self.subscription.replace(subscription);
+            self.keep();
+        }
     }
 
     pub(super) fn keep(&self) {
@@ -342,8 +354,9 @@ impl Session {
     async fn wait_turn<'a>(&'a self, errand: &Errand<'_>, turn: &LoginTurn<'a>, progress: &Progress) -> bool {
         progress.phase.set(Phase::Turn);
         let waited = self.take_turn(turn).await;
-        // A file takes long. Its login was settled before, so that nobody else need wait for its end.
-        if errand.sends_file() {
+        // A file takes long, and so does an answer that waits for something to tell. Their login was settled before, so
+        // that nobody else need wait for their end.
+        if errand.takes_long() {
             turn.end();
         }
         waited

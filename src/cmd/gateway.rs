@@ -22,6 +22,7 @@ use super::{
     lookout::{Lookout, Watchman},
     regards::StoredRegards,
     serving::{Plan, Serving},
+    sinks::SinkWatch,
     tripwire::TripwireWatch,
     zones::{self, ZoneWatch, Zones},
 };
@@ -32,6 +33,7 @@ use crate::{
     auth::{Authenticator, NonceFingerprint},
     clock::{Clock, Entropy, EntropyError},
     config::Loaded,
+    events::Hubs,
     facade::{FacadeKey, FacadeShared},
     gate::{Alarms, Gate, Watch},
     ids::ClientId,
@@ -39,7 +41,7 @@ use crate::{
     isolation::Netd,
     limits::{ALARMS_IN_READINESS_MAX, BASELINE_READINGS_MAX, UPLOADS_MAX},
     listener::{
-        Edition, Errands, House, Ports,
+        Edition, Errands, House, Notices, Ports,
         diagnosis::Standings,
         pem::{PemError, PemFiles},
         streaming,
@@ -97,6 +99,7 @@ pub struct Gateway {
     zones: ZoneWatch,
     tripwire: TripwireWatch,
     core: CoreWatch,
+    sinks: SinkWatch,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -197,10 +200,7 @@ impl Gateway {
         let loaded = &configuration.loaded;
         let engine = configuration.engine(&tables)?;
         let version = engine.version().to_owned();
-        let state = loaded.state_dir.join("state.sqlite");
-        let clerk = Arc::new(Clerk::start(Store::open(&state)?)?);
-        // Beside the clerk, since somebody else may change them while the gateway serves.
-        let pins = Arc::new(Mutex::new(Store::open(&state)?));
+        let (clerk, pins) = stores(&loaded.state_dir)?;
         let nonce_key = key(&loaded.state_dir.join("nonce.key"), &*entropy)?;
         let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
         restore(&authenticator, &report, &*clock);
@@ -215,6 +215,8 @@ impl Gateway {
             edition: ArcSwap::from_pointee(edition),
             front: streaming::Front::default(),
             standings: Standings::default(),
+            hubs: Hubs::default(),
+            notices: Notices::default(),
             locators: Box::new(StoredLocators::new(Arc::clone(&clerk), Arc::clone(&clock))),
             healths: Mutex::default(),
             ports: Ports::default(),
@@ -246,6 +248,7 @@ impl Gateway {
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
             tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             core: CoreWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
+            sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
@@ -281,6 +284,7 @@ impl Gateway {
         drop(self.zones);
         drop(self.tripwire);
         drop(self.core);
+        drop(self.sinks);
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();
@@ -397,6 +401,13 @@ impl Running {
             serving.stop();
         }
     }
+}
+
+/// The state database, and a second way to the pins in it, since somebody else may change them while the gateway serves.
+fn stores(state_dir: &Path) -> Result<(Arc<Clerk>, Arc<Mutex<Store>>), StartError> {
+    let state = state_dir.join("state.sqlite");
+    let clerk = Arc::new(Clerk::start(Store::open(&state)?)?);
+    Ok((clerk, Arc::new(Mutex::new(Store::open(&state)?))))
 }
 
 /// What makes connections into TLS connections, and what looks after its certificate.

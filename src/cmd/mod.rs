@@ -37,6 +37,7 @@ pub mod schema;
 mod serving;
 mod serving_thread;
 mod settling;
+mod sinks;
 mod tripwire;
 mod vendors;
 mod zones;

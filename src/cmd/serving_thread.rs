@@ -108,7 +108,7 @@ pub(super) fn serve(
 struct Here {
     house: Arc<House>,
     memories: Arc<Memories>,
-    /// Told to stop by their end: the listeners for streams, and who serves the viewers of a camera.
+    /// Told to stop by their end: the listeners for streams, and who serves the viewers of a camera and hears its events.
     streams: Vec<watch::Sender<bool>>,
     viewers: HashMap<CameraId, watch::Sender<bool>>,
     doorways: HashMap<CameraId, Rc<Doorway>>,
@@ -222,7 +222,9 @@ impl Here {
             let (way, guests) = streaming::guests();
             house.front.lead(id.clone(), way);
             let (stop, stopped) = watch::channel(false);
-            self.tasks.spawn_local(streaming::receive_guests(Rc::clone(&doorway), guests, stopped));
+            self.tasks.spawn_local(streaming::receive_guests(Rc::clone(&doorway), guests, stopped.clone()));
+            self.tasks.spawn_local(Doorway::hear_events(Rc::clone(&doorway), stopped.clone()));
+            self.tasks.spawn_local(Doorway::take_notices(Rc::clone(&doorway), stopped));
             tokio::task::spawn_local(Doorway::look_again(Rc::downgrade(&doorway), first_look(&id)));
             self.viewers.insert(id, stop);
             doorway

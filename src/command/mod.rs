@@ -178,17 +178,20 @@ pub enum Reason {
     Baseline,
     /// To take away, at somebody's word, what it came with that leads out.
     Settings,
+    /// To have its events, for all who want them.
+    Events,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ClockProbe,
         Self::Identity,
         Self::LocatorRecovery,
         Self::Stream,
         Self::Baseline,
         Self::Settings,
+        Self::Events,
     ];
 
     /// The word used in policies and records.
@@ -200,6 +203,7 @@ impl Reason {
             Self::Stream => "stream",
             Self::Baseline => "baseline",
             Self::Settings => "settings",
+            Self::Events => "events",
         }
     }
 }

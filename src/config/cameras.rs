@@ -18,8 +18,8 @@ use crate::{
     auth::Login,
     ids::{CameraId, SiteId, ZoneId},
     inventory::{
-        Camera, CameraAddress, Evidence, Isolation, MacAddress, MacPolicy, Replacement, ReplacementState,
-        Site, SiteException, VendorClass, VendorVerdict, Vendors, Zone,
+        Camera, CameraAddress, EventsWay, Evidence, Isolation, MacAddress, MacPolicy, Replacement,
+        ReplacementState, Site, SiteException, VendorClass, VendorVerdict, Vendors, Zone,
     },
 };
 
@@ -63,6 +63,7 @@ impl Reader<'_> {
         let hardware = self.hardware(&raw, around);
         let device_path = self.device_path(raw.device_path.as_ref());
         let quirks = self.quirks(raw.quirks.as_ref());
+        let events = self.events_way(raw.events.as_ref());
         let replacement = replacement(&raw);
         let own = self.own_address(&raw);
         let mount = self.mount(&raw, around);
@@ -100,6 +101,7 @@ impl Reader<'_> {
             manufacturer: raw.manufacturer,
             model: raw.model,
             quirks,
+            events,
             replacement,
             exception: None,
             quarantined: false,
@@ -165,6 +167,20 @@ impl Reader<'_> {
                 let what = format!("`{other}` is no choice of mac");
                 self.error(raw.span(), &what, "write \"virtual\" or \"camera\"");
                 MacPolicy::Virtual
+            }
+        }
+    }
+
+    fn events_way(&mut self, raw: Option<&raw::Text>) -> EventsWay {
+        let Some(raw) = raw else { return EventsWay::default() };
+        match raw.get_ref().as_str() {
+            "pull" => EventsWay::Pull,
+            "push" => EventsWay::Push,
+            "off" => EventsWay::Off,
+            other => {
+                let what = format!("`{other}` is no choice of events");
+                self.error(raw.span(), &what, "write \"pull\", \"push\" or \"off\"");
+                EventsWay::Off
             }
         }
     }

@@ -477,7 +477,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
+        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -1033,7 +1033,8 @@ fn cameras_may_share_a_port_by_path() {
 
 #[test]
 fn what_is_wrong_about_quirks_is_told() {
-    let names = "security-not-understood, soap-11-only, closes-silently, garbled-status-line, datagrams-only";
+    let names = "security-not-understood, soap-11-only, closes-silently, garbled-status-line, datagrams-only, \
+                 relative-time-broken, no-pull-point";
     let both = "write { use = \"NAME\", reason = \"…\" } or { forbid = \"NAME\", reason = \"…\" }";
     for (list, at, message, remedy) in [
         (

@@ -1,5 +1,7 @@
 //! What the gateway itself asks cameras.
 
+use std::time::Duration;
+
 use crate::schema::{BuildError, Builder, Document, OperationId, Tables};
 
 /// A request of the gateway's own, with its operation.
@@ -36,6 +38,38 @@ pub fn scopes(tables: &Tables) -> Result<OwnRequest, AskError> {
     ask(tables, "tds:GetScopes", &[])
 }
 
+/// `tev:CreatePullPointSubscription`: to ask for all events, for that time.
+pub fn pull_point(tables: &Tables, lifetime: &str) -> Result<OwnRequest, AskError> {
+    ask(tables, "tev:CreatePullPointSubscription", &[("InitialTerminationTime", lifetime)])
+}
+
+/// `wsnt:Subscribe`: to be sent all events, at that address, for that time.
+pub fn subscription(tables: &Tables, consumer: &str, lifetime: &str) -> Result<OwnRequest, AskError> {
+    let leaves = [("ConsumerReference/Address", consumer), ("InitialTerminationTime", lifetime)];
+    ask(tables, "wsntw:Subscribe", &leaves)
+}
+
+/// `tev:PullMessages`: events, as soon as there are any, within that time.
+pub fn pull(tables: &Tables, time: Duration, messages_max: usize) -> Result<OwnRequest, AskError> {
+    let (time, most) = (format!("PT{}S", time.as_secs()), messages_max.to_string());
+    ask(tables, "tev:PullMessages", &[("Timeout", &time), ("MessageLimit", &most)])
+}
+
+/// `wsnt:Renew`: that a subscription lasts so long from now.
+pub fn renewal(tables: &Tables, lifetime: &str) -> Result<OwnRequest, AskError> {
+    ask(tables, "wsntw:Renew", &[("TerminationTime", lifetime)])
+}
+
+/// `tev:SetSynchronizationPoint`: to be told the state of every property.
+pub fn synchronization(tables: &Tables) -> Result<OwnRequest, AskError> {
+    ask(tables, "tev:SetSynchronizationPoint", &[])
+}
+
+/// `wsnt:Unsubscribe`: to give a subscription's place back.
+pub fn unsubscription(tables: &Tables) -> Result<OwnRequest, AskError> {
+    ask(tables, "wsntw:Unsubscribe", &[])
+}
+
 /// The tables do not hold what the gateway needs to ask.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -52,14 +86,23 @@ pub enum AskError {
 pub(super) fn ask(
     tables: &Tables,
     name: &'static str,
-    leaves: &[(&'static str, &'static str)],
+    leaves: &[(&str, &str)],
 ) -> Result<OwnRequest, AskError> {
     let operation = tables.operation_by_name(name).ok_or(AskError::NoOperation(name))?;
     let input = tables.operation(operation).ok_or(AskError::NoOperation(name))?.input;
     let build = || {
         let mut request = Builder::new(tables, input);
-        for (local, text) in leaves {
-            request.leaf(local, text)?;
+        for (path, text) in leaves {
+            let mut names = path.split('/');
+            let last = names.next_back().unwrap_or_default();
+            let around: Vec<&str> = names.collect();
+            for name in &around {
+                request.open(name)?;
+            }
+            request.leaf(last, text)?;
+            for _ in &around {
+                request.close()?;
+            }
         }
         request.finish()
     };

@@ -105,6 +105,11 @@ pub trait Locators: Send + Sync {
     fn find(&self, token: &str) -> Option<Locator>;
 }
 
+/// The path of the gateway's at which a camera, and no other, leaves its events.
+pub fn event_path(key: &FacadeKey, camera: &CameraId) -> String {
+    format!("/events/{}", key.token("event-sink", &[camera.as_str()]))
+}
+
 /// Finds what a token of this camera stands for: none if it is unknown, forged or another camera's.
 pub fn resolve(locators: &dyn Locators, key: &FacadeKey, camera: &CameraId, token: &str) -> Option<Locator> {
     if !is_token(token) {

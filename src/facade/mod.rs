@@ -15,11 +15,14 @@ mod virtual_camera;
 pub use absorbed::empty_success;
 pub use asked::{Asked, Entrance};
 pub use asks::{
-    AskError, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time,
+    AskError, OwnRequest, capabilities, device_information, pull, pull_point, renewal, scopes, services,
+    subscription, synchronization, system_date_and_time, unsubscription,
 };
 pub use baseline::{BaselineQuestion, baseline_questions};
 pub use identity::{FacadeKey, Identity};
-pub use locators::{Keeping, Locator, LocatorError, LocatorKind, Locators, Named, is_token, resolve};
+pub use locators::{
+    Keeping, Locator, LocatorError, LocatorKind, Locators, Named, event_path, is_token, resolve,
+};
 pub use own::{Asker, Own};
 pub use rewrite::RewriteRefusal;
 pub use services::{DEVICE, ServiceFacts, ServiceNames, learn_services};

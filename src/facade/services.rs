@@ -79,6 +79,28 @@ impl ServiceNames {
 /// services we do not know, and addresses that are not HTTP, are left out. A camera that is reached over TLS
 /// (`secure`) is asked over TLS wherever it says its services are; one that is not, has no use for HTTPS.
 pub fn learn_services(names: &ServiceNames, answer: &Document, secure: bool) -> Vec<ServiceFacts> {
+    let mut heard = all_services(names, answer, secure);
+    // The device service answered at the enrolled port, so what it calls its own port is that one, however
+    // the camera sees it behind a port mapping.
+    let own = device_port(&heard);
+    for it in &mut heard {
+        if it.endpoint.port == own {
+            it.endpoint.port = None;
+        }
+    }
+    heard
+}
+
+/// What a camera calls the port at which its device service answers.
+pub(super) fn own_port(names: &ServiceNames, answer: &Document, secure: bool) -> Option<u16> {
+    device_port(&all_services(names, answer, secure))
+}
+
+fn device_port(heard: &[ServiceFacts]) -> Option<u16> {
+    heard.iter().find(|it| &*it.service == DEVICE).and_then(|it| it.endpoint.port)
+}
+
+fn all_services(names: &ServiceNames, answer: &Document, secure: bool) -> Vec<ServiceFacts> {
     let root = answer.root();
     let mut heard = Vec::new();
     for element in root.children() {
@@ -86,14 +108,6 @@ pub fn learn_services(names: &ServiceNames, answer: &Document, secure: bool) -> 
             "Service" => take_up(&mut heard, heard_service(names, element, secure)),
             "Capabilities" => heard_capabilities(names, element, secure, &mut heard),
             _ => {}
-        }
-    }
-    // The device service answered at the enrolled port, so what it calls its own port is that one, however
-    // the camera sees it behind a port mapping.
-    let own = heard.iter().find(|it| &*it.service == DEVICE).and_then(|it| it.endpoint.port);
-    for it in &mut heard {
-        if it.endpoint.port == own {
-            it.endpoint.port = None;
         }
     }
     heard

@@ -10,13 +10,13 @@ use super::{
     identity::{FacadeKey, Identity},
     locators::LocatorKind,
     rewrite::RewriteRefusal,
-    services::{DEVICE, ServiceFacts, ServiceNames, learn_services},
+    services::{DEVICE, ServiceFacts, ServiceNames, learn_services, own_port},
 };
 use crate::{
     hatch::Endpoint,
     ids::CameraId,
     inventory::Camera,
-    limits::SERVICE_LIST_BYTES_MAX,
+    limits::{CAMERA_PATH_BYTES_MAX, SERVICE_LIST_BYTES_MAX},
     schema::{Deviations, Document, OperationId, Tables, address::parse_ip_literal},
 };
 
@@ -51,6 +51,8 @@ impl FacadeShared {
 pub struct Heard {
     /// Its services, from whichever list it gave.
     pub services: Vec<ServiceFacts>,
+    /// What it calls the port at which its device service answers.
+    pub own_port: Option<u16>,
     /// Its GetServices answer, verified, and what is missing in it.
     pub service_list: Option<(Document, Deviations)>,
     /// Its GetCapabilities answer, verified, and what is missing in it.
@@ -112,16 +114,18 @@ impl Facade {
         let mut heard = (*self.heard()).clone();
         let root = answer.root();
         let text = |local| root.child(local).map(|it| it.text().trim().to_owned());
+        let secure = self.camera.certificates.is_some();
+        if matches!(root.local(), "GetServicesResponse" | "GetCapabilitiesResponse") {
+            heard.own_port = own_port(&self.shared.names, &answer, secure).or(heard.own_port);
+        }
         match root.local() {
             "GetServicesResponse" => {
-                heard.services =
-                    learn_services(&self.shared.names, &answer, self.camera.certificates.is_some());
+                heard.services = learn_services(&self.shared.names, &answer, secure);
                 heard.service_list = Some((answer, deviations.incomplete()));
             }
             "GetCapabilitiesResponse" => {
                 if heard.service_list.is_none() {
-                    heard.services =
-                        learn_services(&self.shared.names, &answer, self.camera.certificates.is_some());
+                    heard.services = learn_services(&self.shared.names, &answer, secure);
                 }
                 heard.capability_list = Some((answer, deviations.incomplete()));
             }
@@ -143,6 +147,39 @@ impl Facade {
         }
         let heard = self.heard();
         heard.services.iter().find(|it| &*it.service == service).map(|it| it.endpoint.clone())
+    }
+
+    /// Where on the camera a subscription is asked that it named so. Of an address only port, path and query count,
+    /// however the rest of it is; what is no address leads to the event service.
+    pub fn subscription_endpoint(&self, named: &str, operation: OperationId) -> Option<Endpoint> {
+        let service = || self.endpoint(operation);
+        let named = named.trim();
+        let rest = ["http://", "https://"].iter().find_map(|scheme| {
+            let (start, rest) = named.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        });
+        let Some(rest) = rest else { return service() };
+        let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(at)?;
+        let path = path.split('#').next().unwrap_or_default();
+        let is_plain = path.starts_with('/')
+            && path.len() <= CAMERA_PATH_BYTES_MAX
+            && path.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_plain {
+            return service();
+        }
+        // The port may stand there twice; that of the service is told by the same camera.
+        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).filter(|it| *it != 0);
+        let usual = if self.camera.certificates.is_some() { 443 } else { 80 };
+        let port = match (port, authority.is_empty()) {
+            (Some(port), _) => Some(port),
+            (None, true) => None,
+            (None, false) => Some(usual),
+        };
+        // What the camera calls the port of its device service is the enrolled one, however it is mapped.
+        let own = self.heard().own_port.unwrap_or(self.camera.address.port);
+        let port = port.filter(|it| *it != own);
+        Some(Endpoint { port, path_and_query: path.to_owned() })
     }
 
     /// The service whose endpoint is at a path of this virtual camera.

@@ -49,7 +49,7 @@ use crate::{
     auth::{AuthError, Authenticator, Caller, Failure, Identified, Shown},
     clock::Clock,
     command::{Command, Operation, Reason},
-    ids::{CameraId, RequestId},
+    ids::{CameraId, RequestId, ZoneId},
     inventory::Camera,
     policy::{Decision, RefusalKind},
     schema::Trait,
@@ -241,7 +241,7 @@ impl Gate {
     }
 
     /// The same for a series of one question, which stands in the log as one: how often at most, how far apart and until
-    /// when is durable before the first is asked. For the gateway's own questions: one series a camera is under way at
+    /// when is durable before the first is asked. For the gateway's own questions: one series of each a camera is under way at
     /// most, since no place in the log's queue is kept for how it ends.
     pub async fn decide_series(
         &self,
@@ -416,6 +416,14 @@ impl Gate {
         if self.hear(rules, source.ip()).is_ok() {
             let detail = json!({ "source": source.to_string(), "reason": reason });
             self.note(Event::new("tls-handshake-failed", detail));
+        }
+    }
+
+    /// Records who left something at a zone's event sink that may not, within the budget of its source.
+    pub fn notice_refused(&self, rules: &Rules, source: SocketAddr, zone: &ZoneId, why: &str) {
+        if self.hear(rules, source.ip()).is_ok() {
+            let detail = json!({ "source": source.to_string(), "zone": zone.as_str(), "reason": why });
+            self.note(Event::new("event-notice-refused", detail));
         }
     }
 

@@ -107,7 +107,9 @@ impl Rules {
     /// the gateway asks to learn who it is goes on.
     fn bar(&self, camera: &Camera, caller: &Caller) -> Option<&'static str> {
         match caller {
-            Caller::Client { .. } | Caller::Anonymous { .. } | Caller::Gateway(Reason::Stream) => {}
+            Caller::Client { .. }
+            | Caller::Anonymous { .. }
+            | Caller::Gateway(Reason::Stream | Reason::Events) => {}
             Caller::Gateway(_) | Caller::Local { .. } => return None,
         }
         if camera.quarantined {

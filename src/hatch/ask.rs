@@ -1,8 +1,9 @@
 //! What is asked through the hatch, and what comes back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Screen, sink::Sink, spool::Spool};
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     ids::{CameraId, RequestId},
     rtsp::Playback,
     schema::{Deviations, Document, OperationId},
-    soap::Fault,
+    soap::{Fault, Reference},
 };
 
 /// One question to one camera: plain data, made from a pass and in no other way, of what the pass was given
@@ -47,6 +48,17 @@ pub enum AskKind {
         document: Arc<Document>,
         /// The service's endpoint.
         endpoint: Endpoint,
+    },
+    /// A SOAP operation of a subscription of the gateway's own.
+    Subscribed {
+        /// Which one.
+        operation: OperationId,
+        /// Its request.
+        document: Arc<Document>,
+        /// Where the subscription is.
+        address: Arc<SubscriptionAddress>,
+        /// How long the camera may take for its answer, beyond the usual: it waits for something to tell.
+        wait: Duration,
     },
     /// What a stream's address offers.
     Describe {
@@ -110,6 +122,15 @@ pub enum AskKind {
     },
 }
 
+/// Where a subscription of the gateway's own is at the camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionAddress {
+    /// Where it is asked.
+    pub endpoint: Endpoint,
+    /// What the camera called it: `wsa:To` and reference parameters are what it wrote.
+    pub reference: Reference,
+}
+
 /// Why a pass makes no ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -163,7 +184,10 @@ impl Ask {
 
 fn is_for(granted: &Operation, kind: &AskKind) -> bool {
     match (granted, kind) {
-        (Operation::Onvif { id, .. }, AskKind::Soap { operation, .. }) => id == operation,
+        (
+            Operation::Onvif { id, .. },
+            AskKind::Soap { operation, .. } | AskKind::Subscribed { operation, .. },
+        ) => id == operation,
         (
             Operation::Onvif { id, .. },
             AskKind::Download { named_by, .. } | AskKind::Upload { named_by, .. },
@@ -210,6 +234,8 @@ pub struct Understood {
     pub deviations: Arc<Deviations>,
     /// Which answer it is; none if it is not remembered.
     pub mark: Option<Mark>,
+    /// Where the subscription is that it tells of, if it does.
+    pub subscription: Option<Arc<Reference>>,
 }
 
 /// Equal for two answers over one connection only if the same bytes answered the same operation, so that

@@ -15,7 +15,7 @@ mod spool;
 mod talk;
 mod verify;
 
-pub use ask::{Ask, AskError, AskKind, Mark, Reply, Understood};
+pub use ask::{Ask, AskError, AskKind, Mark, Reply, SubscriptionAddress, Understood};
 pub use metadata::{MetadataError, Screen};
 pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart};
 pub use picture::picture;

@@ -43,6 +43,18 @@ pub enum MacPolicy {
     Camera,
 }
 
+/// How the gateway has a camera's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EventsWay {
+    /// It asks for them; where the camera has no pull points and may send, it sends.
+    #[default]
+    Pull,
+    /// The camera sends them.
+    Push,
+    /// Not at all: some firmware does not survive it.
+    Off,
+}
+
 /// A door of a virtual camera where clients come in over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecureDoor {
@@ -92,6 +104,8 @@ pub struct Camera {
     pub model: Option<String>,
     /// What the owner says about its quirks.
     pub quirks: Vec<QuirkOrder>,
+    /// How its events are had.
+    pub events: EventsWay,
     /// How far its replacement is, if there is to be one.
     pub replacement: Option<Replacement>,
     /// On whose word it is served although it is restricted and its site is sensitive.

@@ -24,7 +24,7 @@ pub use baseline::{
     Answered, Approval, Baseline, Baselines, Fact, FactKind, Facts, News, NotApproved, Reading,
     Standing as BaselineStanding, expected, gateways, told_by,
 };
-pub use camera::{Camera, CameraAddress, MacPolicy, SecureDoor};
+pub use camera::{Camera, CameraAddress, EventsWay, MacPolicy, SecureDoor};
 pub use class::{Decision, VendorClass, VendorVerdict};
 pub use evidence::{Evidence, Signal, SignalKind};
 pub use exception::SiteException;

@@ -53,6 +53,10 @@ quirks!(
     UndeclaredPrefixes = "undeclared-prefixes",
     /// It sends streams in datagrams only.
     DatagramsOnly = "datagrams-only",
+    /// It does not understand for how long it is subscribed to.
+    RelativeTimeBroken = "relative-time-broken",
+    /// It has no pull points.
+    NoPullPoint = "no-pull-point",
     /// It refuses good passwords while it boots.
     RefusesWhileBooting = "refuses-while-booting",
 );
@@ -160,7 +164,9 @@ mod tests {
                 "soap-11-only",
                 "closes-silently",
                 "garbled-status-line",
-                "datagrams-only"
+                "datagrams-only",
+                "relative-time-broken",
+                "no-pull-point"
             ]
         );
         assert_eq!(table.settable("clock-off"), None, "observed, never ordered");

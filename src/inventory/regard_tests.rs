@@ -88,6 +88,7 @@ impl House {
             manufacturer: None,
             model: None,
             quirks: Vec::new(),
+            events: Default::default(),
             replacement: None,
             exception: None,
             quarantined: false,

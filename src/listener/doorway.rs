@@ -15,6 +15,7 @@ use super::{
     errands::Errand,
     house::{Edition, Enrolled, House},
     http::{Missed, Reply, Request, Service},
+    sink::Notice,
     streaming::Guest,
     transfer::takes_file,
     virtual_camera::VirtualCamera,
@@ -58,6 +59,11 @@ impl Doorway {
     /// Where its errands come in.
     pub(super) fn errands(&self) -> mpsc::Receiver<Errand> {
         self.house.errands.of(&self.id)
+    }
+
+    /// Where what it leaves for the gateway comes in.
+    pub(super) fn notices(&self) -> mpsc::Receiver<Notice> {
+        self.house.notices.of(&self.id)
     }
 
     /// Keeps over a restart what was learnt of the camera.

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::{diagnosis::Standings, errands::Errands, ports::Ports, streaming::Front};
+use super::{diagnosis::Standings, errands::Errands, ports::Ports, sink::Notices, streaming::Front};
 use crate::{
     alarm::Subject,
     auth::{Authenticator, Caller, Login},
     camera::Health,
     clock::{Clock, Entropy},
+    events::Hubs,
     facade::{FacadeShared, Locators},
     gate::{Gate, Rules},
     ids::{CameraId, RequestId},
@@ -44,6 +45,10 @@ pub struct House {
     pub healths: std::sync::Mutex<BTreeMap<CameraId, Health>>,
     /// How each camera stands, for whoever asks why it does not work.
     pub standings: Standings,
+    /// Cameras' events.
+    pub hubs: Hubs,
+    /// The ways of what cameras leave for the gateway.
+    pub notices: Notices,
     /// Where files for cameras are taken to, before they are sent.
     pub spool: PathBuf,
     /// Places for such files.

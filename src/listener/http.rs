@@ -221,6 +221,8 @@ pub enum Door {
     SecureCamera(Tls),
     /// Several virtual cameras, each at a path of its own; over TLS or not.
     SharedCameras(Option<Tls>),
+    /// Where cameras leave events.
+    Sink,
     /// The administration of the gateway.
     Admin,
 }
@@ -230,6 +232,7 @@ impl Door {
     fn request_bytes_max(&self) -> usize {
         match self {
             Self::Camera | Self::SecureCamera(_) | Self::SharedCameras(_) => limits::SOAP_REQUEST_BYTES_MAX,
+            Self::Sink => limits::EVENT_NOTICE_BYTES_MAX,
             Self::Admin => limits::ADMIN_REQUEST_BYTES_MAX,
         }
     }
@@ -238,7 +241,7 @@ impl Door {
     fn tls(&self) -> Option<&Tls> {
         match self {
             Self::SecureCamera(tls) | Self::SharedCameras(Some(tls)) => Some(tls),
-            Self::Camera | Self::SharedCameras(None) | Self::Admin => None,
+            Self::Camera | Self::SharedCameras(None) | Self::Sink | Self::Admin => None,
         }
     }
 
@@ -248,7 +251,7 @@ impl Door {
             Self::Camera | Self::SecureCamera(_) | Self::Admin => {
                 (limits::CONNECTIONS_PER_CAMERA_MAX, limits::CONNECTIONS_PER_SOURCE_MAX)
             }
-            Self::SharedCameras(_) => {
+            Self::SharedCameras(_) | Self::Sink => {
                 (limits::CONNECTIONS_SHARED_MAX, limits::CONNECTIONS_SHARED_PER_SOURCE_MAX)
             }
         };
@@ -260,9 +263,11 @@ impl Door {
     /// The connections of all such listeners of this process.
     fn connections(&self) -> &'static Everywhere {
         static CAMERA: Everywhere = Everywhere::new();
+        static SINK: Everywhere = Everywhere::new();
         static ADMIN: Everywhere = Everywhere::new();
         match self {
             Self::Camera | Self::SecureCamera(_) | Self::SharedCameras(_) => &CAMERA,
+            Self::Sink => &SINK,
             Self::Admin => &ADMIN,
         }
     }

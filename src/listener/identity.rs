@@ -135,6 +135,7 @@ impl VirtualCamera {
         let accepted = self.accepted();
         if self.acceptance.replace(accepted) != accepted {
             self.connection.forget_evidence();
+            self.hub.forget();
             self.weighed.replace(None);
         }
     }

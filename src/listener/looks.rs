@@ -27,8 +27,9 @@ use crate::{
     schema::{Deviations, Document},
 };
 
-/// A series of looks. However it ends, what came of it is recorded.
+/// A series of looks, or of another question of the gateway's own. However it ends, what came of it is recorded.
 pub(super) struct Looks {
+    reason: Reason,
     /// None once it has ended.
     pass: Option<Pass>,
     /// What was decided.
@@ -116,7 +117,7 @@ impl VirtualCamera {
         let under_way = self.looks.take().filter(|looks| self.may_go_on(looks));
         let begun = match under_way {
             Some(looks) => Ok(looks),
-            None => self.begin_looks(&request).await,
+            None => self.begin_looks(&request, Reason::Identity, LOOKS).await,
         };
         // A refusal is on record.
         let Ok(mut looks) = begun else { return Shown::Silence };
@@ -124,29 +125,42 @@ impl VirtualCamera {
         let (news, began) = (self.news.get(), self.house.clock.monotonic());
         let outcome = self.exchange(pass, request, Reason::Identity).await;
         let took = self.house.clock.monotonic().saturating_sub(began);
-        let alike = looks.take_up(&outcome, took);
+        let alike = looks.take_up(ended(&outcome), outcome.is_ok(), took);
         if alike && news == self.news.get() {
             self.looks.replace(Some(looks));
         }
         Shown::by(&outcome)
     }
 
-    async fn begin_looks(&self, request: &OwnRequest) -> Result<Looks, Trouble> {
-        let command = self.command_for(request)?;
+    /// Begins a series of a question.
+    pub(super) async fn begin_looks(
+        &self,
+        request: &OwnRequest,
+        reason: Reason,
+        often: Often,
+    ) -> Result<Looks, Trouble> {
+        self.begin_series(self.command_for(request)?, reason, often).await
+    }
+
+    /// Begins a series of a command.
+    pub(super) async fn begin_series(
+        &self,
+        command: Command,
+        reason: Reason,
+        (every, times_max, time_max): Often,
+    ) -> Result<Looks, Trouble> {
         let house = &self.house;
-        let until =
-            house.clock.now().saturating_add(IDENTITY_SERIES_TIME_MAX).unwrap_or(jiff::Timestamp::MAX);
-        let (every, times_max) = (IDENTITY_LOOK_INTERVAL, IDENTITY_SERIES_LOOKS_MAX);
+        let until = house.clock.now().saturating_add(time_max).unwrap_or(jiff::Timestamp::MAX);
         let series = Series { every, times_max, until };
         let rules = &self.edition.rules;
-        let pass = house.gate.decide_series(rules, command.clone(), Reason::Identity, series).await?;
-        Ok(Looks::new(pass, command))
+        let pass = house.gate.decide_series(rules, command.clone(), reason, series).await?;
+        Ok(Looks::new(pass, command, reason))
     }
 
     /// Whether a series would be permitted still, and the zone is isolated as it has to be.
-    fn may_go_on(&self, looks: &Looks) -> bool {
+    pub(super) fn may_go_on(&self, looks: &Looks) -> bool {
         let (house, rules) = (&self.house, &self.edition.rules);
-        let caller = Caller::Gateway(Reason::Identity);
+        let caller = Caller::Gateway(looks.reason);
         let shut_out =
             rules.camera(&self.camera.id).is_none_or(|it| house.gate.shut_out(rules, &it).is_some());
         looks.pass.as_ref().is_some_and(Pass::goes_on)
@@ -156,17 +170,28 @@ impl VirtualCamera {
 }
 
 impl Looks {
-    fn new(pass: Pass, command: Command) -> Self {
-        let pass = Some(pass);
-        let asked = Asked::default();
-        Self { pass, command, asked, well: true, last: None, deviations: Vec::new(), took: Duration::ZERO }
+    fn new(pass: Pass, command: Command, reason: Reason) -> Self {
+        Self {
+            reason,
+            pass: Some(pass),
+            command,
+            asked: Asked::default(),
+            well: true,
+            last: None,
+            deviations: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// The pass of the series.
+    pub(super) fn pass(&mut self) -> Option<&mut Pass> {
+        self.pass.as_mut()
     }
 
     /// Counts one look. Whether it went like those before.
-    fn take_up(&mut self, outcome: &Result<(Document, Deviations), Trouble>, took: Duration) -> bool {
-        let ended = ended(outcome);
-        let alike = self.last.is_none() || self.well == outcome.is_ok();
-        self.well = outcome.is_ok();
+    pub(super) fn take_up(&mut self, ended: Ended, well: bool, took: Duration) -> bool {
+        let alike = self.last.is_none() || self.well == well;
+        self.well = well;
         self.asked.times = self.asked.times.saturating_add(1);
         self.asked.answered = self.asked.answered.saturating_add(u32::from(self.well));
         self.took = self.took.saturating_add(took);
@@ -192,6 +217,12 @@ impl Drop for Looks {
         pass.finish_series(ended, self.asked, self.took);
     }
 }
+
+/// How far apart the questions of a series are, how many there are at most, and for how long.
+pub(super) type Often = (Duration, u32, Duration);
+
+/// How often the camera is asked who it is.
+const LOOKS: Often = (IDENTITY_LOOK_INTERVAL, IDENTITY_SERIES_LOOKS_MAX, IDENTITY_SERIES_TIME_MAX);
 
 #[cfg(test)]
 mod tests {
@@ -275,7 +306,7 @@ mod tests {
             let until = self.clock.now() + IDENTITY_SERIES_TIME_MAX;
             let series = Series { every: IDENTITY_LOOK_INTERVAL, times_max, until };
             let pass = self.gate.decide_series(&self.rules, self.command(), Reason::Identity, series).await;
-            Looks::new(pass.unwrap(), self.command())
+            Looks::new(pass.unwrap(), self.command(), Reason::Identity)
         }
 
         /// What a camera answered as it should.
@@ -350,7 +381,7 @@ mod tests {
                 None => summed_up.series(IDENTITY_SERIES_LOOKS_MAX).await,
             };
             assert!(looks.pass.as_mut().unwrap().sending(), "within what is on record");
-            assert!(looks.take_up(&summed_up.answer(), Duration::from_millis(9)));
+            assert!(looks.take_up(ended(&summed_up.answer()), true, Duration::from_millis(9)));
             under_way = Some(looks);
             one_by_one.clock.advance(IDENTITY_LOOK_INTERVAL);
             summed_up.clock.advance(IDENTITY_LOOK_INTERVAL);
@@ -397,7 +428,7 @@ mod tests {
         for failed in [false, false, true] {
             assert!(looks.pass.as_mut().unwrap().sending());
             let outcome = if failed { Err(Trouble::NoEndpoint) } else { door.answer() };
-            assert_eq!(looks.take_up(&outcome, Duration::from_millis(2)), !failed);
+            assert_eq!(looks.take_up(ended(&outcome), outcome.is_ok(), Duration::from_millis(2)), !failed);
         }
         drop(looks);
         // Nothing was sent of this one, and it is not said to have been.

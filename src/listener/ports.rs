@@ -78,13 +78,19 @@ pub(super) mod tests {
                 manufacturer: None,
                 model: None,
                 quirks: Vec::new(),
+                events: Default::default(),
                 replacement: None,
                 exception: None,
                 quarantined: false,
                 hardware: None,
             }
         };
-        let zones = vec![Zone { id: zone.clone(), isolation: Isolation::None, prefixes: Vec::new() }];
+        let zones = vec![Zone {
+            id: zone.clone(),
+            isolation: Isolation::None,
+            prefixes: Vec::new(),
+            event_sink: None,
+        }];
         let sites = vec![Site { id: site.clone(), sensitive: false }];
         let cameras = cameras.iter().map(camera).collect();
         let inventory = Inventory::new(cameras, sites, zones, Vec::new(), vendors).unwrap();

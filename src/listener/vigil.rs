@@ -126,10 +126,12 @@ impl VirtualCamera {
         }
     }
 
-    /// Counts an exchange, and raises or clears what is to be told of the camera.
-    pub(super) fn watch(&self, health: Health, error: Option<&CameraError>, took: Duration) {
+    /// Counts an exchange, if it took a time that counts, and raises or clears what is to be told of the camera.
+    pub(super) fn watch(&self, health: Health, error: Option<&CameraError>, took: Option<Duration>) {
         let watch = self.house.gate.watch();
-        watch.metrics.exchanged(&self.meter, took);
+        if let Some(took) = took {
+            watch.metrics.exchanged(&self.meter, took);
+        }
         self.meter.is(counted(health));
         self.meter.clock_offset(self.connection.clock_offset_milliseconds());
         let found = match (health, error.map(|error| &error.failure)) {

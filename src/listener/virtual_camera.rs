@@ -33,6 +33,7 @@ use crate::{
     auth::Caller,
     camera::{CameraError, CertificateNews, Connection, Failure, Health},
     command::{Command, Operation, Reason},
+    events::Hub,
     facade::{Facade, OwnRequest, capabilities, device_information, scopes, services, system_date_and_time},
     gate::{Disposal, Ended, Pass},
     hatch::{AddressRules, Ask, AskKind, CoreAddresses, Reply, Understood, verify},
@@ -63,6 +64,8 @@ pub struct VirtualCamera {
     pub(super) places: Arc<Semaphore>,
     /// The streams that somebody watches.
     pub(super) streams: Rc<Streams>,
+    /// Its events.
+    pub(super) hub: Arc<Hub>,
     /// The pictures of the last moment.
     pub(super) pictures: Rc<Pictures>,
     /// Places for files.
@@ -150,6 +153,7 @@ impl VirtualCamera {
             transfers: before
                 .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
             streams: reached.map_or_else(Rc::default, |it| Rc::clone(&it.streams)),
+            hub: house.hubs.of(&camera.id, &house.clock),
             pictures: reached.map_or_else(Rc::default, |it| Rc::clone(&it.pictures)),
             guests: before.map_or_else(
                 || Rc::new(Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX)),
@@ -326,15 +330,18 @@ impl VirtualCamera {
         idempotent: bool,
         may_probe: bool,
     ) -> Result<Reply, Trouble> {
-        let (AskKind::Soap { endpoint, .. }
-        | AskKind::Picture { endpoint }
-        | AskKind::Download { endpoint, .. }
-        | AskKind::Upload { endpoint, .. }
-        | AskKind::Describe { endpoint, .. }
-        | AskKind::Replay { endpoint, .. }
-        | AskKind::Talk { endpoint, .. }
-        | AskKind::Pause { endpoint }
-        | AskKind::Play { endpoint }) = &kind;
+        let endpoint = match &kind {
+            AskKind::Soap { endpoint, .. }
+            | AskKind::Picture { endpoint }
+            | AskKind::Download { endpoint, .. }
+            | AskKind::Upload { endpoint, .. }
+            | AskKind::Describe { endpoint, .. }
+            | AskKind::Replay { endpoint, .. }
+            | AskKind::Talk { endpoint, .. }
+            | AskKind::Pause { endpoint }
+            | AskKind::Play { endpoint } => endpoint,
+            AskKind::Subscribed { address, .. } => &address.endpoint,
+        };
         if endpoint.port.is_some_and(|port| self.is_foreign(port)) {
             return Err(Trouble::ForeignPort);
         }
@@ -400,7 +407,9 @@ impl VirtualCamera {
             self.tell(news);
         }
         let health = self.connection.state();
-        self.watch(health, reply.as_ref().err(), took);
+        // An answer that waits for something to tell says nothing of how quick the camera is.
+        let waits = matches!(ask.kind(), AskKind::Subscribed { wait, .. } if !wait.is_zero());
+        self.watch(health, reply.as_ref().err(), (!waits).then_some(took));
         if self.health.replace(health) != health {
             let mut healths = self.house.healths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             healths.insert(self.camera.id.clone(), health);
@@ -524,8 +533,13 @@ fn accepted(edition: &Edition, camera: &Camera) -> Option<jiff::Timestamp> {
 
 /// How an exchange of the gateway's own ended.
 pub(super) fn ended(outcome: &Result<(Document, Deviations), Trouble>) -> Ended {
+    ended_as(outcome.as_ref().map(|(_, deviations)| deviations))
+}
+
+/// The same, of an answer that is kept otherwise.
+pub(super) fn ended_as(outcome: Result<&Deviations, &Trouble>) -> Ended {
     match outcome {
-        Ok((_, deviations)) => Ended {
+        Ok(deviations) => Ended {
             disposal: Disposal::Answered,
             status: None,
             fault: None,

@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 63] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 69] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -82,6 +82,12 @@ const ROWS: [(&str, AccessClass, &[Trait]); 63] = [
     ("trp:GetReplayUri", ReadMedia, &[]),
     ("trc:ExportRecordedSegments", ReadMedia, &[]),
     ("trc:ExportRecordedData", ReadMedia, &[]),
+    ("tev:CreatePullPointSubscription", ReadMedia, &[Trait::Session]),
+    ("tev:PullMessages", ReadMedia, &[Trait::Session]),
+    ("tev:SetSynchronizationPoint", ReadMedia, &[Trait::Session]),
+    ("wsntw:Subscribe", ReadMedia, &[Trait::Session]),
+    ("wsntw:Renew", ReadMedia, &[Trait::Session]),
+    ("wsntw:Unsubscribe", ReadMedia, &[]),
     ("wsntw:Notify", NotForClients, &[]),
 ];
 
@@ -118,7 +124,12 @@ impl House {
         let camera =
             |number| Camera { id: CameraId::new(&format!("camera-{number}")).unwrap(), ..model.clone() };
         let site = Site { id: model.site.clone(), sensitive: false };
-        let zone = Zone { id: model.zone.clone(), isolation: Isolation::None, prefixes: Vec::new() };
+        let zone = Zone {
+            id: model.zone.clone(),
+            isolation: Isolation::None,
+            prefixes: Vec::new(),
+            event_sink: None,
+        };
         let vendors = Arc::new(Vendors::embedded().unwrap());
         let cameras = (0..count).map(camera).collect();
         let inventory = Inventory::new(cameras, vec![site], vec![zone], Vec::new(), vendors).unwrap();
@@ -173,6 +184,7 @@ pub(super) fn inventory() -> Inventory {
         manufacturer: None,
         model: None,
         quirks: Vec::new(),
+        events: Default::default(),
         replacement: None,
         exception: id.starts_with("sensitive").then(|| SiteException {
             owner: "A. Owner".into(),
@@ -183,7 +195,12 @@ pub(super) fn inventory() -> Inventory {
         hardware: None,
     };
     let site = |name, sensitive| Site { id: SiteId::new(name).unwrap(), sensitive };
-    let zone = Zone { id: ZoneId::new("yard").unwrap(), isolation: Isolation::None, prefixes: Vec::new() };
+    let zone = Zone {
+        id: ZoneId::new("yard").unwrap(),
+        isolation: Isolation::None,
+        prefixes: Vec::new(),
+        event_sink: None,
+    };
     let core = Network { name: "core".into(), prefixes: vec!["10.1.0.0/16".parse().unwrap()] };
     let cameras = VENDORS.iter().enumerate().map(camera).collect();
     Inventory::new(
@@ -423,6 +440,10 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         (Reason::Settings, "tds:SetNTP", true),
         (Reason::Settings, "tds:SetDynamicDNS", true),
         (Reason::Settings, "tds:SetNetworkDefaultGateway", false),
+        (Reason::Events, "tds:GetUsers", false),
+        (Reason::Events, "tev:PullMessages", true),
+        (Reason::Events, "wsntw:Subscribe", true),
+        (Reason::Identity, "wsntw:Subscribe", false),
     ] {
         let decision = house.decide(&Caller::Gateway(reason), "restricted", onvif(operation));
         assert_eq!(decision.allow, allowed, "{} {operation}", reason.as_str());

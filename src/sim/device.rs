@@ -317,13 +317,7 @@ impl Device {
                 }
                 scene.body = body;
             }
-            Step::Drop { collection } => {
-                let picked = scene.picked.get(collection).cloned().unwrap_or_default();
-                if picked.get("fixed").is_some_and(|fixed| fixed == "true") {
-                    return Err(Refused::new(true, &["ter:Action", "ter:DeletionOfFixedProfile"], "Fixed"));
-                }
-                self.list_mut(collection).retain(|item| item.get("token") != picked.get("token"));
-            }
+            Step::Drop { collection } => self.drop_picked(collection, scene)?,
             Step::Set { variable, source, optional } => {
                 if let Some(value) = value(source, body) {
                     self.variables.insert(variable.clone(), value);
@@ -349,6 +343,15 @@ impl Device {
             Step::Pull => self.pull(scene),
             Step::Action(uri) => scene.header += &addressing(uri, scene.request),
         }
+        Ok(())
+    }
+
+    fn drop_picked(&mut self, collection: &str, scene: &Scene<'_>) -> Result<(), Refused> {
+        let picked = scene.picked.get(collection).cloned().unwrap_or_default();
+        if picked.get("fixed").is_some_and(|fixed| fixed == "true") {
+            return Err(Refused::new(true, &["ter:Action", "ter:DeletionOfFixedProfile"], "Fixed"));
+        }
+        self.list_mut(collection).retain(|item| item.get("token") != picked.get("token"));
         Ok(())
     }
 

@@ -1,0 +1,125 @@
+//! Where zones leave events, while the gateway serves: on a thread of its own, so that what comes from cameras disturbs
+//! nobody on the core side.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::{JoinSet, LocalSet},
+};
+
+use crate::{
+    ids::ZoneId,
+    inventory::Isolation,
+    limits::EVENT_SINK_INTERVAL,
+    listener::{House, Sink},
+};
+
+/// Takes events in every zone that has a place for them, until it is dropped.
+pub(super) struct SinkWatch {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SinkWatch {
+    pub(super) fn start(house: Arc<House>) -> io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let watch = move || {
+            let sinks =
+                Sinks { house, open: BTreeMap::new(), failed: BTreeSet::new(), tasks: JoinSet::new() };
+            LocalSet::new().block_on(&runtime, sinks.until(stopped));
+            // A question to netd may still wait for its answer, which nobody needs any more.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("sinks".into()).spawn(watch)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for SinkWatch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that takes cameras' events panicked");
+        }
+    }
+}
+
+struct Sinks {
+    house: Arc<House>,
+    /// What listens, and who stops it by its end.
+    open: BTreeMap<(ZoneId, SocketAddr), watch::Sender<bool>>,
+    /// Those that could not be opened, so that it is told once.
+    failed: BTreeSet<(ZoneId, SocketAddr)>,
+    tasks: JoinSet<()>,
+}
+
+impl Sinks {
+    async fn until(mut self, mut stopped: oneshot::Receiver<()>) {
+        let mut tick = tokio::time::interval(EVENT_SINK_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = &mut stopped => break,
+                _ = tick.tick() => self.look().await,
+            }
+        }
+        self.open.values().for_each(|stop| _ = stop.send_replace(true));
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Opens what the configuration in force has and closes what it has no more.
+    async fn look(&mut self) {
+        let edition = self.house.edition.load_full();
+        let zones = edition.rules.inventory().zones();
+        let wanted: BTreeMap<_, _> = zones
+            .filter_map(|zone| Some(((zone.id.clone(), zone.event_sink?), zone.isolation == Isolation::None)))
+            .collect();
+        self.open.retain(|key, stop| {
+            let stays = wanted.contains_key(key);
+            if !stays {
+                stop.send_replace(true);
+            }
+            stays
+        });
+        while self.tasks.try_join_next().is_some() {}
+        for (key, plain) in wanted {
+            if self.open.contains_key(&key) {
+                continue;
+            }
+            match self.listen(&key, plain).await {
+                Ok(listener) => {
+                    self.failed.remove(&key);
+                    let (stop, stopped) = watch::channel(false);
+                    let serving = Sink::serve(Arc::clone(&self.house), key.0.clone(), listener, stopped);
+                    self.tasks.spawn_local(serving);
+                    self.open.insert(key, stop);
+                }
+                Err(error) => {
+                    let (zone, at) = &key;
+                    if self.failed.insert(key.clone()) {
+                        tracing::error!(%zone, %at, %error, "cameras of the zone cannot leave events: tried again every second");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn listen(&self, (zone, at): &(ZoneId, SocketAddr), plain: bool) -> io::Result<TcpListener> {
+        if plain {
+            return TcpListener::bind(at).await;
+        }
+        let (netd, zone, at) = (self.house.netd.clone(), zone.clone(), *at);
+        let made = tokio::task::spawn_blocking(move || netd.listener(&zone, at)).await;
+        let listener = made.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        TcpListener::from_std(listener)
+    }
+}
