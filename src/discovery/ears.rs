@@ -2,20 +2,13 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
-    os::fd::{AsFd, OwnedFd},
+    net::{Ipv6Addr, SocketAddr, UdpSocket},
 };
 
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, netdevice::name_to_index, socket_with, sockopt,
+use crate::{
+    isolation::group::{DISCOVERY_PORT, GROUP4, join, shared},
+    limits::CORE_INTERFACES_MAX,
 };
-
-use crate::limits::CORE_INTERFACES_MAX;
-
-/// WS-Discovery §2.4.
-const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
-const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xc);
-const PORT: u16 = 3702;
 
 /// Hears the group of one family.
 #[derive(Debug)]
@@ -30,40 +23,16 @@ impl Ears {
     /// # Errors
     /// It cannot be had.
     pub fn open(v4: bool) -> io::Result<Self> {
-        let family = if v4 { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket: OwnedFd = socket_with(family, SocketType::DGRAM, flags, None)?;
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        let at = if v4 {
-            // What is sent to this machine alone is for somebody else.
-            SocketAddr::V4(SocketAddrV4::new(GROUP4, PORT))
-        } else {
-            sockopt::set_ipv6_v6only(&socket, true)?;
-            SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, PORT, 0, 0))
-        };
-        bind(&socket, &at)?;
-        Ok(Self { socket: socket.into(), v4 })
+        // What is sent to this machine alone is for somebody else.
+        let host = if v4 { GROUP4.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        Ok(Self { socket: shared(SocketAddr::new(host, DISCOVERY_PORT))?.into(), v4 })
     }
 
     /// Joins the group on every interface there is now. Gives how many those are.
     pub fn join(&self) -> usize {
         let interfaces = interfaces();
-        let joined = interfaces.iter().filter(|name| self.join_on(name).is_ok());
+        let joined = interfaces.iter().filter(|name| join(&self.socket, self.v4, name).is_ok());
         joined.count()
-    }
-
-    fn join_on(&self, interface: &str) -> io::Result<()> {
-        let index = name_to_index(self.socket.as_fd(), interface)?;
-        let joined = if self.v4 {
-            sockopt::set_ip_add_membership_with_ifindex(&self.socket, &GROUP4, &Ipv4Addr::UNSPECIFIED, index)
-        } else {
-            sockopt::set_ipv6_add_membership(&self.socket, &GROUP6, index)
-        };
-        match joined {
-            // It has joined before.
-            Err(rustix::io::Errno::ADDRINUSE) => Ok(()),
-            other => Ok(other?),
-        }
     }
 
     /// The socket.

@@ -12,6 +12,7 @@
 //! - `core_leg`: who speaks on the core side, counted by the kernel
 //! - `show`: plans as a network engineer reads them
 //! - `tripwire`, `names`, `sinkhole`, `sntp`: what cameras try to reach, and what they are given in its place: pure
+//! - `group`: where cameras say that they are there
 //! - `attempts`: what the kernel counted of what it dropped
 //! - `wire`, `client`, `server`: the typed messages of the privileged process, and the sockets it hands out
 //! - `keeper`: whole zones: apply or undo, check, remove, one process at a time
@@ -22,6 +23,7 @@ mod compare;
 mod core_leg;
 mod desired;
 mod found;
+pub mod group;
 mod keeper;
 mod kernel;
 mod names;
