@@ -86,6 +86,16 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// The URN of a UUID of version 8, whose bits are its maker's own (RFC 9562 §5.8), made of all bits but the six that say
+/// so.
+pub fn uuid_urn(bits: u128) -> String {
+    // Version 8, variant 10.
+    let bits = bits & !(0xf << 76) | 0x8 << 76;
+    let bits = bits & !(0x3 << 62) | 0x2 << 62;
+    let part = |shift: u32, digits: usize| format!("{:0digits$x}", bits >> shift & ((1 << (4 * digits)) - 1));
+    format!("urn:uuid:{}-{}-{}-{}-{}", part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

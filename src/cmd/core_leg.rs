@@ -170,7 +170,7 @@ impl Lookout {
     fn heard(&mut self, message: &[u8], from: IpAddr) {
         let Ok(message) = read(message) else { return };
         let edition = self.house.edition.load_full();
-        for device in message.devices.iter().filter(|it| it.is_of_onvif()) {
+        for device in message.devices().iter().filter(|it| it.is_of_onvif()) {
             let verdict = edition.rules.inventory().vendors().judge(None, &evidence(device), None).verdict;
             if verdict.class.is_restricted() {
                 let endpoint = device.endpoint.chars().filter(char::is_ascii_graphic).collect();

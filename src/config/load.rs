@@ -112,6 +112,7 @@ impl Reader<'_> {
             (self.gateway_name(gateway.name.as_ref()), self.threads(gateway.threads.as_ref()));
         let (retention, policy_dir) = (self.retention(&audit), self.policy_dir(policy.dir.as_ref()));
         let (observe_until, netd) = (self.observe_until(&policy), self.netd(&table));
+        let discovery = self.discovery(&table, &zones);
         (!self.is_refused()).then_some(())?;
         let (cameras, logins) = apart(cameras);
         self.legs_apart(&table, &zones, listening.bind, &cameras);
@@ -127,6 +128,7 @@ impl Reader<'_> {
             policy_dir,
             observe_until,
             vendors_dir,
+            discovery,
             admin,
             state_dir,
             threads,

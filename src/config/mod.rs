@@ -4,6 +4,7 @@ mod absorb;
 mod cameras;
 mod clients;
 mod diagnostic;
+mod discovery;
 mod exceptions;
 mod heads;
 mod legs;
@@ -25,6 +26,7 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use jiff::civil::Date;
 
 pub use diagnostic::{Diagnostic, Severity};
@@ -63,6 +65,8 @@ pub struct Loaded {
     pub rtsp_port: u16,
     /// That of streams over TLS, if there is a certificate.
     pub rtsps_port: Option<u16>,
+    /// Where virtual cameras are found by WS-Discovery, if they are.
+    pub discovery: Option<Discovery>,
     /// Where the admin interface listens.
     pub admin: AdminListen,
     /// What may be deleted of the audit log.
@@ -100,6 +104,15 @@ pub enum AdminListen {
     Tcp(SocketAddr),
     /// On a unix socket.
     Unix(PathBuf),
+}
+
+/// Where virtual cameras are found by WS-Discovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovery {
+    /// The gateway's addresses on the core side at which it answers, each with its network.
+    pub addresses: Vec<IpNet>,
+    /// The port.
+    pub port: u16,
 }
 
 /// The privileged process that keeps zones apart.

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::{legs::Legs, raw, reader::Reader};
 use crate::{
     ids::{SiteId, ZoneId},
     inventory::{Isolation, Network, OTHER_NETWORK, Site, Zone},
+    limits::SWEEP_ADDRESSES_MAX,
 };
 
 impl Reader<'_> {
@@ -45,7 +47,8 @@ impl Reader<'_> {
             }
         };
         let event_sink = raw.event_sink.as_ref().and_then(|text| self.event_sink(text, isolation.as_ref()));
-        Some(Zone { id: id?, isolation: isolation?, prefixes: prefixes?, event_sink })
+        let sweep = self.sweep(&raw, prefixes.as_deref().unwrap_or_default());
+        Some(Zone { id: id?, isolation: isolation?, prefixes: prefixes?, event_sink, sweep: sweep? })
     }
 
     /// Where events are taken: at an address of the gateway's own in the zone.
@@ -67,5 +70,23 @@ impl Reader<'_> {
             self.error(text.span(), &what, "write one of the zone's `address`, with a port");
         }
         Some(sink)
+    }
+
+    /// What is swept is of the zone, and no more than is done in a while.
+    fn sweep(&mut self, raw: &raw::Zone, prefixes: &[IpNet]) -> Option<Vec<IpNet>> {
+        let Some(texts) = &raw.sweep else { return Some(Vec::new()) };
+        let networks: Vec<_> = self.prefixes(texts.get_ref())?.iter().map(IpNet::trunc).collect();
+        let outside = |network: &IpNet| !prefixes.iter().any(|it| it.contains(network));
+        if let Some((network, text)) = networks.iter().zip(texts.get_ref()).find(|(it, _)| outside(it)) {
+            let what = format!("{network} is not in the zone's prefixes");
+            self.error(text.span(), &what, "sweep networks of the zone alone, or add it to prefixes");
+        }
+        let hosts = |it: &IpNet| 1_u128.checked_shl(u32::from(it.max_prefix_len() - it.prefix_len()));
+        let sum = networks.iter().fold(0, |sum: u128, it| sum.saturating_add(hosts(it).unwrap_or(u128::MAX)));
+        if sum > SWEEP_ADDRESSES_MAX {
+            let what = format!("that is more than {SWEEP_ADDRESSES_MAX} addresses to ask");
+            self.error(texts.span(), &what, "sweep the networks in which cameras are, such as a /24");
+        }
+        Some(networks)
     }
 }

@@ -54,6 +54,14 @@ pub(super) struct Audit {
     pub(super) compress: Option<bool>,
 }
 
+/// `[discovery]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Discovery {
+    pub(super) listen: Option<Spanned<Vec<Text>>>,
+    pub(super) port: Option<Spanned<u16>>,
+}
+
 /// `[policy]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +121,7 @@ pub(super) struct Zone {
     pub(super) address: Option<Spanned<Vec<Text>>>,
     pub(super) routes: Option<Vec<RouteLine>>,
     pub(super) event_sink: Option<Text>,
+    pub(super) sweep: Option<Spanned<Vec<Text>>>,
 }
 
 /// An entry of a zone's `routes`.

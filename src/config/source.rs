@@ -8,12 +8,13 @@ use toml::{
 };
 
 /// The sections a configuration may have.
-pub(super) const HEADS: [&str; 14] = [
+pub(super) const HEADS: [&str; 15] = [
     "gateway",
     "listener",
     "admin",
     "audit",
     "netd",
+    "discovery",
     "policy",
     "vendors",
     "network",
@@ -26,7 +27,7 @@ pub(super) const HEADS: [&str; 14] = [
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 61] = [
+const SHOWN: [&str; 63] = [
     "address",
     "advertise",
     "because",
@@ -62,6 +63,7 @@ const SHOWN: [&str; 61] = [
     "parent",
     "path_port",
     "path_tls_port",
+    "port",
     "prefixes",
     "reason",
     "role",
@@ -73,6 +75,7 @@ const SHOWN: [&str; 61] = [
     "site",
     "socket",
     "state_dir",
+    "sweep",
     "threads",
     "tls",
     "tls_certificate",

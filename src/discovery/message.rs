@@ -1,8 +1,9 @@
 //! Messages of WS-Discovery: SOAP envelopes with one body, read tolerantly and within bounds. Pure.
 //!
 //! What a device says of itself is a claim: the types it has, the scopes it gives itself, the addresses it wants to be
-//! called at. Nothing here is called.
+//! called at. Nothing here is called. A question is cut nowhere: with part of its conditions it would be another.
 
+use super::sought::{Rule, Sought};
 use crate::{
     limits::{
         DISCOVERY_DEVICES_MAX, DISCOVERY_LIST_MAX, DISCOVERY_MESSAGE_BYTES_MAX, DISCOVERY_TEXT_BYTES_MAX,
@@ -11,16 +12,45 @@ use crate::{
     soap::{SOAP11, SOAP12},
 };
 
-/// WS-Discovery of April 2005 and as OASIS published it in 2009; devices speak either.
-const DISCOVERY: [&str; 2] = [
-    "http://schemas.xmlsoap.org/ws/2005/04/discovery",
-    "http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01",
-];
-/// The addressing that goes with each.
-const ADDRESSING: [&str; 2] =
-    ["http://schemas.xmlsoap.org/ws/2004/08/addressing", "http://www.w3.org/2005/08/addressing"];
+/// Which WS-Discovery is spoken; ONVIF is written for the first, and who speaks is answered in kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Of April 2005.
+    April2005,
+    /// As OASIS published it in 2009.
+    Oasis2009,
+}
 
-/// What a message is for.
+impl Dialect {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::April2005, Self::Oasis2009];
+
+    /// The namespace of its messages.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Self::April2005 => "http://schemas.xmlsoap.org/ws/2005/04/discovery",
+            Self::Oasis2009 => "http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01",
+        }
+    }
+
+    /// That of the addressing which goes with it.
+    pub fn addressing(self) -> &'static str {
+        match self {
+            Self::April2005 => "http://schemas.xmlsoap.org/ws/2004/08/addressing",
+            Self::Oasis2009 => "http://www.w3.org/2005/08/addressing",
+        }
+    }
+
+    fn of(namespace: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.namespace() == namespace)
+    }
+}
+
+fn is_addressing(namespace: &str) -> bool {
+    Dialect::ALL.iter().any(|it| it.addressing() == namespace)
+}
+
+/// What a message of devices is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A device says that it is there.
@@ -31,17 +61,38 @@ pub enum Kind {
     ProbeMatches,
 }
 
-/// A message of devices about themselves.
+/// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// What it is for.
-    pub kind: Kind,
+    /// How it speaks.
+    pub dialect: Dialect,
     /// Its own identifier.
     pub id: Option<String>,
     /// The identifier of the message that it answers.
     pub relates_to: Option<String>,
-    /// The devices it is about.
-    pub devices: Vec<Device>,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Devices speak of themselves.
+    Devices(Kind, Vec<Device>),
+    /// Somebody looks for devices like this.
+    Probe(Sought),
+    /// Somebody asks where the device of this endpoint is.
+    Resolve(String),
+}
+
+impl Message {
+    /// The devices that speak of themselves.
+    pub fn devices(&self) -> &[Device] {
+        match &self.body {
+            Body::Devices(_, devices) => devices,
+            Body::Probe(_) | Body::Resolve(_) => &[],
+        }
+    }
 }
 
 /// What a device says of itself.
@@ -76,7 +127,7 @@ impl Device {
     }
 }
 
-/// Why a datagram is no message of devices.
+/// Why a datagram is no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// Not XML, or more of it than is read.
@@ -85,15 +136,20 @@ pub enum MessageError {
     /// Longer than any such message.
     #[error("a message of {0} bytes: {DISCOVERY_MESSAGE_BYTES_MAX} at most")]
     TooLong(usize),
-    /// Something else: a question, another protocol.
-    #[error("no message of a device about itself")]
+    /// A question with more conditions, or longer ones, than anybody has.
+    #[error(
+        "a question with more than {DISCOVERY_LIST_MAX} conditions, or one longer than {DISCOVERY_TEXT_BYTES_MAX} bytes"
+    )]
+    TooMuch,
+    /// Another protocol.
+    #[error("no message of WS-Discovery")]
     Other,
 }
 
 /// Reads a datagram.
 ///
 /// # Errors
-/// It is no message of devices about themselves.
+/// It is no message of WS-Discovery.
 pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
     if bytes.len() > DISCOVERY_MESSAGE_BYTES_MAX {
         return Err(MessageError::TooLong(bytes.len()));
@@ -108,8 +164,8 @@ pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
         match (part.local.as_str(), part.namespace == envelope.namespace) {
             ("Header", true) => header(&mut reader, &mut id, &mut relates_to)?,
             ("Body", true) => {
-                let (kind, devices) = body(&mut reader)?;
-                return Ok(Message { kind, id, relates_to, devices });
+                let (dialect, body) = body(&mut reader)?;
+                return Ok(Message { dialect, id, relates_to, body });
             }
             _ => reader.skip()?,
         }
@@ -123,7 +179,7 @@ fn header(
     relates_to: &mut Option<String>,
 ) -> Result<(), MessageError> {
     while let Some(block) = child(reader)? {
-        match (block.local.as_str(), ADDRESSING.contains(&block.namespace.as_str())) {
+        match (block.local.as_str(), is_addressing(&block.namespace)) {
             ("MessageID", true) => *id = Some(text(reader)?),
             ("RelatesTo", true) => *relates_to = Some(text(reader)?),
             _ => reader.skip()?,
@@ -132,49 +188,73 @@ fn header(
     Ok(())
 }
 
-fn body(reader: &mut XmlReader<'_>) -> Result<(Kind, Vec<Device>), MessageError> {
+fn body(reader: &mut XmlReader<'_>) -> Result<(Dialect, Body), MessageError> {
     let message = child(reader)?.ok_or(MessageError::Other)?;
-    if !DISCOVERY.contains(&message.namespace.as_str()) {
-        return Err(MessageError::Other);
-    }
-    let kind = match message.local.as_str() {
-        "Hello" => Kind::Hello,
-        "Bye" => Kind::Bye,
-        "ProbeMatches" => Kind::ProbeMatches,
+    let dialect = Dialect::of(&message.namespace).ok_or(MessageError::Other)?;
+    let body = match message.local.as_str() {
+        "Hello" => Body::Devices(Kind::Hello, vec![device(reader)?]),
+        "Bye" => Body::Devices(Kind::Bye, vec![device(reader)?]),
+        "ProbeMatches" => Body::Devices(Kind::ProbeMatches, matches(reader, dialect)?),
+        "Probe" => Body::Probe(sought(reader)?),
+        "Resolve" => Body::Resolve(device(reader)?.endpoint),
         _ => return Err(MessageError::Other),
     };
-    if kind != Kind::ProbeMatches {
-        return Ok((kind, vec![device(reader)?]));
-    }
+    Ok((dialect, body))
+}
+
+fn matches(reader: &mut XmlReader<'_>, dialect: Dialect) -> Result<Vec<Device>, MessageError> {
     let mut devices = Vec::new();
     while let Some(part) = child(reader)? {
-        if part.local == "ProbeMatch"
-            && part.namespace == message.namespace
-            && devices.len() < DISCOVERY_DEVICES_MAX
-        {
+        let one = part.local == "ProbeMatch" && part.namespace == dialect.namespace();
+        if one && devices.len() < DISCOVERY_DEVICES_MAX {
             devices.push(device(reader)?);
         } else {
             reader.skip()?;
         }
     }
-    Ok((kind, devices))
+    Ok(devices)
+}
+
+/// Reads the conditions of the open question.
+fn sought(reader: &mut XmlReader<'_>) -> Result<Sought, MessageError> {
+    let mut sought = Sought::default();
+    while let Some(part) = child(reader)? {
+        match (part.local.as_str(), Dialect::of(&part.namespace).is_some()) {
+            ("Types", true) => sought.types.extend(types(reader)?),
+            ("Scopes", true) => {
+                let by = reader.attributes().iter().find(|it| it.name.local == "MatchBy");
+                sought.rule = by.map_or(Rule::Segments, |it| Rule::of(it.value.trim()));
+                let text = whole(reader)?;
+                if text.split_whitespace().any(|it| it.len() > DISCOVERY_TEXT_BYTES_MAX) {
+                    return Err(MessageError::TooMuch);
+                }
+                sought.scopes.extend(text.split_whitespace().map(str::to_owned));
+            }
+            _ => reader.skip()?,
+        }
+        let many = sought.types.len().max(sought.scopes.len()) > DISCOVERY_LIST_MAX;
+        if many || sought.types.iter().any(|it| it.local.len() > DISCOVERY_TEXT_BYTES_MAX) {
+            return Err(MessageError::TooMuch);
+        }
+    }
+    Ok(sought)
 }
 
 /// Reads what stands of a device in the open element, in whatever order. Of what is given twice the first holds.
 fn device(reader: &mut XmlReader<'_>) -> Result<Device, MessageError> {
     let mut device = Device::default();
     while let Some(part) = child(reader)? {
-        let own = DISCOVERY.contains(&part.namespace.as_str());
+        let own = Dialect::of(&part.namespace).is_some();
         match part.local.as_str() {
-            "EndpointReference" if ADDRESSING.contains(&part.namespace.as_str()) => {
+            "EndpointReference" if is_addressing(&part.namespace) => {
                 let address = endpoint(reader)?;
                 if device.endpoint.is_empty() {
                     device.endpoint = address;
                 }
             }
             "Types" if own => {
-                let names = list(reader)?;
-                device.types.extend(names.iter().map(|it| type_name(reader, it)));
+                let short = |it: &TypeName| it.local.len() <= DISCOVERY_TEXT_BYTES_MAX;
+                device.types.extend(types(reader)?.into_iter().filter(short));
                 device.types.truncate(DISCOVERY_LIST_MAX);
             }
             "Scopes" if own => {
@@ -204,8 +284,23 @@ fn endpoint(reader: &mut XmlReader<'_>) -> Result<String, MessageError> {
     Ok(address)
 }
 
-/// A qualified name in text means what its prefix means where it stands: here, where its element has just ended, which
-/// hardly declares one of its own.
+/// The qualified names in the open element, one more than there may be at most. Prefixes mean what they do inside it:
+/// many declare them there.
+fn types(reader: &mut XmlReader<'_>) -> Result<Vec<TypeName>, MessageError> {
+    let (mut found, mut names) = (String::new(), Vec::new());
+    loop {
+        match reader.next_event()? {
+            XmlEvent::Text(text) => {
+                found.push_str(&text);
+                let words = found.split_whitespace().take(DISCOVERY_LIST_MAX + 1);
+                names = words.map(|it| type_name(reader, it)).collect();
+            }
+            XmlEvent::Start(_) => reader.skip()?,
+            XmlEvent::End | XmlEvent::Eof => return Ok(names),
+        }
+    }
+}
+
 fn type_name(reader: &mut XmlReader<'_>, name: &str) -> TypeName {
     let (prefix, local) = name.split_once(':').unwrap_or(("", name));
     let namespace = reader.resolve(prefix).map_or("", |it| reader.uri(it)).to_owned();
@@ -278,7 +373,8 @@ mod tests {
             "<?xml version=\"1.0\"?><e:Envelope xmlns:e=\"{SOAP12}\" xmlns:a=\"{}\" xmlns:d=\"{}\" \
              xmlns:dn=\"http://www.onvif.org/ver10/network/wsdl\"><e:Header><a:MessageID>urn:uuid:1</a:MessageID>\
              <d:AppSequence InstanceId=\"1\"/></e:Header><e:Body>{body}</e:Body></e:Envelope>",
-            ADDRESSING[0], DISCOVERY[0]
+            Dialect::April2005.addressing(),
+            Dialect::April2005.namespace()
         )
     }
 
@@ -292,8 +388,9 @@ mod tests {
              <more/></d:Hello>",
         );
         let message = read(text.as_bytes()).unwrap();
-        assert_eq!((message.kind, message.id.as_deref()), (Kind::Hello, Some("urn:uuid:1")));
-        let [device] = &message.devices[..] else { panic!("{message:?}") };
+        assert_eq!((message.dialect, message.id.as_deref()), (Dialect::April2005, Some("urn:uuid:1")));
+        let Body::Devices(Kind::Hello, devices) = &message.body else { panic!("{message:?}") };
+        let [device] = &devices[..] else { panic!("{message:?}") };
         assert_eq!((device.endpoint.as_str(), device.metadata_version), ("urn:uuid:c", Some(7)));
         let types: Vec<_> =
             device.types.iter().map(|it| (it.namespace.as_str(), it.local.as_str())).collect();
@@ -307,16 +404,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_device_speaking_of_itself_is_refused() {
+    fn what_is_no_message_is_refused() {
         let error = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
-        assert_eq!(error(hello("<d:Probe/>").as_bytes()), "no message of a device about itself");
-        assert_eq!(error(hello("<Hello/>").as_bytes()), "no message of a device about itself");
-        assert_eq!(error(hello("").as_bytes()), "no message of a device about itself");
-        assert_eq!(error(b"<Envelope/>"), "no message of a device about itself");
+        assert_eq!(error(hello("<d:Goodbye/>").as_bytes()), "no message of WS-Discovery");
+        assert_eq!(error(hello("<Hello/>").as_bytes()), "no message of WS-Discovery");
+        assert_eq!(error(hello("").as_bytes()), "no message of WS-Discovery");
+        assert_eq!(error(b"<Envelope/>"), "no message of WS-Discovery");
         assert_eq!(error(b"\xff"), "not UTF-8 at byte 0");
         assert!(error(b"M-SEARCH * HTTP/1.1").contains("not well-formed"));
         assert!(error(hello("<d:Hello><a:").as_bytes()).contains("not well-formed"));
         assert!(error(&vec![b' '; DISCOVERY_MESSAGE_BYTES_MAX + 1]).contains("at most"));
+    }
+
+    #[test]
+    fn a_question_says_what_is_sought() {
+        // The prefix is declared where it is used, as by many; the second one nowhere.
+        let text = hello(
+            "<d:Probe><d:Types xmlns:x=\"http://www.onvif.org/ver10/device/wsdl\">x:Device tds:Device</d:Types>\
+             <d:Scopes MatchBy=\"http://schemas.xmlsoap.org/ws/2005/04/discovery/strcmp0\"> onvif://a\nonvif://b \
+             </d:Scopes></d:Probe>",
+        );
+        let Body::Probe(sought) = read(text.as_bytes()).unwrap().body else { panic!("{text}") };
+        let types: Vec<_> =
+            sought.types.iter().map(|it| (it.namespace.as_str(), it.local.as_str())).collect();
+        assert_eq!(types, [("http://www.onvif.org/ver10/device/wsdl", "Device"), ("", "Device")]);
+        assert_eq!((sought.scopes, sought.rule), (vec!["onvif://a".into(), "onvif://b".into()], Rule::Exact));
+        let resolve = hello(
+            "<d:Resolve><a:EndpointReference><a:Address>urn:uuid:c</a:Address></a:EndpointReference></d:Resolve>",
+        );
+        assert_eq!(read(resolve.as_bytes()).unwrap().body, Body::Resolve("urn:uuid:c".into()));
+        let newer = text.replace(Dialect::April2005.namespace(), Dialect::Oasis2009.namespace());
+        assert_eq!(read(newer.as_bytes()).unwrap().dialect, Dialect::Oasis2009);
+    }
+
+    #[test]
+    fn a_question_is_never_cut() {
+        let most = "onvif://x ".repeat(DISCOVERY_LIST_MAX);
+        let ask = |body: &str| read(hello(&format!("<d:Probe>{body}</d:Probe>")).as_bytes());
+        assert!(ask(&format!("<d:Scopes>{most}</d:Scopes>")).is_ok());
+        assert_eq!(ask(&format!("<d:Scopes>{most} one</d:Scopes>")), Err(MessageError::TooMuch));
+        assert_eq!(ask(&format!("<d:Types>{most} one</d:Types>")), Err(MessageError::TooMuch));
+        let long = "u".repeat(DISCOVERY_TEXT_BYTES_MAX + 1);
+        assert_eq!(ask(&format!("<d:Scopes>{long}</d:Scopes>")), Err(MessageError::TooMuch));
+        assert_eq!(ask(&format!("<d:Types>{long}</d:Types>")), Err(MessageError::TooMuch));
     }
 
     #[test]
@@ -329,14 +459,14 @@ mod tests {
         );
         let body = format!("<d:ProbeMatches>{}</d:ProbeMatches>", one.repeat(2));
         let message = read(hello(&body).as_bytes()).unwrap();
-        assert_eq!(message.devices[0].endpoint.len(), DISCOVERY_TEXT_BYTES_MAX);
-        assert_eq!(message.devices[0].scopes, Vec::<String>::new());
+        assert_eq!(message.devices()[0].endpoint.len(), DISCOVERY_TEXT_BYTES_MAX);
+        assert_eq!(message.devices()[0].scopes, Vec::<String>::new());
         let few = "<d:ProbeMatch/>".repeat(DISCOVERY_DEVICES_MAX + 3);
         let message = read(hello(&format!("<d:ProbeMatches>{few}</d:ProbeMatches>")).as_bytes()).unwrap();
-        assert_eq!(message.devices.len(), DISCOVERY_DEVICES_MAX);
+        assert_eq!(message.devices().len(), DISCOVERY_DEVICES_MAX);
         let message =
             read(hello(&format!("<d:Hello><d:Scopes>{many}</d:Scopes></d:Hello>")).as_bytes()).unwrap();
-        assert_eq!(message.devices[0].scopes.len(), DISCOVERY_LIST_MAX);
+        assert_eq!(message.devices()[0].scopes.len(), DISCOVERY_LIST_MAX);
     }
 
     /// What real devices answered.
@@ -351,7 +481,7 @@ mod tests {
             // Some were shortened by whoever published them.
             if let Ok(message) = read(&bytes) {
                 assert!(
-                    message.devices.iter().all(|it| !it.endpoint.is_empty() && it.is_of_onvif()),
+                    message.devices().iter().all(|it| !it.endpoint.is_empty() && it.is_of_onvif()),
                     "{file:?}"
                 );
                 understood += 1;

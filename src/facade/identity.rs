@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::ids::CameraId;
+use crate::ids::{CameraId, uuid_urn};
 
 /// The key that identities and locators are made with. The same on every node of the gateway.
 pub struct FacadeKey(hmac::Key);
@@ -60,20 +60,7 @@ impl Identity {
     pub fn derive(key: &FacadeKey, camera: &CameraId, address: Option<IpAddr>) -> Self {
         let fields = [camera.as_str()];
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let mut uuid = u128::from_be_bytes(key.mark("endpoint", &fields));
-        // RFC 9562 §5.8: version 8 (vendor-specific), variant 10.
-        uuid = uuid & !(0xf << 76) | 0x8 << 76;
-        uuid = uuid & !(0x3 << 62) | 0x2 << 62;
-        let part =
-            |shift: u32, digits: usize| format!("{:0digits$x}", uuid >> shift & ((1 << (4 * digits)) - 1));
-        let endpoint = format!(
-            "urn:uuid:{}-{}-{}-{}-{}",
-            part(96, 8),
-            part(80, 4),
-            part(64, 4),
-            part(48, 4),
-            part(0, 12)
-        );
+        let endpoint = uuid_urn(u128::from_be_bytes(key.mark("endpoint", &fields)));
         let [first, a, b, c, d, e, ..] = key.mark("mac", &fields);
         // IEEE 802: bit 1 of the first octet says locally administered, bit 0 says group.
         let octets = [first & 0xfc | 0x02, a, b, c, d, e];

@@ -56,7 +56,13 @@ fn bench() -> Bench {
     let tables = Tables::embedded().unwrap();
     let camera = camera();
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
-    let zone = Zone { id: camera.zone.clone(), isolation: Isolation::None, prefixes, event_sink: None };
+    let zone = Zone {
+        id: camera.zone.clone(),
+        isolation: Isolation::None,
+        prefixes,
+        event_sink: None,
+        sweep: Vec::new(),
+    };
     let rules = AddressRules::new(&camera, &zone);
     let core = CoreAddresses::new(Some(IpAddr::from([192, 0, 2, 77])), &camera);
     let shared = FacadeShared::new(Arc::clone(&tables), FacadeKey::new(&[3; 32]));

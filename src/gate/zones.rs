@@ -57,6 +57,7 @@ mod tests {
             isolation: Isolation::Namespace(leg),
             prefixes: Vec::new(),
             event_sink: None,
+            sweep: Vec::new(),
         };
         let zones = Zones::default();
         assert_eq!(zones.trouble(&zone).as_deref(), Some("nobody has looked yet"));

@@ -55,6 +55,7 @@ fn zone() -> Zone {
         isolation: Isolation::Namespace(leg),
         prefixes: Vec::new(),
         event_sink: None,
+        sweep: Vec::new(),
     }
 }
 

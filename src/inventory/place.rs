@@ -100,6 +100,8 @@ pub struct Zone {
     pub prefixes: Vec<IpNet>,
     /// Where the gateway takes events that cameras of the zone send, if it does.
     pub event_sink: Option<SocketAddr>,
+    /// Networks of which each address is asked whether a camera is there.
+    pub sweep: Vec<IpNet>,
 }
 
 impl Zone {

@@ -90,6 +90,7 @@ pub(super) mod tests {
             isolation: Isolation::None,
             prefixes: Vec::new(),
             event_sink: None,
+            sweep: Vec::new(),
         }];
         let sites = vec![Site { id: site.clone(), sensitive: false }];
         let cameras = cameras.iter().map(camera).collect();

@@ -388,8 +388,13 @@ impl Stage {
             Ok(Site { id: SiteId::new(place.as_str())?, sensitive: *place != Place::Ordinary })
         };
         let sites = Place::ALL.iter().map(site).collect::<Result<_, NameError>>()?;
-        let zones =
-            vec![Zone { id: zone, isolation: Isolation::None, prefixes: Vec::new(), event_sink: None }];
+        let zones = vec![Zone {
+            id: zone,
+            isolation: Isolation::None,
+            prefixes: Vec::new(),
+            event_sink: None,
+            sweep: Vec::new(),
+        }];
         let mut networks = configured.networks().to_vec();
         let prefixes =
             NAMED.parse().map(|address: std::net::IpAddr| vec![address.into()]).unwrap_or_default();

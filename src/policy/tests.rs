@@ -200,6 +200,7 @@ pub(super) fn inventory() -> Inventory {
         isolation: Isolation::None,
         prefixes: Vec::new(),
         event_sink: None,
+        sweep: Vec::new(),
     };
     let core = Network { name: "core".into(), prefixes: vec!["10.1.0.0/16".parse().unwrap()] };
     let cameras = VENDORS.iter().enumerate().map(camera).collect();

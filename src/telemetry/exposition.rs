@@ -124,6 +124,17 @@ impl Exposition {
         for (result, count) in self.metrics.reloads.iter() {
             counter_of(&mut family, &[("result", result)], count)?;
         }
+        let help = "Searches for virtual cameras by WS-Discovery, by what became of them";
+        let mut family = page.counters("cordon_discovery_searches", help)?;
+        for (result, count) in self.metrics.searches.iter() {
+            counter_of(&mut family, &[("result", result)], count)?;
+        }
+        let sent = self.metrics.discovery_sent.load(Ordering::Relaxed);
+        page.counter(
+            "cordon_discovery_messages_sent",
+            "Messages of WS-Discovery sent on the core side",
+            sent,
+        )?;
         let Some(ends) = now.certificate_ends else { return Ok(()) };
         page.gauge("cordon_certificate_ends_timestamp_seconds", "When the gateway's certificate ends", ends)
     }

@@ -68,6 +68,24 @@ words!(
 );
 
 words!(
+    /// What became of somebody's search for virtual cameras.
+    Searched {
+        /// It is answered.
+        Answered "answered"
+        /// Nothing that its source may see is meant.
+        Nothing "nothing"
+        /// Its source was answered a moment ago.
+        TooOften "too_often"
+        /// Its source is not on the network.
+        Foreign "foreign"
+        /// It is no question.
+        NotUnderstood "not_understood"
+        /// Too much waits to be sent.
+        Full "full"
+    }
+);
+
+words!(
     /// How a reload of the configuration ended.
     Reloaded {
         /// It is in force.
@@ -145,6 +163,10 @@ pub struct Metrics {
     pub(super) connections_refused: AtomicU64,
     /// Commands for which there was no place.
     pub(super) turned_away: Counts<Budget>,
+    /// Searches for virtual cameras.
+    pub(super) searches: Counts<Searched>,
+    /// Messages of discovery that were sent on the core side.
+    pub(super) discovery_sent: AtomicU64,
     /// Reloads.
     pub(super) reloads: Counts<Reloaded>,
     /// Restricted devices that were seen on the core side since the start.
@@ -197,6 +219,16 @@ impl Metrics {
     /// Counts a command for which there was no place.
     pub fn turned_away(&self, budget: Budget) {
         self.turned_away.one(budget);
+    }
+
+    /// Counts a search for virtual cameras.
+    pub fn searched(&self, how: Searched) {
+        self.searches.one(how);
+    }
+
+    /// Counts a message of discovery that was sent on the core side.
+    pub fn discovery_sent(&self) {
+        self.discovery_sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a reload.

@@ -10,10 +10,11 @@ use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 pub use self::{
+    count::Word,
     exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
     metrics::{
-        Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, RetentionStopped, Tally,
-        ZoneCounts,
+        Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, RetentionStopped, Searched,
+        Tally, ZoneCounts,
     },
 };
 

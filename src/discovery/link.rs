@@ -1,0 +1,99 @@
+//! One address of the gateway's at which it answers, and the group on the interface which has that address.
+
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
+};
+
+use ipnet::{IpNet, Ipv6Net};
+use rustix::net::sockopt;
+
+use crate::isolation::group::{GROUP4, GROUP6, shared};
+
+/// The sockets of one address.
+#[derive(Debug)]
+pub struct Link {
+    /// What is sent to the gateway alone, and all that it sends.
+    pub own: UdpSocket,
+    /// What is sent to everybody.
+    pub group: UdpSocket,
+    /// Where everybody hears.
+    pub everybody: SocketAddr,
+}
+
+impl Link {
+    /// Opens the sockets of an address. Others of this machine may hear the group, too.
+    ///
+    /// # Errors
+    /// No interface has the address yet, or the port is somebody's.
+    pub fn open(address: IpAddr, port: u16) -> io::Result<Self> {
+        match address {
+            IpAddr::V4(own) => {
+                let everybody = SocketAddr::new(GROUP4.into(), port);
+                let group = shared(everybody)?;
+                sockopt::set_ip_add_membership(&group, &GROUP4, &own)?;
+                let socket = shared(SocketAddr::new(address, port))?;
+                sockopt::set_ip_multicast_if(&socket, &own)?;
+                Ok(Self { own: socket.into(), group: group.into(), everybody })
+            }
+            IpAddr::V6(own) => {
+                let index = interface_of(own)
+                    .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "no interface has it"))?;
+                let scope = if own.is_unicast_link_local() { index } else { 0 };
+                let everybody = SocketAddrV6::new(GROUP6, port, 0, index).into();
+                let group = shared(everybody)?;
+                sockopt::set_ipv6_add_membership(&group, &GROUP6, index)?;
+                let socket = shared(SocketAddrV6::new(own, port, 0, scope).into())?;
+                sockopt::set_ipv6_multicast_if(&socket, index)?;
+                Ok(Self { own: socket.into(), group: group.into(), everybody })
+            }
+        }
+    }
+}
+
+/// Whether a source is on the network of this address: others are not answered. What is asked of the group by IPv6 comes
+/// from an address that the link alone has.
+pub fn is_near(address: IpNet, source: IpAddr) -> bool {
+    let link_local: Ipv6Net = LINK_LOCAL;
+    match source.to_canonical() {
+        IpAddr::V6(source) if address.addr().is_ipv6() && link_local.contains(&source) => true,
+        source => address.contains(&source),
+    }
+}
+
+/// RFC 4291 §2.5.6.
+const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
+
+/// The number of the interface that has an address, in this thread's network namespace: lines of 32 hexadecimal digits
+/// and the number, in hexadecimal digits too.
+fn interface_of(address: Ipv6Addr) -> Option<u32> {
+    let listed = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    let wanted = format!("{:032x}", address.to_bits());
+    let mut rows = listed.lines().map(str::split_whitespace);
+    rows.find_map(|mut row| {
+        let own = row.next() == Some(wanted.as_str());
+        row.next().filter(|_| own).and_then(|index| u32::from_str_radix(index, 16).ok())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_elsewhere_is_not_near() {
+        let near = |address: &str, source: &str| is_near(address.parse().unwrap(), source.parse().unwrap());
+        assert!(near("10.1.0.5/24", "10.1.0.9") && near("10.1.0.5/24", "::ffff:10.1.0.9"));
+        assert!(!near("10.1.0.5/24", "10.1.1.9") && !near("10.1.0.5/24", "fe80::1"));
+        assert!(near("2001:db8::5/64", "2001:db8::9") && near("2001:db8::5/64", "fe80::1"));
+        assert!(!near("2001:db8::5/64", "2001:db8:1::9") && !near("2001:db8::5/64", "10.1.0.9"));
+    }
+
+    #[test]
+    fn the_loopback_interface_is_found_by_its_address() {
+        // A machine without IPv6 has none.
+        let there = fs::read_to_string("/proc/thread-self/net/if_inet6").is_ok_and(|it| it.contains(" lo\n"));
+        assert_eq!(interface_of(Ipv6Addr::LOCALHOST).is_some(), there);
+        assert_eq!(interface_of("2001:db8:ffff::ffff".parse().unwrap()), None);
+    }
+}
