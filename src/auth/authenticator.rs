@@ -202,6 +202,11 @@ impl Authenticator {
         Self { clear_passwords: allowed, ..self }
     }
 
+    /// The clients, in no order.
+    pub fn clients(&self) -> impl Iterator<Item = &ClientRecord> {
+        self.accounts.values().map(|it| &it.record)
+    }
+
     /// Recognises the caller. With credentials at several levels all must pass and name the same client
     /// (Core §5.9.1); without any the caller is anonymous.
     pub fn identify(&self, shown: &Shown<'_>, clock: &dyn Clock) -> Result<Identified, AuthError> {

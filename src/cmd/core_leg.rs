@@ -9,12 +9,14 @@ use std::{
     thread::JoinHandle,
 };
 
+use ipnet::IpNet;
 use serde_json::json;
 use tokio::{net::UdpSocket, sync::oneshot};
 
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
+    config::Discovery,
     discovery::{Device, Ears, read},
     gate::Rules,
     inventory::{Evidence, MacAddress, SignalKind, VendorClass, VendorVerdict},
@@ -30,11 +32,13 @@ pub(super) struct CoreWatch {
 }
 
 impl CoreWatch {
-    pub(super) fn start(house: Arc<House>) -> io::Result<Self> {
+    /// `discovery` says where virtual cameras speak, who are no devices on the core side.
+    pub(super) fn start(house: Arc<House>, discovery: &Option<Discovery>) -> io::Result<Self> {
+        let own = discovery.iter().flat_map(|it| &it.addresses).map(IpNet::addr).collect();
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let watch = move || {
-            runtime.block_on(Lookout::new(house).until(stopped));
+            runtime.block_on(Lookout::new(house, own).until(stopped));
             // A question to netd may still wait for its answer, which nobody needs any more.
             runtime.shutdown_background();
         };
@@ -63,6 +67,8 @@ enum Who {
 
 struct Lookout {
     house: Arc<House>,
+    /// Where virtual cameras say that they are there.
+    own: Vec<IpAddr>,
     ears: [Ear; 2],
     rates: Rates,
     /// Those that are on record.
@@ -82,9 +88,10 @@ struct Ear {
 }
 
 impl Lookout {
-    fn new(house: Arc<House>) -> Self {
+    fn new(house: Arc<House>, own: Vec<IpAddr>) -> Self {
         Self {
             house,
+            own,
             ears: Default::default(),
             rates: Rates::default(),
             seen: BTreeSet::new(),
@@ -113,7 +120,7 @@ impl Lookout {
                 heard = v6.hear(&mut second) => (second.get(..heard.0), heard.1),
             };
             let message = message.unwrap_or_default().to_vec();
-            if self.rates.admit(from.ip(), self.house.clock.monotonic()) {
+            if !self.own.contains(&from.ip()) && self.rates.admit(from.ip(), self.house.clock.monotonic()) {
                 self.heard(&message, from.ip());
             }
         }

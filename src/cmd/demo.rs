@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Write as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, mpsc},
@@ -150,7 +150,7 @@ pub(super) fn run(args: &Args) -> Result<(), DemoError> {
     let logins: Vec<_> = PARTS.iter().map(|_| password(&entropy)).collect::<Result<_, _>>()?;
     let cameras = Cameras::start(&logins, &args.fault)?;
     let config = dir.join("cordon.toml");
-    let ports = free_ports(PARTS.len() + 2)?;
+    let ports = free_ports(PARTS.len() + 3)?;
     write_files(&dir, &config, &passwords, &logins, &cameras.addresses, &ports)
         .map_err(|source| DemoError::Folder { path: dir.clone(), source })?;
     let loaded = config::load(&config, &|_| None).map_err(refused)?;
@@ -202,7 +202,10 @@ fn password(entropy: &dyn Entropy) -> Result<Zeroizing<String>, EntropyError> {
 
 /// Ports nobody listens on at the moment, on the gateway's loopback address.
 fn free_ports(count: usize) -> Result<Vec<u16>, DemoError> {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let free = |port: &u16| {
+        let at = (Ipv4Addr::LOCALHOST, *port);
+        TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()
+    };
     let ports: Vec<_> = (FIRST_PORT..=LAST_PORT).filter(free).take(count).collect();
     if ports.len() == count { Ok(ports) } else { Err(DemoError::NoPort) }
 }
@@ -303,6 +306,7 @@ fn write_files(
 
 /// The configuration, as somebody would write it by hand.
 fn configuration(cameras: &[SocketAddr], ports: &[u16]) -> String {
+    let (discovery, ports) = ports.split_last().unwrap_or((&0, &[]));
     let (streams, ports) = ports.split_last().unwrap_or((&0, &[]));
     let (admin, ports) = ports.split_last().unwrap_or((&0, &[]));
     let mut text = format!(
@@ -315,6 +319,11 @@ state_dir = "state"
 bind = "127.0.0.1"
 advertise = "127.0.0.1"
 rtsp_port = {streams}
+
+# On a real network leave the port out: everybody asks at 3702.
+[discovery]
+listen = ["127.0.0.1/8"]
+port = {discovery}
 
 [admin]
 listen = "127.0.0.1:{admin}"
@@ -400,7 +409,7 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
          NETWORK ISOLATION IS OFF: in this demo everything is on loopback, and only the gateway's own rules keep the\n\
          two sides apart. For real cameras give each zone isolation = \"namespace\" and an interface, read\n\
          `cordon isolate plan`, and run `cordon netd` beside the gateway (config/cordon.example.toml, config/systemd).\n\
-         Events and discovery are not built yet; video is had over RTSP, with TCP, UDP or tunnels of HTTP.\n\n  files         {shown}\n"
+         Events are not built yet; video is had over RTSP, with TCP, UDP or tunnels of HTTP.\n\n  files         {shown}\n"
     );
     if let Some(file) = ready {
         let _ = writeln!(text, "  ready file    {}", file.display());

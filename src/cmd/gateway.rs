@@ -17,6 +17,7 @@ use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     configuration::{Configuration, Wrong},
     core_leg::CoreWatch,
+    discovery::DiscoveryWatch,
     fleet::HouseFleet,
     locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
@@ -100,6 +101,7 @@ pub struct Gateway {
     tripwire: TripwireWatch,
     core: CoreWatch,
     sinks: SinkWatch,
+    discovery: DiscoveryWatch,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -240,15 +242,18 @@ impl Gateway {
         let house = Arc::clone(&running.house);
         running.note_start(&version);
         let lookout = Lookout::new(log.clone(), certificate.clone(), Arc::clone(&house));
-        let audit_dir = running.configuration().loaded.audit_dir.clone();
+        let configuration = running.configuration();
+        let (audit_dir, discovery) =
+            (configuration.loaded.audit_dir.clone(), configuration.loaded.discovery.clone());
         Ok(Self {
             running,
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
             tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
-            core: CoreWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
+            core: CoreWatch::start(Arc::clone(&house), &discovery).map_err(StartError::Thread)?,
+            discovery: DiscoveryWatch::start(&house, discovery).map_err(StartError::Thread)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
@@ -278,6 +283,8 @@ impl Gateway {
 
     /// Stops accepting, lets what is under way finish, signs the log and closes it.
     pub fn stop(self) -> Result<(), LogError> {
+        // First, so that clients learn that virtual cameras go before doors close.
+        drop(self.discovery);
         drop(self.certificate);
         // Before doors close, which is no alarm now.
         drop(self.watchman);

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -20,6 +21,7 @@ pub(super) struct Description {
     http: Option<String>,
     https: Option<String>,
     rtsp: Option<String>,
+    discovery: Option<String>,
 }
 
 impl Description {
@@ -39,6 +41,10 @@ impl Description {
                 .map(|it| format!("https://{}", it.advertise)),
             http: cameras.first().map(|it| format!("http://{}", it.advertise)),
             rtsp: cameras.first().map(|it| format!("rtsp://{}", it.advertise_rtsp)),
+            discovery: loaded
+                .discovery
+                .as_ref()
+                .and_then(|it| Some(SocketAddr::new(it.addresses.first()?.addr(), it.port).to_string())),
         }
     }
 
@@ -54,7 +60,12 @@ impl Description {
 
     /// Writes the file and renames it into place.
     pub(super) fn write(&self, file: &Path, gateway: &Gateway, admin: &str) -> io::Result<()> {
-        let urls = [("http", &self.http), ("https", &self.https), ("rtsp", &self.rtsp)];
+        let urls = [
+            ("http", &self.http),
+            ("https", &self.https),
+            ("rtsp", &self.rtsp),
+            ("discovery", &self.discovery),
+        ];
         let core: serde_json::Map<String, Value> = urls
             .into_iter()
             .filter_map(|(key, url)| Some((key.to_owned(), url.as_deref()?.into())))

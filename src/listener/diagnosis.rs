@@ -31,6 +31,8 @@ pub struct Standing {
     pub memory: CameraMemory,
     /// The services it was heard to offer.
     pub services: Vec<String>,
+    /// What the virtual camera says of itself in scopes, once the camera was asked who it is.
+    pub scopes: Vec<String>,
     /// When a command to it last came to a good end.
     pub answered: Option<Timestamp>,
     /// The last command that did not.

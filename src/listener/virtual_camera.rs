@@ -210,7 +210,9 @@ impl VirtualCamera {
         let asked = timeout(limits::CAMERA_INTRODUCTION_TIME_MAX, self.ask_who_it_is()).await;
         let outcome = asked.unwrap_or(Err(Trouble::NotIntroduced));
         let services = self.facade.heard().services.iter().map(|it| it.service.to_string()).collect();
-        lock(&self.standing).services = services;
+        let mut standing = lock(&self.standing);
+        (standing.services, standing.scopes) = (services, self.facade.scope_items());
+        drop(standing);
         introduced.set(match outcome {
             Ok(()) => Introduced::Done,
             Err(_) => Introduced::Failed(self.house.clock.monotonic()),

@@ -22,6 +22,7 @@ mod commands;
 mod crash;
 mod dialect;
 mod differential;
+mod discovery;
 mod disk;
 mod downloads;
 mod endings;

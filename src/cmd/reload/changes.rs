@@ -201,6 +201,7 @@ fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
         tls: _,
         rtsp_port: _,
         rtsps_port: _,
+        discovery: _,
         admin: _,
         retention: _,
         audit_compress: _,
@@ -220,7 +221,7 @@ fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
 
 /// What cannot change while the gateway runs: section, keys, and whether it does.
 pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'static [&'static str])> {
-    let settings: [(&str, &[&str], bool); 14] = [
+    let settings: [(&str, &[&str], bool); 15] = [
         ("gateway", &["name"], old.name != new.name),
         ("gateway", &["state_dir"], old.state_dir != new.state_dir),
         ("gateway", &["threads"], old.threads != new.threads),
@@ -229,6 +230,7 @@ pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'
         ("listener", &["rtsp_port"], old.rtsp_port != new.rtsp_port),
         ("listener", &["rtsps_port"], old.rtsps_port != new.rtsps_port),
         ("listener", &["tls_certificate", "tls_key"], old.tls != new.tls),
+        ("discovery", &["listen", "port"], old.discovery != new.discovery),
         ("admin", &["listen"], old.admin != new.admin),
         ("audit", &["dir"], old.audit_dir != new.audit_dir),
         ("audit", &["emergency_journal"], old.emergency_journal != new.emergency_journal),
