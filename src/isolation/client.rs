@@ -123,6 +123,15 @@ impl Netd {
         self.socket(zone, SocketKind::Datagram { at }).map(UdpSocket::from)
     }
 
+    /// A socket that hears what cameras of a zone say to everybody by WS-Discovery.
+    ///
+    /// # Errors
+    /// There is nobody, or it failed.
+    pub fn group(&self, zone: &ZoneId, v4: bool) -> Result<UdpSocket, NetdError> {
+        let kind = if v4 { SocketKind::Group4 } else { SocketKind::Group6 };
+        self.socket(zone, kind).map(UdpSocket::from)
+    }
+
     /// A socket that listens at an address of the gateway's own in a zone.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     desired::Desired,
+    group::{DISCOVERY_PORT, GROUP4, GROUP6},
     residents::{self, CLAIMS, FORGED},
 };
 use crate::limits::{
@@ -205,7 +206,21 @@ fn served(zone: &Desired, protocol: &str, of_zone: &Value) -> Vec<Value> {
         add(&[counter(), drop()]);
     }
     rules.push(rule("netdev", "ingress", [&to_gateway[..], &[accept()]].concat()));
+    // What cameras say of themselves to everybody is for the gateway, too.
+    let [from_zone, of_others, _] = to_gateway;
+    let [group, port] = to_everybody(v4);
+    rules.push(rule("netdev", "ingress", vec![from_zone, of_others, group, port, accept()]));
     rules
+}
+
+/// What is said to everybody by WS-Discovery.
+fn to_everybody(v4: bool) -> [Value; 2] {
+    let (protocol, group) = if v4 { ("ip", GROUP4.to_string()) } else { ("ip6", GROUP6.to_string()) };
+    [matches("==", payload(protocol, "daddr"), json!(group)), discovery()]
+}
+
+fn discovery() -> Value {
+    matches("==", payload("udp", "dport"), json!(DISCOVERY_PORT))
 }
 
 /// What is addressed to the gateway, and what leaves it.
@@ -231,6 +246,14 @@ fn inet(zone: &Desired) -> Vec<Value> {
                 services(),
                 accept(),
             ]));
+            // Who answers a question to everybody answers nothing that the kernel remembers.
+            objects.push(input(vec![
+                matches("==", payload(protocol, "daddr"), addresses(&own)),
+                discovery(),
+                accept(),
+            ]));
+            let [group, port] = to_everybody(v4);
+            objects.push(input(vec![group, port, accept()]));
         }
     }
     // And so is the place where it takes events.
@@ -259,6 +282,8 @@ fn inet(zone: &Desired) -> Vec<Value> {
         let to = zone.networks(v4);
         if !zone.own(v4).is_empty() && !to.is_empty() {
             objects.push(output(vec![matches("==", payload(protocol, "daddr"), networks(&to)), accept()]));
+            let [group, port] = to_everybody(v4);
+            objects.push(output(vec![group, port, accept()]));
         }
     }
     if !zone.own(false).is_empty() {
@@ -313,9 +338,9 @@ fn neighbour_sources() -> Value {
     } })
 }
 
-/// Questions for time and names are no connections, so that no camera fills the kernel's table of those.
+/// Questions for time and names, and discovery, are no connections, so that no camera fills the kernel's table of those.
 fn untracked() -> Vec<Value> {
-    let services = || json!({ "set": [53, 123] });
+    let services = || json!({ "set": [53, 123, DISCOVERY_PORT] });
     let mut objects = Vec::new();
     for (chain, hook, port) in [("untracked_in", "prerouting", "dport"), ("untracked_out", "output", "sport")]
     {

@@ -29,6 +29,7 @@ use super::{
     compare::{Difference, differing},
     core_leg,
     desired::Desired,
+    group,
     keeper::Keeper,
     kernel::{self, NetError},
     residents::{Resident, Residents},
@@ -387,6 +388,8 @@ fn socket(zone: &Desired, kind: SocketKind) -> Result<OwnedFd, String> {
             socket.set_nonblocking(true)?;
             Ok(socket.into())
         }
+        SocketKind::Group4 => group::ear(true, &zone.interface()),
+        SocketKind::Group6 => group::ear(false, &zone.interface()),
     });
     made.map_err(|error: NetError| in_full(error))?.map_err(|error: io::Error| error.to_string())
 }

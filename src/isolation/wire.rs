@@ -81,6 +81,10 @@ pub enum SocketKind {
         /// Where.
         at: SocketAddr,
     },
+    /// Hears what cameras say to everybody by WS-Discovery with IPv4, and nothing else.
+    Group4,
+    /// The same with IPv6.
+    Group6,
 }
 
 /// An answer.

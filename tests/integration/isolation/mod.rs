@@ -245,7 +245,8 @@ fn each_attempt_is_counted_by_who_whither_protocol_and_port() {
         (HOSTILE, "192.168.1.10", 6, 80, 1),
         ("10.77.0.2", "10.77.0.2", 17, 5060, 1),
         ("0.0.0.0", "255.255.255.255", 17, 67, 1),
-        (HOSTILE, "239.255.255.250", 17, 3702, 1),
+        // That it is there a camera may say: the gateway hears it, and nobody else.
+        (HOSTILE, "239.255.255.250", 17, 3702, 0),
         (HOSTILE, "224.0.0.22", 2, 0, 1),
         (HOSTILE6, "2001:db8:ffff::9", 17, 53, 1),
         (HOSTILE6, network::GATEWAY6, 6, 22, 1),
@@ -269,7 +270,7 @@ fn each_attempt_is_counted_by_who_whither_protocol_and_port() {
         "{frames_sent} frames sent in {rounds} rounds, {dropped} dropped, counted {took:?} after the first was sent"
     );
     // Whatever the kernel of the camera's side says by itself is dropped too.
-    assert!(dropped >= frames_sent, "{dropped} of {frames_sent}");
+    assert!(dropped >= frames_sent - rounds, "{dropped} of {frames_sent}");
     assert_eq!((claims, residents), (None, Vec::new()), "nobody is held to a hardware address");
 }
 
