@@ -7,6 +7,7 @@
 mod clip;
 mod device;
 mod dialect;
+mod discovery;
 mod envelope;
 mod events;
 mod fault;
@@ -21,6 +22,7 @@ mod stream;
 
 pub use device::{is_pre_auth, operation_name};
 pub use dialect::Dialect;
+pub use discovery::{Findable, Manner};
 pub use fault::{Fault, Said};
 pub use login::{Algorithm, LoginRules, Scheme};
 pub use oddity::Oddity;

@@ -307,6 +307,11 @@ impl RunningCamera {
         self.shared.state().device.set_variable(name, value);
     }
 
+    /// A variable of its script.
+    pub fn variable(&self, name: &str) -> String {
+        self.shared.state().device.variable(name).to_owned()
+    }
+
     /// Makes it speak TLS on new connections, and nothing else; or plain HTTP again.
     pub fn set_tls(&self, tls: Option<Arc<ServerConfig>>) {
         self.shared.state().tls = tls;
