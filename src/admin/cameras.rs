@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::candidates::CandidateRow;
 use crate::{
     camera::{CameraMemory, Identity, Scheme},
     inventory::{
@@ -18,6 +19,8 @@ pub trait Fleet: Send + Sync {
     fn list(&self) -> Vec<CameraRow>;
     /// One camera whole.
     fn show(&self, name: &str) -> Option<CameraView>;
+    /// Cameras that were found in zones, enrolled or not.
+    fn candidates(&self) -> Vec<CandidateRow>;
 }
 
 /// One camera in a line.

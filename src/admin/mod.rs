@@ -1,6 +1,7 @@
 //! The administrative listener: health, readiness, alarms, metrics and cameras, on loopback or a unix socket.
 
 mod cameras;
+mod candidates;
 
 use std::{rc::Rc, sync::Arc};
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 pub use cameras::{CameraRow, CameraView, ExceptionView, FindingView, Fleet, Held, IdentityView, QuirkView};
+pub use candidates::CandidateRow;
 
 use crate::{
     alarm::Active,
@@ -39,7 +41,8 @@ pub struct Part {
 }
 
 /// Answers `GET /health` (the process lives), `GET /ready` (it serves; status 503 if not, with reasons), `GET /alarms`
-/// (what is the matter), `GET /metrics` (OpenMetrics), `GET /cameras` and `GET /cameras/NAME`.
+/// (what is the matter), `GET /metrics` (OpenMetrics), `GET /cameras`, `GET /cameras/NAME` and
+/// `GET /candidates` (cameras that were found).
 pub struct Admin {
     readiness: Arc<dyn Readiness>,
     fleet: Arc<dyn Fleet>,
@@ -91,11 +94,15 @@ impl Service for Admin {
                 Reply::content(telemetry::CONTENT_TYPE, Bytes::from(self.readiness.metrics()))
             }
             (&Method::GET, "/cameras") => as_json(&json!(self.fleet.list())),
+            (&Method::GET, "/candidates") => as_json(&json!(self.fleet.candidates())),
             (&Method::GET, path) if path.starts_with(CAMERA) => self.camera(path.trim_start_matches(CAMERA)),
-            (_, "/health" | "/ready" | "/alarms" | "/metrics" | "/cameras") => {
+            (_, "/health" | "/ready" | "/alarms" | "/metrics" | "/cameras" | "/candidates") => {
                 Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
             }
-            _ => Reply::plain(StatusCode::NOT_FOUND, "try /health, /ready, /alarms, /metrics or /cameras\n"),
+            _ => Reply::plain(
+                StatusCode::NOT_FOUND,
+                "try /health, /ready, /alarms, /metrics, /cameras or /candidates\n",
+            ),
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{
     locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
     regards::StoredRegards,
+    search::SearchWatch,
     serving::{Plan, Serving},
     sinks::SinkWatch,
     tripwire::TripwireWatch,
@@ -102,6 +103,7 @@ pub struct Gateway {
     core: CoreWatch,
     sinks: SinkWatch,
     discovery: DiscoveryWatch,
+    search: SearchWatch,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -219,6 +221,7 @@ impl Gateway {
             standings: Standings::default(),
             hubs: Hubs::default(),
             notices: Notices::default(),
+            candidates: Mutex::default(),
             locators: Box::new(StoredLocators::new(Arc::clone(&clerk), Arc::clone(&clock))),
             healths: Mutex::default(),
             ports: Ports::default(),
@@ -254,6 +257,7 @@ impl Gateway {
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             core: CoreWatch::start(Arc::clone(&house), &discovery).map_err(StartError::Thread)?,
             discovery: DiscoveryWatch::start(&house, discovery).map_err(StartError::Thread)?,
+            search: SearchWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
@@ -285,6 +289,7 @@ impl Gateway {
     pub fn stop(self) -> Result<(), LogError> {
         // First, so that clients learn that virtual cameras go before doors close.
         drop(self.discovery);
+        drop(self.search);
         drop(self.certificate);
         // Before doors close, which is no alarm now.
         drop(self.watchman);

@@ -34,6 +34,7 @@ mod regards;
 pub mod reload;
 mod report;
 mod run;
+mod search;
 pub mod schema;
 mod serving;
 mod serving_thread;

@@ -103,11 +103,15 @@ pub enum AdminAction {
     ApproveBaseline,
     /// Something that leads out of a camera is taken away.
     SetBaseline,
+    /// Cameras are looked for in a zone.
+    Discover,
+    /// A camera that was found is to be enrolled.
+    EnrolCamera,
 }
 
 impl AdminAction {
     /// All actions.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Stop,
         Self::Reload,
@@ -117,6 +121,8 @@ impl AdminAction {
         Self::ExpectChange,
         Self::ApproveBaseline,
         Self::SetBaseline,
+        Self::Discover,
+        Self::EnrolCamera,
     ];
 
     /// The name used in policies and records.
@@ -131,6 +137,8 @@ impl AdminAction {
             Self::ExpectChange => "admin:ExpectChange",
             Self::ApproveBaseline => "admin:ApproveBaseline",
             Self::SetBaseline => "admin:SetBaseline",
+            Self::Discover => "admin:Discover",
+            Self::EnrolCamera => "admin:EnrolCamera",
         }
     }
 }
@@ -180,6 +188,8 @@ pub enum Reason {
     Settings,
     /// To have its events, for all who want them.
     Events,
+    /// To find cameras in zones.
+    Discovery,
 }
 
 impl Reason {
@@ -192,6 +202,7 @@ impl Reason {
         Self::Baseline,
         Self::Settings,
         Self::Events,
+        Self::Discovery,
     ];
 
     /// The word used in policies and records.
@@ -204,6 +215,7 @@ impl Reason {
             Self::Baseline => "baseline",
             Self::Settings => "settings",
             Self::Events => "events",
+            Self::Discovery => "discovery",
         }
     }
 }

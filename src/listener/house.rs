@@ -12,6 +12,7 @@ use crate::{
     camera::Health,
     clock::{Clock, Entropy},
     events::Hubs,
+    discovery::Candidates,
     facade::{FacadeShared, Locators},
     gate::{Gate, Rules},
     ids::{CameraId, RequestId},
@@ -49,6 +50,8 @@ pub struct House {
     pub hubs: Hubs,
     /// The ways of what cameras leave for the gateway.
     pub notices: Notices,
+    /// Cameras that were found in zones.
+    pub candidates: std::sync::Mutex<Candidates>,
     /// Where files for cameras are taken to, before they are sent.
     pub spool: PathBuf,
     /// Places for such files.

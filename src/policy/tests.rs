@@ -457,6 +457,9 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         let decision = house.decide(&Caller::Gateway(Reason::Stream), "restricted", stream);
         assert_eq!(decision.allow, allowed, "stream {method:?}: {decision:?}");
     }
+    let discover = of(Operation::Admin(AdminAction::Discover), WriteSystem);
+    let looking = house.engine.decide(&Caller::Gateway(Reason::Discovery), &discover, None);
+    assert_eq!(looking.policies, ["gateway.discovery"]);
     let start = of(Operation::Admin(AdminAction::Start), WriteSystem);
     let gateway = Caller::Gateway(Reason::Identity);
     assert_eq!(house.engine.decide(&gateway, &start, None).policies, ["gateway.own-life"]);
@@ -502,6 +505,8 @@ fn only_the_gateways_own_machine_has_it_reload_and_nothing_else() {
             (AdminAction::ExpectChange, deciding),
             (AdminAction::ApproveBaseline, deciding),
             (AdminAction::SetBaseline, deciding),
+            (AdminAction::EnrolCamera, deciding),
+            (AdminAction::Discover, None),
             (AdminAction::Start, None),
         ] {
             let decision = house.engine.decide(&caller, &admin(action), None);
