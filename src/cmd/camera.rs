@@ -1,4 +1,4 @@
-//! `cordon camera list|show|identify|accept|expect-change|probe|baseline|why`: asks the running gateway, or the state database where none runs.
+//! `cordon camera`: asks the running gateway, or the state database where none runs.
 
 use std::{
     borrow::Cow,
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     admin_client,
     baseline::Shown,
+    enrol::{self, EnrolError, Enrolment},
     identify::{self, Identified, Subject, SubjectError},
     locators::stored_memory,
     regards::StoredRegards,
@@ -117,6 +118,21 @@ pub(super) enum Args {
         #[arg(long)]
         json: bool,
     },
+    /// Cameras that were found in zones, by what they say and by sweeps. Asks the running gateway.
+    Discovered {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Of this zone alone.
+        #[arg(long, value_name = "ZONE")]
+        zone: Option<String>,
+        /// As JSON, with all that is known of each.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes a section for a camera that was found at the end of the configuration, once the running gateway has put
+    /// that on record.
+    Enrol(Enrolment),
     /// Why a camera does not work: which layer fails, in one sentence, and what to do.
     Why {
         /// The configuration file.
@@ -146,6 +162,8 @@ pub(super) enum CameraError {
     #[error("camera `{0}` was not asked yet what it has been set to: add --read")]
     NotRead(CameraId),
     #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    #[error(transparent)]
     Decision(#[from] ReloadCommandError),
     #[error("cannot be printed: {0}")]
     Print(#[from] io::Error),
@@ -161,6 +179,8 @@ impl Args {
             | Self::ExpectChange { config, .. }
             | Self::Probe { config, .. }
             | Self::Baseline { config, .. }
+            | Self::Discovered { config, .. }
+            | Self::Enrol(Enrolment { config, .. })
             | Self::Why { config, .. } => config,
         }
     }
@@ -222,6 +242,14 @@ impl Args {
                     json: *json,
                 };
                 baseline(loaded, config, camera, &asked, out)
+            }
+            Self::Discovered { zone, json, .. } => {
+                enrol::discovered(loaded, zone.as_deref(), *json, out)?;
+                Ok(true)
+            }
+            Self::Enrol(wanted) => {
+                enrol::enrol(loaded, wanted, out)?;
+                Ok(true)
             }
             Self::Why { camera, .. } => why(loaded, camera, out),
         }

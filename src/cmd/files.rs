@@ -4,10 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::{
-        fs::{FileTypeExt, OpenOptionsExt},
+        fs::{FileTypeExt, MetadataExt, OpenOptionsExt, chown},
         net::UnixStream,
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Writes a new file that only its owner may read, durable when this returns.
@@ -21,6 +21,54 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The folder of a file; the current one for a bare name.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A new text of a file, beside its place until it takes that. It has the rights and owner of the file as far as whoever
+/// writes may give them. Dropped, it is gone.
+pub(super) struct Beside<'a> {
+    place: &'a Path,
+    path: PathBuf,
+}
+
+impl<'a> Beside<'a> {
+    pub(super) fn write(place: &'a Path, bytes: &[u8]) -> io::Result<Self> {
+        let before = fs::metadata(place)?;
+        let mut path = place.as_os_str().to_owned();
+        path.push(".new");
+        let path = PathBuf::from(path);
+        write_private(&path, bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::Error::other(format!(
+                "{} is there: somebody writes it just now, or was cut off; then remove it",
+                path.display()
+            )),
+            _ => error,
+        })?;
+        let beside = Self { place, path };
+        fs::set_permissions(&beside.path, before.permissions())?;
+        if fs::metadata(&beside.path)?.uid() != before.uid()
+            || before.gid() != fs::metadata(&beside.path)?.gid()
+        {
+            chown(&beside.path, Some(before.uid()), Some(before.gid()))?;
+        }
+        Ok(beside)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file has this text from now on, durable when this returns.
+    pub(super) fn take_its_place(self) -> io::Result<()> {
+        fs::rename(&self.path, self.place)?;
+        File::open(folder_of(self.place))?.sync_all()
+    }
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        // Once it has taken its place there is none.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// Writes a file beside its place and renames it there, durable when this returns. Only its owner may read it.
@@ -59,6 +107,23 @@ mod tests {
         for (path, folder) in [("ready.json", "."), ("./a/ready.json", "./a"), ("/ready.json", "/")] {
             assert_eq!(folder_of(Path::new(path)), Path::new(folder), "{path}");
         }
+    }
+
+    #[test]
+    fn a_new_text_takes_its_place_or_leaves_no_trace() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cordon.toml");
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let beside = Beside::write(&file, b"new").unwrap();
+        assert!(Beside::write(&file, b"another").is_err(), "somebody else writes it just now");
+        drop(beside);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        Beside::write(&file, b"new").unwrap().take_its_place().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

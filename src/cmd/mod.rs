@@ -15,6 +15,7 @@ mod confine;
 mod core_leg;
 mod demo;
 mod discovery;
+mod enrol;
 mod files;
 mod fleet;
 pub mod gateway;

@@ -1,6 +1,6 @@
 //! Decisions of people about the cameras of the gateway that runs: decided by policy and on record like a reload.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::PoisonError, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
     command::AdminAction,
     facade::Setting,
     gate::Disposal,
-    ids::CameraId,
+    ids::{CameraId, ZoneId},
     inventory::{Approval, Facts, NotAccepted, NotApproved, Quarantine, Reading},
     limits::{BASELINE_READING_TIME_MAX, DECISION_REASON_CHARS_MAX, ERRAND_WAIT_MAX, EXPECT_CHANGE_TIME_MAX},
     listener::Settled,
@@ -39,6 +39,10 @@ pub enum DecisionError {
     NotAsked(CameraId, String),
     #[error("what camera `{0}` has been set to {1}")]
     NotApproved(CameraId, NotApproved),
+    #[error("no camera was found at {1} in zone `{0}`; `cordon camera discovered` shows those that were")]
+    NotFound(String, IpAddr),
+    #[error("the gateway that runs has a camera `{0}`: choose another name")]
+    NameTaken(CameraId),
     #[error("give a reason of 1 to {DECISION_REASON_CHARS_MAX} characters: it is put on record")]
     NoReason,
     #[error("{until:.0} is over, or farther away than {days} days", days = EXPECT_CHANGE_TIME_MAX.as_secs() / 86_400)]
@@ -177,6 +181,41 @@ impl Reloader {
             json!({ "by": person(by), "reason": reason, "approved": approved }),
         );
         Ok(())
+    }
+
+    /// Decides that a camera which was found is to be enrolled under a name. Gives what it calls itself. Nothing is
+    /// changed by it: the configuration is its owner's to write.
+    pub fn enrol(
+        &self,
+        by: &Caller,
+        zone: &str,
+        address: IpAddr,
+        camera: &str,
+    ) -> Result<String, DecisionError> {
+        let not_found = || DecisionError::NotFound(zone.to_owned(), address);
+        let id = CameraId::new(camera).map_err(|_| DecisionError::NoCamera(camera.to_owned()))?;
+        let zone = ZoneId::new(zone).map_err(|_| not_found())?;
+        let house = &self.running.house;
+        let edition = house.edition.load_full();
+        if edition.rules.inventory().camera(&id).is_some() {
+            return Err(DecisionError::NameTaken(id));
+        }
+        let found = {
+            let candidates = house.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = candidates.iter();
+            all.find(|(of, at, _)| **of == zone && *at == address).map(|(_, _, it)| it.clone())
+        };
+        let candidate = found.ok_or_else(not_found)?;
+        let endpoint: String = candidate.endpoint.chars().filter(char::is_ascii_graphic).collect();
+        let arguments = json!({
+            "camera": id.as_str(), "zone": zone.as_str(), "address": address.to_string(), "endpoint": endpoint,
+            "scopes": candidate.scopes, "first": candidate.first.to_string(), "last": candidate.last.to_string(),
+        });
+        let pass = self.pass(AdminAction::EnrolCamera, by, &edition.rules, arguments)?;
+        pass.finish(ended(Disposal::Answered, "to be enrolled"));
+        let detail = json!({ "by": person(by), "zone": zone.as_str(), "address": address.to_string(), "endpoint": endpoint });
+        self.tell(&id, "camera-to-be-enrolled", detail);
+        Ok(endpoint)
     }
 
     fn enrolled(&self, camera: &str) -> Result<CameraId, DecisionError> {

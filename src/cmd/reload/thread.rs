@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fmt::Write as _,
     io,
+    net::IpAddr,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread::JoinHandle,
     time::Duration,
@@ -41,6 +42,8 @@ pub(in crate::cmd) enum Wish {
     Probe { camera: String },
     /// Ask a camera now what it has been set to.
     ReadBaseline { camera: String },
+    /// Decide that a camera which was found is to be enrolled under this name.
+    Enrol { zone: String, address: IpAddr, camera: String },
     /// Approve what a camera has been set to, as it was read then.
     ApproveBaseline { camera: String, reason: String, read_at: Timestamp },
 }
@@ -170,6 +173,12 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
             return decided(
                 reloader.read_baseline(&camera).map(|_| format!("camera `{camera}` was asked\n")),
             );
+        }
+        Wish::Enrol { zone, address, camera } => {
+            let decided = reloader.enrol(by, &zone, address, &camera);
+            return self::decided(decided.map(|endpoint| {
+                format!("on record: {endpoint} at {address} in zone `{zone}` is to be camera `{camera}`\n")
+            }));
         }
         Wish::ApproveBaseline { camera, reason, read_at } => {
             let approved = reloader.approve_baseline(by, &camera, &reason, read_at);
