@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "figures are shown with --nocapture")]
 
 mod core;
+mod discovery;
 mod neighbours;
 mod network;
 mod service;

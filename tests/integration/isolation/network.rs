@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
+    net::Ipv4Addr,
     num::NonZero,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use std::{
 
 use cordon::{
     clock::{Clock, SystemClock, SystemEntropy},
-    sim::{self, Dialect, Oddity},
+    sim::{self, Dialect, Findable, Manner, Oddity},
 };
 use jiff::SignedDuration;
 use rustix::{
@@ -408,7 +409,7 @@ pub struct Camera {
 
 impl Camera {
     pub fn start(network: &Network, zone: usize, dialect: fn() -> Dialect) -> Self {
-        Self::odd(network, zone, dialect, &[])
+        Self::start_with(network, zone, CAMERA, dialect, &[], None)
     }
 
     /// One with ways of its own.
@@ -418,6 +419,29 @@ impl Camera {
         dialect: fn() -> Dialect,
         oddities: &'static [Oddity],
     ) -> Self {
+        Self::start_with(network, zone, CAMERA, dialect, oddities, None)
+    }
+
+    /// At an address that its side has, and found by WS-Discovery in some manner.
+    pub fn findable(
+        network: &Network,
+        zone: usize,
+        address: &str,
+        dialect: fn() -> Dialect,
+        manner: Manner,
+    ) -> Self {
+        Self::start_with(network, zone, address, dialect, &[], Some(manner))
+    }
+
+    fn start_with(
+        network: &Network,
+        zone: usize,
+        address: &str,
+        dialect: fn() -> Dialect,
+        oddities: &'static [Oddity],
+        manner: Option<Manner>,
+    ) -> Self {
+        let address: Ipv4Addr = address.parse().unwrap();
         let side = network.side(zone);
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, started) = std::sync::mpsc::channel();
@@ -425,19 +449,23 @@ impl Camera {
             enter(&side);
             let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
             let options = sim::Options {
-                bind: format!("{CAMERA}:80").parse().unwrap(),
+                bind: (address, 80).into(),
                 username: CAMERA_USER.to_owned(),
                 password: Zeroizing::new(CAMERA_PASSWORD.to_owned()),
                 clock_skew: SignedDuration::ZERO,
                 clock,
                 entropy: Arc::new(SystemEntropy),
-                serial: 1 + u32::try_from(zone).unwrap(),
-                lan_address: CAMERA.parse().unwrap(),
+                serial: 100 * u32::from(address.octets()[3]) + 1 + u32::try_from(zone).unwrap(),
+                lan_address: address,
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let camera = sim::Camera::start(dialect(), options).await.unwrap();
                 camera.set_oddities(oddities);
+                let _found = match manner {
+                    Some(manner) => Some(Findable::start(&camera, manner).await.unwrap()),
+                    None => None,
+                };
                 ready.send(()).unwrap();
                 // Whichever way the other end goes, the camera is done.
                 let _ = stopped.await;
