@@ -100,14 +100,30 @@ pub struct Gateway {
     watchman: Watchman,
     zones: ZoneWatch,
     tripwire: TripwireWatch,
-    core: CoreWatch,
     sinks: SinkWatch,
-    discovery: DiscoveryWatch,
-    search: SearchWatch,
+    discoveries: Discoveries,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
     clerk: Arc<Clerk>,
+}
+
+/// What hears and speaks by WS-Discovery, on either side.
+struct Discoveries {
+    _answers: DiscoveryWatch,
+    _search: SearchWatch,
+    _core: CoreWatch,
+}
+
+impl Discoveries {
+    fn start(house: &Arc<House>, loaded: &Loaded) -> Result<Self, StartError> {
+        let failed = StartError::Thread;
+        Ok(Self {
+            _answers: DiscoveryWatch::start(house, loaded.discovery.clone()).map_err(failed)?,
+            _search: SearchWatch::start(Arc::clone(house)).map_err(failed)?,
+            _core: CoreWatch::start(Arc::clone(house), &loaded.discovery).map_err(failed)?,
+        })
+    }
 }
 
 /// What serves, and by which configuration.
@@ -245,23 +261,19 @@ impl Gateway {
         let house = Arc::clone(&running.house);
         running.note_start(&version);
         let lookout = Lookout::new(log.clone(), certificate.clone(), Arc::clone(&house));
-        let configuration = running.configuration();
-        let (audit_dir, discovery) =
-            (configuration.loaded.audit_dir.clone(), configuration.loaded.discovery.clone());
+        let audit_dir = running.configuration().loaded.audit_dir.clone();
         Ok(Self {
-            running,
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
             tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
-            core: CoreWatch::start(Arc::clone(&house), &discovery).map_err(StartError::Thread)?,
-            discovery: DiscoveryWatch::start(&house, discovery).map_err(StartError::Thread)?,
-            search: SearchWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
+            discoveries: Discoveries::start(&house, &running.configuration().loaded)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
             public_key_file: report.public_key_file,
+            running,
         })
     }
 
@@ -288,8 +300,7 @@ impl Gateway {
     /// Stops accepting, lets what is under way finish, signs the log and closes it.
     pub fn stop(self) -> Result<(), LogError> {
         // First, so that clients learn that virtual cameras go before doors close.
-        drop(self.discovery);
-        drop(self.search);
+        drop(self.discoveries);
         drop(self.certificate);
         // Before doors close, which is no alarm now.
         drop(self.watchman);

@@ -88,11 +88,10 @@ impl Reader<'_> {
         let (tls, clear_passwords) = (self.pem_files(&listener), self.clear_passwords(&listener));
         self.declared(&table, "network");
         let networks = self.many(&table, "network", |reader, _, raw| reader.network(raw));
-        let site_names = self.declared(&table, "site");
+        let [site_names, zone_names, camera_names] =
+            ["site", "zone", "camera"].map(|kind| self.declared(&table, kind));
         let sites = self.many(&table, "site", |reader, _, raw| reader.site(raw));
-        let zone_names = self.declared(&table, "zone");
         let zones = self.zones(&table);
-        let camera_names = self.declared(&table, "camera");
         let mut around = Surroundings {
             listening: &listening,
             zones: &zones,
@@ -106,7 +105,6 @@ impl Reader<'_> {
         let cameras =
             self.many(&table, "camera", |reader, number, raw| reader.camera(number, raw, &mut around));
         let (clients, absorb) = self.clients(&table, &camera_names, listening.secure);
-
         let state_dir = self.path_or(gateway.state_dir, self.base.join("state"));
         let (name, threads) =
             (self.gateway_name(gateway.name.as_ref()), self.threads(gateway.threads.as_ref()));

@@ -129,6 +129,7 @@ impl House {
             isolation: Isolation::None,
             prefixes: Vec::new(),
             event_sink: None,
+            sweep: Vec::new(),
         };
         let vendors = Arc::new(Vendors::embedded().unwrap());
         let cameras = (0..count).map(camera).collect();

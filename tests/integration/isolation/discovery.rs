@@ -207,7 +207,27 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
     assert_eq!((&lobby["mac"], &lobby["port"]), (&network.mac(&network.side(1), "leg").into(), &80.into()));
     assert_eq!(lobby["enrolled"].as_array().unwrap().len(), 0, "nobody decided yet");
 
-    // Enrolled by a decision, in the configuration that its owner wrote.
+    enrolled_by_a_decision(&network);
+    assert_eq!(gateway.stop(), Some(0));
+    netd.crash();
+
+    let records = records_of(&network.dir().join("audit"));
+    let operations =
+        |name: &str| records.iter().filter(|it| it["operation"] == name && it["type"] == "intent").count();
+    assert_eq!(
+        (operations("admin:Discover"), operations("admin:EnrolCamera")),
+        (2, 1),
+        "one search of each zone"
+    );
+    let decided = events(&network, "camera-to-be-enrolled");
+    assert_eq!((decided.len(), &decided[0]["camera"]), (1, &"found".into()), "{decided:?}");
+
+    neither_hears_the_other(&network, core.stop(), side.stop());
+}
+
+/// In the configuration that its owner wrote, which stays as it is.
+fn enrolled_by_a_decision(network: &Network) {
+    let south = network.zone(1);
     let secret = network.dir().join("secret");
     fs::write(&secret, CAMERA_PASSWORD).unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
@@ -215,7 +235,7 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
     let before = fs::read_to_string(&file).unwrap();
     let enrol = |more: &[&str]| {
         let usual = ["camera", "enrol", CAMERA, "--username", CAMERA_USER, "--password-file"];
-        told(&network, &[&usual[..], more].concat())
+        told(network, &[&usual[..], more].concat())
     };
     let (done, said) = enrol(&["secret", "--name", "gate", "--zone", &south]);
     assert!(!done && said.contains("there is a camera `gate` in the configuration"), "{said}");
@@ -231,25 +251,14 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
         after.starts_with(&before) && after.contains("name = \"found\"\naddress = \"192.168.1.10\"\n"),
         "{after}"
     );
-    let (done, said) = told(&network, &["reload"]);
+    let (done, said) = told(network, &["reload"]);
     assert!(done && said.contains("+ cameras: found"), "{said}");
-    answers(&network, 8090, "AXIS");
-    assert_eq!(gateway.stop(), Some(0));
-    netd.crash();
+    answers(network, 8090, "AXIS");
+}
 
-    let records = records_of(&network.dir().join("audit"));
-    let operations =
-        |name: &str| records.iter().filter(|it| it["operation"] == name && it["type"] == "intent").count();
-    assert_eq!(
-        (operations("admin:Discover"), operations("admin:EnrolCamera")),
-        (2, 1),
-        "one search of each zone"
-    );
-    let decided = events(&network, "camera-to-be-enrolled");
-    assert_eq!((decided.len(), &decided[0]["camera"]), (1, &"found".into()), "{decided:?}");
-
-    // What is said on one side nobody hears on the other.
-    let core = of_discovery(core.stop());
+/// What is said on one side nobody hears on the other.
+fn neither_hears_the_other(network: &Network, core: Vec<Vec<u8>>, side: Vec<Vec<u8>>) {
+    let core = of_discovery(core);
     let macs = network.camera_macs();
     let cameras: Vec<_> = core.iter().filter_map(|it| of_camera(it, &macs)).collect();
     assert_eq!(cameras, [""; 0]);
@@ -257,7 +266,7 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
         assert!(!core.iter().any(|it| says(it, text)), "{text} on the core side");
     }
     assert!(core.iter().any(|it| says(it, "/name/gate")), "what should be heard there is");
-    let side = of_discovery(side.stop());
+    let side = of_discovery(side);
     assert!(side.iter().any(|it| says(it, "of-a-camera")), "what should be heard there is");
     for text in ["/name/gate", "/location/depot", GATEWAY_CORE] {
         assert!(!side.iter().any(|it| says(it, text)), "{text} in a zone");
