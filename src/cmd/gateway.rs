@@ -306,7 +306,6 @@ impl Gateway {
         drop(self.watchman);
         drop(self.zones);
         drop(self.tripwire);
-        drop(self.core);
         drop(self.sinks);
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));

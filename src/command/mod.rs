@@ -194,7 +194,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ClockProbe,
         Self::Identity,
         Self::LocatorRecovery,
