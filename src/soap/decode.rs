@@ -365,7 +365,7 @@ fn read_fault(reader: &mut XmlReader<'_>) -> Result<Fault, XmlError> {
     let code = general.and_then(FaultCode::from_local);
     let rest = codes.iter().skip(usize::from(code.is_some())).take(FAULT_CODES_MAX);
     let subcodes = rest.filter_map(|it| Subcode::from_local(it)).collect();
-    Ok(Fault { code: code.unwrap_or(FaultCode::Receiver), subcodes, reason })
+    Ok(Fault { code: code.unwrap_or(FaultCode::Receiver), subcodes, reason, detail: None })
 }
 
 /// Characters kept of a name that a peer made up.

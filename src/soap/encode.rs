@@ -6,9 +6,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
 use super::{
-    BASE64_BINARY, PASSWORD_DIGEST, TER, WSA, WSSE, WSU,
+    BASE64_BINARY, PASSWORD_DIGEST, TER, TEV, WSA, WSNT, WSRF_BF, WSRF_R, WSSE, WSU,
     decode::Version,
-    fault::{Fault, FaultCode},
+    fault::{Detail, Fault, FaultCode, FaultName},
     reference::Parameter,
 };
 use crate::schema::{Document, Tables, escape as escape_as};
@@ -56,7 +56,12 @@ pub fn encode(tables: &Tables, document: &Document, headers: &Headers) -> Bytes 
 
 /// Writes a fault. With `relates_to` or `action` set, the WS-Addressing fault action is the caller's to give.
 pub fn encode_fault(fault: &Fault, headers: &Headers) -> Bytes {
-    let mut out = open(headers, &[("ter".to_owned(), TER.to_owned())]);
+    let mut spaces = vec![("ter".to_owned(), TER.to_owned())];
+    if fault.detail.is_some() {
+        let more = [("tev", TEV), ("wsnt", WSNT), ("wsrf-bf", WSRF_BF), ("wsrf-r", WSRF_R)];
+        spaces.extend(more.map(|(prefix, uri)| (prefix.to_owned(), uri.to_owned())));
+    }
+    let mut out = open(headers, &spaces);
     match headers.version {
         Version::Soap11 => fault11(fault, &mut out),
         Version::Soap12 => fault12(fault, &mut out),
@@ -72,12 +77,13 @@ fn fault11(fault: &Fault, out: &mut String) {
     out.push_str("</faultcode><faultstring xml:lang=\"en\">");
     escape(reason(fault), out);
     out.push_str("</faultstring>");
-    if !fault.subcodes.is_empty() {
+    if !fault.subcodes.is_empty() || fault.detail.is_some() {
         out.push_str("<detail>");
         for subcode in &fault.subcodes {
             // A plain XML name: `Subcode::from_local` takes no other.
             let _ = write!(out, "<ter:{}/>", subcode.as_str());
         }
+        detail(fault, out);
         out.push_str("</detail>");
     }
     out.push_str("</env:Fault>");
@@ -98,7 +104,48 @@ fn fault12(fault: &Fault, out: &mut String) {
     }
     out.push_str("</env:Code><env:Reason><env:Text xml:lang=\"en\">");
     escape(reason(fault), out);
-    out.push_str("</env:Text></env:Reason></env:Fault>");
+    out.push_str("</env:Text></env:Reason>");
+    if fault.detail.is_some() {
+        out.push_str("<env:Detail>");
+        detail(fault, out);
+        out.push_str("</env:Detail>");
+    }
+    out.push_str("</env:Fault>");
+}
+
+/// Writing to a string cannot fail.
+fn detail(fault: &Fault, out: &mut String) {
+    match fault.detail.as_deref() {
+        None => {}
+        Some(Detail::Pull { time_max, messages_max }) => {
+            let _ = write!(
+                out,
+                "<tev:PullMessagesFaultResponse><tev:MaxTimeout>PT{}S</tev:MaxTimeout>\
+                 <tev:MaxMessageLimit>{messages_max}</tev:MaxMessageLimit></tev:PullMessagesFaultResponse>",
+                time_max.as_secs()
+            );
+        }
+        Some(Detail::Named { name, at }) => {
+            let _ = write!(out, "<{}><wsrf-bf:Timestamp>{at}</wsrf-bf:Timestamp>", name.as_str());
+            out.push_str("<wsrf-bf:Description>");
+            escape(reason(fault), out);
+            out.push_str("</wsrf-bf:Description>");
+            match name {
+                FaultName::UnacceptableInitialTerminationTime(from, until)
+                | FaultName::UnacceptableTerminationTime(from, until) => {
+                    let _ = write!(
+                        out,
+                        "<wsnt:MinimumTime>{from}</wsnt:MinimumTime><wsnt:MaximumTime>{until}</wsnt:MaximumTime>"
+                    );
+                }
+                FaultName::InvalidFilter => {
+                    out.push_str("<wsnt:UnknownFilter>wsnt:Filter</wsnt:UnknownFilter>")
+                }
+                _ => {}
+            }
+            let _ = write!(out, "</{}>", name.as_str());
+        }
+    }
 }
 
 fn reason(fault: &Fault) -> &str {

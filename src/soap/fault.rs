@@ -1,6 +1,8 @@
 //! Faults: the codes of SOAP 1.2 §5.4.6 and ONVIF Core §5.8.2.2.
 
-use std::fmt;
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
 
 /// Who is to blame, and the three codes about the envelope itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,12 +132,84 @@ pub struct Fault {
     pub subcodes: Vec<Subcode>,
     /// A sentence for people. Of a camera's fault, cleaned and cut.
     pub reason: String,
+    /// What else it says to programs. Of a camera's fault, nothing.
+    pub detail: Option<Box<Detail>>,
+}
+
+/// What a fault about events says beside its codes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// A fault that WS-BaseNotification or WS-Resource names; such a one says when it came about (WS-BaseFaults §2.1).
+    Named {
+        /// Which.
+        name: FaultName,
+        /// When.
+        at: Timestamp,
+    },
+    /// `tev:PullMessagesFaultResponse` (ONVIF Core §9.1.2): for how long one may wait, and for how many messages.
+    Pull {
+        /// How long.
+        time_max: Duration,
+        /// How many.
+        messages_max: usize,
+    },
+}
+
+/// The faults that WS-BaseNotification and WS-Resource name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultName {
+    /// There is no such subscription, or not for this client.
+    ResourceUnknown,
+    /// A filter is not known, or there are too many.
+    InvalidFilter,
+    /// A topic expression is in another language.
+    TopicExpressionDialectUnknown,
+    /// A topic expression is none.
+    InvalidTopicExpression,
+    /// A content filter is none.
+    InvalidMessageContentExpression,
+    /// A subscription cannot begin with that end; the earliest and the latest it can have.
+    UnacceptableInitialTerminationTime(Timestamp, Timestamp),
+    /// A subscription cannot be given that end; likewise.
+    UnacceptableTerminationTime(Timestamp, Timestamp),
+    /// There is no place for another subscription.
+    SubscribeCreationFailed,
+    /// Somebody else is given the messages at the moment.
+    UnableToGetMessages,
+}
+
+impl FaultName {
+    /// As records have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ResourceUnknown => "wsrf-r:ResourceUnknownFault",
+            Self::InvalidFilter => "wsnt:InvalidFilterFault",
+            Self::TopicExpressionDialectUnknown => "wsnt:TopicExpressionDialectUnknownFault",
+            Self::InvalidTopicExpression => "wsnt:InvalidTopicExpressionFault",
+            Self::InvalidMessageContentExpression => "wsnt:InvalidMessageContentExpressionFault",
+            Self::UnacceptableInitialTerminationTime(..) => "wsnt:UnacceptableInitialTerminationTimeFault",
+            Self::UnacceptableTerminationTime(..) => "wsnt:UnacceptableTerminationTimeFault",
+            Self::SubscribeCreationFailed => "wsnt:SubscribeCreationFailedFault",
+            Self::UnableToGetMessages => "wsnt:UnableToGetMessagesFault",
+        }
+    }
 }
 
 impl Fault {
     /// A fault with one subcode.
     pub fn new(code: FaultCode, subcode: Subcode, reason: impl Into<String>) -> Self {
-        Self { code, subcodes: vec![subcode], reason: reason.into() }
+        Self { code, subcodes: vec![subcode], reason: reason.into(), detail: None }
+    }
+
+    /// A fault of WS-BaseNotification or WS-Resource.
+    pub fn named(name: FaultName, at: Timestamp, reason: impl Into<String>) -> Self {
+        let fault = match name {
+            FaultName::SubscribeCreationFailed | FaultName::UnableToGetMessages => {
+                Self::action_failed(reason)
+            }
+            _ => Self::invalid_argument_value(reason),
+        };
+        Self { detail: Some(Box::new(Detail::Named { name, at })), ..fault }
     }
 
     /// The caller may not, or is not known.
@@ -180,15 +254,20 @@ impl Fault {
 
     /// A fault of the envelope, without subcode.
     pub fn envelope(code: FaultCode, reason: impl Into<String>) -> Self {
-        Self { code, subcodes: Vec::new(), reason: reason.into() }
+        Self { code, subcodes: Vec::new(), reason: reason.into(), detail: None }
     }
 
-    /// The codes in one line, as records have them: `Sender/ter:NotAuthorized`.
+    /// The codes in one line, as records have them: `Sender/ter:NotAuthorized`; with the name of what else it says.
     pub fn codes(&self) -> String {
         let mut codes = self.code.as_str().to_owned();
         for subcode in &self.subcodes {
             codes.push_str("/ter:");
             codes.push_str(subcode.as_str());
+        }
+        match self.detail.as_deref() {
+            Some(Detail::Named { name, .. }) => codes.extend(["/", name.as_str()]),
+            Some(Detail::Pull { .. }) => codes.push_str("/tev:PullMessagesFaultResponse"),
+            None => {}
         }
         codes
     }

@@ -10,7 +10,7 @@ pub use decode::{
     Answer, AnswerError, Body, DecodeError, Envelope, Version, decode_answer, decode_notice, decode_request,
 };
 pub use encode::{Headers, Proof, encode, encode_fault};
-pub use fault::{Fault, FaultCode, Subcode};
+pub use fault::{Detail, Fault, FaultCode, FaultName, Subcode};
 pub use header::{Addressing, Password, UsernameToken};
 pub use reference::{Parameter, Reference, subscription_reference};
 
@@ -32,6 +32,14 @@ const BASE64_BINARY: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#Base64Binary";
 /// ONVIF's fault codes (Core §5.8.2.1).
 pub const TER: &str = "http://www.onvif.org/ver10/error";
+/// ONVIF's event service, whose messages faults of it hold.
+const TEV: &str = "http://www.onvif.org/ver10/events/wsdl";
+/// WS-BaseNotification 1.3.
+const WSNT: &str = "http://docs.oasis-open.org/wsn/b-2";
+/// WS-BaseFaults 1.2.
+const WSRF_BF: &str = "http://docs.oasis-open.org/wsrf/bf-2";
+/// WS-Resource 1.2.
+const WSRF_R: &str = "http://docs.oasis-open.org/wsrf/r-2";
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, AnswerError, Body, DecodeError, Envelope, Fault, FaultCode, Headers, PASSWORD_DIGEST, Password,
-    Proof, SOAP11, SOAP12, Subcode, Version, WSA, WSSE, WSU, decode_answer, decode_request, encode,
-    encode_fault,
+    Answer, AnswerError, Body, DecodeError, Detail, Envelope, Fault, FaultCode, FaultName, Headers,
+    PASSWORD_DIGEST, Password, Proof, SOAP11, SOAP12, Subcode, Version, WSA, WSSE, WSU, decode_answer,
+    decode_request, encode, encode_fault,
 };
 use crate::schema::{Builder, Document, OperationId, Tables};
 
@@ -276,6 +276,7 @@ fn a_fault_reads_back_with_its_codes_and_reason() {
         code: FaultCode::Receiver,
         subcodes: vec![Subcode::Action, Subcode::Other("EmailFailed".into())],
         reason: "it is 3 < 4 & \"so on\"".into(),
+        detail: None,
     };
     for fault in [
         Fault::not_authorized("no"),
@@ -428,5 +429,54 @@ fn what_was_asked_in_soap_1_1_is_answered_in_it() {
         assert!(text.contains(expected) && !text.contains("<detail>"), "{text}");
         let Ok(Answer::Fault(read)) = decode_answer(&tables, &bytes, get) else { panic!("{text}") };
         assert_eq!(read.reason, "no");
+    }
+}
+
+#[test]
+fn faults_about_events_say_what_their_standards_want() {
+    let at: jiff::Timestamp = "2026-11-26T08:00:00Z".parse().unwrap();
+    let until: jiff::Timestamp = "2026-11-27T08:00:00Z".parse().unwrap();
+    let tables = tables();
+    let get = operation(&tables, "tds:GetHostname");
+    let unknown = Fault::named(FaultName::ResourceUnknown, at, "no < such");
+    let late = Fault::named(FaultName::UnacceptableTerminationTime(at, until), at, "too late");
+    let filter = Fault::named(FaultName::InvalidFilter, at, "too many");
+    let pull = Detail::Pull { time_max: std::time::Duration::from_secs(120), messages_max: 256 };
+    let pull = Fault { detail: Some(Box::new(pull)), ..Fault::invalid_argument_value("too long") };
+    let table = [
+        (
+            &unknown,
+            "Sender/ter:InvalidArgVal/wsrf-r:ResourceUnknownFault",
+            "<wsrf-r:ResourceUnknownFault><wsrf-bf:Timestamp>2026-11-26T08:00:00Z</wsrf-bf:Timestamp>\
+             <wsrf-bf:Description>no &lt; such</wsrf-bf:Description></wsrf-r:ResourceUnknownFault>",
+        ),
+        (
+            &late,
+            "Sender/ter:InvalidArgVal/wsnt:UnacceptableTerminationTimeFault",
+            "<wsrf-bf:Description>too late</wsrf-bf:Description><wsnt:MinimumTime>2026-11-26T08:00:00Z</wsnt:MinimumTime>\
+             <wsnt:MaximumTime>2026-11-27T08:00:00Z</wsnt:MaximumTime></wsnt:UnacceptableTerminationTimeFault>",
+        ),
+        (
+            &filter,
+            "Sender/ter:InvalidArgVal/wsnt:InvalidFilterFault",
+            "<wsnt:UnknownFilter>wsnt:Filter</wsnt:UnknownFilter></wsnt:InvalidFilterFault>",
+        ),
+        (
+            &pull,
+            "Sender/ter:InvalidArgVal/tev:PullMessagesFaultResponse",
+            "<tev:PullMessagesFaultResponse><tev:MaxTimeout>PT120S</tev:MaxTimeout>\
+             <tev:MaxMessageLimit>256</tev:MaxMessageLimit></tev:PullMessagesFaultResponse>",
+        ),
+    ];
+    for (fault, codes, detail) in table {
+        assert_eq!(fault.codes(), codes);
+        for (version, around) in [(Version::Soap12, "env:Detail"), (Version::Soap11, "detail")] {
+            let headers = Headers { version, ..Headers::default() };
+            let bytes = encode_fault(fault, &headers);
+            let text = std::str::from_utf8(&bytes).unwrap();
+            assert!(text.contains(detail) && text.contains(&format!("<{around}>")), "{text}");
+            let Ok(Answer::Fault(read)) = decode_answer(&tables, &bytes, get) else { panic!("{text}") };
+            assert_eq!((read.reason.as_str(), read.detail), (fault.reason.as_str(), None));
+        }
     }
 }
