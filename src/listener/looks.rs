@@ -9,37 +9,32 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
+    asking::Asking,
     trouble::Trouble,
     virtual_camera::{VirtualCamera, ended},
 };
 use crate::{
     alarm::{Alarm, Subject},
-    audit::{Asked, Deviation},
     auth::Caller,
     command::{Command, Reason},
     facade::OwnRequest,
     gate::{Ended, Pass, Series},
     inventory::SignalKind,
     limits::{
-        DEVIATION_NAMES_MAX, IDENTITY_LOOK_INTERVAL, IDENTITY_LOOKS_UNSHOWN_MAX, IDENTITY_SERIES_LOOKS_MAX,
+        IDENTITY_LOOK_INTERVAL, IDENTITY_LOOKS_UNSHOWN_MAX, IDENTITY_SERIES_LOOKS_MAX,
         IDENTITY_SERIES_TIME_MAX,
     },
     schema::{Deviations, Document},
 };
 
-/// A series of looks, or of another question of the gateway's own. However it ends, what came of it is recorded.
+/// A series of looks, or of another question of the gateway's own.
 pub(super) struct Looks {
     reason: Reason,
-    /// None once it has ended.
-    pass: Option<Pass>,
+    asking: Asking,
     /// What was decided.
     command: Command,
-    asked: Asked,
     /// Whether the last was answered well.
     well: bool,
-    last: Option<Ended>,
-    deviations: Vec<Deviation>,
-    took: Duration,
 }
 
 /// What a look brought of the camera's serial number.
@@ -121,7 +116,7 @@ impl VirtualCamera {
         };
         // A refusal is on record.
         let Ok(mut looks) = begun else { return Shown::Silence };
-        let Some(pass) = &mut looks.pass else { return Shown::Silence };
+        let Some(pass) = looks.asking.pass() else { return Shown::Silence };
         let (news, began) = (self.news.get(), self.house.clock.monotonic());
         let outcome = self.exchange(pass, request, Reason::Identity).await;
         let took = self.house.clock.monotonic().saturating_sub(began);
@@ -163,58 +158,26 @@ impl VirtualCamera {
         let caller = Caller::Gateway(looks.reason);
         let shut_out =
             rules.camera(&self.camera.id).is_none_or(|it| house.gate.shut_out(rules, &it).is_some());
-        looks.pass.as_ref().is_some_and(Pass::goes_on)
-            && !shut_out
-            && rules.may_go_on(&looks.command, &caller, house.clock.now())
+        looks.asking.goes_on() && !shut_out && rules.may_go_on(&looks.command, &caller, house.clock.now())
     }
 }
 
 impl Looks {
     fn new(pass: Pass, command: Command, reason: Reason) -> Self {
-        Self {
-            reason,
-            pass: Some(pass),
-            command,
-            asked: Asked::default(),
-            well: true,
-            last: None,
-            deviations: Vec::new(),
-            took: Duration::ZERO,
-        }
+        Self { reason, asking: Asking::under(pass), command, well: true }
     }
 
     /// The pass of the series.
     pub(super) fn pass(&mut self) -> Option<&mut Pass> {
-        self.pass.as_mut()
+        self.asking.pass()
     }
 
     /// Counts one look. Whether it went like those before.
     pub(super) fn take_up(&mut self, ended: Ended, well: bool, took: Duration) -> bool {
-        let alike = self.last.is_none() || self.well == well;
+        let alike = self.asking.is_new() || self.well == well;
         self.well = well;
-        self.asked.times = self.asked.times.saturating_add(1);
-        self.asked.answered = self.asked.answered.saturating_add(u32::from(self.well));
-        self.took = self.took.saturating_add(took);
-        for found in &ended.deviations {
-            let same = |it: &Deviation| it.kind == found.kind && it.name == found.name;
-            let at = self.deviations.iter().position(same);
-            if let Some(known) = at.and_then(|at| self.deviations.get_mut(at)) {
-                known.count = known.count.saturating_add(found.count);
-            } else if self.deviations.len() < DEVIATION_NAMES_MAX {
-                self.deviations.push(found.clone());
-            }
-        }
-        self.last = Some(ended);
+        self.asking.count(ended, well, took);
         alike
-    }
-}
-
-impl Drop for Looks {
-    fn drop(&mut self) {
-        // A pass that was never used says of itself that nothing was sent.
-        let (Some(pass), Some(last)) = (self.pass.take(), self.last.take()) else { return };
-        let ended = Ended { deviations: std::mem::take(&mut self.deviations), ..last };
-        pass.finish_series(ended, self.asked, self.took);
     }
 }
 
@@ -375,12 +338,12 @@ mod tests {
                 None,
             );
             pass.await.unwrap().finish(ended(&one_by_one.answer()));
-            let goes_on = under_way.take().filter(|it| it.pass.as_ref().is_some_and(Pass::goes_on));
+            let goes_on = under_way.take().filter(|it| it.asking.goes_on());
             let mut looks = match goes_on {
                 Some(looks) => looks,
                 None => summed_up.series(IDENTITY_SERIES_LOOKS_MAX).await,
             };
-            assert!(looks.pass.as_mut().unwrap().sending(), "within what is on record");
+            assert!(looks.asking.pass().unwrap().sending(), "within what is on record");
             assert!(looks.take_up(ended(&summed_up.answer()), true, Duration::from_millis(9)));
             under_way = Some(looks);
             one_by_one.clock.advance(IDENTITY_LOOK_INTERVAL);
@@ -411,11 +374,11 @@ mod tests {
             )
         );
         assert_eq!(door.gate.log().health().awaited, 0, "an hour's series keeps no command from its place");
-        let pass = looks.pass.as_mut().unwrap();
+        let pass = looks.asking.pass().unwrap();
         assert_eq!([pass.sending(), pass.sending(), pass.sending()], [true, true, false]);
         assert!(!pass.goes_on());
         let mut looks = door.series(9).await;
-        let pass = looks.pass.as_mut().unwrap();
+        let pass = looks.asking.pass().unwrap();
         assert!(pass.sending());
         door.clock.advance(IDENTITY_SERIES_TIME_MAX);
         assert!(!pass.goes_on() && !pass.sending());
@@ -426,7 +389,7 @@ mod tests {
         let door = Door::open();
         let mut looks = door.series(9).await;
         for failed in [false, false, true] {
-            assert!(looks.pass.as_mut().unwrap().sending());
+            assert!(looks.asking.pass().unwrap().sending());
             let outcome = if failed { Err(Trouble::NoEndpoint) } else { door.answer() };
             assert_eq!(looks.take_up(ended(&outcome), outcome.is_ok(), Duration::from_millis(2)), !failed);
         }

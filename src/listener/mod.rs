@@ -1,6 +1,7 @@
 //! Sockets on the core side and the pipeline of one request.
 
 mod action;
+mod asking;
 mod baseline;
 pub mod diagnosis;
 mod content;
