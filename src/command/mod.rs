@@ -247,7 +247,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A place a command would make the camera send to, fetch from or listen on.
+/// A place a command would make the camera send to, fetch from or listen on, or the gateway send events to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// What kind of text it was found as.
@@ -269,6 +269,8 @@ pub enum DestinationKind {
     Listener,
     /// Text elsewhere that parses as a URI or address literal.
     Text,
+    /// Somebody the gateway itself sends events to. The camera hears nothing of it.
+    Consumer,
 }
 
 impl DestinationKind {
@@ -278,6 +280,7 @@ impl DestinationKind {
             Self::Declared => "declared",
             Self::Listener => "listener",
             Self::Text => "text",
+            Self::Consumer => "consumer",
         }
     }
 }

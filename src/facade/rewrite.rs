@@ -226,6 +226,7 @@ impl Facade {
             | AddressEffect::PossibleDestination
             | AddressEffect::Selector
             | AddressEffect::Listener
+            | AddressEffect::Consumer
             | AddressEffect::AccessFilter => self.stored_edit(node, text),
         })
     }

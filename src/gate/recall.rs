@@ -107,7 +107,12 @@ pub(super) fn placed(destination: &Destination) -> String {
 
 fn place(text: &str) -> Option<Destination> {
     let (word, rest) = text.split_once(' ')?;
-    let kinds = [DestinationKind::Declared, DestinationKind::Listener, DestinationKind::Text];
+    let kinds = [
+        DestinationKind::Declared,
+        DestinationKind::Listener,
+        DestinationKind::Text,
+        DestinationKind::Consumer,
+    ];
     let kind = kinds.into_iter().find(|it| it.as_str() == word)?;
     let (host, port) = match rest.strip_prefix('[') {
         Some(rest) => {
@@ -127,7 +132,9 @@ fn place(text: &str) -> Option<Destination> {
     let port = port.map(str::parse).transpose().ok()?;
     let address = match kind {
         DestinationKind::Text => onvif::address_in(host),
-        DestinationKind::Declared | DestinationKind::Listener => host.parse().ok(),
+        DestinationKind::Declared | DestinationKind::Listener | DestinationKind::Consumer => {
+            host.parse().ok()
+        }
     };
     Some(Destination { kind, host: host.to_owned(), address, port })
 }
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_policy_looks_at_comes_back_from_the_record() {
-        use DestinationKind::{Declared, Listener, Text};
+        use DestinationKind::{Consumer, Declared, Listener, Text};
         let tables = Tables::embedded().unwrap();
         let places = vec![
             destination(Declared, "203.0.113.5", Some("203.0.113.5"), None),
@@ -159,6 +166,7 @@ mod tests {
             destination(Declared, "ntp.example.org", None, Some(123)),
             destination(Declared, "dhcp=true", None, None),
             destination(Listener, "httpport", None, Some(8080)),
+            destination(Consumer, "203.0.113.9", Some("203.0.113.9"), Some(8080)),
             destination(Text, "http://192.0.2.9:81/x", Some("192.0.2.9"), Some(81)),
             destination(Text, "http://[2001:db8::9]/", Some("2001:db8::9"), None),
             destination(Text, "[odd]:text]", None, None),

@@ -81,6 +81,7 @@ impl Search<'_> {
             AddressEffect::Destination => self.declared(local, text, kind, beside.port),
             AddressEffect::PossibleDestination => self.possible(local, text, kind, beside.port),
             AddressEffect::Selector => self.found.selector = true,
+            AddressEffect::Consumer => self.place(destination(text, DestinationKind::Consumer, None)),
             AddressEffect::AccessFilter => self.found.access_filter = true,
             AddressEffect::Listener if !beside.closed => self.listener(local, text),
             AddressEffect::Listener => {}

@@ -23,6 +23,7 @@ pub(super) struct Circumstances {
     pub(super) destinations: BTreeSet<String>,
     pub(super) networks: BTreeSet<String>,
     pub(super) listeners: BTreeSet<String>,
+    pub(super) consumer_networks: BTreeSet<String>,
 }
 
 impl Circumstances {
@@ -43,25 +44,29 @@ impl Circumstances {
             Caller::Anonymous { tls, .. } => (*tls, NO_LOGIN),
             Caller::Gateway(_) | Caller::Local { .. } => (false, NO_LOGIN),
         };
-        let hosts = |attribute, listens: bool| {
-            let wanted = move |it: &&Destination| reads.context(attribute) && listens != is_sent_to(it);
-            command.destinations.iter().filter(wanted).map(|it| it.host.clone()).collect()
+        let those = |attribute, is: Is| {
+            let wanted = move |it: &&Destination| reads.context(attribute) && Is::of(it) == is;
+            command.destinations.iter().filter(wanted)
         };
-        let sent_to = command.destinations.iter().filter(|it| reads.context("networks") && is_sent_to(it));
-        let networks = sent_to.flat_map(|it| match it.address {
-            Some(address) => networks_of(address).collect::<Vec<_>>(),
-            // Where a host name leads is for others to say, later, in another way.
-            None => vec![OTHER_NETWORK.to_owned()],
-        });
+        let hosts = |attribute, is| those(attribute, is).map(|it| it.host.clone()).collect();
+        let networks = |attribute, is| {
+            let networks = those(attribute, is).flat_map(|it| match it.address {
+                Some(address) => networks_of(address).collect::<Vec<_>>(),
+                // Where a host name leads is for others to say, later, in another way.
+                None => vec![OTHER_NETWORK.to_owned()],
+            });
+            networks.collect()
+        };
         Self {
             source: at("source").map(|it| it.to_string()).unwrap_or_default(),
             source_networks: at("source_networks").into_iter().flat_map(networks_of).collect(),
             tls: tls && reads.context("tls"),
             login: if reads.context("login") { login } else { NO_LOGIN },
             traits: if reads.context("traits") { traits } else { Traits::NONE },
-            destinations: hosts("destinations", false),
-            networks: networks.collect(),
-            listeners: hosts("listeners", true),
+            destinations: hosts("destinations", Is::SentTo),
+            networks: networks("networks", Is::SentTo),
+            listeners: hosts("listeners", Is::Listener),
+            consumer_networks: networks("consumer_networks", Is::Consumer),
         }
     }
 
@@ -74,28 +79,43 @@ impl Circumstances {
         };
         let traits =
             self.traits.iter().map(|it| entity("Trait", it.as_str())).collect::<Result<Vec<_>, _>>()?;
-        let networks = self.networks.iter().map(|it| entity("Network", it)).collect::<Result<Vec<_>, _>>()?;
-        let at =
-            self.source_networks.iter().map(|it| entity("Network", it)).collect::<Result<Vec<_>, _>>()?;
+        let networks = |names: &mut dyn Iterator<Item = &String>| {
+            let all = names.map(|it| entity("Network", it)).collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, String>(RestrictedExpression::new_set(all))
+        };
         let pairs = [
             ("source", text(&self.source)),
-            ("source_networks", RestrictedExpression::new_set(at)),
+            ("source_networks", networks(&mut self.source_networks.iter())?),
             ("tls", RestrictedExpression::new_bool(self.tls)),
             ("login", entity("Login", self.login)?),
             ("traits", RestrictedExpression::new_set(traits)),
             ("destinations", RestrictedExpression::new_set(self.destinations.iter().map(text))),
-            ("networks", RestrictedExpression::new_set(networks)),
+            ("networks", networks(&mut self.networks.iter())?),
             ("listeners", RestrictedExpression::new_set(self.listeners.iter().map(text))),
+            ("consumer_networks", networks(&mut self.consumer_networks.iter())?),
         ];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value));
         Context::from_pairs(pairs).map_err(|error| error.to_string())
     }
 }
 
-/// A listener is where the camera waits, not where it sends.
-fn is_sent_to(destination: &Destination) -> bool {
-    match destination.kind {
-        DestinationKind::Declared | DestinationKind::Text => true,
-        DestinationKind::Listener => false,
+/// What a place is to the camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// It sends there, or fetches from there.
+    SentTo,
+    /// It waits there.
+    Listener,
+    /// Nothing: the gateway sends there.
+    Consumer,
+}
+
+impl Is {
+    fn of(destination: &Destination) -> Self {
+        match destination.kind {
+            DestinationKind::Declared | DestinationKind::Text => Self::SentTo,
+            DestinationKind::Listener => Self::Listener,
+            DestinationKind::Consumer => Self::Consumer,
+        }
     }
 }

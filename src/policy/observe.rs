@@ -25,14 +25,14 @@ use super::{
 use crate::schema::AccessClass;
 
 /// What observe mode never lets through: whatever would give a camera a destination, a listener, code, another
-/// network or other users, what deletes, what carries secrets, and what does not come from a client that has
+/// network or other users, or have the gateway send somewhere, what deletes, what carries secrets, and what does not come from a client that has
 /// logged in.
 const RESERVED: &str = r#"
   !(principal is Client && resource is Camera) ||
   context.traits.containsAny([
     Trait::"egress", Trait::"listener", Trait::"code", Trait::"network", Trait::"users",
     Trait::"secret-request", Trait::"secret-answer", Trait::"destructive"]) ||
-  !context.destinations.isEmpty() || !context.listeners.isEmpty()"#;
+  !context.destinations.isEmpty() || !context.listeners.isEmpty() || !context.consumer_networks.isEmpty()"#;
 
 /// The classes of what it may let through: neither what hands out secrets nor what cannot be undone.
 const CLASSES: [AccessClass; 6] = [

@@ -13,16 +13,25 @@ pub(super) struct Reads {
     /// Which camera it is, or what is known of it.
     pub(super) resource: bool,
     /// One bit for each of [`ATTRIBUTES`].
-    context: u8,
+    context: u16,
 }
 
 /// The attributes of a context, in the order of their bits.
-const ATTRIBUTES: [&str; 8] =
-    ["source", "source_networks", "tls", "login", "traits", "destinations", "networks", "listeners"];
+const ATTRIBUTES: [&str; 9] = [
+    "source",
+    "source_networks",
+    "tls",
+    "login",
+    "traits",
+    "destinations",
+    "networks",
+    "listeners",
+    "consumer_networks",
+];
 
 impl Reads {
     /// Everything.
-    pub(super) const ALL: Self = Self { principal: true, resource: true, context: u8::MAX };
+    pub(super) const ALL: Self = Self { principal: true, resource: true, context: u16::MAX };
     const NOTHING: Self = Self { principal: false, resource: false, context: 0 };
 
     /// What these policies look at, all together.
@@ -68,7 +77,7 @@ impl Reads {
                         ("Var", Some("resource"), _) => self.resource = true,
                         // Each operation has decisions of its own.
                         ("Var", Some("action"), _) => {}
-                        ("Var", Some(_), _) => self.context = u8::MAX,
+                        ("Var", Some(_), _) => self.context = u16::MAX,
                         _ => self.walk(value),
                     }
                 }
@@ -81,7 +90,7 @@ impl Reads {
     fn see(&mut self, attribute: &str) {
         match ATTRIBUTES.iter().position(|it| *it == attribute) {
             Some(bit) => self.context |= 1 << bit,
-            None => self.context = u8::MAX,
+            None => self.context = u16::MAX,
         }
     }
 }

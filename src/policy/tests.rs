@@ -326,6 +326,27 @@ fn a_camera_that_is_not_trusted_is_given_no_destination() {
 }
 
 #[test]
+fn events_are_sent_into_named_networks_whoever_made_the_camera() {
+    let house = House::new();
+    let consumer = |host: &str| Command {
+        traits: Traits::NONE,
+        destinations: vec![Destination {
+            kind: DestinationKind::Consumer,
+            host: host.to_owned(),
+            address: host.parse().ok(),
+            port: Some(80),
+        }],
+        ..onvif("wsntw:Subscribe")
+    };
+    for camera in ["restricted", "trusted"] {
+        let decide = |host| house.decide(&as_role(Role::User), camera, consumer(host)).policies;
+        assert_eq!(decide("10.1.0.9"), ["onvif.user"], "{camera}");
+        assert_eq!(decide("203.0.113.9"), ["appliance.consumers"], "{camera}");
+        assert_eq!(decide("vms.example.org"), ["appliance.consumers"], "{camera}");
+    }
+}
+
+#[test]
 fn what_onvif_gives_to_operators_and_users_is_refused_where_it_leads_out() {
     let house = House::new();
     for (role, operation) in [

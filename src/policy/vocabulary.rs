@@ -122,6 +122,8 @@ type Circumstances = {
   networks: Set<Network>,
   // Addresses of services of the camera's own that the command opens or moves.
   listeners: Set<String>,
+  // The named networks of whom the gateway itself would send events to (`other` if none); the camera hears nothing of it.
+  consumer_networks: Set<Network>,
 };
 
 ";

@@ -148,6 +148,8 @@ words!(
         Selector = "selector",
         /// Request: opens or moves a service of the camera's own.
         Listener = "listener",
+        /// Request: the gateway, and never the camera, will send to it: a consumer of events.
+        Consumer = "consumer",
         /// Request: who may reach the camera.
         AccessFilter = "access-filter",
         /// Answer: a destination stored in the camera.

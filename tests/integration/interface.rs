@@ -104,7 +104,7 @@ fn particle(tables: &Tables, id: ParticleId) -> String {
 fn expected(effect: &str) -> Option<&'static [AddressEffect]> {
     use AddressEffect as E;
     Some(match effect {
-        "egress_creating" => &[E::Destination, E::Selector],
+        "egress_creating" => &[E::Destination, E::Selector, E::Consumer],
         "egress_possible" => &[E::PossibleDestination],
         "egress_target_disclosed" => &[E::StoredDestination],
         "listener_creating" => &[E::Listener],
