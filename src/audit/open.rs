@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, Entropy, EntropyError},
     limits::{
         AUDIT_CHECKPOINT_INTERVAL, AUDIT_CHECKPOINTS_BYTES_MAX, AUDIT_QUEUE_RECORDS_MAX, AUDIT_REPLAY_WINDOW,
-        AUDIT_SEGMENT_BYTES_MAX,
+        AUDIT_SEGMENT_BYTES_MAX, PULL_SERIES_TIME_MAX,
     },
     telemetry::Metrics,
 };
@@ -144,7 +144,7 @@ pub struct OpenReport {
     pub carried_over: usize,
     /// Requests whose outcome nobody knows: the gateway stopped in between.
     pub unknown: Vec<String>,
-    /// Nonces used within [`AUDIT_REPLAY_WINDOW`], to be refused.
+    /// Nonces used within [`AUDIT_REPLAY_WINDOW`], to be refused; of series whose requests may have been, the first.
     pub recent_nonces: Vec<RecentNonce>,
     /// The public key, to be kept by auditors.
     pub public_key: String,
@@ -161,6 +161,8 @@ pub struct RecentNonce {
     pub client: String,
     /// Its fingerprint, as recorded.
     pub fingerprint: String,
+    /// Whether it is the first of a series, the others of which are not recorded.
+    pub series: bool,
 }
 
 impl Log {
@@ -377,9 +379,9 @@ fn start(segments: &[Segment], cutoff: Timestamp) -> usize {
     segments.iter().rposition(before).unwrap_or(0)
 }
 
-/// From when on nonces count.
+/// From when on the nonces of series count.
 fn cutoff(now: Timestamp) -> Timestamp {
-    let window = SignedDuration::try_from(AUDIT_REPLAY_WINDOW).unwrap_or_default();
+    let window = SignedDuration::try_from(AUDIT_REPLAY_WINDOW + PULL_SERIES_TIME_MAX).unwrap_or_default();
     now.saturating_sub(window).unwrap_or(now)
 }
 
@@ -387,7 +389,11 @@ fn recent(head: &Head, cutoff: Timestamp) -> Option<RecentNonce> {
     let fingerprint = head.nonce.clone().filter(|_| head.kind == HeadKind::Intent)?;
     let who = head.who.clone().filter(|who| who.kind == Kind::Client)?;
     let time: Timestamp = head.time.parse().ok()?;
-    (time >= cutoff).then_some(RecentNonce { time, client: who.name, fingerprint })
+    let series = head.series.is_some();
+    // The last request of a series may be later than its line.
+    let longer = SignedDuration::try_from(PULL_SERIES_TIME_MAX).unwrap_or_default();
+    let cutoff = if series { cutoff } else { cutoff.saturating_add(longer).unwrap_or(cutoff) };
+    (time >= cutoff).then_some(RecentNonce { time, client: who.name, fingerprint, series })
 }
 
 /// The text of a file whose end may be torn within a character.

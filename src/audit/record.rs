@@ -315,6 +315,8 @@ pub(super) struct Head {
     #[serde(default)]
     pub(super) request: String,
     pub(super) nonce: Option<String>,
+    /// Whether the line stands for a series.
+    pub(super) series: Option<serde::de::IgnoredAny>,
     pub(super) who: Option<Who>,
     pub(super) camera: Option<String>,
     pub(super) operation: Option<String>,

@@ -111,6 +111,8 @@ struct Account {
 struct Used {
     nonces: Nonces,
     counts: Counts,
+    /// Tokens made before count as used.
+    from: Option<Timestamp>,
 }
 
 /// Knows the clients of one configuration and recognises them.
@@ -319,6 +321,9 @@ impl Authenticator {
         }
         let fingerprint = self.fingerprint(token);
         let second = seconds(clock.monotonic());
+        if account.used(|used| Ok(used.from.is_some_and(|from| created < from))).map_err(fail)? {
+            return Err(fail(Failure::BeforeStart));
+        }
         account.used(|used| used.nonces.remember(fingerprint.0, second, second)).map_err(fail)?;
         Ok((account.caller(shown, Method::Wsse), Some(fingerprint)))
     }
@@ -407,6 +412,19 @@ impl Authenticator {
         fresh && account.used(|used| used.nonces.remember(fingerprint.0, now - age, now)).is_ok()
     }
 
+    /// Takes every token of a client made before now for used: before a restart it asked in series, of whose tokens the
+    /// log has the first alone. One that a client whose clock is ahead made then is told apart from later ones by nothing;
+    /// a client whose clock is behind waits as long as it is.
+    pub fn restore_series(&self, client: &ClientId, clock: &dyn Clock) {
+        if let Some(account) = self.accounts.get(client.as_str()) {
+            // Nothing in it can fail.
+            let _ = account.used(|used| {
+                used.from = Some(clock.now());
+                Ok(())
+            });
+        }
+    }
+
     fn account(&self, name: &str) -> (&Account, bool) {
         self.accounts.get(name).map_or((&self.lasting.decoy, false), |account| (account, true))
     }
@@ -461,7 +479,7 @@ impl Account {
         }
     }
 
-    fn used(&self, take: impl FnOnce(&mut Used) -> Result<(), Refused>) -> Result<(), Failure> {
+    fn used<T>(&self, take: impl FnOnce(&mut Used) -> Result<T, Refused>) -> Result<T, Failure> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         take(&mut used).map_err(|refused| match refused {
             Refused::Used => Failure::Replayed,

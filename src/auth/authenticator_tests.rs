@@ -175,6 +175,21 @@ fn a_restart_is_no_replay_window() {
 }
 
 #[test]
+fn after_a_restart_tokens_from_before_it_are_used_if_their_client_asked_in_series() {
+    let after = bench();
+    let vms = ClientId::new("vms").unwrap();
+    after.auth.restore_series(&vms, &after.clock);
+    after.auth.restore_series(&ClientId::new("gone").unwrap(), &after.clock);
+    let before = token("vms", "vms-secret", b"before", "2026-11-23T21:59:59Z");
+    assert_eq!(after.try_token(before), Err(Failure::BeforeStart));
+    after.clock.advance(Duration::from_secs(2));
+    assert_eq!(after.try_token(before), Err(Failure::BeforeStart), "it stays so");
+    for (nonce, created) in [(b"n", NOW), (b"m", "2026-11-23T22:00:02Z")] {
+        assert!(after.try_token(token("vms", "vms-secret", nonce, created)).is_ok(), "{created}");
+    }
+}
+
+#[test]
 fn no_credentials_make_an_anonymous_caller() {
     let bench = bench();
     let identified = bench.auth.identify(&shown("10.1.1.1:999"), &bench.clock).unwrap();

@@ -42,6 +42,11 @@ pub enum Failure {
     /// The credentials were used before.
     #[error("the nonce was used before")]
     Replayed,
+    /// The credentials are older than the gateway's start, and may have been used before that.
+    #[error(
+        "Created is before the gateway was started, when the client was pulling events: it may have been used then"
+    )]
+    BeforeStart,
     /// The client used more nonces than can be remembered.
     #[error("the client used too many nonces at once")]
     TooMany,
@@ -87,6 +92,7 @@ impl Failure {
             Self::Created => "created",
             Self::Skew => "skew",
             Self::Replayed => "replayed",
+            Self::BeforeStart => "before-start",
             Self::TooMany => "too-many-nonces",
             Self::Header => "header",
             Self::Uri => "uri",

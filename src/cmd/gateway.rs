@@ -455,6 +455,9 @@ fn restore(authenticator: &Authenticator, report: &audit::OpenReport, clock: &dy
             (ClientId::new(&nonce.client), NonceFingerprint::parse(&nonce.fingerprint))
         {
             authenticator.restore(&client, fingerprint, nonce.time, clock);
+            if nonce.series {
+                authenticator.restore_series(&client, clock);
+            }
         }
     }
 }

@@ -79,3 +79,5 @@ const _: () =
     assert!(SUBSCRIPTION_RENEW_LEFT.as_secs() > EVENT_PULL_TIME.as_secs() + EVENT_PULL_GRACE.as_secs());
 const _: () = assert!(SUBSCRIPTION_LIFE.as_secs() > SUBSCRIPTION_RENEW_LEFT.as_secs());
 const _: () = assert!(EVENT_PULL_MESSAGES_MAX <= EVENTS_PER_MESSAGE_MAX);
+/// How long one line of the log stands for the PullMessages requests of a subscription.
+pub const PULL_SERIES_TIME_MAX: Duration = Duration::from_secs(600);

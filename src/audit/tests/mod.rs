@@ -13,10 +13,13 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    AuditError, Ending, Event, Intent, Kind, Log, LogError, Options, Outcome, Renderer, Tail, Who, segment,
-    verify,
+    AuditError, Ending, Event, Intent, Kind, Log, LogError, Options, Outcome, Renderer, Series, Tail, Who,
+    segment, verify,
 };
-use crate::clock::{Clock, Entropy, EntropyError, SimulatedClock};
+use crate::{
+    clock::{Clock, Entropy, EntropyError, SimulatedClock},
+    limits::PULL_SERIES_TIME_MAX,
+};
 
 struct Counting;
 
@@ -136,6 +139,28 @@ fn a_restart_records_unknown_and_gives_back_nonces() {
     let unknown = lines.iter().find(|line| line["what"] == "unknown").unwrap();
     assert_eq!((&unknown["request"], &unknown["intent"]), (&json!("lost"), &json!(1)));
     assert_eq!(verify(dir.path(), None, None).unwrap().unanswered, 0);
+}
+
+#[test]
+fn a_series_gives_back_that_others_of_its_nonces_may_have_been_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let time = clock();
+    let log = Log::open(&options(dir.path()), time.clone(), &Counting).unwrap().0;
+    let series = Series { every_seconds: 0, times_max: 9, until: "2026-11-26T09:00:00Z".to_owned() };
+    let begun = Intent { series: Some(series), ..intent("series") };
+    run(log.intent(begun)).unwrap().lasting().finish(answered());
+    run(log.intent(intent("one"))).unwrap().finish(answered());
+    log.close().unwrap();
+    let reopened = |by: Duration| {
+        time.advance(by);
+        let (log, report) = Log::open(&options(dir.path()), time.clone(), &Counting).unwrap();
+        log.close().unwrap();
+        report.recent_nonces.iter().map(|it| it.series).collect::<Vec<_>>()
+    };
+    assert_eq!(reopened(Duration::from_secs(599)), [true, false]);
+    // One of the series may have been used when it ended.
+    assert_eq!(reopened(PULL_SERIES_TIME_MAX), [true]);
+    assert_eq!(reopened(Duration::from_secs(2)), [false; 0]);
 }
 
 #[test]
