@@ -3,10 +3,32 @@
 //! - `event`: one event, as it is kept and written anew
 //! - `hub`: the events and the state of one camera, between who hears them and who wants them
 //! - `upstream`: when a camera is subscribed to, asked, renewed with, and left
+//! - `subscriptions`: the virtual subscriptions of clients, each a cursor into the hub with a filter and an end
+//! - `topic`, `filter`: the languages of filters
+//! - `requests`, `answers`: what clients ask for, and what they are answered
+//! - `consumer`: whom events are sent to, and whom not
+//! - `json`: events as MQTT brokers get them
 
+mod answers;
+mod consumer;
 mod event;
-pub use event::{Event, Operation, Part, Read, SimpleItem, Topic, TopicName, Unread};
+mod filter;
 mod hub;
-pub use hub::{Batch, Counts, Hub, Hubs, Joined, Published, Want};
+mod json;
+mod requests;
+#[cfg(test)]
+mod samples;
+mod subscriptions;
+mod topic;
 mod upstream;
+
+pub use answers::{Times, created, done, notify, pulled, renewed};
+pub use consumer::{Consumer, NoConsumer};
+pub use event::{Event, Operation, Part, Read, SimpleItem, Topic, TopicName, Unread};
+pub use filter::{FilterError, ItemFilter};
+pub use hub::{Batch, Counts, Hub, Hubs, Joined, Published, Want};
+pub use json::BrokerMessage;
+pub use requests::{Pull, Unacceptable, filter_of, lasts};
+pub use subscriptions::{Filter, Full, Order, Subscription, SubscriptionToken, Subscriptions, Swept};
+pub use topic::{TopicError, TopicExpression};
 pub use upstream::{Granted, Lesson, Lifetime, Loss, Step, Upstream, Way};

@@ -79,5 +79,61 @@ const _: () =
     assert!(SUBSCRIPTION_RENEW_LEFT.as_secs() > EVENT_PULL_TIME.as_secs() + EVENT_PULL_GRACE.as_secs());
 const _: () = assert!(SUBSCRIPTION_LIFE.as_secs() > SUBSCRIPTION_RENEW_LEFT.as_secs());
 const _: () = assert!(EVENT_PULL_MESSAGES_MAX <= EVENTS_PER_MESSAGE_MAX);
+
+/// Bytes of one topic expression of a filter.
+pub const EVENT_TOPIC_BYTES_MAX: usize = 4 * 1024;
+/// Topics of one expression.
+pub const EVENT_TOPIC_PATHS_MAX: usize = 64;
+/// Names of one topic of an expression.
+pub const EVENT_TOPIC_STEPS_MAX: usize = 16;
+/// Bytes of one filter by content.
+pub const EVENT_FILTER_BYTES_MAX: usize = 4 * 1024;
+/// Levels of one filter by content.
+pub const EVENT_FILTER_DEPTH_MAX: usize = 16;
+/// Filters of one subscription, all of which a message has to pass.
+pub const EVENT_FILTERS_MAX: usize = 8;
+/// Subscriptions of one client to one camera.
+pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 8;
+/// Subscriptions of all clients to one camera.
+pub const SUBSCRIPTIONS_PER_CAMERA_MAX: usize = 32;
+/// How long a subscription lasts whose client names no time.
+pub const SUBSCRIPTION_TIME_USUAL: Duration = Duration::from_secs(60);
+/// How long a subscription lasts at most, unless it is renewed: longer than any client is seen to ask for.
+pub const SUBSCRIPTION_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// A subscription of which its client did not hear for so long gives way to another one of the same client: many end
+/// none when they are started anew.
+pub const SUBSCRIPTION_IDLE_TIME: Duration = Duration::from_secs(300);
+/// How often it is looked whether subscriptions have ended, or are forbidden now.
+pub const SUBSCRIPTION_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long PullMessages waits for an event (ONVIF Core §9.1.2 demands a minute at least).
+pub const PULL_TIME_MAX: Duration = Duration::from_secs(120);
+/// Messages of one answer to PullMessages; who asks for more gets so many.
+pub const PULL_MESSAGES_MAX: usize = 256;
+/// Bytes of events of one answer to PullMessages, and of one notification.
+pub const PULL_BYTES_MAX: usize = 1024 * 1024;
+/// Messages read from the hub at once.
+pub const PULL_READ_EVENTS: usize = 64;
 /// How long one line of the log stands for the PullMessages requests of a subscription.
 pub const PULL_SERIES_TIME_MAX: Duration = Duration::from_secs(600);
+/// How many PullMessages requests one line of the log stands for.
+pub const PULL_SERIES_TIMES_MAX: u32 = 10_000;
+
+const _: () =
+    assert!(PULL_TIME_MAX.as_secs() >= 60 && PULL_TIME_MAX.as_secs() < SUBSCRIPTION_TIME_MAX.as_secs());
+const _: () = assert!(SUBSCRIPTIONS_PER_CLIENT_MAX <= SUBSCRIPTIONS_PER_CAMERA_MAX);
+const _: () = assert!(PULL_TIME_MAX.as_secs() < SUBSCRIPTION_IDLE_TIME.as_secs());
+
+/// Bytes of the address of a consumer of events.
+pub const CONSUMER_ADDRESS_BYTES_MAX: usize = 1_024;
+/// How long a consumer of events has to take a connection, and to answer a notification.
+pub const NOTIFY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Bytes of a consumer's answer, of which nothing but its status counts; a longer one costs it the connection.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Messages of one notification.
+pub const NOTIFY_MESSAGES_MAX: usize = 64;
+/// The pause before a notification that failed is sent again; each further one is twice as long.
+pub const NOTIFY_PAUSE: Duration = Duration::from_secs(1);
+/// Failures in a row after which a subscription is given up: after half a minute of pauses and what each try took.
+pub const NOTIFY_FAILURES_MAX: u32 = 6;
+/// How long an idle connection to a consumer of events stays open.
+pub const NOTIFY_IDLE_TIME: Duration = Duration::from_secs(30);

@@ -5,8 +5,10 @@
 
 mod catalogue;
 mod destinations;
+mod dialects;
 mod request;
 
 pub use catalogue::{Catalogue, CommandError};
 pub use destinations::{address_in, names_an_interface};
+pub use dialects::{CONCRETE, CONCRETE_SET, ITEM_FILTER};
 pub use request::with_movement_timeout;
