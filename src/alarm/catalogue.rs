@@ -231,6 +231,9 @@ alarms! {
     ClientOverBudget "client-over-budget" Warning Happening
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."
+    ConsumerGivenUp "consumer-given-up" Warning Happening
+        "A consumer to which a client has a camera's events sent did not take them: its subscription was ended."
+        "See that the consumer which the detail names is reachable from the gateway and answers; the client has to subscribe again."
     ObserveMode "observe-mode" Warning State
         "Some of what policies deny to clients goes on and is recorded as observed; nothing about isolation does."
         "Set mode = \"enforce\" under [policy] when the observation is over."

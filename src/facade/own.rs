@@ -82,11 +82,6 @@ impl Facade {
             }),
             ("device", "GetServices") => self.service_list(asked, offers, &maker),
             ("device", "GetCapabilities") => self.capability_list(asked, offers, &maker),
-            ("events", "CreatePullPointSubscription") | ("events-wsn", "Subscribe" | "CreatePullPoint") => {
-                Ok(Some(Own::Fault(Fault::action_not_supported(
-                    "event subscriptions are not offered by this gateway yet",
-                ))))
-            }
             _ => Ok(None),
         }
     }
@@ -288,7 +283,7 @@ const CATEGORIES: &[(&str, &[(&str, &str)])] = &[
         "Events",
         &[
             ("WSSubscriptionPolicySupport", "false"),
-            ("WSPullPointSupport", "false"),
+            ("WSPullPointSupport", "true"),
             ("WSPausableSubscriptionManagerInterfaceSupport", "false"),
         ],
     ),

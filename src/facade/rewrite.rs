@@ -1,6 +1,6 @@
 //! The rewriting of answers: every address a camera names becomes one of the gateway's own, or goes.
 
-use std::net::Ipv4Addr;
+use std::{collections::VecDeque, net::Ipv4Addr};
 
 use super::{
     asked::{Asked, Entrance},
@@ -11,8 +11,10 @@ use super::{
 use crate::{
     auth::Fingerprint,
     hatch::names_host,
-    limits::{LOCATOR_FIELD_BYTES_MAX, LOCATORS_PER_ANSWER_MAX, STREAM_URI_BYTES_MAX},
-    onvif::names_an_interface,
+    limits::{
+        LOCATOR_FIELD_BYTES_MAX, LOCATORS_PER_ANSWER_MAX, STREAM_URI_BYTES_MAX, SUBSCRIPTIONS_PER_CLIENT_MAX,
+    },
+    onvif::{CONCRETE, CONCRETE_SET, ITEM_FILTER, names_an_interface},
     schema::{
         AddressEffect, AddressKind, Content, Document, Edit, Element, Node, NodeId, NodeKind, OperationId,
         RewriteError, Tables, Value,
@@ -71,6 +73,9 @@ impl Facade {
             .filter(|it| matches!(&*it.service, DEVICE | "media2"))
             .map(|it| format!("{}:{}", it.prefix, it.name));
         let information = row.is_some_and(|it| &*it.name == "GetDeviceInformation");
+        let mut dialects = row
+            .filter(|it| &*it.service == "events" && &*it.name == "GetEventProperties")
+            .map(|_| Dialects::of(answer));
         let ports = multicast_ports(&self.shared.tables, answer);
         let (mut refusal, mut made) = (None, Vec::new());
         let rewritten = answer.rewrite(&self.shared.tables, &mut |value| {
@@ -79,6 +84,9 @@ impl Facade {
             }
             if ports.contains(&value.node) {
                 return Edit::Replace("0".to_owned());
+            }
+            if let Some(edit) = dialects.as_mut().and_then(|it| it.edit(value.local)) {
+                return edit;
             }
             self.edit(value, asked, files.as_deref(), &mut made).unwrap_or_else(|why| {
                 refusal.get_or_insert(why);
@@ -89,23 +97,28 @@ impl Facade {
             (Some(why), _) => Err(why),
             (None, rewritten) => {
                 let shown = rewritten.map_err(RewriteRefusal::Document)?;
-                let shown = self.with_sockets(operation, shown).map_err(RewriteRefusal::Document)?;
+                let shown = self.with_own_capabilities(operation, shown).map_err(RewriteRefusal::Document)?;
                 Ok((shown, made))
             }
         }
     }
 
-    /// Says where streams are had in WebSockets, whether the camera has them or not: that is the gateway's affair.
-    fn with_sockets(&self, operation: OperationId, answer: Document) -> Result<Document, RewriteError> {
+    /// Says where streams are had in WebSockets, and how many may pull events, whether the camera has that or not: it is
+    /// the gateway's affair.
+    fn with_own_capabilities(
+        &self,
+        operation: OperationId,
+        answer: Document,
+    ) -> Result<Document, RewriteError> {
         let tables = &*self.shared.tables;
         let row = tables.operation(operation).filter(|it| &*it.name == "GetServiceCapabilities");
-        let place = match row.map(|it| &*it.service) {
-            Some("media2") => "StreamingCapabilities",
-            Some("replay") => "Capabilities",
+        let (place, name, text) = match row.map(|it| &*it.service) {
+            Some("media2") => ("StreamingCapabilities", SOCKETS_URI, self.sockets_address()),
+            Some("replay") => ("Capabilities", SOCKETS_URI, self.sockets_address()),
+            Some("events") => ("Capabilities", PULL_POINTS, SUBSCRIPTIONS_PER_CLIENT_MAX.to_string()),
             _ => return Ok(answer),
         };
-        let uri = self.sockets_address();
-        answer.with_attribute(tables, &|element| element.local() == place, (SOCKETS_URI, &uri))
+        answer.with_attribute(tables, &|element| element.local() == place, (name, &text))
     }
 
     /// What the camera is asked in place of a request for a stream's address: its own transport is the gateway's
@@ -171,7 +184,7 @@ impl Facade {
         if let Some(carried) =
             carried(value.local).filter(|_| value_root(request) == "GetServiceCapabilities")
         {
-            return Ok(Edit::Replace(carried.to_owned()));
+            return Ok(Edit::Replace(carried));
         }
         Ok(match node.effect {
             // A credential that a camera holds (storage, broker, wireless) is the camera side's.
@@ -215,7 +228,8 @@ impl Facade {
                 }
             }
             AddressEffect::Download => not_offered(node, "downloads from cameras")?,
-            AddressEffect::Subscription => not_offered(node, "event subscriptions")?,
+            // The gateway subscribes to cameras; clients subscribe to the gateway.
+            AddressEffect::Subscription => not_offered(node, "subscriptions of cameras")?,
             AddressEffect::Multicast => Edit::Replace(self.unspecified(node, text)),
             AddressEffect::Reference if names_an_interface(text) => Edit::Keep,
             AddressEffect::Reference if node.occurs.min == 0 => Edit::Drop,
@@ -417,11 +431,10 @@ impl Facade {
     /// transports.
     fn capability_edit(&self, value: &Value<'_>) -> Edit {
         if let Some(carried) = carried(value.local) {
-            return Edit::Replace(carried.to_owned());
+            return Edit::Replace(carried);
         }
         let effect = self.shared.tables.node(value.node).map(|node| node.effect);
         match (value.local, effect) {
-            ("WSPullPointSupport" | "WSSubscriptionPolicySupport", _) => Edit::Replace("false".to_owned()),
             (_, Some(AddressEffect::None | AddressEffect::Identifier)) => Edit::Keep,
             _ if value.text.is_empty() => Edit::Keep,
             _ => Edit::Drop,
@@ -429,17 +442,48 @@ impl Facade {
     }
 }
 
-/// What the gateway says of a way for streams, whatever the camera says of its own.
-fn carried(capability: &str) -> Option<&'static str> {
-    match capability {
+/// What the gateway says of a way for streams or events, whatever the camera says of its own.
+fn carried(capability: &str) -> Option<String> {
+    let says = match capability {
         "RTPMulticast"
         | "AutoStartMulticast"
         | "RTP_TCP"
         | "NonAggregateControl"
         | "NoRTSPStreaming"
-        | "SecureRTSPStreaming" => Some("false"),
-        "RTP_RTSP_TCP" | "RTSPStreaming" => Some("true"),
-        _ => None,
+        | "SecureRTSPStreaming"
+        | "WSSubscriptionPolicySupport"
+        | "WSPausableSubscriptionManagerInterfaceSupport"
+        // What a camera has kept (ONVIF Core §9.1.5) it has not kept for a client of the gateway's.
+        | "PersistentNotificationStorage" => "false",
+        "RTP_RTSP_TCP" | "RTSPStreaming" | "WSPullPointSupport" => "true",
+        "MaxNotificationProducers" | PULL_POINTS => return Some(SUBSCRIPTIONS_PER_CLIENT_MAX.to_string()),
+        _ => return None,
+    };
+    Some(says.to_owned())
+}
+
+/// The languages of filters that the gateway reads, in place of those that the camera reads.
+struct Dialects {
+    topics: VecDeque<&'static str>,
+    contents: VecDeque<&'static str>,
+}
+
+impl Dialects {
+    fn of(answer: &Document) -> Self {
+        let listed = answer.root().children().filter(|it| it.local() == "TopicExpressionDialect").count();
+        // A camera that lists one has to have both (ONVIF Core §9.6.3); the richer one is told.
+        let topics = if listed == 1 { vec![CONCRETE_SET] } else { vec![CONCRETE, CONCRETE_SET] };
+        Self { topics: topics.into(), contents: VecDeque::from([ITEM_FILTER]) }
+    }
+
+    fn edit(&mut self, local: &str) -> Option<Edit> {
+        let left = match local {
+            "TopicExpressionDialect" => &mut self.topics,
+            "MessageContentFilterDialect" => &mut self.contents,
+            "ProducerPropertiesFilterDialect" => return Some(Edit::Drop),
+            _ => return None,
+        };
+        Some(left.pop_front().map_or(Edit::Drop, |it| Edit::Replace(it.to_owned())))
     }
 }
 
@@ -481,6 +525,7 @@ fn asked_protocol(request: &Document) -> String {
 }
 
 const SOCKETS_URI: &str = "RTSPWebSocketUri";
+const PULL_POINTS: &str = "MaxPullPoints";
 const RTSP_OVER_TLS: &str = "RtspsUnicast";
 const RTSP_OVER_HTTP: &str = "RtspOverHttp";
 const RTSP_OVER_HTTP_MEDIA1: &str = "RTP-Unicast/HTTP";

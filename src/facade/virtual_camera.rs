@@ -245,6 +245,16 @@ impl Facade {
         format!("{}{UPLOAD_PATH}{token}", self.origin(entrance))
     }
 
+    /// Where clients pull the events of a subscription, renew it and end it.
+    pub fn subscription_address(&self, token: &str, entrance: Entrance) -> String {
+        format!("{}{SUBSCRIPTION_PATH}{token}", self.origin(entrance))
+    }
+
+    /// The token in the path of a request about a subscription.
+    pub fn subscription_at(path: &str) -> Option<&str> {
+        path.strip_prefix(SUBSCRIPTION_PATH)
+    }
+
     /// The token in the path of a request for a picture or a file.
     pub fn token_at(path: &str) -> Option<(LocatorKind, &str)> {
         let places = [
@@ -267,6 +277,7 @@ const SOCKETS_PATH: &str = "/onvif/streams";
 const SNAPSHOT_PATH: &str = "/onvif/snapshot/";
 const UPLOAD_PATH: &str = "/onvif/upload/";
 const DOWNLOAD_PATH: &str = "/onvif/download/";
+const SUBSCRIPTION_PATH: &str = "/onvif/subscription/";
 
 /// The address clients dial, if it is a literal; else the one listened on, if that is a single one.
 fn advertised_address(camera: &Camera) -> Option<IpAddr> {

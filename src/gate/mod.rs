@@ -253,6 +253,19 @@ impl Gate {
         self.decided(rules, command, &Caller::Gateway(reason), None, Some(series)).await
     }
 
+    /// The same for a question that a client asks the gateway again and again. Nobody else asks it: one series for each
+    /// subscription is under way at most, and of subscriptions there are few.
+    pub async fn decide_client_series(
+        &self,
+        rules: &Rules,
+        command: Command,
+        caller: &Caller,
+        nonce: Option<String>,
+        series: Series,
+    ) -> Result<Pass, Refusal> {
+        self.decided(rules, command, caller, nonce, Some(series)).await
+    }
+
     async fn decided(
         &self,
         rules: &Rules,

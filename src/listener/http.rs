@@ -56,6 +56,23 @@ pub struct Request {
     pub body: Bytes,
     /// Its body unread, where the service takes a file.
     pub file: Option<Incoming>,
+    /// Says when the listener closes, for an answer that waits for something to happen.
+    pub closing: Closing,
+}
+
+/// When a listener closes.
+#[derive(Debug, Clone, Default)]
+pub struct Closing(Option<watch::Receiver<bool>>);
+
+impl Closing {
+    /// Waits for it.
+    pub async fn wait(&mut self) {
+        match &mut self.0 {
+            // An error says that whoever would close it has gone.
+            Some(stop) => drop(stop.wait_for(|stop| *stop).await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Request {
@@ -436,8 +453,9 @@ async fn connection<S: Service + 'static>(
     mut stop: watch::Receiver<bool>,
 ) {
     let source = peer.source;
+    let closing = Closing(Some(stop.clone()));
     let answer = service_fn(move |request: http::Request<Incoming>| {
-        let (service, peer) = (Rc::clone(&service), peer.clone());
+        let (service, peer, closing) = (Rc::clone(&service), peer.clone(), closing.clone());
         async move {
             let (head, body) = request.into_parts();
             let collected = if !is_framed_once(&head.headers) {
@@ -448,7 +466,10 @@ async fn connection<S: Service + 'static>(
                 collect(body, request_bytes_max).await.map(|body| (body, None))
             };
             let reply = match collected {
-                Ok((body, file)) => service.answer(request_of(head, peer, body, file)).await.into_http(),
+                Ok((body, file)) => {
+                    let request = Request { closing, ..request_of(head, peer, body, file) };
+                    service.answer(request).await.into_http()
+                }
                 Err(reply) => {
                     let mut reply = reply.into_http();
                     // Where this request ends and the next begins is not certain.
@@ -507,7 +528,8 @@ fn request_of(head: http::request::Parts, peer: Peer, body: Bytes, file: Option<
     let target = head.uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
     let Peer { source, channel } = peer;
     let mount = Arc::from("");
-    Request { source, channel, mount, method: head.method, target, headers: head.headers, body, file }
+    let (method, headers, closing) = (head.method, head.headers, Closing::default());
+    Request { source, channel, mount, method, target, headers, body, file, closing }
 }
 
 /// A stream whose peer must take something of what is written within a time: else a peer that reads nothing

@@ -149,6 +149,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: bytes::Bytes::new(),
             file: None,
+            closing: Default::default(),
         }
     }
 

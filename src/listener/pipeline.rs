@@ -12,6 +12,7 @@ use super::{
     house::{Edition, House},
     http::{Reply, Request, Service},
     memo::{Made, MadeFor},
+    subscriptions::{Managed, subscription_at},
     transfer::takes_file,
     trouble::{Trouble, status},
     virtual_camera::VirtualCamera,
@@ -23,6 +24,7 @@ use crate::{
         wsse::{WssePassword, WsseToken},
     },
     command::{Command, Operation},
+    events::SubscriptionToken,
     facade::{Asked, Asker, Entrance, Facade, LocatorKind, Own, RewriteRefusal, empty_success},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
@@ -48,7 +50,7 @@ impl Service for VirtualCamera {
         async {
             let path = request.path();
             let token = Facade::token_at(path).map(|(kind, token)| (kind, token.to_owned()));
-            match (&request.method, token, self.facade.service_at(path).is_some()) {
+            match (&request.method, token, self.service_at(path).is_some()) {
                 (&Method::POST, None, true) => self.soap(id, request).await,
                 (&Method::GET, Some((LocatorKind::Download, token)), _) => {
                     self.download(id, request, &token).await
@@ -83,6 +85,8 @@ pub(super) enum Kind {
     Soap {
         operation: OperationId,
         document: Document,
+        /// The subscription whose address it came to.
+        subscription: Option<SubscriptionToken>,
     },
     /// Nobody declared it: the gate will say no.
     Unknown,
@@ -181,7 +185,7 @@ impl VirtualCamera {
         };
         // Document → command.
         let camera = &self.camera.id;
-        let service = self.facade.service_at(request.path());
+        let service = self.service_at(request.path());
         let (command, kind) = match body {
             Body::Operation { candidates, document } => {
                 let catalogue = &self.house.catalogue;
@@ -198,13 +202,20 @@ impl VirtualCamera {
                     }
                 };
                 match command.operation {
-                    Operation::Onvif { id: operation, .. } => (command, Kind::Soap { operation, document }),
+                    Operation::Onvif { id: operation, .. } => {
+                        let subscription = subscription_at(&request);
+                        (command, Kind::Soap { operation, document, subscription })
+                    }
                     _ => (command, Kind::Unknown),
                 }
             }
             Body::Unknown(name) => (self.house.catalogue.unknown(id, camera, &name), Kind::Unknown),
         };
-        self.run(Work { command, identified, headers, kind }).await
+        let work = Work { command, identified, headers, kind };
+        match self.pull_of(&work) {
+            Some(order) => self.pull(work, order, request.closing).await,
+            None => self.run(work).await,
+        }
     }
 
     /// Who sends SOAP hears SOAP: some clients take any other answer for a refused password.
@@ -309,6 +320,7 @@ impl VirtualCamera {
             .iter()
             .any(|it| matches!(it, Trait::Session | Trait::Egress | Trait::Destructive));
         let nonce = identified.nonce.map(|it| it.to_string());
+        let managed = self.manages(&kind).then(|| command.clone());
         // Command → pass, permitted and durably recorded.
         let mut pass =
             match self.house.gate.decide(&self.edition.rules, command, &identified.caller, nonce).await {
@@ -320,9 +332,13 @@ impl VirtualCamera {
                 }
             };
         let outcome = match kind {
-            Kind::Soap { operation, document } => {
-                self.carry_out(&mut pass, operation, document, &identified.caller, idempotent).await
-            }
+            Kind::Soap { operation, document, subscription } => match managed {
+                Some(command) => {
+                    let caller = &identified.caller;
+                    self.manage(Managed { command, operation, document, subscription, caller }).await
+                }
+                None => self.carry_out(&mut pass, operation, document, &identified.caller, idempotent).await,
+            },
             Kind::Picture { endpoint } => self.picture(&mut pass, endpoint).await,
             // A policy that permits what nobody declared permits nothing that could be sent.
             Kind::Unknown => Err(Trouble::NoEndpoint),
@@ -485,7 +501,7 @@ impl VirtualCamera {
     }
 
     /// What depends on knowing the camera's services: their list, and the endpoint of one.
-    fn needs_introduction(&self, operation: OperationId) -> bool {
+    pub(super) fn needs_introduction(&self, operation: OperationId) -> bool {
         let Some(row) = self.house.tables.operation(operation) else { return false };
         match (&*row.service, &*row.name) {
             ("device", "GetServices" | "GetCapabilities" | "GetScopes") => true,
@@ -654,7 +670,7 @@ impl VirtualCamera {
     }
 
     /// Answer → bytes, and the outcome that goes on record.
-    fn reply(
+    pub(super) fn reply(
         &self,
         outcome: Result<Answer, Trouble>,
         headers: &ReplyHeaders,

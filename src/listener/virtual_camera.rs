@@ -25,6 +25,7 @@ use super::{
     memo::ReplyMemo,
     pictures::Pictures,
     streaming::Streams,
+    subscriptions::Subscribed,
     trouble::Trouble,
 };
 use crate::{
@@ -66,6 +67,8 @@ pub struct VirtualCamera {
     pub(super) streams: Rc<Streams>,
     /// Its events.
     pub(super) hub: Arc<Hub>,
+    /// The subscriptions to them.
+    pub(super) subscribed: Rc<Subscribed>,
     /// The pictures of the last moment.
     pub(super) pictures: Rc<Pictures>,
     /// Places for files.
@@ -154,6 +157,7 @@ impl VirtualCamera {
                 .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
             streams: reached.map_or_else(Rc::default, |it| Rc::clone(&it.streams)),
             hub: house.hubs.of(&camera.id, &house.clock),
+            subscribed: before.map_or_else(Rc::default, |it| Rc::clone(&it.subscribed)),
             pictures: reached.map_or_else(Rc::default, |it| Rc::clone(&it.pictures)),
             guests: before.map_or_else(
                 || Rc::new(Semaphore::new(limits::ANONYMOUS_ASKS_PER_CAMERA_MAX)),

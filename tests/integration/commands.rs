@@ -13,8 +13,6 @@ use crate::{
     house::{ADMIN, CAMERA_SIDE, CAR_PARK, CLIENT_SIDE, House, LOBBY, OPERATOR, VIEWER},
 };
 
-const EVENTS: &str = "http://www.onvif.org/ver10/events/wsdl";
-const NOTIFICATION: &str = "http://docs.oasis-open.org/wsn/b-2";
 const MEDIA2: &str = "http://www.onvif.org/ver20/media/wsdl";
 
 /// No byte of a reply is of the cameras' side.
@@ -184,42 +182,6 @@ fn a_log_that_names_addresses_does_not_leak_them() {
             assert!(!outcome.to_string().contains(needle), "{outcome}");
         }
     }
-}
-
-/// A subscription would make the camera send, or need a relay that is not built yet.
-#[test]
-fn subscriptions_are_not_offered_and_the_camera_hears_of_none() {
-    let house = House::open();
-    house.acquaint();
-    let consumer = |host: &str| {
-        format!(
-            "<x:ConsumerReference><a:Address xmlns:a=\"http://www.w3.org/2005/08/addressing\">http://{host}/hook</a:Address>\
-             </x:ConsumerReference>"
-        )
-    };
-    let pull = within(EVENTS, "CreatePullPointSubscription", "");
-    let push = |host: &str| within(NOTIFICATION, "Subscribe", &consumer(host));
-    let unsupported = (500, "Receiver/ter:ActionNotSupported", "permitted");
-    let prohibited = (400, "Sender/ter:OperationProhibited", "denied");
-    let cases = [
-        (CAR_PARK, "tev:CreatePullPointSubscription", pull.clone(), unsupported),
-        (LOBBY, "tev:CreatePullPointSubscription", pull, unsupported),
-        (LOBBY, "wsntw:Subscribe", push("203.0.113.7"), unsupported),
-        (LOBBY, "wsntw:Subscribe", push("198.18.0.9"), prohibited),
-        (CAR_PARK, "wsntw:Subscribe", push("203.0.113.7"), prohibited),
-    ];
-    for (camera, operation, body, (status, fault, decision)) in cases {
-        let reply = client::ask(house.door(camera), "events", ADMIN, &body);
-        assert_eq!((reply.status, reply.fault().as_str()), (status, fault), "{operation}: {}", reply.text());
-        let recorded = house.record(&reply);
-        assert_eq!(
-            (&recorded.intent["operation"], &recorded.intent["decision"]),
-            (&operation.into(), &decision.into())
-        );
-        let told = recorded.outcome.as_ref().map_or(&recorded.intent["fault"], |it| &it["fault"]);
-        assert_eq!(told, fault, "{operation}");
-    }
-    assert_eq!(house.heard(), [], "nothing of this is the cameras'");
 }
 
 #[test]

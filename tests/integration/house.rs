@@ -280,6 +280,11 @@ impl House {
         self.dir.path()
     }
 
+    /// The cameras there are.
+    pub fn plans(&self) -> &'static [Plan] {
+        self.plans
+    }
+
     /// Where a virtual camera listens.
     pub fn door(&self, camera: usize) -> SocketAddr {
         self.doors[camera]

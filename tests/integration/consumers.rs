@@ -1,0 +1,205 @@
+//! Events that the gateway sends to consumers: to whom policy lets it, and to nobody else.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::mpsc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::{self, Reply, User, within},
+    house::{ADMIN, CAR_PARK, House, LOBBY, VIEWER},
+    pull_points::{ask_at, path_of, pull, unsubscribe},
+};
+
+const NOTIFICATION: &str = "http://docs.oasis-open.org/wsn/b-2";
+
+/// A consumer at an address of the network `consumers`: gives what it was sent, and answers with a status.
+struct Consumer {
+    address: SocketAddr,
+    heard: mpsc::Receiver<String>,
+}
+
+impl Consumer {
+    fn open(status: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.4.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, tell) = (stream.unwrap(), tell.clone());
+                std::thread::spawn(move || serve(stream, status, &tell));
+            }
+        });
+        Self { address, heard }
+    }
+
+    fn next(&self) -> String {
+        self.heard.recv_timeout(Duration::from_secs(40)).expect("something is sent")
+    }
+}
+
+/// Answers requests on one connection until whoever asks is gone.
+fn serve(mut stream: TcpStream, status: &str, tell: &mpsc::Sender<String>) {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let whole = text.split_once("\r\n\r\n").filter(|(head, body)| {
+            let length = head
+                .lines()
+                .find_map(|it| it.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            length.is_some_and(|length: usize| body.len() >= length)
+        });
+        if whole.is_some() {
+            bytes.clear();
+            if tell.send(text).is_err() {
+                return;
+            }
+            let answer =
+                format!("HTTP/1.1 {status}\r\nLocation: http://127.0.4.9/\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        let mut more = [0; 16_384];
+        match stream.read(&mut more) {
+            Ok(count) if count > 0 => bytes.extend_from_slice(&more[..count]),
+            _ => return,
+        }
+    }
+}
+
+fn house() -> House {
+    let mut house = House::open();
+    house.reconfigure(|text| {
+        format!("{text}\n[[network]]\nname = \"consumers\"\nprefixes = [\"127.0.4.0/24\"]\n")
+    });
+    house.acquaint();
+    house
+}
+
+fn subscribe(house: &House, camera: usize, user: User, consumer: &str) -> Reply {
+    let reference = format!(
+        "<x:ConsumerReference><a:Address>{consumer}</a:Address></x:ConsumerReference>\
+         <x:InitialTerminationTime>PT10M</x:InitialTerminationTime>"
+    );
+    client::ask(house.door(camera), "events", user, &within(NOTIFICATION, "Subscribe", &reference))
+}
+
+#[test]
+fn events_are_sent_to_a_consumer_until_its_client_has_enough() {
+    let house = house();
+    for camera in [CAR_PARK, LOBBY] {
+        let consumer = Consumer::open("202 Accepted");
+        let reference = format!("http://{}/hook?camera={camera}", consumer.address);
+        let made = subscribe(&house, camera, VIEWER, &reference);
+        assert!(made.text().contains(":SubscribeResponse"), "{}", made.text());
+        let recorded = house.record(&made);
+        assert_eq!(recorded.intent["destinations"], json!([format!("consumer {}", consumer.address)]));
+        for _ in 0..2 {
+            let told = consumer.next();
+            let (head, body) = told.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("POST /hook?camera={camera} HTTP/1.1")), "{head}");
+            assert!(
+                !head.to_ascii_lowercase().contains("authorization") && !body.contains("UsernameToken"),
+                "{told}"
+            );
+            for part in [
+                "wsa:Action>http://docs.oasis-open.org/wsn/bw-2/NotificationConsumer/Notify<",
+                &format!("wsa:To>{}<", reference),
+                "<wsnt:Notify><wsnt:NotificationMessage><wsnt:Topic",
+                ">tns1:",
+                "<tt:Message UtcTime=",
+            ] {
+                assert!(body.contains(part), "no {part}: {body}");
+            }
+        }
+        let path = path_of(&made);
+        let ended = ask_at(&house, camera, &path, VIEWER, &unsubscribe());
+        assert_eq!(ended.status, 200, "{}", ended.text());
+        let name = house.plans()[camera].name;
+        let is_end = |it: &&Value| it["what"] == "subscription-ended" && it["camera"] == name;
+        let records = house.wait_for(|records| records.iter().any(|it| is_end(&it)));
+        let end = records.iter().find(is_end).unwrap();
+        assert_eq!(end["detail"]["why"], "unsubscribed");
+        assert!(end["detail"]["told"].as_u64() >= Some(2), "{end}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_where_a_camera_or_the_gateway_may_be_or_where_no_network_is_named() {
+    let house = house();
+    let door = house.door(LOBBY);
+    let denied = "denied";
+    let table = [
+        ("http://198.18.0.9/hook".to_owned(), denied, "Sender/ter:OperationProhibited"),
+        ("http://127.0.0.1:8080/hook".to_owned(), denied, "Sender/ter:OperationProhibited"),
+        ("http://vms.example/hook".to_owned(), denied, "Sender/ter:OperationProhibited"),
+        ("http://192.0.2.64/hook".to_owned(), denied, "Sender/ter:OperationProhibited"),
+        (format!("http://{door}/onvif/device_service"), denied, "Sender/ter:OperationProhibited"),
+        ("http://[::]/hook".to_owned(), denied, "Sender/ter:OperationProhibited"),
+        ("https://203.0.113.9/hook".to_owned(), "permitted", "Sender/ter:InvalidArgVal"),
+        ("http://user@203.0.113.9/hook".to_owned(), "permitted", "Sender/ter:InvalidArgVal"),
+    ];
+    for (consumer, decision, fault) in &table {
+        for camera in [CAR_PARK, LOBBY] {
+            let reply = subscribe(&house, camera, ADMIN, consumer);
+            assert_eq!(reply.fault(), *fault, "{consumer}: {}", reply.text());
+            let recorded = house.record(&reply);
+            assert_eq!(recorded.intent["decision"], *decision, "{consumer}");
+            if *decision == denied {
+                assert_eq!(recorded.policies(), ["appliance.consumers"], "{consumer}");
+            }
+        }
+    }
+}
+
+/// What policies permit by mistake is refused all the same.
+#[test]
+fn no_network_however_named_lets_events_reach_a_zone_or_the_gateway() {
+    let mut house = House::open();
+    house.reconfigure(|text| {
+        format!("{text}\n[[network]]\nname = \"everything\"\nprefixes = [\"0.0.0.0/0\", \"::/0\"]\n")
+    });
+    let door = house.door(LOBBY);
+    let admin = house.admin();
+    for (consumer, why) in [
+        ("http://192.0.2.64/hook".to_owned(), "in the network of a zone"),
+        ("http://127.0.1.11:80/hook".to_owned(), "in the network of a zone"),
+        (format!("http://{door}/hook"), "the gateway's own"),
+        (format!("http://{admin}/hook"), "the gateway's own"),
+        ("http://127.0.0.1:1/hook".to_owned(), "the gateway's own"),
+        ("http://[::1]:1/hook".to_owned(), "the gateway's own"),
+        ("http://0.0.0.0/hook".to_owned(), "no single machine's"),
+        ("http://239.255.255.250:3702/hook".to_owned(), "no single machine's"),
+        ("http://169.254.169.254/latest".to_owned(), "no single machine's"),
+        ("http://[fe80::1]/hook".to_owned(), "no single machine's"),
+    ] {
+        let reply = subscribe(&house, LOBBY, ADMIN, &consumer);
+        assert_eq!(reply.fault(), "Sender/ter:OperationProhibited", "{consumer}: {}", reply.text());
+        assert!(reply.text().contains(why), "{consumer}: {}", reply.text());
+        assert_eq!(house.record(&reply).intent["decision"], "permitted", "{consumer}");
+    }
+}
+
+#[test]
+fn a_consumer_that_takes_nothing_is_given_up_and_no_redirection_is_followed() {
+    let house = house();
+    let elsewhere = TcpListener::bind("127.0.4.9:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let consumer = Consumer::open("307 Temporary Redirect");
+    let made = subscribe(&house, LOBBY, VIEWER, &format!("http://{}/hook", consumer.address));
+    assert_eq!(made.status, 200, "{}", made.text());
+    let is_end = |it: &&Value| it["what"] == "subscription-ended";
+    let records = house.wait_for(|records| records.iter().any(|it| is_end(&it)));
+    let end = records.iter().find(is_end).unwrap();
+    assert!(end["detail"]["why"].as_str().unwrap().contains("did not take events"), "{end}");
+    assert!(end["detail"]["why"].as_str().unwrap().contains("307"), "{end}");
+    assert_eq!(consumer.heard.try_iter().count(), 6, "tries");
+    let raised = |it: &&Value| it["what"] == "alarm-raised" && it["detail"]["id"] == "consumer-given-up";
+    house.wait_for(|records| records.iter().any(|it| raised(&it)));
+    assert!(elsewhere.accept().is_err(), "nobody came where it was sent to");
+    let gone = ask_at(&house, LOBBY, &path_of(&made), VIEWER, &pull("PT0S", "1"));
+    assert!(gone.text().contains("wsrf-r:ResourceUnknownFault"), "{}", gone.text());
+}
