@@ -31,28 +31,46 @@ pub fn renewed(tables: &Tables, root: NodeId, times: Times) -> Result<Document, 
     answer.finish()
 }
 
-/// Events: the answer to PullMessages. Those that do not fit the interface's declarations are left out.
+/// Events: the answer to PullMessages with as many of them as go into one message, and how many those are.
 pub fn pulled(
     tables: &Tables,
     root: NodeId,
     times: Times,
     events: &[Arc<Event>],
-) -> Result<Document, BuildError> {
-    let mut answer = Builder::new(tables, root);
-    times.write(&mut answer)?;
-    for event in events {
-        event.write_into(&mut answer)?;
-    }
-    answer.finish()
+) -> Result<(Document, usize), BuildError> {
+    fitting(events, |events| {
+        let mut answer = Builder::new(tables, root);
+        times.write(&mut answer)?;
+        for event in events {
+            event.write_into(&mut answer)?;
+        }
+        answer.finish()
+    })
 }
 
-/// Events for a consumer: a `wsnt:Notify`.
-pub fn notify(tables: &Tables, root: NodeId, events: &[Arc<Event>]) -> Result<Document, BuildError> {
-    let mut message = Builder::new(tables, root);
-    for event in events {
-        event.write_into(&mut message)?;
+/// Events for a consumer: a `wsnt:Notify` with as many of them as go into one, and how many those are.
+pub fn notify(tables: &Tables, root: NodeId, events: &[Arc<Event>]) -> Result<(Document, usize), BuildError> {
+    fitting(events, |events| {
+        let mut message = Builder::new(tables, root);
+        for event in events {
+            event.write_into(&mut message)?;
+        }
+        message.finish()
+    })
+}
+
+/// Events that go into a message each may not go into one together: each may have namespaces of its own.
+fn fitting(
+    events: &[Arc<Event>],
+    make: impl Fn(&[Arc<Event>]) -> Result<Document, BuildError>,
+) -> Result<(Document, usize), BuildError> {
+    let mut count = events.len();
+    loop {
+        match make(events.get(..count).unwrap_or(events)) {
+            Err(_) if count > 1 => count /= 2,
+            made => return made.map(|it| (it, count)),
+        }
     }
-    message.finish()
 }
 
 /// Done: the answer to Unsubscribe and SetSynchronizationPoint.
@@ -71,7 +89,10 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::samples::motion, *};
+    use super::{
+        super::samples::{foreign, motion},
+        *,
+    };
 
     const TIMES: fn() -> Times = || Times {
         now: "2026-11-26T08:00:00.25Z".parse().unwrap(),
@@ -104,7 +125,10 @@ mod tests {
             )
         );
         let text = written("tev:PullMessages", |tables, root| {
-            pulled(tables, root, TIMES(), &[Arc::new(motion("v0", true)), Arc::new(motion("v1", false))])
+            let events = [Arc::new(motion("v0", true)), Arc::new(motion("v1", false))];
+            let (document, count) = pulled(tables, root, TIMES(), &events)?;
+            assert_eq!(count, 2);
+            Ok(document)
         });
         assert!(
             text.starts_with(
@@ -118,5 +142,18 @@ mod tests {
         assert_eq!(text.matches("<wsnt:NotificationMessage>").count(), 2);
         assert!(text.contains("PropertyOperation=\"Changed\""));
         assert!(text.contains("<tt:SimpleItem Name=\"State\" Value=\"false\"/>"));
+    }
+
+    #[test]
+    fn events_whose_namespaces_do_not_go_into_one_message_go_into_several() {
+        let tables = Tables::embedded().unwrap();
+        let row = tables.operation_by_name("tev:PullMessages").and_then(|it| tables.operation(it)).unwrap();
+        let events: Vec<_> = (0..40).map(|it| Arc::new(foreign(&format!("urn:maker:{it}")))).collect();
+        let (mut told, mut messages) = (0, 0);
+        while told < events.len() {
+            let (_, count) = pulled(&tables, row.output.unwrap(), TIMES(), &events[told..]).unwrap();
+            (told, messages) = (told + count, messages + 1);
+        }
+        assert_eq!((told, messages), (40, 2));
     }
 }

@@ -160,6 +160,11 @@ impl Hub {
         Joined { state, after: inside.latest }
     }
 
+    /// The number of the last event: from where to read on for who wants none of before.
+    pub fn latest(&self) -> u64 {
+        self.inside().latest
+    }
+
     /// The events after a cursor, no more than `most`.
     pub fn read(&self, after: u64, most: usize) -> Batch {
         let inside = self.inside();

@@ -20,12 +20,21 @@ pub(in crate::events) fn topic(topic: &str, source: &str, state: bool) -> Event 
 
 /// The same with data of the test's.
 pub(in crate::events) fn event(topic: &str, source: &str, data: &str) -> Event {
+    read(topic, source, data, "urn:none")
+}
+
+/// One of a topic in a namespace of the test's.
+pub(in crate::events) fn foreign(namespace: &str) -> Event {
+    read("tns1:Device/other:Thing", "1", "", namespace)
+}
+
+fn read(topic: &str, source: &str, data: &str, other: &str) -> Event {
     static SECONDS: AtomicU64 = AtomicU64::new(0);
     let second = SECONDS.fetch_add(1, Ordering::Relaxed);
     let at = jiff::Timestamp::from_second(1_795_000_000 + i64::try_from(second).unwrap()).unwrap();
     let text = format!(
         "<w:Notify xmlns:w=\"http://docs.oasis-open.org/wsn/b-2\" xmlns:tt=\"http://www.onvif.org/ver10/schema\" \
-         xmlns:tns1=\"http://www.onvif.org/ver10/topics\" xmlns:tnsaxis=\"http://www.axis.com/2009/event/topics\">\
+         xmlns:tns1=\"http://www.onvif.org/ver10/topics\" xmlns:tnsaxis=\"http://www.axis.com/2009/event/topics\" xmlns:other=\"{other}\">\
          <w:NotificationMessage>\
          <w:Topic Dialect=\"http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet\">{topic}</w:Topic>\
          <w:Message><tt:Message UtcTime=\"{at}\" PropertyOperation=\"Changed\">\

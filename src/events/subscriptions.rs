@@ -99,7 +99,11 @@ pub struct Subscription<T> {
     ends: Duration,
     used: Duration,
     after: u64,
-    /// States of properties that are to be told before what comes after the cursor.
+    /// Whether it is to be told how every property stands, before all else.
+    due: bool,
+    /// How properties stand, as far as it is still to be told.
+    state: VecDeque<Arc<Event>>,
+    /// Events that were read from the hub and not taken yet.
     waiting: VecDeque<Arc<Event>>,
     /// Whether it lost events: once it has the rest it is told how things stand.
     behind: bool,
@@ -137,6 +141,12 @@ impl<T> Subscription<T> {
         self.ends = now.saturating_add(self.lasts);
     }
 
+    /// It is used: its client has what was taken for it.
+    pub fn told(&mut self, events: usize, now: Duration) {
+        self.used = now;
+        self.told = self.told.saturating_add(events as u64);
+    }
+
     /// It is used, and so lasts for as long as it was to last when it was made, and until `at_least`; what was promised
     /// holds.
     pub fn keep(&mut self, now: Duration, at_least: Duration) {
@@ -145,12 +155,10 @@ impl<T> Subscription<T> {
         self.ends = self.ends.max(now.saturating_add(self.lasts)).max(at_least).min(last);
     }
 
-    /// The state of every property is told once more, before all else (Core §9.1.4).
-    pub fn synchronize(&mut self, hub: &Hub) {
-        let joined = hub.join();
-        self.waiting = joined.state.into_iter().filter(|it| self.filter.wants(it)).collect();
-        // All that happened before is in that state, but what is no property: that is told still.
-        self.behind = false;
+    /// The state of every property is told once more, before all else (Core §9.1.4). What happened and was not told yet
+    /// follows.
+    pub fn synchronize(&mut self) {
+        self.due = true;
     }
 
     /// The next events that are wanted, no more than `most` and `PULL_BYTES_MAX`.
@@ -165,14 +173,23 @@ impl<T> Subscription<T> {
             }
             taken.push(event);
         }
-        self.told = self.told.saturating_add(taken.len() as u64);
         taken
+    }
+
+    /// Takes back what was taken last and could not be told.
+    pub fn give_back(&mut self, events: &[Arc<Event>]) {
+        for event in events.iter().rev() {
+            self.waiting.push_front(Arc::clone(event));
+        }
     }
 
     /// The next event that is wanted; none if there is none yet.
     fn next(&mut self, hub: &Hub) -> Option<Arc<Event>> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
+            if std::mem::take(&mut self.due) {
+                self.state = hub.join().state.into_iter().filter(|it| self.filter.wants(it)).collect();
+            }
+            if let Some(event) = self.state.pop_front().or_else(|| self.waiting.pop_front()) {
                 return Some(event);
             }
             let batch = hub.read(self.after, PULL_READ_EVENTS);
@@ -181,8 +198,8 @@ impl<T> Subscription<T> {
             self.behind |= batch.missed > 0;
             if !batch.events.is_empty() {
                 self.waiting.extend(batch.events.into_iter().filter(|it| self.filter.wants(it)));
-            } else if self.behind {
-                self.synchronize(hub);
+            } else if std::mem::take(&mut self.behind) {
+                self.due = true;
             } else {
                 return None;
             }
@@ -235,8 +252,6 @@ impl<T> Subscriptions<T> {
             return Err(Full::Camera);
         }
         let want = hub.want();
-        let joined = hub.join();
-        let waiting = joined.state.into_iter().filter(|it| filter.wants(it)).collect();
         let subscription = Subscription {
             held,
             client,
@@ -244,8 +259,10 @@ impl<T> Subscriptions<T> {
             lasts,
             ends: now.saturating_add(lasts),
             used: now,
-            after: joined.after,
-            waiting,
+            after: hub.latest(),
+            due: true,
+            state: VecDeque::new(),
+            waiting: VecDeque::new(),
             behind: false,
             missed: 0,
             told: 0,
@@ -265,9 +282,9 @@ impl<T> Subscriptions<T> {
         self.0.remove(token)
     }
 
-    /// The only subscription of a client, for who names none.
-    pub fn only_of(&self, client: &ClientId) -> Option<SubscriptionToken> {
-        let mut own = self.0.iter().filter(|(_, it)| it.client == *client);
+    /// The only subscription of a client that is of some kind, for who names none.
+    pub fn only_of(&self, client: &ClientId, is: &dyn Fn(&T) -> bool) -> Option<SubscriptionToken> {
+        let mut own = self.0.iter().filter(|(_, it)| it.client == *client && is(&it.held));
         own.next().filter(|_| own.next().is_none()).map(|(token, _)| token.clone())
     }
 
@@ -283,6 +300,11 @@ impl<T> Subscriptions<T> {
         let ended: Vec<_> =
             self.0.iter().filter_map(|(token, it)| Some((token.clone(), why(it, permits)?))).collect();
         ended.into_iter().filter_map(|(token, why)| Some((self.0.remove(&token)?, why))).collect()
+    }
+
+    /// All of them.
+    pub fn into_all(self) -> impl Iterator<Item = Subscription<T>> {
+        self.0.into_values()
     }
 
     /// How many there are.
@@ -379,14 +401,28 @@ mod tests {
         camera.hub.publish(motion("v0", false));
         camera.hub.publish(motion("v1", true));
         let two = camera.subscribe("nvr", Filter::default()).unwrap();
-        assert_eq!(camera.take(&one, "vms", 2), ["v0 true Initialized", "v0 false Changed"]);
+        // The state is that of the moment it is told; what has happened since the subscription follows.
+        assert_eq!(
+            camera.take(&one, "vms", 3),
+            ["v0 false Initialized", "v1 true Initialized", "v0 false Changed"]
+        );
         assert_eq!(camera.take(&one, "vms", 9), ["v1 true Changed"]);
         assert_eq!(camera.take(&one, "vms", 9), [""; 0]);
         assert_eq!(camera.take(&two, "nvr", 9), ["v0 false Initialized", "v1 true Initialized"]);
         let nvr = ClientId::new("nvr").unwrap();
         assert!(camera.table.of(&one, &nvr).is_none(), "it is another client's");
-        camera.table.of(&two, &nvr).unwrap().synchronize(&camera.hub);
+        for state in [true, false, true] {
+            camera.hub.publish(motion("v1", state));
+        }
+        assert_eq!(camera.take(&two, "nvr", 1), ["v1 true Changed"]);
+        camera.table.of(&two, &nvr).unwrap().synchronize();
         assert_eq!(camera.take(&two, "nvr", 1), ["v0 false Initialized"]);
+        // What was read before is told still, and the state but once more however often that is asked.
+        camera.table.of(&two, &nvr).unwrap().synchronize();
+        assert_eq!(
+            camera.take(&two, "nvr", 9),
+            ["v0 false Initialized", "v1 true Initialized", "v1 false Changed", "v1 true Changed"]
+        );
         assert_eq!(*camera.hub.wanted().borrow(), 2);
         camera.table.remove(&one);
         assert_eq!(*camera.hub.wanted().borrow(), 1);
@@ -412,9 +448,9 @@ mod tests {
         camera.hub.publish(topic("tns1:Device/Trigger/DigitalInput", "in1", false));
         camera.hub.publish(topic("tns1:Device/Trigger/DigitalInput", "in1", true));
         let mut told = |at: usize| camera.take(&all[at], "vms", 9);
-        assert_eq!(told(0), ["in1 false Changed", "in1 true Changed"]);
-        assert_eq!(told(1), ["v0 true Initialized", "in1 true Changed"]);
-        assert_eq!(told(2), ["in1 true Changed"]);
+        assert_eq!(told(0), ["in1 true Initialized", "in1 false Changed", "in1 true Changed"]);
+        assert_eq!(told(1), ["in1 true Initialized", "in1 true Changed"]);
+        assert_eq!(told(2), ["in1 true Initialized", "in1 true Changed"]);
         assert_eq!(told(3), ["v0 false Changed", "in1 false Changed", "in1 true Changed"]);
     }
 
@@ -428,9 +464,12 @@ mod tests {
             camera.clock.advance(Duration::from_secs(1));
         }
         let told = camera.take(&token, "vms", usize::MAX);
-        assert_eq!(told.len(), EVENTS_KEPT_PER_CAMERA_MAX + 1);
+        assert_eq!(told.len(), EVENTS_KEPT_PER_CAMERA_MAX + 2);
         assert_eq!(told.last().unwrap(), "v0 true Initialized");
         let vms = ClientId::new("vms").unwrap();
+        assert_eq!(camera.table.of(&token, &vms).unwrap().counts(), (5, 0), "nothing has arrived");
+        let now = camera.now();
+        camera.table.of(&token, &vms).unwrap().told(told.len(), now);
         assert_eq!(camera.table.of(&token, &vms).unwrap().counts(), (5, told.len() as u64));
         assert_eq!(camera.take(&token, "vms", 9), [""; 0]);
     }

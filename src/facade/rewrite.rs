@@ -11,6 +11,7 @@ use super::{
 use crate::{
     auth::Fingerprint,
     hatch::names_host,
+    inventory::EventsWay,
     limits::{
         LOCATOR_FIELD_BYTES_MAX, LOCATORS_PER_ANSWER_MAX, STREAM_URI_BYTES_MAX, SUBSCRIPTIONS_PER_CLIENT_MAX,
     },
@@ -115,7 +116,7 @@ impl Facade {
         let (place, name, text) = match row.map(|it| &*it.service) {
             Some("media2") => ("StreamingCapabilities", SOCKETS_URI, self.sockets_address()),
             Some("replay") => ("Capabilities", SOCKETS_URI, self.sockets_address()),
-            Some("events") => ("Capabilities", PULL_POINTS, SUBSCRIPTIONS_PER_CLIENT_MAX.to_string()),
+            Some("events") => ("Capabilities", PULL_POINTS, self.carried(PULL_POINTS).unwrap_or_default()),
             _ => return Ok(answer),
         };
         answer.with_attribute(tables, &|element| element.local() == place, (name, &text))
@@ -181,9 +182,8 @@ impl Facade {
     ) -> Result<Edit, RewriteRefusal> {
         let Some(node) = self.shared.tables.node(value.node) else { return Ok(Edit::Drop) };
         let (Asked { request, entrance }, text) = (asked, value.text.trim());
-        if let Some(carried) =
-            carried(value.local).filter(|_| value_root(request) == "GetServiceCapabilities")
-        {
+        let listed = value_root(request) == "GetServiceCapabilities";
+        if let Some(carried) = self.carried(value.local).filter(|_| listed) {
             return Ok(Edit::Replace(carried));
         }
         Ok(match node.effect {
@@ -228,7 +228,6 @@ impl Facade {
                 }
             }
             AddressEffect::Download => not_offered(node, "downloads from cameras")?,
-            // The gateway subscribes to cameras; clients subscribe to the gateway.
             AddressEffect::Subscription => not_offered(node, "subscriptions of cameras")?,
             AddressEffect::Multicast => Edit::Replace(self.unspecified(node, text)),
             AddressEffect::Reference if names_an_interface(text) => Edit::Keep,
@@ -427,10 +426,22 @@ impl Facade {
         shown.ok()
     }
 
+    /// What the gateway says of a way for streams or events, whatever the camera says of its own.
+    fn carried(&self, capability: &str) -> Option<String> {
+        match capability {
+            "WSPullPointSupport" | "MaxNotificationProducers" | PULL_POINTS
+                if self.camera.events == EventsWay::Off =>
+            {
+                Some(if capability == "WSPullPointSupport" { "false" } else { "0" }.to_owned())
+            }
+            _ => carried(capability),
+        }
+    }
+
     /// What the gateway does not carry is not advertised: multicast, subscriptions, addresses of other
     /// transports.
     fn capability_edit(&self, value: &Value<'_>) -> Edit {
-        if let Some(carried) = carried(value.local) {
+        if let Some(carried) = self.carried(value.local) {
             return Edit::Replace(carried);
         }
         let effect = self.shared.tables.node(value.node).map(|node| node.effect);
@@ -442,7 +453,7 @@ impl Facade {
     }
 }
 
-/// What the gateway says of a way for streams or events, whatever the camera says of its own.
+/// The same, where the camera's events are had at all.
 fn carried(capability: &str) -> Option<String> {
     let says = match capability {
         "RTPMulticast"

@@ -105,6 +105,8 @@ pub const SUBSCRIPTION_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
 pub const SUBSCRIPTION_IDLE_TIME: Duration = Duration::from_secs(300);
 /// How often it is looked whether subscriptions have ended, or are forbidden now.
 pub const SUBSCRIPTION_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether subscriptions that nobody uses are permitted still, while the rules stay.
+pub const SUBSCRIPTION_JUDGE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long PullMessages waits for an event (ONVIF Core §9.1.2 demands a minute at least).
 pub const PULL_TIME_MAX: Duration = Duration::from_secs(120);
 /// Messages of one answer to PullMessages; who asks for more gets so many.
@@ -123,6 +125,8 @@ const _: () =
 const _: () = assert!(SUBSCRIPTIONS_PER_CLIENT_MAX <= SUBSCRIPTIONS_PER_CAMERA_MAX);
 const _: () = assert!(PULL_TIME_MAX.as_secs() < SUBSCRIPTION_IDLE_TIME.as_secs());
 
+/// Subscriptions of this process whose events are sent to consumers, each with a connection.
+pub const CONSUMERS_MAX: usize = 2_048;
 /// Bytes of the address of a consumer of events.
 pub const CONSUMER_ADDRESS_BYTES_MAX: usize = 1_024;
 /// How long a consumer of events has to take a connection, and to answer a notification.

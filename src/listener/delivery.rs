@@ -18,6 +18,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
+    sync::{Semaphore, SemaphorePermit},
     time::{sleep, timeout},
 };
 
@@ -28,9 +29,9 @@ use super::{
 use crate::{
     alarm::{Alarm, Subject},
     events::{self, Consumer, Event, Hub, NoConsumer},
-    ids::CameraId,
+    inventory::Camera,
     limits::{
-        HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, NOTIFY_ANSWER_BYTES_MAX, NOTIFY_FAILURES_MAX,
+        CONSUMERS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, NOTIFY_ANSWER_BYTES_MAX, NOTIFY_FAILURES_MAX,
         NOTIFY_IDLE_TIME, NOTIFY_MESSAGES_MAX, NOTIFY_PAUSE, NOTIFY_TIME_MAX,
     },
     schema::BuildError,
@@ -40,7 +41,7 @@ use crate::{
 /// What delivers the events of one subscription.
 pub(super) struct Delivery {
     pub(super) house: Arc<House>,
-    pub(super) camera: CameraId,
+    pub(super) camera: Arc<Camera>,
     pub(super) hub: Arc<Hub>,
     pub(super) subscribed: Rc<Subscribed>,
     pub(super) subscription: Watched,
@@ -52,6 +53,8 @@ pub(super) struct Delivery {
 enum Undelivered {
     #[error("{0}")]
     Forbidden(#[from] NoConsumer),
+    #[error("it is not permitted any more")]
+    NotPermitted,
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),
     #[error("the connection broke: {0}")]
@@ -81,51 +84,59 @@ impl Delivery {
                 .with(&self.subscribed, |it| (it.take(&self.hub, NOTIFY_MESSAGES_MAX), it.after()));
             let Some((events, after)) = taken else { return };
             if events.is_empty() {
-                let ended = self.subscribed.ended();
                 tokio::select! {
                     () = self.hub.after(after) => {}
-                    () = ended => {}
+                    () = self.subscribed.changed() => {}
                     () = sleep(NOTIFY_IDLE_TIME), if line.is_some() => line = None,
                 }
-            } else if !self.deliver(&mut line, &events).await {
-                return;
+            } else {
+                let Some(told) = self.deliver(&mut line, &events).await else { return };
+                let now = self.house.clock.monotonic();
+                self.subscription.with(&self.subscribed, |it| {
+                    it.give_back(events.get(told..).unwrap_or_default());
+                    it.told(told, now);
+                });
             }
         }
     }
 
-    /// Sends events until they arrive. False once that is given up, or the subscription has ended.
-    async fn deliver(&self, line: &mut Line, events: &[Arc<Event>]) -> bool {
+    /// Sends events until they arrive, and how many do at once. None once that is given up, or the subscription has ended.
+    async fn deliver(&self, line: &mut Line, events: &[Arc<Event>]) -> Option<usize> {
         let mut pause = NOTIFY_PAUSE;
         for failures in 1..=NOTIFY_FAILURES_MAX {
             let sent = timeout(NOTIFY_TIME_MAX, self.send(line, events)).await;
             let error = match sent.unwrap_or(Err(Undelivered::Late)) {
-                Ok(()) => return true,
+                Ok(told) => return Some(told),
                 Err(error) => error,
             };
             *line = None;
-            tracing::info!(camera = %self.camera, consumer = %self.consumer, failures, %error, "events did not arrive");
+            tracing::info!(camera = %self.camera.id, consumer = %self.consumer, failures, %error, "events did not arrive");
             if failures == NOTIFY_FAILURES_MAX {
                 self.give_up(&error);
                 break;
             }
             sleep(pause).await;
             pause = pause.saturating_mul(2);
-            if self.subscription.with(&self.subscribed, |_| ()).is_none() {
-                break;
-            }
+            self.subscription.with(&self.subscribed, |_| ())?;
         }
-        false
+        None
     }
 
     fn give_up(&self, error: &Undelivered) {
         let client = self.subscription.client();
         let detail = format!("{} of `{client}` did not take events: {error}", self.consumer);
-        let subject = Subject::Camera(self.camera.clone());
+        let subject = Subject::Camera(self.camera.id.clone());
         self.house.gate.watch().alarms.raise(Alarm::ConsumerGivenUp, subject, &detail);
-        self.subscribed.give_up(&self.subscription, &self.house, &self.camera, &detail);
+        self.subscribed.give_up(&self.subscription, &self.house, &self.camera.id, &detail);
     }
 
-    async fn send(&self, line: &mut Line, events: &[Arc<Event>]) -> Result<(), Undelivered> {
+    async fn send(&self, line: &mut Line, events: &[Arc<Event>]) -> Result<usize, Undelivered> {
+        // As things are configured now, for a connection that stands, too.
+        self.consumer.check(self.house.edition.load().rules.inventory(), &is_own)?;
+        if !self.subscription.with(&self.subscribed, |it| it.held.is_permitted(&self.house)).unwrap_or(false)
+        {
+            return Err(Undelivered::NotPermitted);
+        }
         let tables = &self.house.tables;
         let notify = tables.operation_by_name("wsntw:Notify").and_then(|it| tables.operation(it));
         let notify = notify.ok_or(Undelivered::NoOperation)?;
@@ -134,7 +145,7 @@ impl Delivery {
             to: Some(self.consumer.reference.clone()),
             ..Headers::default()
         };
-        let message = events::notify(tables, notify.input, events)?;
+        let (message, told) = events::notify(tables, notify.input, events)?;
         let body = soap::encode(tables, &message, &headers);
         let content_type = format!("{}; action=\"{}\"", headers.version.content_type(), notify.action_in);
         let request = Request::post(&self.consumer.path_and_query)
@@ -152,12 +163,10 @@ impl Delivery {
             return Err(Undelivered::Status(head.status));
         }
         *line = is_whole.then_some(sender);
-        Ok(())
+        Ok(told)
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Undelivered> {
-        // As things are configured now.
-        self.consumer.check(self.house.edition.load().rules.inventory(), &is_own)?;
         let stream = TcpStream::connect(self.consumer.address).await.map_err(Undelivered::Connect)?;
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(HTTP_HEAD_BYTES_MAX)
@@ -170,7 +179,58 @@ impl Delivery {
     }
 }
 
-/// Whether an address is one of this machine's: only then can something be bound to it.
+/// Whether an address is one of this machine's, as far as is known: only to such a one can something be bound.
 pub(super) fn is_own(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+    !UdpSocket::bind((address, 0)).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+/// A place for one more subscription whose events are sent.
+pub(super) fn delivery_place() -> Result<SemaphorePermit<'static>, String> {
+    static PLACES: Semaphore = Semaphore::const_new(CONSUMERS_MAX);
+    PLACES.try_acquire().map_err(|_| format!("events are sent to {CONSUMERS_MAX} consumers already"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listener::ports::tests::inventory;
+
+    /// What policies permit by mistake is refused all the same.
+    #[test]
+    fn nothing_is_sent_to_cameras_to_the_gateway_or_to_groups() {
+        let inventory = inventory(&[("gate", "198.51.100.7:80", "192.0.2.1:9001")]);
+        let check = |address: &str, own: bool| {
+            let consumer = Consumer {
+                address: address.parse().unwrap(),
+                path_and_query: "/".to_owned(),
+                reference: String::new(),
+            };
+            consumer.check(&inventory, &|_| own)
+        };
+        assert_eq!(check("203.0.113.9:80", false), Ok(()));
+        assert_eq!(check("[2001:db8::9]:80", false), Ok(()));
+        assert_eq!(check("203.0.113.9:80", true), Err(NoConsumer::Own));
+        assert_eq!(check("192.0.2.1:9001", false), Err(NoConsumer::Own));
+        assert_eq!(check("127.0.0.1:80", true), Err(NoConsumer::Own), "no network names it");
+        assert_eq!(check("198.51.100.7:80", false), Err(NoConsumer::Own), "an enrolled camera");
+        for nobody in [
+            "0.0.0.0:80",
+            "[::]:80",
+            "239.255.255.250:3702",
+            "255.255.255.255:80",
+            "169.254.169.254:80",
+            "[fe80::1]:80",
+            "[ff02::c]:3702",
+            "[64:ff9b::c633:6407]:80",
+            "[2002:c633:6407::1]:80",
+        ] {
+            assert_eq!(check(nobody, false), Err(NoConsumer::Group), "{nobody}");
+        }
+    }
+
+    #[test]
+    fn the_machine_knows_its_own_addresses() {
+        assert!(is_own("127.0.0.1".parse().unwrap()));
+        assert!(!is_own("203.0.113.9".parse().unwrap()));
+    }
 }

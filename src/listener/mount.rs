@@ -87,7 +87,7 @@ pub async fn receive<S: Service + 'static>(camera: Rc<S>, mut visits: mpsc::Rece
                 continue;
             }
         };
-        let Some(Visit { request, reply }) = visit else { break };
+        let Some(Visit { request, mut reply }) = visit else { break };
         if tasks.len() >= CONNECTIONS_PER_CAMERA_MAX {
             // Whoever asked may have gone.
             let _ = reply.send(busy());
@@ -95,7 +95,12 @@ pub async fn receive<S: Service + 'static>(camera: Rc<S>, mut visits: mpsc::Rece
         }
         let camera = Rc::clone(&camera);
         tasks.spawn_local(async move {
-            let _ = reply.send(camera.answer(request).await);
+            // Who has gone waits for nothing any more; what must not be broken off has a task of its own.
+            let answer = tokio::select! {
+                answer = camera.answer(request) => answer,
+                () = reply.closed() => return,
+            };
+            let _ = reply.send(answer);
         });
     }
     while tasks.join_next().await.is_some() {}
@@ -190,6 +195,23 @@ mod tests {
             }
             assert_eq!(ask(&mounts, "/gate/panic").await.0, 500);
             assert_eq!(ask(&mounts, "/gate/x").await.0, 200, "a panic ends one request");
+        };
+        LocalSet::new().run_until(work).await;
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_holds_no_place() {
+        let work = async {
+            let mounts = mounts();
+            for _ in 0..2 * CONNECTIONS_PER_CAMERA_MAX {
+                let asked = spawn_local(Rc::clone(&mounts).answer(request("/gate/hang")));
+                tokio::task::yield_now().await;
+                asked.abort();
+                for _ in 0..4 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(ask(&mounts, "/gate/x").await.0, 200);
         };
         LocalSet::new().run_until(work).await;
     }

@@ -16,13 +16,13 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, SemaphorePermit},
     time::{Sleep, sleep},
 };
 
 use super::{
     asking::Asking,
-    delivery::{Delivery, is_own},
+    delivery::{Delivery, delivery_place, is_own},
     house::{Edition, House},
     http::{Closing, Reply, Request},
     memo::Made,
@@ -44,7 +44,8 @@ use crate::{
     inventory::EventsWay,
     limits::{
         PULL_MESSAGES_MAX, PULL_SERIES_TIME_MAX, PULL_SERIES_TIMES_MAX, PULL_TIME_MAX,
-        SUBSCRIPTION_SWEEP_INTERVAL, SUBSCRIPTION_TIME_MAX, SUBSCRIPTION_TIME_USUAL,
+        SUBSCRIPTION_JUDGE_INTERVAL, SUBSCRIPTION_SWEEP_INTERVAL, SUBSCRIPTION_TIME_MAX,
+        SUBSCRIPTION_TIME_USUAL,
     },
     schema::{Deviations, Document, NodeId, OperationId},
     soap::{Detail, Fault, FaultName},
@@ -54,10 +55,12 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Subscribed {
     table: RefCell<Subscriptions<Held>>,
-    /// Told whenever one has ended, to who waits for its events.
-    ended: Notify,
+    /// Told to who waits for events whenever one has ended, or has something to tell that no camera told.
+    changed: Notify,
     /// Whether somebody looks after their ends.
     swept: Cell<bool>,
+    /// By which edition, and when, it was looked last whether they are permitted still.
+    judged: RefCell<Option<(Arc<Edition>, Duration)>>,
 }
 
 /// What is held of a subscription.
@@ -65,6 +68,8 @@ pub(super) struct Held {
     /// What was decided when it was made, and for whom: it lasts as long as that is permitted.
     command: Command,
     caller: Caller,
+    /// The place of one whose events are sent to a consumer: then they are nobody's to pull.
+    sent: Option<SemaphorePermit<'static>>,
     /// Whether it is pulled just now.
     pulled: bool,
     /// The series of pulls under way.
@@ -154,11 +159,15 @@ impl VirtualCamera {
                 self.subscribed.end(&token, &self.house, &self.camera.id);
                 events::done(&self.house.tables, root)?
             }
-            "SetSynchronizationPoint" => self.with_own(&asked, |it| {
-                it.keep(self.house.clock.monotonic(), Duration::ZERO);
-                it.synchronize(&self.hub);
-                Ok(events::done(&self.house.tables, root)?)
-            })?,
+            "SetSynchronizationPoint" => {
+                self.with_own(&asked, |it| {
+                    it.keep(self.house.clock.monotonic(), Duration::ZERO);
+                    it.synchronize();
+                    Ok(())
+                })?;
+                self.subscribed.changed.notify_waiters();
+                events::done(&self.house.tables, root)?
+            }
             "PullMessages" => return Err(self.not_pulled(&asked)),
             // Nothing is kept for longer than a moment (ONVIF Core §9.1.5 goes with persistent storage).
             "Seek" => return Err(not_offered("events are not stored")),
@@ -192,19 +201,21 @@ impl VirtualCamera {
         let mut bits = [0; 16];
         house.entropy.fill(&mut bits).map_err(|_| Trouble::Lost)?;
         let token = SubscriptionToken::of(bits);
-        let held = Held { command: judged(command), caller: caller.clone(), pulled: false, pulls: None };
+        let full = |why: String| Trouble::Own(Fault::named(FaultName::SubscribeCreationFailed, now, why));
+        let sent = consumer.is_some().then(delivery_place).transpose().map_err(full)?;
+        let held =
+            Held { command: judged(command), caller: caller.clone(), sent, pulled: false, pulls: None };
         let lasts = lasts.unwrap_or(SUBSCRIPTION_TIME_USUAL);
         let order = Order { held, client: client.clone(), filter, lasts };
         let added =
             self.subscribed.table.borrow_mut().add(token.clone(), order, &self.hub, house.clock.monotonic());
         match added {
-            Ok(gone) => {
-                gone.iter().for_each(|it| self.subscribed.tell_end(house, &self.camera.id, it, "idle"))
+            Ok(None) => {}
+            Ok(Some(gone)) => {
+                self.subscribed.changed.notify_waiters();
+                self.subscribed.tell_end(house, &self.camera.id, &gone, "idle");
             }
-            Err(full) => {
-                let named = FaultName::SubscribeCreationFailed;
-                return Err(Trouble::Own(Fault::named(named, now, full.to_string())));
-            }
+            Err(error) => return Err(full(error.to_string())),
         }
         self.sweep_later();
         if let Some(consumer) = consumer {
@@ -233,7 +244,7 @@ impl VirtualCamera {
     fn deliver(&self, subscription: Watched, consumer: Consumer) {
         let delivery = Delivery {
             house: Arc::clone(&self.house),
-            camera: self.camera.id.clone(),
+            camera: Arc::clone(&self.camera),
             hub: Arc::clone(&self.hub),
             subscribed: Rc::clone(&self.subscribed),
             subscription,
@@ -276,7 +287,7 @@ impl VirtualCamera {
     fn own_token(&self, asked: &Managed<'_>) -> Result<SubscriptionToken, Trouble> {
         let client = client(asked.caller)?;
         let mut table = self.subscribed.table.borrow_mut();
-        let token = asked.subscription.clone().or_else(|| table.only_of(client));
+        let token = asked.subscription.clone().or_else(|| table.only_of(client, &|_| true));
         token.filter(|it| table.of(it, client).is_some()).ok_or_else(|| self.unknown())
     }
 
@@ -287,8 +298,10 @@ impl VirtualCamera {
 
     /// Why PullMessages is not answered as asked, where `pull_of` gave no order.
     fn not_pulled(&self, asked: &Managed<'_>) -> Trouble {
-        if let Err(trouble) = self.own_token(asked) {
-            return trouble;
+        match self.with_own(asked, |it| Ok(it.held.sent.is_some())) {
+            Err(trouble) => return trouble,
+            Ok(true) => return self.unknown(),
+            Ok(false) => {}
         }
         if Pull::of(&asked.document).wait.is_none() {
             let detail = Detail::Pull { time_max: PULL_TIME_MAX, messages_max: PULL_MESSAGES_MAX };
@@ -310,8 +323,8 @@ impl VirtualCamera {
         let Pull { wait, most } = Pull::of(document);
         let wait = wait?;
         let mut table = self.subscribed.table.borrow_mut();
-        let token = subscription.clone().or_else(|| table.only_of(client))?;
-        let found = table.of(&token, client).filter(|it| !it.held.pulled)?;
+        let token = subscription.clone().or_else(|| table.only_of(client, &|it| it.sent.is_none()))?;
+        let found = table.of(&token, client).filter(|it| !it.held.pulled && it.held.sent.is_none())?;
         found.held.pulled = true;
         let subscription = Watched { token, client: client.clone() };
         let pulling = Pulling { subscribed: Rc::clone(&self.subscribed), subscription };
@@ -371,7 +384,12 @@ impl VirtualCamera {
         let root = tables.operation(order.operation).and_then(|it| it.output).ok_or(Trouble::NoEndpoint)?;
         let mut time = std::pin::pin!(sleep(order.wait));
         let (events, times) = self.next_events(order, time.as_mut(), &mut closing).await?;
-        let answer = events::pulled(tables, root, times, &events)?;
+        let (answer, told) = events::pulled(tables, root, times, &events)?;
+        let now = self.house.clock.monotonic();
+        order.pulling.with(|it| {
+            it.give_back(events.get(told..).unwrap_or_default());
+            it.told(told, now);
+        });
         let made = Rc::new(Made::new(answer, Deviations::default()));
         Ok(Answer::Document { operation: order.operation, made, by: "the gateway" })
     }
@@ -397,7 +415,7 @@ impl VirtualCamera {
             }
             tokio::select! {
                 () = self.hub.after(after) => {}
-                () = self.subscribed.ended() => {}
+                () = self.subscribed.changed() => {}
                 () = time.as_mut() => over = true,
                 () = closing.wait() => over = true,
             }
@@ -425,15 +443,24 @@ impl VirtualCamera {
 }
 
 impl Subscribed {
-    /// Waits until some subscription has ended.
-    pub(super) async fn ended(&self) {
-        self.ended.notified().await;
+    /// Waits until some subscription has ended, or has something to tell.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Ends all, since the camera is not served any more.
+    pub(super) fn end_all(&self, house: &House, camera: &CameraId) {
+        let ended = std::mem::take(&mut *self.table.borrow_mut());
+        self.changed.notify_waiters();
+        for subscription in ended.into_all() {
+            self.tell_end(house, camera, &subscription, "the camera is not served any more");
+        }
     }
 
     /// Ends a subscription at its client's word; who waits for its events hears of it.
     fn end(&self, token: &SubscriptionToken, house: &House, camera: &CameraId) {
         let ended = self.table.borrow_mut().remove(token);
-        self.ended.notify_waiters();
+        self.changed.notify_waiters();
         if let Some(subscription) = ended {
             self.tell_end(house, camera, &subscription, "unsubscribed");
         }
@@ -442,6 +469,7 @@ impl Subscribed {
     /// Ends a subscription whose consumer does not take its events.
     pub(super) fn give_up(&self, subscription: &Watched, house: &House, camera: &CameraId, why: &str) {
         let ended = self.table.borrow_mut().remove(&subscription.token);
+        self.changed.notify_waiters();
         if let Some(subscription) = ended {
             self.tell_end(house, camera, &subscription, why);
         }
@@ -449,12 +477,22 @@ impl Subscribed {
 
     /// Ends what is over, or not permitted any more. Whether any is left.
     fn sweep(&self, house: &House, camera: &CameraId) -> bool {
-        let edition = house.edition.load_full();
-        let mut permits =
-            |it: &Subscription<Held>| permitted(house, &edition, &it.held.command, &it.held.caller);
-        let ended = self.table.borrow_mut().sweep(house.clock.monotonic(), &mut permits);
+        let (edition, now) = (house.edition.load_full(), house.clock.monotonic());
+        let is_new = |(before, at): &(Arc<Edition>, Duration)| {
+            !Arc::ptr_eq(before, &edition) || now.saturating_sub(*at) >= SUBSCRIPTION_JUDGE_INTERVAL
+        };
+        let judges = self.judged.borrow().as_ref().is_none_or(is_new);
+        if judges {
+            self.judged.replace(Some((Arc::clone(&edition), now)));
+        }
+        let has_events = edition.rules.camera(camera).is_some_and(|it| it.events != EventsWay::Off);
+        // What a client does, or is sent, is held against the rules each time; this ends what it does not use.
+        let mut permits = |it: &Subscription<Held>| {
+            !judges || has_events && permitted(house, &edition, &it.held.command, &it.held.caller)
+        };
+        let ended = self.table.borrow_mut().sweep(now, &mut permits);
         if !ended.is_empty() {
-            self.ended.notify_waiters();
+            self.changed.notify_waiters();
         }
         for (subscription, why) in ended {
             self.tell_end(house, camera, &subscription, why.as_str());
@@ -470,6 +508,13 @@ impl Subscribed {
         let detail = json!({ "client": client, "why": why, "told": told, "missed": missed });
         let event = audit::Event::new("subscription-ended", detail);
         house.gate.note(audit::Event { camera: Some(camera.to_string()), ..event });
+    }
+}
+
+impl Held {
+    /// Whether what was decided when the subscription was made would be permitted still.
+    pub(super) fn is_permitted(&self, house: &House) -> bool {
+        permitted(house, &house.edition.load(), &self.command, &self.caller)
     }
 }
 

@@ -529,6 +529,7 @@ impl VirtualCamera {
     pub(super) fn keep_memory(&self) {
         self.connection.keep();
         self.looks.take();
+        self.subscribed.end_all(&self.house, &self.camera.id);
     }
 }
 

@@ -36,8 +36,11 @@ impl Key {
     /// Whether to remember it: destinations and listeners are the caller's to make up without end, and what
     /// has some is asked seldom.
     pub(super) fn is_worth_keeping(&self) -> bool {
-        let Circumstances { destinations, listeners, consumer_networks, .. } = &self.circumstances;
-        destinations.is_empty() && listeners.is_empty() && consumer_networks.is_empty()
+        let Circumstances { destinations, listeners, consumers, consumer_networks, .. } = &self.circumstances;
+        destinations.is_empty()
+            && listeners.is_empty()
+            && consumers.is_empty()
+            && consumer_networks.is_empty()
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Circumstances {
     pub(super) destinations: BTreeSet<String>,
     pub(super) networks: BTreeSet<String>,
     pub(super) listeners: BTreeSet<String>,
+    pub(super) consumers: BTreeSet<String>,
     pub(super) consumer_networks: BTreeSet<String>,
 }
 
@@ -66,6 +67,7 @@ impl Circumstances {
             destinations: hosts("destinations", Is::SentTo),
             networks: networks("networks", Is::SentTo),
             listeners: hosts("listeners", Is::Listener),
+            consumers: hosts("consumers", Is::Consumer),
             consumer_networks: networks("consumer_networks", Is::Consumer),
         }
     }
@@ -92,6 +94,7 @@ impl Circumstances {
             ("destinations", RestrictedExpression::new_set(self.destinations.iter().map(text))),
             ("networks", networks(&mut self.networks.iter())?),
             ("listeners", RestrictedExpression::new_set(self.listeners.iter().map(text))),
+            ("consumers", RestrictedExpression::new_set(self.consumers.iter().map(text))),
             ("consumer_networks", networks(&mut self.consumer_networks.iter())?),
         ];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value));

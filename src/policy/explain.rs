@@ -62,6 +62,7 @@ fn went_by(out: &mut String, question: &Question<'_>) {
     let _ = writeln!(out, "  traits: {}", join(traits));
     let _ = writeln!(out, "  destinations: {}", texts(&facts.destinations));
     let _ = writeln!(out, "  networks of the destinations: {}", texts(&facts.networks));
+    let _ = writeln!(out, "  consumers of events: {}", texts(&facts.consumers));
     let _ = writeln!(out, "  networks of consumers of events: {}", texts(&facts.consumer_networks));
     let _ = writeln!(out, "  {} policies could be about it", question.policies.policies().count());
 }

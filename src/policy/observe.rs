@@ -32,7 +32,7 @@ const RESERVED: &str = r#"
   context.traits.containsAny([
     Trait::"egress", Trait::"listener", Trait::"code", Trait::"network", Trait::"users",
     Trait::"secret-request", Trait::"secret-answer", Trait::"destructive"]) ||
-  !context.destinations.isEmpty() || !context.listeners.isEmpty() || !context.consumer_networks.isEmpty()"#;
+  !context.destinations.isEmpty() || !context.listeners.isEmpty() || !context.consumers.isEmpty()"#;
 
 /// The classes of what it may let through: neither what hands out secrets nor what cannot be undone.
 const CLASSES: [AccessClass; 6] = [

@@ -17,7 +17,7 @@ pub(super) struct Reads {
 }
 
 /// The attributes of a context, in the order of their bits.
-const ATTRIBUTES: [&str; 9] = [
+const ATTRIBUTES: [&str; 10] = [
     "source",
     "source_networks",
     "tls",
@@ -26,6 +26,7 @@ const ATTRIBUTES: [&str; 9] = [
     "destinations",
     "networks",
     "listeners",
+    "consumers",
     "consumer_networks",
 ];
 

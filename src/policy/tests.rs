@@ -326,7 +326,7 @@ fn a_camera_that_is_not_trusted_is_given_no_destination() {
 }
 
 #[test]
-fn events_are_sent_into_named_networks_whoever_made_the_camera() {
+fn events_are_sent_to_who_subscribes_in_a_named_network_whoever_made_the_camera() {
     let house = House::new();
     let consumer = |host: &str| Command {
         traits: Traits::NONE,
@@ -339,10 +339,14 @@ fn events_are_sent_into_named_networks_whoever_made_the_camera() {
         ..onvif("wsntw:Subscribe")
     };
     for camera in ["restricted", "trusted"] {
-        let decide = |host| house.decide(&as_role(Role::User), camera, consumer(host)).policies;
-        assert_eq!(decide("10.1.0.9"), ["onvif.user"], "{camera}");
-        assert_eq!(decide("203.0.113.9"), ["appliance.consumers"], "{camera}");
-        assert_eq!(decide("vms.example.org"), ["appliance.consumers"], "{camera}");
+        let user = as_role(Role::User);
+        let own = user.source().unwrap().ip().to_string();
+        let decide = |host: &str| house.decide(&user, camera, consumer(host)).policies;
+        let another = "appliance.consumer-is-caller";
+        assert_eq!(decide(&own), ["onvif.user"], "{camera}");
+        assert_eq!(decide("10.1.0.99"), [another], "{camera}");
+        assert_eq!(decide("203.0.113.9"), [another, "appliance.consumers"], "{camera}");
+        assert_eq!(decide("vms.example.org"), [another, "appliance.consumers"], "{camera}");
     }
 }
 

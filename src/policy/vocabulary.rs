@@ -122,7 +122,9 @@ type Circumstances = {
   networks: Set<Network>,
   // Addresses of services of the camera's own that the command opens or moves.
   listeners: Set<String>,
-  // The named networks of whom the gateway itself would send events to (`other` if none); the camera hears nothing of it.
+  // Hosts the gateway itself would send events to, of which the camera hears nothing, and the named networks they are in
+  // (`other` if none).
+  consumers: Set<String>,
   consumer_networks: Set<Network>,
 };
 
