@@ -28,6 +28,7 @@ mod disk;
 mod downloads;
 mod endings;
 mod event_clients;
+mod events_up;
 mod export;
 mod faults;
 mod foreign;

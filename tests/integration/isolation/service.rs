@@ -1,6 +1,12 @@
 //! What is served while zones are isolated, and to whom: streams, the privileged process's own peers, floods.
 
-use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
+use std::{
+    fs,
+    net::{TcpStream, UdpSocket},
+    os::unix::fs::PermissionsExt as _,
+    process::Command,
+    time::Duration,
+};
 
 use cordon::{
     clock::{Clock, SystemClock},
@@ -17,6 +23,7 @@ use super::{
 };
 use crate::{
     client::{self, trt_with},
+    events_up::Subscription,
     house::{ADMIN, records_of},
     streams::Player,
 };
@@ -160,6 +167,36 @@ fn a_camera_in_a_zone_is_heard_in_datagrams_and_its_neighbours_are_not() {
     let play = records.iter().find(own).unwrap();
     let relayed = records.iter().find(|it| it["intent"] == play["seq"]).unwrap();
     assert!(relayed["note"].to_string().contains(" 0 dropped, 0 missing"), "{relayed}");
+}
+
+/// What a camera sends reaches the gateway at one port of its zone, and no other.
+#[test]
+fn notices_of_a_camera_reach_the_event_sink_and_nothing_else() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| {
+        let sink = format!("isolation = \"namespace\"\nevent_sink = \"{GATEWAY}:8080\"\n");
+        text.replacen("isolation = \"namespace\"\n", &sink, 1)
+            .replace("name = \"gate\"\n", "name = \"gate\"\nevents = \"push\"\n")
+    });
+    let _camera = Camera::start(&network, 0, Dialect::hikvision);
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    answers(&network, GATE, "HIKVISION");
+    inside(&network.core(), || {
+        let subscription = Subscription::at(format!("{GATEWAY_CORE}:{GATE}").parse().unwrap());
+        subscription.pull_until(|it| it.0 == "MotionAlarm" && it.1 == "Initialized");
+    });
+    let reached = |port: u16| {
+        let to = format!("{GATEWAY}:{port}").parse().unwrap();
+        inside(&network.side(0), || TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_ok())
+    };
+    assert_eq!([8080, 8081, 8554, 80, 22].map(reached), [true, false, false, false, false]);
+    assert_eq!(gateway.stop(), Some(0));
+    let records = records_of(&network.dir().join("audit"));
+    assert!(
+        records.iter().any(|it| it["operation"] == "notify:Notify" && it["camera"] == "gate"),
+        "{records:#?}"
+    );
 }
 
 /// A user without any rights.

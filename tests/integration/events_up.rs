@@ -1,0 +1,382 @@
+//! Events, the cameras' side: one subscription to each camera, whatever it does otherwise than its interface says.
+
+use std::{net::SocketAddr, time::Duration};
+
+use cordon::{
+    clock::{Clock, SystemClock},
+    sim::RunningCamera,
+};
+
+use crate::{
+    client::{self, Reply, SOAP, Token, connect_from, envelope, receive, request, within},
+    house::{ADMIN, CAR_PARK, House, LOBBY, crowd},
+    process::Running,
+};
+
+const EVENTS: &str = "http://www.onvif.org/ver10/events/wsdl";
+
+/// A client's subscription at the gateway.
+pub struct Subscription {
+    door: SocketAddr,
+    path: String,
+}
+
+/// What a client is told: the last name of the topic, the operation, the value.
+pub type Told = (String, String, String);
+
+impl Subscription {
+    fn new(house: &House, camera: usize) -> Self {
+        Self::at(house.door(camera))
+    }
+
+    pub fn at(door: SocketAddr) -> Self {
+        let reply = client::ask(door, "events", ADMIN, &within(EVENTS, "CreatePullPointSubscription", ""));
+        let address = reply.element("Address").unwrap_or_else(|| panic!("{}", reply.text()));
+        let path =
+            address.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
+        Self { door, path: path.unwrap() }
+    }
+
+    fn pull(&self, seconds: u64) -> Vec<Told> {
+        let inner = format!("<x:Timeout>PT{seconds}S</x:Timeout><x:MessageLimit>100</x:MessageLimit>");
+        let body = envelope(&Token::new(ADMIN).header(), &within(EVENTS, "PullMessages", &inner));
+        let reply = client::send(self.door, &request("POST", &self.path, &[SOAP], body.as_bytes()));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        told(&reply)
+    }
+
+    /// Pulls until something is told; all that was told on the way.
+    pub fn pull_until(&self, is_it: impl Fn(&Told) -> bool) -> Vec<Told> {
+        let clock = SystemClock::new();
+        let mut all = Vec::new();
+        while !all.iter().any(&is_it) {
+            assert!(clock.monotonic() < Duration::from_secs(60), "never told: {all:?}");
+            all.extend(self.pull(5));
+        }
+        all
+    }
+
+    /// Has motion seen by a camera, and pulls until that is told.
+    fn sees(&self, camera: &RunningCamera, value: bool) -> Vec<Told> {
+        camera.happens("motion", value);
+        let expected = motion("Changed", value);
+        self.pull_until(|it| *it == expected)
+    }
+}
+
+fn motion(operation: &str, value: bool) -> Told {
+    ("MotionAlarm".to_owned(), operation.to_owned(), value.to_string())
+}
+
+fn told(reply: &Reply) -> Vec<Told> {
+    let text = String::from_utf8_lossy(&reply.body);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let messages = document.descendants().filter(|it| it.tag_name().name() == "NotificationMessage");
+    messages
+        .map(|message| {
+            let find = |name: &str| message.descendants().find(|it| it.tag_name().name() == name);
+            let topic =
+                find("Topic").and_then(|it| it.text()).unwrap().rsplit('/').next().unwrap().to_owned();
+            let inside = message.descendants().filter(|it| it.tag_name().name() == "Message").nth(1).unwrap();
+            let operation = inside.attribute("PropertyOperation").unwrap_or_default().to_owned();
+            let data = find("Data").unwrap().first_element_child().unwrap();
+            (topic, operation, data.attribute("Value").unwrap_or_default().to_owned())
+        })
+        .collect()
+}
+
+/// Nothing happens at a camera but what the test has happen.
+fn still(camera: &RunningCamera) {
+    camera.set_variable("motion.every", "0");
+    camera.set_variable("input.every", "0");
+}
+
+/// How often a camera carried out an operation.
+fn heard(house: &House, camera: usize, operation: &str) -> usize {
+    let log = house.camera(camera).log();
+    log.iter().filter(|it| it.operation.as_deref() == Some(operation) && it.status == 200).count()
+}
+
+const CREATE: &str = "tev:CreatePullPointSubscription";
+
+/// Waits for something.
+fn wait(what: &str, is_so: impl Fn() -> bool) {
+    let clock = SystemClock::new();
+    while !is_so() {
+        assert!(clock.monotonic() < Duration::from_secs(45), "{what}");
+        crate::house::breathe();
+    }
+}
+
+#[test]
+fn whoever_wants_a_cameras_events_has_them_by_one_subscription() {
+    let mut house = House::open();
+    for camera in [CAR_PARK, LOBBY] {
+        still(house.camera(camera));
+        let (one, two) = (Subscription::new(&house, camera), Subscription::new(&house, camera));
+        for subscription in [&one, &two] {
+            let state = subscription.pull_until(|it| *it == motion("Initialized", false));
+            assert!(state.iter().any(|it| it.0 == "DigitalInput"), "{state:?}");
+        }
+        let three = Subscription::new(&house, camera);
+        assert!(
+            three.pull(5).contains(&motion("Initialized", false)),
+            "the state is kept for whoever comes later"
+        );
+        for value in [true, false] {
+            assert_eq!(one.sees(house.camera(camera), value), [motion("Changed", value)]);
+            for other in [&two, &three] {
+                assert_eq!(other.pull_until(|it| it.1 == "Changed"), [motion("Changed", value)]);
+            }
+        }
+        assert_eq!(heard(&house, camera, CREATE), 1, "{:?}", house.operations(camera));
+        assert_eq!(house.camera(camera).subscriptions(), 1);
+    }
+    let records = house.records();
+    let of_gateway = |operation: &str| {
+        let is = |it: &&serde_json::Value| {
+            it["who"]["name"] == "events" && it["operation"] == operation && it["camera"] == "lobby"
+        };
+        records.iter().filter(is).count()
+    };
+    assert_eq!((of_gateway(CREATE), of_gateway("tev:PullMessages")), (1, 1), "{records:#?}");
+    house.stop();
+    for camera in [CAR_PARK, LOBBY] {
+        assert_eq!(house.camera(camera).subscriptions(), 0, "{:?}", house.operations(camera));
+    }
+}
+
+/// One thing a camera does otherwise, and what it then must have heard.
+struct Quirk {
+    name: &'static str,
+    set: &'static [(&'static str, &'static str)],
+    heard: &'static [&'static str],
+}
+
+const ADDRESS: &str = "reference.form";
+
+const QUIRKS: [Quirk; 7] = [
+    Quirk { name: "an empty address", set: &[(ADDRESS, "<wsa:Address/>")], heard: &["tev:PullMessages"] },
+    Quirk {
+        name: "no host in it",
+        set: &[(ADDRESS, "<wsa:Address>http:///onvif/own/%token%</wsa:Address>")],
+        heard: &["<wsa:To>http:///onvif/own/subscriptions_1</wsa:To>"],
+    },
+    Quirk {
+        name: "its port twice",
+        set: &[(ADDRESS, "<wsa:Address>http://192.0.2.69:PORT:PORT/onvif/own/%token%</wsa:Address>")],
+        heard: &[":PORT:PORT/onvif/own/subscriptions_1</wsa:To>"],
+    },
+    Quirk {
+        name: "another port",
+        set: &[(ADDRESS, "<wsa:Address>http://192.0.2.69:OTHER/onvif/own/%token%</wsa:Address>")],
+        heard: &["<wsa:To>http://192.0.2.69:OTHER/onvif/own/subscriptions_1</wsa:To>"],
+    },
+    Quirk {
+        name: "a name in place of an address",
+        set: &[(ADDRESS, "<wsa:Address>urn:uuid:5-%token%</wsa:Address>")],
+        heard: &["<wsa:To>urn:uuid:5-subscriptions_1</wsa:To>"],
+    },
+    Quirk {
+        name: "parameters of its own",
+        set: &[(
+            ADDRESS,
+            "<wsa:Address>http://192.0.2.69:PORT/onvif/services</wsa:Address><wsa:ReferenceParameters>\
+             <v:Id xmlns:v=\"urn:maker\" v:of='7'>%token%</v:Id></wsa:ReferenceParameters>",
+        )],
+        heard: &["<v:Id xmlns:v=\"urn:maker\" v:of='7'>subscriptions_1</v:Id>"],
+    },
+    Quirk {
+        name: "one place only, and no sense of lengths of time",
+        set: &[("subscriptions.max", "1"), ("relative.time", "broken")],
+        heard: &["<wsnt:TerminationTime>20"],
+    },
+];
+
+#[test]
+fn cameras_that_do_otherwise_than_they_should_are_heard_all_the_same() {
+    let house = House::with(crowd(QUIRKS.len()));
+    let mut wrong = Vec::new();
+    for (number, quirk) in QUIRKS.iter().enumerate() {
+        let camera = house.camera(number);
+        let other = camera.listen_also().unwrap().port().to_string();
+        let own = camera.address().port().to_string();
+        let placed = |text: &str| text.replace("OTHER", &other).replace("PORT", &own);
+        still(camera);
+        for (name, value) in quirk.set {
+            camera.set_variable(name, &placed(value));
+        }
+        let subscription = Subscription::new(&house, number);
+        subscription.pull_until(|it| *it == motion("Initialized", false));
+        let news = subscription.sees(camera, true);
+        let log = camera.log();
+        let said = quirk.heard.iter().map(|it| placed(it)).all(|it| {
+            log.iter().any(|request| request.body.contains(&it) || request.operation.as_deref() == Some(&it))
+        });
+        if !said || news != [motion("Changed", true)] || camera.subscriptions() != 1 {
+            let told: Vec<_> =
+                log.iter().map(|it| (it.operation.clone(), it.status, it.body.clone())).collect();
+            wrong.push(format!("{}: {news:?} {}\n{told:#?}", quirk.name, camera.subscriptions()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), QUIRKS.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_camera_that_was_started_anew_is_subscribed_to_anew_and_tells_nothing_twice() {
+    let house = House::open();
+    let camera = house.camera(LOBBY);
+    still(camera);
+    let subscription = Subscription::new(&house, LOBBY);
+    subscription.pull_until(|it| *it == motion("Initialized", false));
+    subscription.sees(camera, true);
+    camera.forget_subscriptions();
+    wait("it is subscribed to again", || heard(&house, LOBBY, CREATE) == 2);
+    wait("it tells its state", || heard(&house, LOBBY, "tev:SetSynchronizationPoint") >= 2);
+    assert_eq!(subscription.sees(camera, false), [motion("Changed", false)], "and nothing that was known");
+    assert_eq!(camera.subscriptions(), 1);
+}
+
+#[test]
+fn a_place_at_a_camera_outlives_a_gateway_that_was_killed() {
+    let mut house = House::open();
+    still(house.camera(LOBBY));
+    house.stop();
+    let running = Running::start(house.dir());
+    let subscription = Subscription::at(house.door(LOBBY));
+    subscription.pull_until(|it| *it == motion("Initialized", false));
+    // Killed, not stopped.
+    drop(running);
+    assert_eq!(house.camera(LOBBY).subscriptions(), 1);
+    let running = Running::start(house.dir());
+    let subscription = Subscription::at(house.door(LOBBY));
+    subscription.pull_until(|it| *it == motion("Initialized", false));
+    assert_eq!(subscription.sees(house.camera(LOBBY), true), [motion("Changed", true)]);
+    assert_eq!((heard(&house, LOBBY, CREATE), house.camera(LOBBY).subscriptions()), (1, 1));
+    running.stop();
+    assert_eq!(house.camera(LOBBY).subscriptions(), 0);
+}
+
+#[test]
+fn a_camera_that_floods_is_told_of_and_takes_nothing_from_another() {
+    let house = House::open();
+    let (flood, lobby) = (house.camera(CAR_PARK), house.camera(LOBBY));
+    still(flood);
+    still(lobby);
+    let (one, two) = (Subscription::new(&house, CAR_PARK), Subscription::new(&house, LOBBY));
+    one.pull_until(|it| *it == motion("Initialized", false));
+    two.pull_until(|it| *it == motion("Initialized", false));
+    for number in 0..3_000 {
+        flood.happens("motion", number % 2 == 0);
+    }
+    let raised = |it: &serde_json::Value| {
+        it["what"] == "alarm-raised"
+            && it["detail"]["id"] == "events-flood"
+            && it["detail"]["subject"] == "camera car-park"
+    };
+    house.wait_for(|records| records.iter().any(raised));
+    assert_eq!(two.sees(lobby, true), [motion("Changed", true)]);
+}
+
+/// The house with a place for notices, and a camera that sends.
+fn with_sink(edit: impl Fn(String) -> String) -> (House, SocketAddr) {
+    let mut house = House::open();
+    let sink = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    house.reconfigure(|text| {
+        let zone = "name = \"trusted\"\nisolation = \"none\"\n";
+        assert!(text.contains(zone), "{text}");
+        edit(text.replace(zone, &format!("{zone}event_sink = \"{sink}\"\n")))
+    });
+    still(house.camera(LOBBY));
+    (house, sink)
+}
+
+/// What the camera was told to send to.
+fn consumer(camera: &RunningCamera) -> String {
+    let log = camera.log();
+    let asked = log.iter().find(|it| it.operation.as_deref() == Some("wsnt:Subscribe")).unwrap();
+    let (_, rest) = asked.body.split_once("Address>").unwrap();
+    rest.split('<').next().unwrap().to_owned()
+}
+
+fn pushing(text: String) -> String {
+    text.replace("name = \"lobby\"\n", "name = \"lobby\"\nevents = \"push\"\n")
+}
+
+#[test]
+fn a_camera_sends_its_events_where_it_is_configured_so_or_has_no_other_way() {
+    for (name, edit, pull_points) in
+        [("configured", pushing as fn(String) -> String, ""), ("no other way", |text| text, "none")]
+    {
+        let (mut house, _) = with_sink(edit);
+        house.camera(LOBBY).set_variable("pull.points", pull_points);
+        let subscription = Subscription::new(&house, LOBBY);
+        subscription.pull_until(|it| *it == motion("Initialized", false));
+        assert_eq!(subscription.sees(house.camera(LOBBY), true), [motion("Changed", true)], "{name}");
+        assert_eq!(heard(&house, LOBBY, "tev:PullMessages"), 0, "{name}");
+        let records = house.records();
+        let notices =
+            records.iter().filter(|it| it["operation"] == "notify:Notify" && it["camera"] == "lobby");
+        assert_eq!(notices.count(), 1, "{name}: {records:#?}");
+        house.stop();
+        assert_eq!(house.camera(LOBBY).subscriptions(), 0, "{name}");
+    }
+}
+
+#[test]
+fn notices_that_are_none_are_refused_and_do_no_harm() {
+    let (house, sink) = with_sink(pushing);
+    let subscription = Subscription::new(&house, LOBBY);
+    subscription.pull_until(|it| *it == motion("Initialized", false));
+    let address = consumer(house.camera(LOBBY));
+    let path =
+        address.strip_prefix(&format!("http://{sink}")).unwrap_or_else(|| panic!("{address}")).to_owned();
+    let lobby = house.camera(LOBBY).address().ip().to_string();
+    let left = |source: &str, path: &str, body: &str| {
+        receive(connect_from(source, sink, &request("POST", path, &[SOAP], body.as_bytes()))).status
+    };
+    let message = |second: u32, value: &str| {
+        format!(
+            "<w:NotificationMessage><w:Topic>t:VideoSource/MotionAlarm</w:Topic><w:Message><tt:Message \
+             UtcTime=\"2026-11-26T00:00:{second:02}Z\" PropertyOperation=\"Changed\"><tt:Source><tt:SimpleItem \
+             Name=\"Source\" Value=\"VideoSource_1\"/></tt:Source><tt:Data><tt:SimpleItem Name=\"State\" \
+             Value=\"{value}\"/></tt:Data></tt:Message></w:Message></w:NotificationMessage>"
+        )
+    };
+    let notify = |messages: &str| {
+        let body = format!(
+            "<w:Notify xmlns:w=\"http://docs.oasis-open.org/wsn/b-2\" xmlns:tt=\"http://www.onvif.org/ver10/schema\" \
+             xmlns:t=\"http://www.onvif.org/ver10/topics\">{messages}</w:Notify>"
+        );
+        envelope("", &body)
+    };
+    let good = notify(&message(1, "a"));
+    let bomb = format!("<!DOCTYPE x [<!ENTITY a \"{}\">]>{}", "b".repeat(999), notify("&a;"));
+    let other = path.replace("/events/", "/events/A");
+    for (name, source, path, body, status) in [
+        ("from elsewhere", "127.0.0.1", path.as_str(), good.as_str(), 404),
+        ("from another camera", "127.0.1.11", &path, &good, 404),
+        ("with another token", &lobby, &other, &good, 404),
+        ("without a token", &lobby, "/events/", &good, 404),
+        ("a bomb", &lobby, &path, &bomb, 400),
+        ("no notice", &lobby, &path, "hello", 400),
+        ("of 10,000 messages", &lobby, &path, &notify(&message(2, "many").repeat(10_000)), 413),
+        ("without a topic", &lobby, &path, &notify("<w:NotificationMessage/>"), 200),
+        ("out of order", &lobby, &path, &notify(&(message(9, "c") + &message(3, "d"))), 200),
+        ("a good one", &lobby, &path, &good, 200),
+        ("the same again", &lobby, &path, &good, 200),
+    ] {
+        assert_eq!(left(source, path, body), status, "{name}");
+    }
+    let told = subscription.pull_until(|it| it.2 == "a");
+    let values: Vec<&str> = told.iter().map(|it| it.2.as_str()).collect();
+    assert_eq!(values, ["c", "d", "a"], "in the order in which they came, and none twice");
+    let refused = |records: &[serde_json::Value]| {
+        let is = |it: &&serde_json::Value| {
+            it["what"] == "event-notice-refused" && it["detail"]["zone"] == "trusted"
+        };
+        records.iter().filter(is).count()
+    };
+    house.wait_for(|records| refused(records) == 4);
+    assert_eq!(subscription.sees(house.camera(LOBBY), true), [motion("Changed", true)]);
+}
