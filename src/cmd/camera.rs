@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     admin_client,
     baseline::Shown,
+    columns,
     enrol::{self, EnrolError, Enrolment},
     identify::{self, Identified, Subject, SubjectError},
     locators::stored_memory,
@@ -403,17 +404,7 @@ fn list(source: &str, rows: &[CameraRow], out: &mut dyn Write) -> io::Result<()>
     };
     let lines: Vec<[String; 7]> =
         std::iter::once(heads.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
-    let mut widths = [0; 7];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for line in &lines {
-        let padded: Vec<String> =
-            line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", padded.join("  ").trim_end())?;
-    }
+    columns::print(&lines, out)?;
     writeln!(out, "{} cameras, by {source}", rows.len())
 }
 

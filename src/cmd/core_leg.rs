@@ -6,13 +6,13 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    thread::JoinHandle,
 };
 
 use ipnet::IpNet;
 use serde_json::json;
 use tokio::{net::UdpSocket, sync::oneshot};
 
+use super::watcher::Watcher;
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
@@ -25,35 +25,10 @@ use crate::{
     listener::House,
 };
 
-/// Watches until it is dropped.
-pub(super) struct CoreWatch {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl CoreWatch {
-    /// `discovery` says where virtual cameras speak, who are no devices on the core side.
-    pub(super) fn start(house: Arc<House>, discovery: &Option<Discovery>) -> io::Result<Self> {
-        let own = discovery.iter().flat_map(|it| &it.addresses).map(IpNet::addr).collect();
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let watch = move || {
-            runtime.block_on(Lookout::new(house, own).until(stopped));
-            // A question to netd may still wait for its answer, which nobody needs any more.
-            runtime.shutdown_background();
-        };
-        let thread = std::thread::Builder::new().name("core-leg".into()).spawn(watch)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for CoreWatch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that watches the core side panicked");
-        }
-    }
+/// Watches until it is dropped. `discovery` says where virtual cameras speak, who are no devices on the core side.
+pub(super) fn start(house: Arc<House>, discovery: &Option<Discovery>) -> io::Result<Watcher> {
+    let own = discovery.iter().flat_map(|it| &it.addresses).map(IpNet::addr).collect();
+    Watcher::start("core-leg", |stopped| Lookout::new(house, own).until(stopped))
 }
 
 /// Who it was that was seen.

@@ -6,7 +6,6 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, mpsc as sync},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -18,7 +17,10 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::showcase::{Showcase, Viewer};
+use super::{
+    showcase::{Showcase, Viewer},
+    watcher::Watcher,
+};
 use crate::{
     audit::Event,
     config::Discovery,
@@ -32,41 +34,20 @@ use crate::{
     telemetry::{Searched, Word},
 };
 
-/// Answers until it is dropped; then virtual cameras say goodbye.
-pub(super) struct DiscoveryWatch {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl DiscoveryWatch {
-    /// Starts, where the configuration wants it. Returns once it was tried to open each address.
-    pub(super) fn start(house: &Arc<House>, wanted: Option<Discovery>) -> io::Result<Self> {
-        let Some(wanted) = wanted else { return Ok(Self { stop: None, thread: None }) };
-        let (stop, stopped) = oneshot::channel();
-        let (tried, ready) = sync::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut host = Host::new(Arc::clone(house), wanted);
-        let serve = move || {
-            runtime.block_on(async {
-                host.open();
-                let _ = tried.send(());
-                host.until(stopped).await;
-            });
-        };
-        let thread = std::thread::Builder::new().name("discovery".into()).spawn(serve)?;
-        // A thread that is gone has tried all it could.
-        let _ = ready.recv();
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for DiscoveryWatch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that answers discovery panicked");
-        }
-    }
+/// Answers until it is dropped, where the configuration wants it; then virtual cameras say goodbye. Returns once it was
+/// tried to open each address.
+pub(super) fn start(house: &Arc<House>, wanted: Option<Discovery>) -> io::Result<Option<Watcher>> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let mut host = Host::new(Arc::clone(house), wanted);
+    let (tried, ready) = sync::channel();
+    let watcher = Watcher::start("discovery", |stopped| async move {
+        host.open();
+        let _ = tried.send(());
+        host.until(stopped).await;
+    })?;
+    // A thread that is gone has tried all it could.
+    let _ = ready.recv();
+    Ok(Some(watcher))
 }
 
 /// A datagram that came in.

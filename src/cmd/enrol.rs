@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    admin_client, files,
+    admin_client, columns, files,
     reload::{ReloadCommandError, Wish, carry_out},
 };
 use crate::{
@@ -136,17 +136,7 @@ fn list(rows: &[CandidateRow], out: &mut dyn Write) -> io::Result<()> {
         ]
     };
     let lines: Vec<[String; 8]> = std::iter::once(heads).chain(rows.iter().map(cells)).collect();
-    let mut widths = [0; 8];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for line in &lines {
-        let padded: Vec<String> =
-            line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", padded.join("  ").trim_end())?;
-    }
+    columns::print(&lines, out)?;
     for row in rows.iter().filter(|it| it.also_at.is_some()) {
         let other = row.also_at.map_or_else(String::new, |it| it.to_string());
         writeln!(out, "{} has the name of the device at {other}: it moved, or one is a copy", row.address)?;

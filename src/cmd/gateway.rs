@@ -16,16 +16,16 @@ use tokio::sync::Semaphore;
 use super::{
     certificates::{CertificateState, CertificateWatch, Looker},
     configuration::{Configuration, Wrong},
-    core_leg::CoreWatch,
-    discovery::DiscoveryWatch,
+    core_leg, discovery,
     fleet::HouseFleet,
     locators::{Memories, StoredLocators},
     lookout::{Lookout, Watchman},
     regards::StoredRegards,
-    search::SearchWatch,
+    search,
     serving::{Plan, Serving},
     sinks::SinkWatch,
-    tripwire::TripwireWatch,
+    tripwire,
+    watcher::Watcher,
     zones::{self, ZoneWatch, Zones},
 };
 use crate::{
@@ -99,7 +99,7 @@ pub struct Gateway {
     certificate: Option<CertificateWatch>,
     watchman: Watchman,
     zones: ZoneWatch,
-    tripwire: TripwireWatch,
+    tripwire: Watcher,
     sinks: SinkWatch,
     discoveries: Discoveries,
     state: Arc<State>,
@@ -110,18 +110,18 @@ pub struct Gateway {
 
 /// What hears and speaks by WS-Discovery, on either side.
 struct Discoveries {
-    _answers: DiscoveryWatch,
-    _search: SearchWatch,
-    _core: CoreWatch,
+    _answers: Option<Watcher>,
+    _search: Watcher,
+    _core: Watcher,
 }
 
 impl Discoveries {
     fn start(house: &Arc<House>, loaded: &Loaded) -> Result<Self, StartError> {
         let failed = StartError::Thread;
         Ok(Self {
-            _answers: DiscoveryWatch::start(house, loaded.discovery.clone()).map_err(failed)?,
-            _search: SearchWatch::start(Arc::clone(house)).map_err(failed)?,
-            _core: CoreWatch::start(Arc::clone(house), &loaded.discovery).map_err(failed)?,
+            _answers: discovery::start(house, loaded.discovery.clone()).map_err(failed)?,
+            _search: search::start(Arc::clone(house)).map_err(failed)?,
+            _core: core_leg::start(Arc::clone(house), &loaded.discovery).map_err(failed)?,
         })
     }
 }
@@ -266,7 +266,7 @@ impl Gateway {
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
-            tripwire: TripwireWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
+            tripwire: tripwire::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             discoveries: Discoveries::start(&house, &running.configuration().loaded)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),

@@ -10,6 +10,7 @@ mod baseline;
 mod camera;
 mod certificates;
 mod check;
+mod columns;
 mod configuration;
 mod confine;
 mod core_leg;
@@ -44,6 +45,7 @@ mod sinks;
 mod showcase;
 mod tripwire;
 mod vendors;
+mod watcher;
 mod zones;
 
 use std::{error::Error, io, path::Path, process::ExitCode};

@@ -6,7 +6,6 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket as Plain},
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -15,6 +14,7 @@ use rustix::net::{netdevice::name_to_index, sockopt};
 use serde_json::{Value, json};
 use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
 
+use super::watcher::Watcher;
 use crate::{
     audit::Event,
     auth::Caller,
@@ -36,32 +36,8 @@ use crate::{
 };
 
 /// Looks for cameras until it is dropped.
-pub(super) struct SearchWatch {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl SearchWatch {
-    pub(super) fn start(house: Arc<House>) -> io::Result<Self> {
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let watch = move || {
-            runtime.block_on(Searches { house, zones: BTreeMap::new() }.until(stopped));
-            // A question to netd may still wait for its answer, which nobody needs any more.
-            runtime.shutdown_background();
-        };
-        let thread = std::thread::Builder::new().name("search".into()).spawn(watch)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for SearchWatch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that looks for cameras panicked");
-        }
-    }
+pub(super) fn start(house: Arc<House>) -> io::Result<Watcher> {
+    Watcher::start("search", |stopped| Searches { house, zones: BTreeMap::new() }.until(stopped))
 }
 
 struct Searches {

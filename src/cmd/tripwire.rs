@@ -6,7 +6,6 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -15,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
 
+use super::watcher::Watcher;
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
@@ -32,32 +32,8 @@ use crate::{
 };
 
 /// Watches every zone that is isolated, until it is dropped; then all that was not told is.
-pub(super) struct TripwireWatch {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl TripwireWatch {
-    pub(super) fn start(house: Arc<House>) -> io::Result<Self> {
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let watch = move || {
-            runtime.block_on(Guard { house, zones: BTreeMap::new() }.until(stopped));
-            // A question to netd may still wait for its answer, which nobody needs any more.
-            runtime.shutdown_background();
-        };
-        let thread = std::thread::Builder::new().name("tripwire".into()).spawn(watch)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for TripwireWatch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that reads attempts to get out panicked");
-        }
-    }
+pub(super) fn start(house: Arc<House>) -> io::Result<Watcher> {
+    Watcher::start("tripwire", |stopped| Guard { house, zones: BTreeMap::new() }.until(stopped))
 }
 
 struct Guard {

@@ -26,6 +26,9 @@ const APRIL: &str = "http://schemas.xmlsoap.org/ws/2005/04/discovery";
 /// As most clients ask.
 const TRANSMITTER: &str = "<d:Types>dn:NetworkVideoTransmitter</d:Types>";
 
+/// How often somebody asks who is not answered.
+const TRIES: usize = 5;
+
 /// A house whose virtual cameras are found at a port of 127.0.0.1. From 127.0.0.8 to 15 nobody but a client of one
 /// camera may log in.
 fn findable() -> (House, u16) {
@@ -179,8 +182,10 @@ fn nobody_is_answered_more_often_than_once_in_a_while() {
     for number in 0..floods {
         seeker.ask(gateway, &question(&format!("urn:uuid:{number}"), "Probe", ""));
     }
-    let other = Seeker::at("127.0.0.2").finds(gateway, &question("urn:uuid:other", "Probe", ""));
-    assert_eq!(other.len(), 2, "somebody else is answered meanwhile");
+    // Somebody else is answered meanwhile. What the kernel has no room for is lost, so that clients ask again.
+    let other = Seeker::at("127.0.0.2");
+    let mut tries = (0..TRIES).map(|_| other.finds(gateway, &question("urn:uuid:other", "Probe", "")));
+    assert_eq!(tries.find(|it| !it.is_empty()).unwrap().len(), 2);
     let answers = seeker.messages();
     let turns = (clock.monotonic() - began).as_secs_f64() / DISCOVERY_ANSWER_INTERVAL.as_secs_f64();
     assert!(!answers.is_empty() && answers.len() <= 2 * (1 + turns as usize), "{} in {turns}", answers.len());
