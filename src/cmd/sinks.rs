@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
-    task::{JoinSet, LocalSet},
+    task::{AbortHandle, JoinSet, LocalSet},
 };
 
 use crate::{
@@ -56,7 +56,7 @@ impl Drop for SinkWatch {
 struct Sinks {
     house: Arc<House>,
     /// What listens, and who stops it by its end.
-    open: BTreeMap<(ZoneId, SocketAddr), watch::Sender<bool>>,
+    open: BTreeMap<(ZoneId, SocketAddr), (watch::Sender<bool>, AbortHandle)>,
     /// Those that could not be opened, so that it is told once.
     failed: BTreeSet<(ZoneId, SocketAddr)>,
     tasks: JoinSet<()>,
@@ -72,7 +72,7 @@ impl Sinks {
                 _ = tick.tick() => self.look().await,
             }
         }
-        self.open.values().for_each(|stop| _ = stop.send_replace(true));
+        self.open.values().for_each(|(stop, _)| _ = stop.send_replace(true));
         while self.tasks.join_next().await.is_some() {}
     }
 
@@ -80,17 +80,24 @@ impl Sinks {
     async fn look(&mut self) {
         let edition = self.house.edition.load_full();
         let zones = edition.rules.inventory().zones();
+        // What is left of a zone that is made anew would be in another namespace.
+        let trouble = &self.house.gate.watch().zones;
         let wanted: BTreeMap<_, _> = zones
+            .filter(|zone| zone.isolation == Isolation::None || trouble.trouble(zone).is_none())
             .filter_map(|zone| Some(((zone.id.clone(), zone.event_sink?), zone.isolation == Isolation::None)))
             .collect();
-        self.open.retain(|key, stop| {
-            let stays = wanted.contains_key(key);
+        self.open.retain(|key, (stop, serving)| {
+            let stays = wanted.contains_key(key) && !serving.is_finished();
             if !stays {
                 stop.send_replace(true);
             }
             stays
         });
-        while self.tasks.try_join_next().is_some() {}
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a zone's event sink ended, and is opened again");
+            }
+        }
         for (key, plain) in wanted {
             if self.open.contains_key(&key) {
                 continue;
@@ -100,8 +107,8 @@ impl Sinks {
                     self.failed.remove(&key);
                     let (stop, stopped) = watch::channel(false);
                     let serving = Sink::serve(Arc::clone(&self.house), key.0.clone(), listener, stopped);
-                    self.tasks.spawn_local(serving);
-                    self.open.insert(key, stop);
+                    let serving = self.tasks.spawn_local(serving);
+                    self.open.insert(key, (stop, serving));
                 }
                 Err(error) => {
                     let (zone, at) = &key;
