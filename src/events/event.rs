@@ -4,7 +4,7 @@
 //! It is kept as a document of its own that holds no reference and no address, so that the messages it goes on in are
 //! built of it ([`Event::write_into`]); nothing in it is text that nobody declared.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::{Timestamp, civil, tz::TimeZone};
@@ -29,7 +29,7 @@ pub struct Event {
     /// When it came, by the gateway's clock.
     pub at_gateway: Timestamp,
     /// A `wsnt:Notify` of this one message.
-    message: Document,
+    message: Arc<Document>,
 }
 
 /// What happened to a property.
@@ -97,7 +97,7 @@ pub struct SimpleItem<'a> {
 /// A concrete topic: a path of names, each with its namespace (WS-Topics §4). Equal topics are the same topic, whatever
 /// prefixes they were written with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Topic(Box<[TopicName]>);
+pub struct Topic(Arc<[TopicName]>);
 
 /// One name of a topic's path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,7 +125,7 @@ impl Topic {
             let plain = !local.is_empty() && !local.contains([':', '*', '.', '|', ' ', '"', '\'', '\\']);
             plain.then(|| TopicName { namespace: namespace.into(), local: local.into() })
         };
-        let names: Option<Box<[TopicName]>> = text.split('/').take(TOPIC_LEVELS_MAX + 1).map(name).collect();
+        let names: Option<Arc<[TopicName]>> = text.split('/').take(TOPIC_LEVELS_MAX + 1).map(name).collect();
         names.filter(|it| it.len() <= TOPIC_LEVELS_MAX).map(Self)
     }
 
@@ -138,7 +138,7 @@ impl Topic {
     pub fn shown(&self, tables: &Tables) -> String {
         let mut before = "";
         let mut steps = Vec::with_capacity(self.0.len());
-        for TopicName { namespace, local } in &self.0 {
+        for TopicName { namespace, local } in &*self.0 {
             let same = std::mem::replace(&mut before, namespace) == &**namespace;
             steps.push(match (&**namespace, tables.namespace(namespace)) {
                 _ if same => local.to_string(),
@@ -245,7 +245,7 @@ impl Event {
             return Err(Unread::Long);
         }
         // It is a copy, which takes no more room than it needs.
-        let message = cleansed(tables, &document, rules).map_err(|_| Unread::Address)?;
+        let message = Arc::new(cleansed(tables, &document, rules).map_err(|_| Unread::Address)?);
         Ok(Self { sequence: 0, topic, operation, at_camera, at_gateway: at, message })
     }
 
@@ -259,7 +259,7 @@ impl Event {
         write(builder, topic, inside, (utc, self.operation))
     }
 
-    /// The same, told to somebody who has just come.
+    /// The same, told to somebody who has just come. What it says is shared.
     pub fn initialized(&self) -> Self {
         Self { operation: Some(Operation::Initialized), ..self.clone() }
     }
@@ -325,7 +325,7 @@ impl Event {
     }
 
     fn topic_into(&self, hash: &mut Context) {
-        for TopicName { namespace, local } in &self.topic.0 {
+        for TopicName { namespace, local } in &*self.topic.0 {
             field(hash, namespace);
             field(hash, local);
         }
