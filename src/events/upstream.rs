@@ -114,6 +114,10 @@ pub struct Upstream {
     /// Whether events may come by the other way, if the camera has not this one.
     may_push: bool,
     relative: bool,
+    /// How often in a row it answered a subscription to ask by with a fault.
+    refused: u32,
+    /// It is tried whether it sends, since it seems to have no pull points.
+    tries_push: bool,
     /// Subscriptions that ended before their time, in a row.
     early: u32,
     failures: u32,
@@ -129,10 +133,29 @@ struct Held {
     way: Way,
     since: Duration,
     until: Duration,
+    /// How long it was granted for last, and when.
+    life: Duration,
+    granted: Duration,
     synchronized: bool,
     renewable: bool,
+    /// It is to be renewed at once.
+    hurries: bool,
     /// What the camera said its time was, and when.
     clock: Option<(Timestamp, Duration)>,
+}
+
+impl Held {
+    /// How long until it is to be renewed: a minute before its end, or half its length if that is less, but never soon
+    /// after it was renewed, whatever the camera grants.
+    fn to_renewal(&self, now: Duration) -> Duration {
+        match (self.renewable, self.hurries) {
+            (false, _) => return Duration::MAX,
+            (true, true) => return Duration::ZERO,
+            (true, false) => {}
+        }
+        let due = self.until.saturating_sub(SUBSCRIPTION_RENEW_LEFT.min(self.life / 2));
+        due.max(self.granted.saturating_add(self.life / 3)).saturating_sub(now)
+    }
 }
 
 impl Upstream {
@@ -143,6 +166,8 @@ impl Upstream {
             way,
             may_push,
             relative,
+            refused: 0,
+            tries_push: false,
             early: 0,
             failures: 0,
             not_before: Duration::ZERO,
@@ -154,8 +179,17 @@ impl Upstream {
     /// The gateway had a subscription before it was started anew, which ends in so long.
     pub fn take_up(&mut self, way: Way, now: Duration, left: Duration) {
         let until = now.saturating_add(left);
-        let held = Held { way, since: now, until, synchronized: false, renewable: true, clock: None };
-        self.held = Some(held);
+        self.held = Some(Held {
+            way,
+            since: now,
+            until,
+            life: left,
+            granted: now,
+            synchronized: false,
+            renewable: true,
+            hurries: false,
+            clock: None,
+        });
     }
 
     /// Whether there is a subscription, as far as is known.
@@ -171,6 +205,13 @@ impl Upstream {
     /// How long it lasts yet, if there is one and nobody renews it.
     pub fn left(&self, now: Duration) -> Option<Duration> {
         self.held.as_ref().map(|it| it.until.saturating_sub(now))
+    }
+
+    /// How long the camera may be let wait for an event, before the subscription has to be seen to.
+    pub fn patience(&self, now: Duration) -> Duration {
+        self.held
+            .as_ref()
+            .map_or(Duration::ZERO, |it| it.to_renewal(now).min(it.until.saturating_sub(now) / 2))
     }
 
     /// How often in a row it went wrong.
@@ -205,14 +246,14 @@ impl Upstream {
         if lingers.is_some_and(|it| it.is_zero()) {
             return Step::Unsubscribe;
         }
-        if held.renewable && left <= SUBSCRIPTION_RENEW_LEFT {
+        if held.to_renewal(now).is_zero() {
             return Step::Renew(lifetime);
         }
         match held.way {
             _ if !held.synchronized => Step::Synchronize,
             Way::Pull => Step::Pull,
             Way::Push => {
-                let due = if held.renewable { left.saturating_sub(SUBSCRIPTION_RENEW_LEFT) } else { left };
+                let due = held.to_renewal(now).min(left);
                 Step::Wait(Some(lingers.map_or(due, |it| it.min(due))))
             }
         }
@@ -221,7 +262,9 @@ impl Upstream {
     /// The camera was subscribed to.
     pub fn subscribed(&mut self, way: Way, now: Duration, granted: Granted) -> Option<Lesson> {
         self.take_up(way, now, SUBSCRIPTION_LIFE);
-        self.prolonged(now, granted)
+        self.refused = 0;
+        let proven = std::mem::take(&mut self.tries_push).then_some(Lesson::NoPullPoint);
+        self.prolonged(now, granted).or(proven)
     }
 
     /// The subscription was renewed.
@@ -244,9 +287,9 @@ impl Upstream {
         held.clock = granted.current.map(|it| (it, now)).or(held.clock);
         // To be asked keeps it alive (Core §9.1.3); one that says nothing sensible of it is held to what it said before.
         let life = granted.life().filter(|it| *it >= SUBSCRIPTION_LIFE_MIN);
-        let life = life.or((!held.renewable).then_some(SUBSCRIPTION_LIFE));
+        let life = life.or((!held.renewable).then_some(held.life));
         if let Some(life) = life {
-            held.until = now.saturating_add(life);
+            held.until = held.until.max(now.saturating_add(life));
         }
     }
 
@@ -257,36 +300,50 @@ impl Upstream {
     }
 
     /// A step failed.
-    pub fn failed(&mut self, step: Step, loss: Loss, now: Duration) -> Option<Lesson> {
+    pub fn failed(&mut self, step: Step, loss: Loss, now: Duration) {
         match (step, loss) {
-            (Step::Subscribe(Way::Pull, _), Loss::NotSupported) => {
-                if self.may_push {
-                    self.way = Way::Push;
-                    return Some(Lesson::NoPullPoint);
-                }
-                self.not_before = now.saturating_add(SUBSCRIPTION_HOPELESS_PAUSE);
-            }
-            (Step::Subscribe(Way::Push, _), Loss::NotSupported) | (_, Loss::NoService) => {
-                self.not_before = now.saturating_add(SUBSCRIPTION_HOPELESS_PAUSE);
-            }
-            (Step::Renew(_), Loss::NotSupported)
-                if self.held.as_ref().is_some_and(|it| it.way == Way::Pull) =>
+            (Step::Subscribe(way, _), Loss::NotSupported | Loss::Gone) => self.refused(way, loss, now),
+            (_, Loss::NoService) => self.not_before = now.saturating_add(SUBSCRIPTION_HOPELESS_PAUSE),
+            // Being asked may keep it all the same; if it is no more, the next question shows that.
+            (Step::Renew(_), Loss::NotSupported | Loss::Gone)
+                if loss == Loss::NotSupported || self.way() == Some(Way::Pull) =>
             {
-                if let Some(held) = &mut self.held {
-                    held.renewable = false;
+                match &mut self.held {
+                    Some(held) if held.renewable => held.renewable = false,
+                    _ => {}
                 }
             }
-            // Whether the subscription is there, the next question shows.
             (Step::Synchronize, Loss::Gone | Loss::NotSupported) => self.synchronized(),
             (Step::Unsubscribe, Loss::Gone | Loss::NotSupported) => self.unsubscribed(),
             (Step::Pull | Step::Renew(_), Loss::Gone | Loss::NotSupported) => {
                 self.lost(now);
                 self.pause(now);
             }
-            (Step::Subscribe(..), _) | (_, Loss::Silence) => self.pause(now),
             (Step::Wait(_), _) => {}
+            (_, Loss::Silence) => self.pause(now),
         }
-        None
+    }
+
+    /// The camera answered a subscription with a fault. Where it cannot be asked, it may be able to send, which shows when
+    /// it does; one that starts says the same, and all it likes.
+    fn refused(&mut self, way: Way, loss: Loss, now: Duration) {
+        self.refused = self.refused.saturating_add(1);
+        let hopeless = loss == Loss::NotSupported || self.refused > 1;
+        let other = match way {
+            Way::Pull if self.may_push && hopeless && !self.tries_push => {
+                self.tries_push = true;
+                self.way = Way::Push;
+                return;
+            }
+            Way::Push if self.tries_push => Way::Pull,
+            Way::Pull | Way::Push => way,
+        };
+        self.way = other;
+        self.tries_push = false;
+        self.pause(now);
+        if loss == Loss::NotSupported {
+            self.not_before = now.saturating_add(SUBSCRIPTION_HOPELESS_PAUSE);
+        }
     }
 
     /// What it ends by, asked for now.
@@ -308,12 +365,15 @@ impl Upstream {
         if is_short && relative {
             // It is renewed at once, by the camera's own clock; if it has ended, that will be told.
             held.until = now.saturating_add(SUBSCRIPTION_LIFE_MIN);
+            held.hurries = true;
             self.relative = false;
             return Some(Lesson::RelativeTimeBroken);
         }
         // What is short again is no time the camera goes by.
         let life = life.filter(|_| !is_short).unwrap_or(SUBSCRIPTION_LIFE);
-        held.until = now.saturating_add(life.min(SUBSCRIPTION_LIFE.saturating_mul(60)));
+        held.life = life.min(SUBSCRIPTION_LIFE.saturating_mul(60));
+        (held.granted, held.hurries) = (now, false);
+        held.until = now.saturating_add(held.life);
         None
     }
 
@@ -413,14 +473,46 @@ mod tests {
     }
 
     #[test]
+    fn whatever_a_camera_grants_it_is_asked_for_events_and_renewed_with_in_peace() {
+        for life in [10, 30, 60, 61, 120, 86_400] {
+            for way in [Way::Pull, Way::Push] {
+                let mut upstream = Upstream::new(way, true, false);
+                upstream.subscribed(way, seconds(0), granted(life));
+                upstream.synchronized();
+                let (mut now, mut renewals, mut pulls) = (seconds(0), 0, 0);
+                while now < seconds(3_600) {
+                    match upstream.next(now, camera(), true) {
+                        Step::Renew(_) => {
+                            renewals += 1;
+                            upstream.renewed(now, granted(life));
+                        }
+                        Step::Pull => {
+                            pulls += 1;
+                            now += upstream.patience(now).clamp(seconds(1), seconds(30));
+                            upstream.pulled(now, Granted::default());
+                        }
+                        Step::Wait(Some(pause)) => now += pause,
+                        step => panic!("{way:?} of {life} s at {now:?}: {step:?}"),
+                    }
+                }
+                let most = 3_600 / (life / 3).max(1);
+                assert!(renewals <= most, "{way:?} of {life} s: {renewals} renewals");
+                assert!(way == Way::Push || pulls >= 100, "{way:?} of {life} s: {pulls} pulls");
+            }
+        }
+    }
+
+    #[test]
     fn a_camera_that_cannot_be_renewed_with_is_kept_by_asking() {
-        let mut upstream = subscribed(120);
-        upstream.synchronized();
-        let renew = upstream.next(seconds(60), camera(), true);
-        upstream.failed(renew, Loss::NotSupported, seconds(60));
-        assert_eq!(upstream.next(seconds(60), camera(), true), Step::Pull);
-        upstream.pulled(seconds(90), Granted::default());
-        assert_eq!(upstream.next(seconds(150), camera(), true), Step::Pull, "not over at 120");
+        for loss in [Loss::NotSupported, Loss::Gone] {
+            let mut upstream = subscribed(120);
+            upstream.synchronized();
+            let renew = upstream.next(seconds(60), camera(), true);
+            upstream.failed(renew, loss, seconds(60));
+            assert_eq!(upstream.next(seconds(60), camera(), true), Step::Pull, "no place is left behind");
+            upstream.pulled(seconds(90), Granted::default());
+            assert_eq!(upstream.next(seconds(150), camera(), true), Step::Pull, "not over at 120");
+        }
     }
 
     #[test]
@@ -459,16 +551,28 @@ mod tests {
 
     #[test]
     fn a_camera_without_pull_points_sends_where_it_may() {
+        for refusals in [[Loss::NotSupported].as_slice(), &[Loss::Gone, Loss::Gone]] {
+            let mut upstream = Upstream::new(Way::Pull, true, true);
+            let mut now = seconds(0);
+            for loss in refusals {
+                assert_eq!(upstream.next(now, camera(), true), SUBSCRIBE);
+                upstream.failed(SUBSCRIBE, *loss, now);
+                now += seconds(1);
+            }
+            assert_eq!(upstream.next(now, camera(), true), Step::Subscribe(Way::Push, RELATIVE));
+            assert_eq!(upstream.subscribed(Way::Push, now, granted(120)), Some(Lesson::NoPullPoint));
+            upstream.synchronized();
+            assert_eq!(upstream.next(now, camera(), true), Step::Wait(Some(seconds(60))), "to be renewed");
+            assert_eq!(upstream.next(now, camera(), false), Step::Wait(Some(seconds(30))), "to be left");
+        }
+        // One that was just starting may be asked after all.
         let mut upstream = Upstream::new(Way::Pull, true, true);
-        let lesson = upstream.failed(SUBSCRIBE, Loss::NotSupported, seconds(0));
-        assert_eq!(lesson, Some(Lesson::NoPullPoint));
-        assert_eq!(upstream.next(seconds(0), camera(), true), Step::Subscribe(Way::Push, RELATIVE));
-        upstream.subscribed(Way::Push, seconds(0), granted(120));
-        upstream.synchronized();
-        assert_eq!(upstream.next(seconds(0), camera(), true), Step::Wait(Some(seconds(60))), "to be renewed");
-        assert_eq!(upstream.next(seconds(0), camera(), false), Step::Wait(Some(seconds(30))), "to be left");
+        upstream.failed(SUBSCRIBE, Loss::NotSupported, seconds(0));
+        let push = upstream.next(seconds(0), camera(), true);
+        upstream.failed(push, Loss::Gone, seconds(0));
+        assert_eq!(upstream.next(seconds(1), camera(), true), SUBSCRIBE);
         let mut upstream = Upstream::new(Way::Pull, true, false);
-        assert_eq!(upstream.failed(SUBSCRIBE, Loss::NotSupported, seconds(0)), None);
+        upstream.failed(SUBSCRIBE, Loss::NotSupported, seconds(0));
         let long = Step::Wait(Some(SUBSCRIPTION_HOPELESS_PAUSE));
         assert_eq!(upstream.next(seconds(0), camera(), true), long, "there is no other way");
     }
@@ -493,7 +597,7 @@ mod tests {
                     now += seconds(1);
                     upstream.pulled(now, granted(120));
                 }
-                step => _ = upstream.failed(step, loss, now),
+                step => upstream.failed(step, loss, now),
             }
             sent += u32::from(!matches!(step, Step::Wait(_) | Step::Pull));
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::http::{Method, StatusCode};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     errands::Errand,
@@ -32,18 +32,26 @@ pub struct Doorway {
     connect: Connect,
     /// As of the edition that was in force when somebody asked last.
     behind: RefCell<Option<Rc<VirtualCamera>>>,
+    /// Told when another edition is taken up.
+    renewed: watch::Sender<()>,
 }
 
 impl Doorway {
     /// The way in to a camera, and how the camera is reached.
     pub fn new(house: Arc<House>, id: CameraId, connect: Connect) -> Rc<Self> {
-        Rc::new(Self { house, id, connect, behind: RefCell::default() })
+        Rc::new(Self { house, id, connect, behind: RefCell::default(), renewed: watch::Sender::new(()) })
     }
 
     /// Takes up the edition in force; what is under way ends by the one it began with. What was learnt of a
     /// camera stays as far as it is configured as before.
     pub fn renew(&self) {
         self.virtual_camera(&self.house.edition.load_full());
+        self.renewed.send_replace(());
+    }
+
+    /// Tells when another edition is taken up.
+    pub(super) fn renewals(&self) -> watch::Receiver<()> {
+        self.renewed.subscribe()
     }
 
     /// The camera it leads to.

@@ -44,6 +44,7 @@ impl Doorway {
     /// out of the configuration; then the subscription's place is given back.
     pub async fn hear_events(doorway: Rc<Self>, mut stopped: watch::Receiver<bool>) {
         let mut hearing: Option<Hearing> = None;
+        let mut renewed = doorway.renewals();
         loop {
             let current = doorway.current();
             if let Some(old) = hearing.take_if(|it| !current.as_ref().is_some_and(|now| it.goes_on_with(now)))
@@ -63,14 +64,26 @@ impl Doorway {
                 tokio::select! {
                     () = over(&mut stopped) => break,
                     _ = wanted.changed() => {}
+                    _ = renewed.changed() => {}
                     () = sleep(time.unwrap_or(Duration::MAX)) => {}
                 }
                 continue;
             }
+            let (connection, events) = (Rc::clone(&hearing.camera.connection), hearing.events);
+            let goes_on = |now: Option<Rc<VirtualCamera>>| {
+                now.is_some_and(|it| Rc::ptr_eq(&it.connection, &connection) && it.camera.events == events)
+            };
             let mut doing = pin!(hearing.take(step));
-            tokio::select! {
-                () = &mut doing => continue,
-                () = over(&mut stopped) => {}
+            let ended = loop {
+                tokio::select! {
+                    () = &mut doing => break false,
+                    () = over(&mut stopped) => break true,
+                    // Another configuration waits for no question to be answered that nobody asks any more.
+                    _ = renewed.changed(), if step == Step::Pull => if !goes_on(doorway.current()) { break false },
+                }
+            };
+            if !ended {
+                continue;
             }
             // A question that waits for events may be given up, another message might leave a place behind.
             if step != Step::Pull {
@@ -219,7 +232,8 @@ impl Hearing {
         let endpoint = endpoint.ok_or(Trouble::NoEndpoint)?;
         let reference = Reference::clone(&reference);
         self.address = Some(Arc::new(SubscriptionAddress { endpoint, reference }));
-        self.proven = false;
+        (self.proven, self.pull_time) = (false, EVENT_PULL_TIME);
+        camera.hub.begin();
         Ok(told)
     }
 
@@ -259,10 +273,7 @@ impl Hearing {
     }
 
     fn failed(&mut self, step: Step, loss: Loss) {
-        let lesson = self.upstream.failed(step, loss, self.now());
-        if let Some(lesson) = lesson {
-            self.learn(lesson);
-        }
+        self.upstream.failed(step, loss, self.now());
         if !self.upstream.is_held() {
             self.forget();
         }
@@ -314,7 +325,9 @@ impl Hearing {
         let passed = self.now().saturating_sub(self.pulled);
         sleep(EVENT_PULL_INTERVAL_MIN.saturating_sub(passed)).await;
         let Some(address) = self.address.clone() else { return self.failed(Step::Pull, Loss::Gone) };
-        let Ok(request) = pull(&camera.house.tables, self.pull_time, EVENT_PULL_MESSAGES_MAX) else {
+        let longest = self.upstream.patience(self.now()).max(EVENT_PULL_EMPTY_INTERVAL_MIN);
+        let time = self.pull_time.min(longest);
+        let Ok(request) = pull(&camera.house.tables, time, EVENT_PULL_MESSAGES_MAX) else {
             return self.failed(Step::Pull, Loss::NoService);
         };
         let under_way = self.pulls.take().filter(|it| camera.may_go_on(it));
@@ -326,7 +339,7 @@ impl Hearing {
         let Some(pass) = pulls.pass() else { return };
         let began = self.now();
         self.pulled = began;
-        let wait = self.pull_time.saturating_add(EVENT_PULL_GRACE);
+        let wait = time.saturating_add(EVENT_PULL_GRACE);
         let outcome = camera.event_exchange(pass, request, Some((&address, wait)), true).await;
         let took = self.now().saturating_sub(began);
         let mut ended = ended_as(outcome.as_ref().map(|it| &*it.deviations));
@@ -351,14 +364,23 @@ impl Hearing {
             Err(trouble) => {
                 let loss = loss(&trouble);
                 tracing::debug!(camera = %camera.camera.id, %trouble, ?loss, "no events came");
-                // It may be the time that it does not bear (Core §9.1.2).
-                if loss == Loss::Gone && !self.proven {
-                    self.pull_time =
-                        self.pull_time.div_f32(PULL_TIME_STEP).max(EVENT_PULL_EMPTY_INTERVAL_MIN);
-                }
-                self.failed(Step::Pull, loss);
+                self.lost(loss).await;
             }
         }
+    }
+
+    /// A question for events failed. What is given up while the camera answers is given back, so that no place is lost.
+    async fn lost(&mut self, loss: Loss) {
+        if loss == Loss::Silence {
+            return self.failed(Step::Pull, loss);
+        }
+        // It may be the time that it does not bear (Core §9.1.2): the same subscription may answer a shorter one.
+        if !self.proven && self.pull_time > EVENT_PULL_EMPTY_INTERVAL_MIN {
+            self.pull_time = self.pull_time.div_f32(PULL_TIME_STEP).max(EVENT_PULL_EMPTY_INTERVAL_MIN);
+            return self.failed(Step::Pull, Loss::Silence);
+        }
+        let _ = self.about_it(unsubscription(&self.camera.house.tables)).await;
+        self.failed(Step::Pull, loss);
     }
 
     /// Gives the place back, in a short time.
@@ -409,10 +431,15 @@ impl VirtualCamera {
             let found = format!(
                 "more than {EVENTS_PER_CAMERA_PER_SECOND_MAX} events a second came, and some are lost"
             );
-            let subject = Subject::Camera(self.camera.id.clone());
-            house.gate.watch().alarms.raise(Alarm::EventsFlood, subject, &found);
+            self.flooded(&found);
         }
         heard
+    }
+
+    /// Tells that the camera tells more than is taken.
+    pub(super) fn flooded(&self, found: &str) {
+        let subject = Subject::Camera(self.camera.id.clone());
+        self.house.gate.watch().alarms.raise(Alarm::EventsFlood, subject, found);
     }
 
     /// Where the camera is told to send events; none if its zone has no such place.
