@@ -71,13 +71,22 @@ pub const EVENT_SERIES_NOTICES_MAX: u32 = 20_000;
 /// How often zones are looked at for where events are to be taken.
 pub const EVENT_SINK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of one notice.
-pub const EVENT_NOTICE_BYTES_MAX: usize = 512 * 1024;
+pub const EVENT_NOTICE_BYTES_MAX: usize = 256 * 1024;
+/// Connections to the event sink of one zone: with a whole notice each, 64 MiB.
+pub const EVENT_SINK_CONNECTIONS_MAX: usize = 256;
+/// Connections to it from one camera's address.
+pub const EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX: usize = 4;
+/// Notices of one camera that are known again if they come twice.
+pub const EVENT_NOTICE_PRINTS_MAX: usize = 64;
+/// How long nothing is taken of a camera whose notices were refused.
+pub const EVENT_NOTICE_REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// How long cameras have to be unsubscribed from when the gateway stops.
 pub const EVENT_CLOSE_TIME_MAX: Duration = Duration::from_secs(3);
 
 const _: () =
     assert!(SUBSCRIPTION_RENEW_LEFT.as_secs() > EVENT_PULL_TIME.as_secs() + EVENT_PULL_GRACE.as_secs());
 const _: () = assert!(SUBSCRIPTION_LIFE.as_secs() > SUBSCRIPTION_RENEW_LEFT.as_secs());
+const _: () = assert!(EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX < EVENT_SINK_CONNECTIONS_MAX);
 const _: () = assert!(EVENT_PULL_MESSAGES_MAX <= EVENTS_PER_MESSAGE_MAX);
 
 /// Bytes of one topic expression of a filter.

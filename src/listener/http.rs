@@ -268,7 +268,12 @@ impl Door {
             Self::Camera | Self::SecureCamera(_) | Self::Admin => {
                 (limits::CONNECTIONS_PER_CAMERA_MAX, limits::CONNECTIONS_PER_SOURCE_MAX)
             }
-            Self::SharedCameras(_) | Self::Sink => {
+            // Whose address is no camera's is not even read.
+            Self::Sink => {
+                let source_max = if expected { limits::EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX } else { 0 };
+                (limits::EVENT_SINK_CONNECTIONS_MAX, source_max)
+            }
+            Self::SharedCameras(_) => {
                 (limits::CONNECTIONS_SHARED_MAX, limits::CONNECTIONS_SHARED_PER_SOURCE_MAX)
             }
         };

@@ -4,7 +4,7 @@
 //! says goes to the camera's own thread and is read like every other message of the camera's.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
@@ -12,6 +12,7 @@ use std::{
 };
 
 use ::http::{Method, StatusCode};
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
 use tokio::{
@@ -32,8 +33,9 @@ use crate::{
     gate::{Disposal, Ended},
     ids::{CameraId, ZoneId},
     limits::{
-        EVENT_NOTICE_TIME_MAX, EVENT_NOTICES_PER_SECOND_MAX, EVENT_NOTICES_WAITING_MAX,
-        EVENT_SERIES_NOTICES_MAX, EVENT_SERIES_TIME_MAX,
+        EVENT_NOTICE_PRINTS_MAX, EVENT_NOTICE_REFUSED_PAUSE, EVENT_NOTICE_TIME_MAX,
+        EVENT_NOTICES_PER_SECOND_MAX, EVENT_NOTICES_WAITING_MAX, EVENT_SERIES_NOTICES_MAX,
+        EVENT_SERIES_TIME_MAX,
     },
     schema::{AccessClass, Traits},
     soap::{Answer, decode_notice},
@@ -147,10 +149,14 @@ impl Doorway {
 /// What is under way of one camera's notices.
 #[derive(Default)]
 struct Taking {
-    /// The record they stand under.
+    /// The record they stand under, good ones and bad ones.
     series: Option<Looks>,
     /// A second, and how many came in it.
     second: (u64, u32),
+    /// Nothing is taken before, in monotonic time.
+    not_before: Duration,
+    /// The last ones, so that one that is sent twice is heard once.
+    prints: VecDeque<[u8; 32]>,
 }
 
 impl Taking {
@@ -161,6 +167,11 @@ impl Taking {
         let count = if second == began.as_secs() { count.saturating_add(1) } else { 1 };
         self.second = (began.as_secs(), count);
         if count > EVENT_NOTICES_PER_SECOND_MAX {
+            let found = format!("it sends more than {EVENT_NOTICES_PER_SECOND_MAX} notices a second");
+            camera.flooded(&found);
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+        if began < self.not_before {
             return StatusCode::SERVICE_UNAVAILABLE;
         }
         let under_way = self.series.take().filter(|it| camera.may_go_on(it));
@@ -168,19 +179,42 @@ impl Taking {
             Some(series) => Ok(series),
             None => camera.begin_series(camera.notice(), Reason::Events, NOTICES).await,
         };
-        // A refusal is on record.
-        let Ok(mut series) = begun else { return StatusCode::SERVICE_UNAVAILABLE };
+        let Ok(mut series) = begun else {
+            // A refusal is on record, and one is enough for a while.
+            self.not_before = began.saturating_add(EVENT_NOTICE_REFUSED_PAUSE);
+            return StatusCode::SERVICE_UNAVAILABLE;
+        };
         if !series.pass().is_some_and(crate::gate::Pass::sending) {
             return StatusCode::SERVICE_UNAVAILABLE;
         }
-        let (ended, status) = camera.read_notice(body);
-        let well = status == StatusCode::OK;
+        let (ended, status) =
+            if self.is_new(body) { camera.read_notice(body) } else { (told_before(), StatusCode::OK) };
         let took = house.clock.monotonic().saturating_sub(began);
-        if series.take_up(ended, well, took) && well {
-            self.series = Some(series);
-        }
+        // A bad one ends nothing: the record counts how many of all were good.
+        series.take_up(ended, status == StatusCode::OK, took);
+        self.series = Some(series);
         status
     }
+
+    fn is_new(&mut self, body: &[u8]) -> bool {
+        let mut print = [0; 32];
+        let digest = digest(&SHA256, body);
+        print.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        if self.prints.contains(&print) {
+            return false;
+        }
+        if self.prints.len() >= EVENT_NOTICE_PRINTS_MAX {
+            self.prints.pop_front();
+        }
+        self.prints.push_back(print);
+        true
+    }
+}
+
+/// How a notice ends that came before, octet by octet.
+fn told_before() -> Ended {
+    let note = Some("a notice came twice".to_owned());
+    Ended { note, ..ended_as(Ok(&crate::schema::Deviations::default())) }
 }
 
 impl VirtualCamera {
