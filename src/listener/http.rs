@@ -268,9 +268,9 @@ impl Door {
             Self::Camera | Self::SecureCamera(_) | Self::Admin => {
                 (limits::CONNECTIONS_PER_CAMERA_MAX, limits::CONNECTIONS_PER_SOURCE_MAX)
             }
-            // Whose address is no camera's is not even read.
+            // Whose address is no camera's is told so, and put on record, one at a time.
             Self::Sink => {
-                let source_max = if expected { limits::EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX } else { 0 };
+                let source_max = if expected { limits::EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX } else { 1 };
                 (limits::EVENT_SINK_CONNECTIONS_MAX, source_max)
             }
             Self::SharedCameras(_) => {

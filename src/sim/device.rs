@@ -460,16 +460,22 @@ impl Device {
 
     /// Sets how long the subscription lasts from now, by what the request says at a path or as long as before.
     fn take_lease(&mut self, path: Option<&str>, scene: &mut Scene<'_>) {
+        let asked = path.and_then(|it| scene.body.value(it)).map(str::to_owned);
         let known = scene.picked.get("subscriptions").and_then(|it| it.get("lease")).cloned();
-        let asked = path.and_then(|it| scene.body.value(it)).map(str::to_owned).or(known);
-        let until = self.lease(asked.as_deref(), scene.now);
+        let until = match (asked, known.and_then(|it| it.parse::<i64>().ok())) {
+            // As long again as before: no length of time that somebody wrote.
+            (None, Some(seconds)) => {
+                scene.now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(scene.now)
+            }
+            (asked, _) => self.lease(asked.as_deref(), scene.now),
+        };
         let stated = self.time(until).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         self.variables.insert("utc.termination".to_owned(), stated);
         // A moment that was asked for is over once it has passed: from then on it is what that came to.
         let length = until.duration_since(scene.now).as_secs().max(0);
         self.change("subscriptions", scene, |item| {
             item.insert("until".to_owned(), until.to_string());
-            item.insert("lease".to_owned(), format!("PT{length}S"));
+            item.insert("lease".to_owned(), length.to_string());
         });
     }
 
