@@ -34,6 +34,8 @@ pub struct CandidateRow {
     pub vendor: String,
     /// That maker's class.
     pub class: String,
+    /// Whether cameras of that class are treated as restricted.
+    pub is_strict: bool,
     /// Why.
     pub reasons: Vec<String>,
     /// When it was heard first.
@@ -78,6 +80,7 @@ impl CandidateRow {
             scopes: candidate.scopes.clone(),
             vendor: verdict.name.clone(),
             class: verdict.class.to_string(),
+            is_strict: verdict.class.is_restricted(),
             reasons: verdict.reasons.clone(),
             first: candidate.first,
             last: candidate.last,

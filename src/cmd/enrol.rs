@@ -235,7 +235,16 @@ fn section(
         (address, port) if port == usual => address.to_string(),
         (address, port) => std::net::SocketAddr::new(address, port).to_string(),
     };
-    let vendor = it.vendor.as_deref().unwrap_or(&row.vendor);
+    // A claim can only make it stricter: whoever sends a datagram can say that another made it.
+    let claimed = format!(
+        "\"{UNKNOWN_MAKER}\" # it claims {}; state the maker once you have looked at it",
+        plain(&row.vendor)
+    );
+    let vendor = match &it.vendor {
+        Some(stated) => text("the maker", stated)?,
+        None if row.is_strict => text("the maker", &row.vendor)?,
+        None => claimed,
+    };
     let mut section = format!(
         "# Found by WS-Discovery, enrolled {now:.0}. It said that it is {}, {}; {}: {}.\n[[camera]]\n",
         plain(&scope(row, "name").unwrap_or_else(|| "nameless".to_owned())),
@@ -257,7 +266,7 @@ fn section(
     }
     let _ = writeln!(section, "zone = {}", text("the zone", &row.zone)?);
     let _ = writeln!(section, "site = {}", text("the site", &site)?);
-    let _ = writeln!(section, "vendor = {}", text("the maker", vendor)?);
+    let _ = writeln!(section, "vendor = {vendor}");
     let _ = writeln!(section, "username = {}", text("the user", &it.username)?);
     let password = text("the password's file", &it.password_file.display().to_string())?;
     let _ = writeln!(section, "password = {{ file = {password} }}");
@@ -280,6 +289,8 @@ fn plain(text: &str) -> String {
 }
 
 const PLAIN_CHARS_MAX: usize = 160;
+/// Of no vendor table, and so treated as restricted.
+const UNKNOWN_MAKER: &str = "unknown";
 
 #[cfg(test)]
 mod tests {
@@ -297,6 +308,7 @@ mod tests {
             scopes: vec!["onvif://www.onvif.org/name/Gate%201\nname = \"x\"".into()],
             vendor: "Hikvision".into(),
             class: "restricted".into(),
+            is_strict: true,
             reasons: vec!["MAC address".into()],
             first: Timestamp::UNIX_EPOCH,
             last: Timestamp::UNIX_EPOCH,
@@ -338,6 +350,12 @@ mod tests {
         let elsewhere = CandidateRow { port: 8443, tls: true, path: "/x".into(), mac: None, ..row() };
         let text = made(&wanted(), &elsewhere).unwrap();
         assert!(text.contains("address = \"192.0.2.66:8443\"\ntls = true\ndevice_path = \"/x\"\n"), "{text}");
+        let claimed =
+            CandidateRow { vendor: "axis".into(), class: "trusted".into(), is_strict: false, ..row() };
+        let text = made(&wanted(), &claimed).unwrap();
+        assert!(text.contains("vendor = \"unknown\" # it claims axis; state the maker"), "{text}");
+        let stated = Enrolment { vendor: Some("axis".into()), ..wanted() };
+        assert!(made(&stated, &claimed).unwrap().contains("\nvendor = \"axis\"\n"));
         let hostile = CandidateRow { path: "/x\"\n[[client]]".into(), ..row() };
         let error = made(&wanted(), &hostile).unwrap_err().to_string();
         assert!(error.starts_with("the camera's path cannot stand in a configuration"), "{error}");

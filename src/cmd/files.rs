@@ -36,14 +36,18 @@ impl<'a> Beside<'a> {
         let mut path = place.as_os_str().to_owned();
         path.push(".new");
         let path = PathBuf::from(path);
-        write_private(&path, bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => io::Error::other(format!(
+        let written = write_private(&path, bytes);
+        if let Err(error) = &written
+            && error.kind() == io::ErrorKind::AlreadyExists
+        {
+            return Err(io::Error::other(format!(
                 "{} is there: somebody writes it just now, or was cut off; then remove it",
                 path.display()
-            )),
-            _ => error,
-        })?;
+            )));
+        }
+        // From here on it is ours, and goes if the rest fails: half of it, too.
         let beside = Self { place, path };
+        written?;
         fs::set_permissions(&beside.path, before.permissions())?;
         if fs::metadata(&beside.path)?.uid() != before.uid()
             || before.gid() != fs::metadata(&beside.path)?.gid()

@@ -28,8 +28,8 @@ use crate::{
         group::{DISCOVERY_PORT, GROUP4, GROUP6},
     },
     limits::{
-        CANDIDATES_TOLD_MAX, DISCOVERY_MESSAGE_BYTES_MAX, SEARCH_ANSWER_TIME_MAX, SEARCH_FORM_PAUSE,
-        SEARCH_INTERVAL, SEARCH_LOOK_INTERVAL, SUMMARY_PERIOD, SWEEP_PAUSE,
+        CANDIDATES_TOLD_MAX, DISCOVERY_MESSAGE_BYTES_MAX, ENDPOINT_CHARS_TOLD_MAX, SEARCH_ANSWER_TIME_MAX,
+        SEARCH_FORM_PAUSE, SEARCH_INTERVAL, SEARCH_LOOK_INTERVAL, SUMMARY_PERIOD, SWEEP_PAUSE,
     },
     listener::House,
     schema::{AccessClass, Traits},
@@ -243,6 +243,8 @@ impl Ear {
             let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
             if rates.admit(from.ip(), self.house.clock.monotonic()) {
                 self.take(buffer.get(..length).unwrap_or_default(), from.ip());
+            } else {
+                self.told.lock().unwrap_or_else(PoisonError::into_inner).over_rate += 1;
             }
         }
     }
@@ -308,7 +310,7 @@ impl Asker {
             arguments,
         };
         let caller = Caller::Gateway(Reason::Discovery);
-        let pass = match self.house.gate.decide(&edition.rules, command, &caller, None).await {
+        let mut pass = match self.house.gate.decide(&edition.rules, command, &caller, None).await {
             Ok(pass) => pass,
             Err(refusal) => {
                 tracing::warn!(zone = %self.zone.id, %refusal, "cameras are not looked for in the zone");
@@ -317,6 +319,9 @@ impl Asker {
         };
         // The policies may change; the question is the same.
         drop(edition);
+        if !pass.sending() {
+            return;
+        }
         let began = self.house.clock.now();
         let identifier = u128::from(self.house.request_id().bits()) << 64;
         let mut sent = 0_u64;
@@ -371,6 +376,8 @@ struct Told {
     changed: u64,
     /// Messages that were of no device, or of none of the zone.
     not_taken: u64,
+    /// Messages that were not read, since too many came.
+    over_rate: u64,
     named: Vec<Value>,
     addresses: BTreeSet<IpAddr>,
 }
@@ -387,23 +394,25 @@ impl Told {
         self.changed += 1;
         // Who changes all the time is named once a period.
         if self.named.len() < CANDIDATES_TOLD_MAX && self.addresses.insert(from) {
-            let endpoint: String = endpoint.chars().filter(char::is_ascii_graphic).collect();
+            let endpoint: String =
+                endpoint.chars().filter(char::is_ascii_graphic).take(ENDPOINT_CHARS_TOLD_MAX).collect();
             self.named.push(
                 json!({ "at": now.to_string(), "address": from.to_string(), "what": what, "endpoint": endpoint }),
             );
         }
     }
 
-    /// Puts on record what was not told yet, exactly counted, in one line; nothing, if nobody came or went.
+    /// Puts on record what was not told yet, exactly counted, in one line; nothing, if nobody came or went and nothing was
+    /// out of order.
     fn tell(&mut self, house: &House, zone: &ZoneId) {
         let now = house.clock.monotonic();
         let told = std::mem::replace(self, Self { since: now, ..Self::default() });
-        if told.changed == 0 {
+        if told.changed + told.not_taken + told.over_rate == 0 {
             return;
         }
         let detail = json!({
             "zone": zone.as_str(), "seconds": now.saturating_sub(told.since).as_secs(), "messages": told.heard,
-            "not_taken": told.not_taken, "changes": told.changed, "devices": told.named,
+            "not_taken": told.not_taken, "over_rate": told.over_rate, "changes": told.changed, "devices": told.named,
         });
         house.gate.note(Event::new("candidates", detail));
     }

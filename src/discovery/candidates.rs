@@ -18,7 +18,6 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Candidates {
     zones: BTreeMap<ZoneId, BTreeMap<IpAddr, Candidate>>,
-    left_out: u64,
 }
 
 /// A device that could be a camera.
@@ -57,7 +56,7 @@ pub enum Change {
     Same,
     /// It went.
     Gone,
-    /// It says nothing that a camera would say, or there is no place for it.
+    /// It says nothing that a camera would say.
     Nothing,
 }
 
@@ -74,11 +73,12 @@ impl Candidates {
         if !device.is_of_onvif() {
             return Change::Nothing;
         }
-        let before = all.get(&from);
-        if before.is_none() && all.len() >= CANDIDATES_PER_ZONE_MAX {
-            self.left_out += 1;
-            return Change::Nothing;
+        if !all.contains_key(&from) && all.len() >= CANDIDATES_PER_ZONE_MAX {
+            // Whoever was silent for longest makes way, so that nobody's flood keeps what comes later out.
+            let oldest = all.iter().min_by_key(|(_, it)| it.last).map(|(address, _)| *address);
+            oldest.map(|it| all.remove(&it));
         }
+        let before = all.get(&from);
         let change = match before {
             None => Change::New,
             Some(before) if before.endpoint == device.endpoint => Change::Same,
@@ -111,11 +111,6 @@ impl Candidates {
     /// All of them, by zone and address.
     pub fn iter(&self) -> impl Iterator<Item = (&ZoneId, IpAddr, &Candidate)> {
         self.zones.iter().flat_map(|(zone, all)| all.iter().map(move |(address, it)| (zone, *address, it)))
-    }
-
-    /// How many messages there was no place for.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
     }
 }
 
@@ -228,9 +223,12 @@ mod tests {
     fn there_is_place_for_so_many_and_printers_have_none() {
         let mut candidates = Candidates::default();
         let printer = Device { endpoint: "urn:uuid:1".into(), ..Device::default() };
+        let address = |number: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number));
+        let mut heard = 0;
         let mut hear = |number: u32, device: &Device| {
-            let from = std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into();
-            candidates.hear(&zone(), from, Kind::Hello, device, Timestamp::UNIX_EPOCH)
+            heard += 1;
+            let now = Timestamp::from_second(heard).unwrap();
+            candidates.hear(&zone(), address(number), Kind::Hello, device, now)
         };
         assert_eq!(hear(0, &printer), Change::Nothing);
         let many = Device {
@@ -239,9 +237,15 @@ mod tests {
         };
         let most = u32::try_from(CANDIDATES_PER_ZONE_MAX).unwrap();
         assert!((0..most).all(|number| hear(number, &many) == Change::New));
-        assert_eq!(hear(most, &many), Change::Nothing);
         assert_eq!(hear(0, &many), Change::Same, "who is known has a place");
-        assert_eq!((candidates.iter().count(), candidates.left_out()), (CANDIDATES_PER_ZONE_MAX, 1));
+        assert_eq!(hear(most, &many), Change::New);
+        assert_eq!(candidates.iter().count(), CANDIDATES_PER_ZONE_MAX);
+        let there = |number| candidates.iter().any(|(_, it, _)| it == address(number));
+        assert_eq!(
+            [0, 1, 2, most].map(there),
+            [true, false, true, true],
+            "the one silent for longest made way"
+        );
         assert!(candidates.iter().all(|(_, _, it)| it.scopes.len() == CANDIDATE_SCOPES_MAX));
     }
 }

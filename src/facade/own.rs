@@ -8,6 +8,7 @@ use super::{
     virtual_camera::{Facade, Heard},
 };
 use crate::{
+    limits::CLAIMED_SCOPE_BYTES_MAX,
     schema::{BuildError, Builder, Deviations, Document, NodeId, OperationId, Tables},
     soap::Fault,
 };
@@ -109,7 +110,8 @@ impl Facade {
     /// The scopes of the virtual camera, for GetScopes and for discovery.
     pub fn scope_items(&self) -> Vec<String> {
         let heard = self.heard();
-        let model = self.camera.model.as_deref().or(heard.model.as_deref()).unwrap_or("camera");
+        let told = heard.model.as_deref().filter(|it| it.len() <= CLAIMED_SCOPE_BYTES_MAX);
+        let model = self.camera.model.as_deref().or(told).unwrap_or("camera");
         let mut scopes = heard.profiles.clone();
         if !scopes.iter().any(|scope| scope.ends_with("/Profile/Streaming")) {
             scopes.insert(0, "onvif://www.onvif.org/Profile/Streaming".to_owned());

@@ -16,7 +16,7 @@ use crate::{
     hatch::Endpoint,
     ids::CameraId,
     inventory::Camera,
-    limits::{CAMERA_PATH_BYTES_MAX, SERVICE_LIST_BYTES_MAX},
+    limits::{CAMERA_PATH_BYTES_MAX, CLAIMED_SCOPE_BYTES_MAX, CLAIMED_SCOPES_MAX, SERVICE_LIST_BYTES_MAX},
     schema::{Deviations, Document, OperationId, Tables, address::parse_ip_literal},
 };
 
@@ -298,8 +298,10 @@ fn claimed_profiles(answer: &Document) -> Vec<String> {
         let kind = text.strip_prefix("onvif://www.onvif.org/");
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-');
         kind.is_some_and(|kind| {
-            (kind.starts_with("Profile/") || kind.starts_with("type/")) && kind.bytes().all(plain)
+            (kind.starts_with("Profile/") || kind.starts_with("type/"))
+                && text.len() <= CLAIMED_SCOPE_BYTES_MAX
+                && kind.bytes().all(plain)
         })
     };
-    texts.filter(claims).take(16).collect()
+    texts.filter(claims).take(CLAIMED_SCOPES_MAX).collect()
 }

@@ -38,6 +38,12 @@ pub const CANDIDATES_PER_ZONE_MAX: usize = 1_024;
 pub const CANDIDATE_SCOPES_MAX: usize = 16;
 /// Cameras that one record of who came and went names.
 pub const CANDIDATES_TOLD_MAX: usize = 16;
+/// How much of a device's endpoint name is told in a record.
+pub const ENDPOINT_CHARS_TOLD_MAX: usize = 64;
+/// Scopes that a camera claims for itself and its virtual camera shows: answers to searches hold them all.
+pub const CLAIMED_SCOPES_MAX: usize = 16;
+/// Bytes of a claimed scope, or of the model's name in a scope; a longer one is not shown.
+pub const CLAIMED_SCOPE_BYTES_MAX: usize = 64;
 /// Addresses of one zone that are asked one by one.
 pub const SWEEP_ADDRESSES_MAX: u128 = 4_096;
 /// Between two of them: whoever does not answer has a place in the kernel's one table of neighbours for a while.
