@@ -155,9 +155,11 @@ const SNAPSHOT: Step = Step {
 };
 const CREATE_PROFILE: Step =
     Step { inner: "<x:Name>SynoTestProfile</x:Name>", ..step("media", "CreateProfile") };
-/// Events are not carried yet: refused by name, so that a client goes on without.
-const PULL_POINT: Step =
-    Step { hears: (500, NOT_SUPPORTED), ..step("events", "CreatePullPointSubscription") };
+/// The reference leads to the gateway.
+const PULL_POINT: Step = Step {
+    holds: &["<wsa:Address>{base}/onvif/subscription/", "<wsnt:TerminationTime>"],
+    ..step("events", "CreatePullPointSubscription")
+};
 
 const VMS: &[Vms] = &[
     Vms {

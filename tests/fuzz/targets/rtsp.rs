@@ -27,7 +27,7 @@ fn screen() -> &'static Screen {
     static SCREEN: OnceLock<Screen> = OnceLock::new();
     SCREEN.get_or_init(|| {
         let tables = Tables::embedded().expect("the embedded tables load");
-        Screen::new(&tables, AddressRules::default(), false)
+        Screen::new(&tables, AddressRules::default())
     })
 }
 

@@ -11,7 +11,7 @@ use std::{
 use cordon::{
     clock::{Clock, SystemClock},
     ids::ZoneId,
-    isolation::Netd,
+    isolation::{Netd, group::DISCOVERY_PORT},
     limits::ATTEMPTS_PER_SET_MAX,
     sim::{Dialect, Oddity},
 };
@@ -108,7 +108,7 @@ fn ports(network: &Network) -> Vec<u16> {
     let table = inside(&network.namespace(0), || fs::read_to_string("/proc/thread-self/net/udp").unwrap());
     let local = table.lines().skip(1).map(|line| line.split_whitespace().nth(1).unwrap());
     let ports = local.map(|it| u16::from_str_radix(it.split_once(':').unwrap().1, 16).unwrap());
-    ports.filter(|port| *port >= 1_024).collect()
+    ports.filter(|port| *port >= 1_024 && *port != DISCOVERY_PORT).collect()
 }
 
 #[test]
