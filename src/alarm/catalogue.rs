@@ -234,6 +234,9 @@ alarms! {
     ConsumerGivenUp "consumer-given-up" Warning Happening
         "A consumer to which a client has a camera's events sent did not take them: its subscription was ended."
         "See that the consumer which the detail names is reachable from the gateway and answers; the client has to subscribe again."
+    BrokerLost "broker-lost" Warning State
+        "The MQTT broker that has the cameras' events cannot be reached, or refuses the gateway; events beyond what is kept are lost to it."
+        "See that the broker runs and what its log says, and compare `[mqtt]` with its address, certificate and login."
     ObserveMode "observe-mode" Warning State
         "Some of what policies deny to clients goes on and is recorded as observed; nothing about isolation does."
         "Set mode = \"enforce\" under [policy] when the observation is over."

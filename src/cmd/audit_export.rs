@@ -10,12 +10,9 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
+use super::trust::trusting;
 use crate::{
     audit::{Export, ExportError, Item, Sink},
     clock::Clock,
@@ -246,24 +243,6 @@ impl Server {
         }
         Ok(Wire::Tls(Box::new(StreamOwned::new(session, stream))))
     }
-}
-
-/// A TLS client that trusts only the issuers in a file.
-fn trusting(ca: &Path) -> io::Result<ClientConfig> {
-    let named = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", ca.display()));
-    let text = fs::read(ca).map_err(|error| named(&error))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| named(&error))?;
-        roots.add(certificate).map_err(|error| named(&error))?;
-    }
-    if roots.is_empty() {
-        return Err(named(&"it holds no certificate"));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// One connection.

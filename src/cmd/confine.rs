@@ -46,6 +46,7 @@ impl Confinement {
         };
         let named = outline.secrets.iter().map(|it| folder(it));
         let pem = loaded.tls.iter().flat_map(|it| [folder(&it.certificate), folder(&it.key)]);
+        let pem = pem.chain(loaded.mqtt.iter().filter_map(|it| it.ca.as_deref()).map(folder));
         let folders = [&loaded.policy_dir, &loaded.vendors_dir].into_iter().flatten().map(|it| absolute(it));
         let system = SYSTEM.iter().map(PathBuf::from);
         let readable = named.chain(pem).chain(folders).chain([folder(config)]).chain(system).collect();

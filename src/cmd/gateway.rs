@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
+    broker::BrokerThread,
     certificates::{CertificateState, CertificateWatch, Looker},
     configuration::{Configuration, Wrong},
     core_leg, discovery,
@@ -89,6 +90,8 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
     #[error("a serving thread cannot be started: {0}")]
     Thread(io::Error),
+    #[error("the broker of `[mqtt]` cannot be spoken to: {0}")]
+    Broker(#[source] io::Error),
     #[error("a serving thread has ended; restart the gateway, its log says why")]
     Lost,
 }
@@ -102,6 +105,7 @@ pub struct Gateway {
     tripwire: Watcher,
     sinks: SinkWatch,
     discoveries: Discoveries,
+    broker: Option<BrokerThread>,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -219,7 +223,7 @@ impl Gateway {
         let configuration = Configuration::with_policies(loaded)?;
         let loaded = &configuration.loaded;
         let engine = configuration.engine(&tables)?;
-        let version = engine.version().to_owned();
+        let (version, audit_dir) = (engine.version().to_owned(), loaded.audit_dir.clone());
         let (clerk, pins) = stores(&loaded.state_dir)?;
         let nonce_key = key(&loaded.state_dir.join("nonce.key"), &*entropy)?;
         let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
@@ -261,7 +265,6 @@ impl Gateway {
         let house = Arc::clone(&running.house);
         running.note_start(&version);
         let lookout = Lookout::new(log.clone(), certificate.clone(), Arc::clone(&house));
-        let audit_dir = running.configuration().loaded.audit_dir.clone();
         Ok(Self {
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
@@ -269,6 +272,7 @@ impl Gateway {
             tripwire: tripwire::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             discoveries: Discoveries::start(&house, &running.configuration().loaded)?,
+            broker: BrokerThread::wanted(&house, &running.configuration().loaded)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),
@@ -307,6 +311,7 @@ impl Gateway {
         drop(self.zones);
         drop(self.tripwire);
         drop(self.sinks);
+        drop(self.broker);
         let gate = &self.running.house.gate;
         gate.note(Event::new("stop", serde_json::Value::Null));
         self.running.stop();

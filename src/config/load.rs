@@ -106,11 +106,10 @@ impl Reader<'_> {
             self.many(&table, "camera", |reader, number, raw| reader.camera(number, raw, &mut around));
         let (clients, absorb) = self.clients(&table, &camera_names, listening.secure);
         let state_dir = self.path_or(gateway.state_dir, self.base.join("state"));
-        let (name, threads) =
-            (self.gateway_name(gateway.name.as_ref()), self.threads(gateway.threads.as_ref()));
+        let (name, observe_until) = (self.gateway_name(gateway.name.as_ref()), self.observe_until(&policy));
         let (retention, policy_dir) = (self.retention(&audit), self.policy_dir(policy.dir.as_ref()));
-        let (observe_until, netd) = (self.observe_until(&policy), self.netd(&table));
-        let discovery = self.discovery(&table, &zones);
+        let (threads, mqtt) = (self.threads(gateway.threads.as_ref()), self.mqtt(&table, &name));
+        let (netd, discovery) = (self.netd(&table), self.discovery(&table, &zones));
         (!self.is_refused()).then_some(())?;
         let (cameras, logins) = apart(cameras);
         self.legs_apart(&table, &zones, listening.bind, &cameras);
@@ -142,6 +141,7 @@ impl Reader<'_> {
             absorb,
             inventory: Arc::new(inventory.ok()?.with_doors(doors)),
             logins,
+            mqtt,
             warnings: Vec::new(),
         })
     }

@@ -321,7 +321,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "[vault]\n[admin]",
         "vault",
         "there is no section `vault`",
-        "use one of gateway, listener, admin, audit, netd, discovery, policy, vendors, network, client, site, zone, camera, absorb, exception",
+        "use one of gateway, listener, admin, audit, netd, discovery, policy, vendors, network, client, site, zone, camera, absorb, exception, mqtt",
     ),
     (
         "name = \"Cordon\"",

@@ -9,6 +9,7 @@ mod exceptions;
 mod heads;
 mod legs;
 mod load;
+mod mqtt;
 mod outline;
 mod places;
 mod quirks;
@@ -36,6 +37,7 @@ pub use outline::{Outline, Spot, at};
 use crate::{
     audit::Retention,
     auth::{ClientRecord, Login},
+    events::BrokerLogin,
     gate::AbsorbRule,
     ids::CameraId,
     inventory::Inventory,
@@ -93,8 +95,25 @@ pub struct Loaded {
     pub absorb: Vec<AbsorbRule>,
     /// What the gateway logs in to each camera with.
     pub logins: BTreeMap<CameraId, Login>,
+    /// The broker that has the cameras' events.
+    pub mqtt: Option<MqttBroker>,
     /// What somebody should know.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// An MQTT broker on the core side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MqttBroker {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The file with the issuers of its certificate; without it, it is spoken to in clear.
+    pub ca: Option<PathBuf>,
+    /// What all topics begin with, before the camera's name.
+    pub topic_prefix: String,
+    /// Who the gateway is to it.
+    pub login: BrokerLogin,
 }
 
 /// Where the admin interface listens.

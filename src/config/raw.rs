@@ -71,6 +71,18 @@ pub(super) struct Policy {
     pub(super) observe_until: Option<Text>,
 }
 
+/// `[mqtt]`. No `Debug`: somebody may have written a password into it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mqtt {
+    pub(super) broker: Text,
+    pub(super) topic_prefix: Option<Text>,
+    pub(super) client: Option<Text>,
+    pub(super) username: Option<Text>,
+    pub(super) password: Option<Spanned<toml::Value>>,
+    pub(super) ca: Option<Text>,
+}
+
 /// `[vendors]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use toml::{
 };
 
 /// The sections a configuration may have.
-pub(super) const HEADS: [&str; 15] = [
+pub(super) const HEADS: [&str; 16] = [
     "gateway",
     "listener",
     "admin",
@@ -24,15 +24,18 @@ pub(super) const HEADS: [&str; 15] = [
     "camera",
     "absorb",
     "exception",
+    "mqtt",
 ];
 
 /// Keys whose values may be shown. Everything else, misspelt keys too, might hold a secret.
-const SHOWN: [&str; 63] = [
+const SHOWN: [&str; 66] = [
     "address",
     "advertise",
     "because",
     "bind",
+    "broker",
     "by",
+    "ca",
     "camera",
     "cameras",
     "certificate_sha256",
@@ -82,6 +85,7 @@ const SHOWN: [&str; 63] = [
     "tls_key",
     "tls_port",
     "to",
+    "topic_prefix",
     "until",
     "user",
     "username",

@@ -7,9 +7,10 @@
 //! - `topic`, `filter`: the languages of filters
 //! - `requests`, `answers`: what clients ask for, and what they are answered
 //! - `consumer`: whom events are sent to, and whom not
-//! - `json`: events as MQTT brokers get them
+//! - `json`, `broker`: events as MQTT brokers get them, and how they do
 
 mod answers;
+mod broker;
 mod consumer;
 mod event;
 mod filter;
@@ -23,6 +24,7 @@ mod topic;
 mod upstream;
 
 pub use answers::{Times, created, done, notify, pulled, renewed};
+pub use broker::{BrokerError, BrokerLogin, BrokerQueue, bring};
 pub use consumer::{Consumer, NoConsumer};
 pub use event::{Event, Operation, Part, Read, SimpleItem, Topic, TopicName, Unread};
 pub use filter::{FilterError, ItemFilter};

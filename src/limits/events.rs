@@ -150,3 +150,20 @@ pub const NOTIFY_PAUSE: Duration = Duration::from_secs(1);
 pub const NOTIFY_FAILURES_MAX: u32 = 6;
 /// How long an idle connection to a consumer of events stays open.
 pub const NOTIFY_IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// Messages that a broker has not acknowledged yet; no more are sent before it does.
+pub const MQTT_WINDOW_MESSAGES_MAX: usize = 64;
+/// Messages of all cameras that wait to be sent to a broker; what comes then stays in the hubs.
+pub const MQTT_QUEUE_MESSAGES_MAX: usize = 1_024;
+/// Bytes of one packet to or from a broker.
+pub const MQTT_PACKET_BYTES_MAX: usize = 128 * 1024;
+/// How long nothing is said to a broker before it is asked whether it is there.
+pub const MQTT_KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a broker has to take a connection, and to answer what it has to answer.
+pub const MQTT_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// The pause before a broker is tried again; each further one is twice as long.
+pub const MQTT_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest such pause.
+pub const MQTT_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked which cameras there are, for a broker.
+pub const MQTT_CAMERAS_INTERVAL: Duration = Duration::from_secs(2);

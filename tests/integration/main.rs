@@ -15,6 +15,7 @@ mod bad_logins;
 mod bad_streams;
 mod breaker;
 mod bad_streams_under_way;
+mod broker;
 mod camera_command;
 mod camera_tls;
 mod client;

@@ -208,6 +208,7 @@ fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
         audit_dir: _,
         emergency_journal: _,
         netd: _,
+        mqtt: _,
         // Told when they are read.
         warnings: _,
     } = loaded;
@@ -221,7 +222,7 @@ fn settings(loaded: &Loaded) -> [(&'static str, String); 4] {
 
 /// What cannot change while the gateway runs: section, keys, and whether it does.
 pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'static [&'static str])> {
-    let settings: [(&str, &[&str], bool); 15] = [
+    let settings: [(&str, &[&str], bool); 16] = [
         ("gateway", &["name"], old.name != new.name),
         ("gateway", &["state_dir"], old.state_dir != new.state_dir),
         ("gateway", &["threads"], old.threads != new.threads),
@@ -237,6 +238,7 @@ pub(super) fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<(&'static str, &'
         ("audit", &["keep_days", "reserve_bytes"], old.retention != new.retention),
         ("audit", &["compress"], old.audit_compress != new.audit_compress),
         ("netd", &["socket"], old.netd.socket != new.netd.socket),
+        ("mqtt", &["broker"], old.mqtt != new.mqtt),
     ];
     settings.into_iter().filter(|(.., differs)| *differs).map(|(section, keys, _)| (section, keys)).collect()
 }

@@ -1,0 +1,365 @@
+//! Events for an MQTT broker (MQTT 3.1.1): said at least once, kept until the broker has them, within bounds.
+//!
+//! Packets are rumqttc's; connections are the gateway's own, since that crate's TLS comes with a second provider.
+
+use std::{collections::VecDeque, io, sync::Arc};
+
+use bytes::BytesMut;
+use rumqttc::mqttbytes::{
+    self, QoS,
+    v4::{Connect, ConnectReturnCode, Login, Packet, Publish},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{mpsc, watch},
+    time::{interval, sleep, timeout},
+};
+
+use super::{hub::Hub, json::BrokerMessage};
+use crate::{
+    auth::Secret,
+    limits::{
+        MQTT_ANSWER_TIME_MAX, MQTT_KEEP_ALIVE, MQTT_PACKET_BYTES_MAX, MQTT_WINDOW_MESSAGES_MAX,
+        PULL_READ_EVENTS,
+    },
+};
+
+/// Who the gateway is to a broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerLogin {
+    /// The client's name.
+    pub client: String,
+    /// User and password, where the broker wants them.
+    pub user: Option<(String, Secret)>,
+}
+
+/// Why a session with a broker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The connection did not come about, or broke.
+    #[error("the connection to the broker broke: {0}")]
+    Connection(#[from] io::Error),
+    /// It does not answer.
+    #[error("the broker does not answer")]
+    Silent,
+    /// It refused the login.
+    #[error("the broker refused the gateway: {0:?}")]
+    Refused(ConnectReturnCode),
+    /// It said something that it should not.
+    #[error("the broker said something else than expected")]
+    Unexpected,
+    /// It said nothing that is MQTT.
+    #[error("the broker does not speak MQTT: {0}")]
+    Malformed(mqttbytes::Error),
+}
+
+/// What is between the cameras and a broker.
+pub struct BrokerQueue {
+    news: mpsc::Receiver<BrokerMessage>,
+    /// Sent and not acknowledged yet, in their order.
+    sent: VecDeque<Publish>,
+    next: u16,
+}
+
+impl BrokerQueue {
+    /// Takes what cameras bring.
+    pub fn new(news: mpsc::Receiver<BrokerMessage>) -> Self {
+        Self { news, sent: VecDeque::new(), next: 0 }
+    }
+
+    /// Sends what comes over a connection, until that ends or, without an error, nobody brings anything any more.
+    /// `begun` hears when the broker has taken the login.
+    pub async fn deliver<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: S,
+        login: &BrokerLogin,
+        begun: &dyn Fn(),
+    ) -> Result<(), BrokerError> {
+        let mut session = Session { stream, heard: BytesMut::new(), asked: false };
+        session.log_in(login).await?;
+        begun();
+        for publish in &mut self.sent {
+            publish.dup = true;
+            session.say(Packet::Publish(publish.clone())).await?;
+        }
+        let mut beat = interval(MQTT_KEEP_ALIVE / 2);
+        // Once nobody brings anything any more, the broker may acknowledge what it has.
+        let mut ending = None;
+        loop {
+            if ending.is_some() && self.sent.is_empty() {
+                return session.say(Packet::Disconnect).await;
+            }
+            let may_take = ending.is_none() && self.sent.len() < MQTT_WINDOW_MESSAGES_MAX;
+            let over = async {
+                match &mut ending {
+                    Some(end) => std::pin::Pin::new(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return Err(BrokerError::Silent),
+                message = self.news.recv(), if may_take => match message {
+                    Some(message) => {
+                        let publish = self.numbered(message);
+                        session.say(Packet::Publish(publish.clone())).await?;
+                        self.sent.push_back(publish);
+                    }
+                    None => ending = Some(Box::pin(sleep(MQTT_ANSWER_TIME_MAX))),
+                },
+                packet = session.packet() => match packet? {
+                    Packet::PubAck(ack) => self.sent.retain(|it| it.pkid != ack.pkid),
+                    Packet::PingResp => session.asked = false,
+                    _ => return Err(BrokerError::Unexpected),
+                },
+                _ = beat.tick() => session.is_it_there().await?,
+            }
+        }
+    }
+
+    /// Zero is no number of a packet, and one that is not acknowledged is not given again: there are few.
+    fn numbered(&mut self, message: BrokerMessage) -> Publish {
+        self.next = self.next.checked_add(1).unwrap_or(1);
+        let BrokerMessage { topic, payload, retained } = message;
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
+        publish.retain = retained;
+        publish.pkid = self.next;
+        publish
+    }
+}
+
+struct Session<S> {
+    stream: S,
+    heard: BytesMut,
+    /// Whether the broker was asked if it is there, and has not answered yet.
+    asked: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    async fn log_in(&mut self, login: &BrokerLogin) -> Result<(), BrokerError> {
+        let mut connect = Connect::new(&login.client);
+        connect.keep_alive = u16::try_from(MQTT_KEEP_ALIVE.as_secs()).unwrap_or(u16::MAX);
+        if let Some((user, password)) = &login.user {
+            connect.login = Some(Login::new(user, password.expose()));
+        }
+        self.say(Packet::Connect(connect)).await?;
+        let answer = timeout(MQTT_ANSWER_TIME_MAX, self.packet()).await.map_err(|_| BrokerError::Silent)?;
+        match answer? {
+            Packet::ConnAck(ack) if ack.code == ConnectReturnCode::Success => Ok(()),
+            Packet::ConnAck(ack) => Err(BrokerError::Refused(ack.code)),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    async fn say(&mut self, packet: Packet) -> Result<(), BrokerError> {
+        let mut bytes = BytesMut::new();
+        packet.write(&mut bytes, MQTT_PACKET_BYTES_MAX).map_err(BrokerError::Malformed)?;
+        let written = timeout(MQTT_ANSWER_TIME_MAX, self.stream.write_all(&bytes)).await;
+        written.map_err(|_| BrokerError::Silent)??;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// The next packet. What was heard of one stays if this is given up.
+    async fn packet(&mut self) -> Result<Packet, BrokerError> {
+        loop {
+            match Packet::read(&mut self.heard, MQTT_PACKET_BYTES_MAX) {
+                Ok(packet) => return Ok(packet),
+                Err(mqttbytes::Error::InsufficientBytes(_)) => {}
+                Err(error) => return Err(BrokerError::Malformed(error)),
+            }
+            if self.stream.read_buf(&mut self.heard).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
+    /// Asks the broker, twice before it would take the gateway for gone (MQTT 3.1.1 §3.1.2.10).
+    async fn is_it_there(&mut self) -> Result<(), BrokerError> {
+        if std::mem::replace(&mut self.asked, true) {
+            return Err(BrokerError::Silent);
+        }
+        self.say(Packet::PingReq).await
+    }
+}
+
+/// Brings the events of a camera until nobody takes them any more, and how its properties stand with each session that
+/// `sessions` counts: a broker that was started anew has forgotten what it kept. Where events were lost on the way, how they
+/// stand is brought again, too.
+pub async fn bring(
+    hub: Arc<Hub>,
+    prefix: String,
+    to: mpsc::Sender<BrokerMessage>,
+    mut sessions: watch::Receiver<u64>,
+) {
+    let _want = hub.want();
+    let mut after = hub.join().after;
+    let mut known = 0;
+    let mut stale = false;
+    loop {
+        let session = *sessions.borrow_and_update();
+        stale |= std::mem::replace(&mut known, session) != session;
+        let state = if std::mem::take(&mut stale) { hub.join().state } else { Vec::new() };
+        let batch = hub.read(after, PULL_READ_EVENTS);
+        after = batch.after;
+        stale = batch.missed > 0;
+        for event in state.iter().chain(&batch.events) {
+            if to.send(BrokerMessage::of(&prefix, event)).await.is_err() {
+                return;
+            }
+        }
+        if batch.events.is_empty() && !stale {
+            tokio::select! {
+                () = hub.after(after) => {}
+                () = to.closed() => return,
+                counted = sessions.changed() => if counted.is_err() { return },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use rumqttc::mqttbytes::v4::{ConnAck, PubAck};
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::{super::samples::motion, *};
+    use crate::clock::SimulatedClock;
+
+    fn login() -> BrokerLogin {
+        BrokerLogin { client: "house".into(), user: Some(("cordon".into(), Secret::new("word".into()))) }
+    }
+
+    fn queue(states: &[bool]) -> BrokerQueue {
+        let (to, news) = mpsc::channel(9);
+        for state in states {
+            to.try_send(BrokerMessage::of("gate", &motion("v0", *state))).unwrap();
+        }
+        BrokerQueue::new(news)
+    }
+
+    /// The other end: reads packets and answers.
+    struct Far(DuplexStream, BytesMut);
+
+    impl Far {
+        async fn packet(&mut self) -> Packet {
+            loop {
+                match Packet::read(&mut self.1, MQTT_PACKET_BYTES_MAX) {
+                    Ok(Packet::PingReq) => {}
+                    Ok(packet) => return packet,
+                    Err(_) => assert!(self.0.read_buf(&mut self.1).await.unwrap() > 0, "it hung up"),
+                }
+            }
+        }
+
+        async fn say(&mut self, packet: Packet) {
+            let mut bytes = BytesMut::new();
+            packet.write(&mut bytes, MQTT_PACKET_BYTES_MAX).unwrap();
+            self.0.write_all(&bytes).await.unwrap();
+        }
+
+        async fn publish(&mut self) -> Publish {
+            match self.packet().await {
+                Packet::Publish(publish) => publish,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// A session in which the far end does something.
+    async fn session<F: Future<Output = ()>>(
+        queue: &mut BrokerQueue,
+        far: impl FnOnce(Far) -> F,
+    ) -> (Result<(), BrokerError>, bool) {
+        let (near, other) = duplex(64 * 1024);
+        let (begun, login) = (Cell::new(false), login());
+        let told = || begun.set(true);
+        let delivering = queue.deliver(near, &login, &told);
+        let (outcome, ()) = tokio::join!(delivering, far(Far(other, BytesMut::new())));
+        (outcome, begun.get())
+    }
+
+    #[tokio::test]
+    async fn what_a_broker_has_not_acknowledged_is_sent_to_it_again() {
+        let mut queue = queue(&[true, false]);
+        let accepted = || Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false));
+        let (outcome, begun) = session(&mut queue, |mut far| async move {
+            let Packet::Connect(connect) = far.packet().await else { panic!("no login") };
+            assert_eq!((connect.client_id.as_str(), connect.clean_session), ("house", true));
+            assert_eq!(connect.login.unwrap(), Login::new("cordon", "word"));
+            far.say(accepted()).await;
+            let (first, second) = (far.publish().await, far.publish().await);
+            assert_eq!(first.topic, "gate/onvif-ej/VideoSource/MotionAlarm/&v0");
+            assert!(first.retain && !first.dup && first.qos == QoS::AtLeastOnce);
+            far.say(Packet::PubAck(PubAck::new(second.pkid))).await;
+        })
+        .await;
+        assert!(begun && matches!(outcome, Err(BrokerError::Connection(_))), "{outcome:?}");
+        let (outcome, _) = session(&mut queue, |mut far| async move {
+            far.packet().await;
+            far.say(accepted()).await;
+            let again = far.publish().await;
+            assert!(again.dup && String::from_utf8_lossy(&again.payload).contains("\"State\":true"));
+            far.say(Packet::PubAck(PubAck::new(again.pkid))).await;
+            // Nobody brings anything any more.
+            assert_eq!(far.packet().await, Packet::Disconnect);
+        })
+        .await;
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_refuses_or_speaks_something_else_is_left() {
+        let refuses = |answer: Packet| async move {
+            session(&mut queue(&[true]), |mut far| async move {
+                far.packet().await;
+                far.say(answer).await;
+            })
+            .await
+        };
+        let (outcome, begun) =
+            refuses(Packet::ConnAck(ConnAck::new(ConnectReturnCode::NotAuthorized, false))).await;
+        assert!(
+            !begun && matches!(outcome, Err(BrokerError::Refused(ConnectReturnCode::NotAuthorized))),
+            "{outcome:?}"
+        );
+        let (outcome, _) = refuses(Packet::PingResp).await;
+        assert!(matches!(outcome, Err(BrokerError::Unexpected)), "{outcome:?}");
+        let (outcome, _) = session(&mut queue(&[]), |mut far| async move {
+            far.0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        })
+        .await;
+        // Read as MQTT, it is the begin of a packet that never ends.
+        assert!(matches!(outcome, Err(BrokerError::Connection(_))), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_says_nothing_is_given_up() {
+        let (outcome, begun) = session(&mut queue(&[]), |mut far| async move {
+            far.packet().await;
+            assert_eq!(far.0.read_buf(&mut far.1).await.unwrap(), 0, "it hangs up and says nothing else");
+        })
+        .await;
+        assert!(!begun && matches!(outcome, Err(BrokerError::Silent)), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn each_session_hears_how_properties_stand() {
+        let hub = Hub::new(Arc::new(SimulatedClock::new("2026-11-26T08:00:00Z".parse().unwrap())));
+        hub.publish(motion("v0", true));
+        let ((to, mut news), (count, sessions)) = (mpsc::channel(9), watch::channel(0));
+        let task = tokio::spawn(bring(Arc::clone(&hub), "gate".into(), to, sessions));
+        for session in 1..3 {
+            count.send_replace(session);
+            let message = news.recv().await.unwrap();
+            assert!(String::from_utf8_lossy(&message.payload).contains("\"State\":true"), "{session}");
+        }
+        assert_eq!(*hub.wanted().borrow(), 1);
+        hub.publish(motion("v0", false));
+        let message = news.recv().await.unwrap();
+        assert!(String::from_utf8_lossy(&message.payload).contains("\"State\":false"));
+        drop(news);
+        task.await.unwrap();
+        assert_eq!(*hub.wanted().borrow(), 0);
+    }
+}
