@@ -8,7 +8,7 @@ use cordon::{
 };
 
 use crate::{
-    client::{self, Reply, SOAP, Token, connect_from, envelope, receive, request, within},
+    client::{self, Reply, SOAP, Token, connect_from, envelope, receive_from, request, within},
     house::{ADMIN, CAR_PARK, House, LOBBY, crowd},
     process::Running,
 };
@@ -333,7 +333,8 @@ fn notices_that_are_none_are_refused_and_do_no_harm() {
         address.strip_prefix(&format!("http://{sink}")).unwrap_or_else(|| panic!("{address}")).to_owned();
     let lobby = house.camera(LOBBY).address().ip().to_string();
     let left = |source: &str, path: &str, body: &str| {
-        receive(connect_from(source, sink, &request("POST", path, &[SOAP], body.as_bytes()))).status
+        receive_from(sink, connect_from(source, sink, &request("POST", path, &[SOAP], body.as_bytes())))
+            .status
     };
     let message = |second: u32, value: &str| {
         format!(

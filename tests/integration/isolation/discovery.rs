@@ -197,6 +197,8 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
     for (manner, address, _) in &others {
         wait_until(&format!("{manner:?}"), || at(&candidates(&network), &south, address).is_some());
     }
+    let known = |it: &Value| !it["mac"].is_null();
+    wait_until("its hardware address", || at(&candidates(&network), &south, CAMERA).is_some_and(known));
     println!("{} cameras found after {} ms", others.len() + 2, (clock.monotonic() - began).as_millis());
     let all = candidates(&network);
     assert_eq!(all.len(), others.len() + 2, "{all:#?}");
