@@ -61,6 +61,15 @@ impl Admin {
         }
     }
 
+    /// The privileged process is asked, which may take its time: nothing else waits for it.
+    async fn candidates(&self) -> Reply {
+        let fleet = Arc::clone(&self.fleet);
+        match tokio::task::spawn_blocking(move || fleet.candidates()).await {
+            Ok(found) => as_json(&json!(found)),
+            Err(_) => Reply::plain(StatusCode::INTERNAL_SERVER_ERROR, "the list could not be made\n"),
+        }
+    }
+
     fn ready(&self) -> Reply {
         let parts = self.readiness.parts();
         let ready = parts.iter().all(|part| part.ready);
@@ -94,7 +103,7 @@ impl Service for Admin {
                 Reply::content(telemetry::CONTENT_TYPE, Bytes::from(self.readiness.metrics()))
             }
             (&Method::GET, "/cameras") => as_json(&json!(self.fleet.list())),
-            (&Method::GET, "/candidates") => as_json(&json!(self.fleet.candidates())),
+            (&Method::GET, "/candidates") => self.candidates().await,
             (&Method::GET, path) if path.starts_with(CAMERA) => self.camera(path.trim_start_matches(CAMERA)),
             (_, "/health" | "/ready" | "/alarms" | "/metrics" | "/cameras" | "/candidates") => {
                 Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")

@@ -85,6 +85,7 @@ struct Place {
 struct Open {
     own: Arc<UdpSocket>,
     everybody: SocketAddr,
+    interface: Option<u32>,
     ears: [AbortHandle; 2],
 }
 
@@ -195,12 +196,13 @@ impl Host {
     fn searched(&mut self, datagram: &Datagram) -> Option<Searched> {
         let Datagram { bytes, from, link, alone } = datagram;
         let (source, now) = (from.ip(), self.now());
-        let address = self.places.get(*link)?.address;
+        let place = self.places.get(*link)?;
+        let (address, interface) = (place.address, place.open.as_ref().and_then(|it| it.interface));
         // The gateway hears itself, too, and must not use up the share of somebody on this machine.
-        if *from == SocketAddr::new(address.addr(), self.port) {
+        if from.port() == self.port && self.places.iter().any(|it| it.address.addr() == source) {
             return None;
         }
-        if !is_near(address, source) {
+        if !is_near(address, interface, *from) {
             return Some(Searched::Foreign);
         }
         // Most of a flood is not even read.
@@ -252,14 +254,14 @@ impl Host {
 
 impl Place {
     fn open(&mut self, port: u16, link: usize, hears: &mpsc::Sender<Datagram>) -> io::Result<()> {
-        let Link { own, group, everybody } = Link::open(self.address.addr(), port)?;
+        let Link { own, group, everybody, interface } = Link::open(self.address.addr(), port)?;
         let (own, group) = (Arc::new(UdpSocket::from_std(own)?), Arc::new(UdpSocket::from_std(group)?));
         let ear = |socket: &Arc<UdpSocket>, alone| {
             let (socket, hears) = (Arc::clone(socket), hears.clone());
             tokio::spawn(async move { hear(&socket, link, alone, &hears).await }).abort_handle()
         };
         let ears = [ear(&own, true), ear(&group, false)];
-        self.open = Some(Open { own, everybody, ears });
+        self.open = Some(Open { own, everybody, interface, ears });
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use rustix::net::{netdevice::name_to_index, sockopt};
 use serde_json::{Value, json};
 use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
 
-use super::watcher::Watcher;
+use super::watcher::{Watcher, look_until};
 use crate::{
     audit::Event,
     auth::Caller,
@@ -46,19 +46,8 @@ struct Searches {
 }
 
 impl Searches {
-    async fn until(mut self, mut stopped: oneshot::Receiver<()>) {
-        let mut tick = tokio::time::interval(SEARCH_LOOK_INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = &mut stopped => break,
-                _ = tick.tick() => {}
-            }
-            tokio::select! {
-                _ = &mut stopped => break,
-                () = self.look() => {}
-            }
-        }
+    async fn until(mut self, stopped: oneshot::Receiver<()>) {
+        look_until(stopped, SEARCH_LOOK_INTERVAL, async || self.look().await).await;
         self.zones.values().for_each(|it| it.tell(&self.house));
     }
 

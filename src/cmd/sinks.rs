@@ -63,15 +63,8 @@ struct Sinks {
 }
 
 impl Sinks {
-    async fn until(mut self, mut stopped: oneshot::Receiver<()>) {
-        let mut tick = tokio::time::interval(EVENT_SINK_INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = &mut stopped => break,
-                _ = tick.tick() => self.look().await,
-            }
-        }
+    async fn until(mut self, stopped: oneshot::Receiver<()>) {
+        super::watcher::look_until(stopped, EVENT_SINK_INTERVAL, async || self.look().await).await;
         self.open.values().for_each(|(stop, _)| _ = stop.send_replace(true));
         while self.tasks.join_next().await.is_some() {}
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
 
-use super::watcher::Watcher;
+use super::watcher::{Watcher, look_until};
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
@@ -51,19 +51,8 @@ struct Guarded {
 }
 
 impl Guard {
-    async fn until(mut self, mut stopped: oneshot::Receiver<()>) {
-        let mut tick = tokio::time::interval(ZONE_SERVICES_INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = &mut stopped => break,
-                _ = tick.tick() => {}
-            }
-            tokio::select! {
-                _ = &mut stopped => break,
-                () = self.look() => {}
-            }
-        }
+    async fn until(mut self, stopped: oneshot::Receiver<()>) {
+        look_until(stopped, ZONE_SERVICES_INTERVAL, async || self.look().await).await;
         let edition = self.house.edition.load_full();
         for (id, zone) in &mut self.zones {
             zone.end(&Teller::new(&self.house, &edition.rules, id));

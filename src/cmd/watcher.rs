@@ -1,8 +1,11 @@
 //! A thread that watches something beside who serves, on a runtime of its own.
 
-use std::{io, thread::JoinHandle};
+use std::{io, thread::JoinHandle, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{MissedTickBehavior, interval},
+};
 
 /// Watches until it is dropped; then it is told, and waited for.
 pub(super) struct Watcher {
@@ -26,6 +29,26 @@ impl Watcher {
         };
         let thread = std::thread::Builder::new().name(name.into()).spawn(watch)?;
         Ok(Self { name, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// Looks every `pause`, until it is told to stop: a look under way is given up then.
+pub(super) async fn look_until(
+    mut stopped: oneshot::Receiver<()>,
+    pause: Duration,
+    mut look: impl AsyncFnMut(),
+) {
+    let mut tick = interval(pause);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return,
+            _ = tick.tick() => {}
+        }
+        tokio::select! {
+            _ = &mut stopped => return,
+            () = look() => {}
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Link {
     pub group: UdpSocket,
     /// Where everybody hears.
     pub everybody: SocketAddr,
+    /// The number of the interface, by IPv6.
+    pub interface: Option<u32>,
 }
 
 impl Link {
@@ -34,7 +36,7 @@ impl Link {
                 sockopt::set_ip_add_membership(&group, &GROUP4, &own)?;
                 let socket = shared(SocketAddr::new(address, port))?;
                 sockopt::set_ip_multicast_if(&socket, &own)?;
-                Ok(Self { own: socket.into(), group: group.into(), everybody })
+                Ok(Self { own: socket.into(), group: group.into(), everybody, interface: None })
             }
             IpAddr::V6(own) => {
                 let index = interface_of(own)
@@ -45,19 +47,18 @@ impl Link {
                 sockopt::set_ipv6_add_membership(&group, &GROUP6, index)?;
                 let socket = shared(SocketAddrV6::new(own, port, 0, scope).into())?;
                 sockopt::set_ipv6_multicast_if(&socket, index)?;
-                Ok(Self { own: socket.into(), group: group.into(), everybody })
+                Ok(Self { own: socket.into(), group: group.into(), everybody, interface: Some(index) })
             }
         }
     }
 }
 
-/// Whether a source is on the network of this address: others are not answered. What is asked of the group by IPv6 comes
-/// from an address that the link alone has.
-pub fn is_near(address: IpNet, source: IpAddr) -> bool {
-    let link_local: Ipv6Net = LINK_LOCAL;
-    match source.to_canonical() {
-        IpAddr::V6(source) if address.addr().is_ipv6() && link_local.contains(&source) => true,
-        source => address.contains(&source),
+/// Whether a source is on the network of this address, which that interface has: others are not answered. What is asked of
+/// the group by IPv6 comes from an address that the link alone has; every interface has such.
+pub fn is_near(address: IpNet, interface: Option<u32>, source: SocketAddr) -> bool {
+    match source {
+        SocketAddr::V6(source) if LINK_LOCAL.contains(source.ip()) => interface == Some(source.scope_id()),
+        source => address.contains(&source.ip().to_canonical()),
     }
 }
 
@@ -82,11 +83,13 @@ mod tests {
 
     #[test]
     fn who_is_elsewhere_is_not_near() {
-        let near = |address: &str, source: &str| is_near(address.parse().unwrap(), source.parse().unwrap());
-        assert!(near("10.1.0.5/24", "10.1.0.9") && near("10.1.0.5/24", "::ffff:10.1.0.9"));
-        assert!(!near("10.1.0.5/24", "10.1.1.9") && !near("10.1.0.5/24", "fe80::1"));
-        assert!(near("2001:db8::5/64", "2001:db8::9") && near("2001:db8::5/64", "fe80::1"));
-        assert!(!near("2001:db8::5/64", "2001:db8:1::9") && !near("2001:db8::5/64", "10.1.0.9"));
+        let near =
+            |address: &str, source: &str| is_near(address.parse().unwrap(), Some(2), source.parse().unwrap());
+        assert!(near("10.1.0.5/24", "10.1.0.9:1") && near("10.1.0.5/24", "[::ffff:10.1.0.9]:1"));
+        assert!(!near("10.1.0.5/24", "10.1.1.9:1"));
+        assert!(near("2001:db8::5/64", "[2001:db8::9]:1") && near("2001:db8::5/64", "[fe80::1%2]:1"));
+        assert!(!near("2001:db8::5/64", "[fe80::1%3]:1"), "on another interface");
+        assert!(!near("2001:db8::5/64", "[2001:db8:1::9]:1") && !near("2001:db8::5/64", "10.1.0.9:1"));
     }
 
     #[test]

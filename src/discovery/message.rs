@@ -7,6 +7,7 @@ use super::sought::{Rule, Sought};
 use crate::{
     limits::{
         DISCOVERY_DEVICES_MAX, DISCOVERY_LIST_MAX, DISCOVERY_MESSAGE_BYTES_MAX, DISCOVERY_TEXT_BYTES_MAX,
+        DISCOVERY_TYPES_BYTES_MAX,
     },
     schema::xml::{XmlError, XmlEvent, XmlReader, utf8},
     soap::{SOAP11, SOAP12},
@@ -292,10 +293,14 @@ fn types(reader: &mut XmlReader<'_>) -> Result<Vec<TypeName>, MessageError> {
         match reader.next_event()? {
             XmlEvent::Text(text) => {
                 found.push_str(&text);
+                // Each piece of it has all resolved again.
+                if found.len() > DISCOVERY_TYPES_BYTES_MAX {
+                    return Err(MessageError::TooMuch);
+                }
                 let words = found.split_whitespace().take(DISCOVERY_LIST_MAX + 1);
                 names = words.map(|it| type_name(reader, it)).collect();
             }
-            XmlEvent::Start(_) => reader.skip()?,
+            XmlEvent::Start(_) => return Err(MessageError::Other),
             XmlEvent::End | XmlEvent::Eof => return Ok(names),
         }
     }

@@ -29,6 +29,10 @@ pub fn shared(at: SocketAddr) -> io::Result<OwnedFd> {
     if at.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
+    if at.is_ipv4() {
+        // Without this Linux gives a socket what comes in on any interface on which anybody of this machine hears the group.
+        socket2::SockRef::from(&socket).set_multicast_all_v4(false)?;
+    }
     bind(&socket, &at)?;
     Ok(socket)
 }

@@ -10,6 +10,8 @@ pub const DISCOVERY_DEVICES_MAX: usize = 16;
 pub const DISCOVERY_LIST_MAX: usize = 64;
 /// One of them, or an identifier.
 pub const DISCOVERY_TEXT_BYTES_MAX: usize = 512;
+/// All types of one device, or that are sought.
+pub const DISCOVERY_TYPES_BYTES_MAX: usize = 4 * DISCOVERY_TEXT_BYTES_MAX;
 /// Addresses of the core side at which discovery is answered.
 pub const DISCOVERY_LINKS_MAX: usize = 16;
 /// How long an answer may wait for a moment of chance (WS-Discovery §2.4, APP_MAX_DELAY).
