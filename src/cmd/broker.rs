@@ -1,7 +1,7 @@
 //! Brings the events of all cameras to an MQTT broker while the gateway serves, where one is configured. On a thread of its
 //! own: whatever the broker does, no camera and no client waits for it.
 
-use std::{collections::BTreeMap, io, pin::pin, sync::Arc, thread::JoinHandle};
+use std::{collections::BTreeMap, io, pin::pin, sync::Arc};
 
 use rustls::pki_types::ServerName;
 use serde_json::json;
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{gateway::StartError, trust::trusting};
+use super::{gateway::StartError, trust::trusting, watcher::Watcher};
 use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
@@ -21,41 +21,20 @@ use crate::{
     events::{BrokerError, BrokerMessage, BrokerQueue, bring},
     ids::CameraId,
     limits::{
-        MQTT_ANSWER_TIME_MAX, MQTT_CAMERAS_INTERVAL, MQTT_PAUSE_MAX, MQTT_PAUSE_MIN, MQTT_QUEUE_MESSAGES_MAX,
+        EVENT_CLOSE_TIME_MAX, MQTT_ANSWER_TIME_MAX, MQTT_CAMERAS_INTERVAL, MQTT_PAUSE_MAX, MQTT_PAUSE_MIN,
+        MQTT_QUEUE_MESSAGES_MAX,
     },
     listener::House,
 };
 
-/// Brings events until it is dropped.
-pub(super) struct BrokerThread {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl BrokerThread {
-    /// Starts where the configuration names a broker.
-    pub(super) fn wanted(house: &Arc<House>, loaded: &Loaded) -> Result<Option<Self>, StartError> {
-        let started = loaded.mqtt.clone().map(|broker| Self::start(Arc::clone(house), broker));
-        started.transpose().map_err(StartError::Broker)
-    }
-
-    fn start(house: Arc<House>, broker: MqttBroker) -> io::Result<Self> {
+/// Starts where the configuration names a broker: events are brought to it until that is dropped.
+pub(super) fn wanted(house: &Arc<House>, loaded: &Loaded) -> Result<Option<Watcher>, StartError> {
+    let start = |broker: MqttBroker| {
         let tls = broker.ca.as_deref().map(trusting).transpose()?.map(|it| TlsConnector::from(Arc::new(it)));
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let carry = move || runtime.block_on(Carrier { house, broker, tls }.until(stopped));
-        let thread = std::thread::Builder::new().name("broker".into()).spawn(carry)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for BrokerThread {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that brings events to the broker panicked");
-        }
-    }
+        let carrier = Carrier { house: Arc::clone(house), broker, tls };
+        Watcher::start("broker", |stopped| carrier.until(stopped))
+    };
+    loaded.mqtt.clone().map(start).transpose().map_err(StartError::Broker)
 }
 
 struct Carrier {
@@ -68,14 +47,15 @@ impl Carrier {
     async fn until(self, stopped: oneshot::Receiver<()>) {
         let (to, news) = mpsc::channel(MQTT_QUEUE_MESSAGES_MAX);
         let (begun, sessions) = watch::channel(0);
-        let fetching = pin!(self.fetch(to, sessions));
-        let delivering = pin!(self.deliver(BrokerQueue::new(news), begun));
+        let mut delivering = pin!(self.deliver(BrokerQueue::new(news), begun));
         tokio::select! {
-            () = fetching => {}
-            () = delivering => {}
+            () = self.fetch(to, sessions) => {}
+            () = &mut delivering => return,
             // Whoever stops it says nothing: the other end goes.
             _ = stopped => {}
         }
+        // Nobody brings anything any more; what was brought is sent, if the broker takes it soon.
+        let _ = timeout(EVENT_CLOSE_TIME_MAX, delivering).await;
     }
 
     /// Has the events of every camera that is configured brought, as long as it is.

@@ -217,8 +217,8 @@ fn site(loaded: &Loaded, it: &Enrolment) -> Result<String, EnrolError> {
     }
 }
 
-/// The section, as somebody would write it by hand. Of what the camera says, its path stands there, and the rest as a
-/// remark of plain letters.
+/// The section, as somebody would write it by hand. Of what the camera says, port, path and TLS stand there, its maker only
+/// where that makes it stricter, and the rest as a remark of plain letters.
 fn section(
     it: &Enrolment,
     name: &CameraId,

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    broker::BrokerThread,
+    broker,
     certificates::{CertificateState, CertificateWatch, Looker},
     configuration::{Configuration, Wrong},
     core_leg, discovery,
@@ -105,7 +105,7 @@ pub struct Gateway {
     tripwire: Watcher,
     sinks: SinkWatch,
     discoveries: Discoveries,
-    broker: Option<BrokerThread>,
+    broker: Option<Watcher>,
     state: Arc<State>,
     fleet: Arc<HouseFleet>,
     public_key_file: PathBuf,
@@ -272,7 +272,7 @@ impl Gateway {
             tripwire: tripwire::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             discoveries: Discoveries::start(&house, &running.configuration().loaded)?,
-            broker: BrokerThread::wanted(&house, &running.configuration().loaded)?,
+            broker: broker::wanted(&house, &running.configuration().loaded)?,
             fleet: Arc::new(HouseFleet::new(Arc::clone(&house), pins, KnownQuirks::embedded()?)),
             clerk,
             state: Arc::new(State { log, lookout, certificate, house }),

@@ -12,7 +12,7 @@ use rumqttc::mqttbytes::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{mpsc, watch},
-    time::{interval, sleep, timeout},
+    time::{interval, timeout},
 };
 
 use super::{hub::Hub, json::BrokerMessage};
@@ -84,27 +84,20 @@ impl BrokerQueue {
         }
         let mut beat = interval(MQTT_KEEP_ALIVE / 2);
         // Once nobody brings anything any more, the broker may acknowledge what it has.
-        let mut ending = None;
+        let mut ending = false;
         loop {
-            if ending.is_some() && self.sent.is_empty() {
+            if ending && self.sent.is_empty() {
                 return session.say(Packet::Disconnect).await;
             }
-            let may_take = ending.is_none() && self.sent.len() < MQTT_WINDOW_MESSAGES_MAX;
-            let over = async {
-                match &mut ending {
-                    Some(end) => std::pin::Pin::new(end).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let may_take = !ending && self.sent.len() < MQTT_WINDOW_MESSAGES_MAX;
             tokio::select! {
-                () = over => return Err(BrokerError::Silent),
                 message = self.news.recv(), if may_take => match message {
                     Some(message) => {
                         let publish = self.numbered(message);
                         session.say(Packet::Publish(publish.clone())).await?;
                         self.sent.push_back(publish);
                     }
-                    None => ending = Some(Box::pin(sleep(MQTT_ANSWER_TIME_MAX))),
+                    None => ending = true,
                 },
                 packet = session.packet() => match packet? {
                     Packet::PubAck(ack) => self.sent.retain(|it| it.pkid != ack.pkid),

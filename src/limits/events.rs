@@ -80,7 +80,7 @@ pub const EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX: usize = 4;
 pub const EVENT_NOTICE_PRINTS_MAX: usize = 64;
 /// How long nothing is taken of a camera whose notices were refused.
 pub const EVENT_NOTICE_REFUSED_PAUSE: Duration = Duration::from_secs(10);
-/// How long cameras have to be unsubscribed from when the gateway stops.
+/// How long cameras have to be unsubscribed from, and a broker to take what is left, when the gateway stops.
 pub const EVENT_CLOSE_TIME_MAX: Duration = Duration::from_secs(3);
 
 const _: () =
