@@ -409,7 +409,7 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
          NETWORK ISOLATION IS OFF: in this demo everything is on loopback, and only the gateway's own rules keep the\n\
          two sides apart. For real cameras give each zone isolation = \"namespace\" and an interface, read\n\
          `cordon isolate plan`, and run `cordon netd` beside the gateway (config/cordon.example.toml, config/systemd).\n\
-         Events are not built yet; video is had over RTSP, with TCP, UDP or tunnels of HTTP.\n\n  files         {shown}\n"
+         Video is had over RTSP, with TCP, UDP or tunnels of HTTP; events by pull points.\n\n  files         {shown}\n"
     );
     if let Some(file) = ready {
         let _ = writeln!(text, "  ready file    {}", file.display());

@@ -3,7 +3,7 @@
 //! Every message is the gateway's own command, decided and recorded. The questions for events are many and alike: an
 //! hour of them has one record (`super::looks`), which anything but events ends.
 
-use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::{
@@ -73,7 +73,8 @@ impl Doorway {
             let goes_on = |now: Option<Rc<VirtualCamera>>| {
                 now.is_some_and(|it| Rc::ptr_eq(&it.connection, &connection) && it.camera.events == events)
             };
-            let mut doing = pin!(hearing.take(step));
+            // Of what is needed for a moment only, no camera keeps the room.
+            let mut doing = Box::pin(hearing.take(step));
             let ended = loop {
                 tokio::select! {
                     () = &mut doing => break false,

@@ -137,7 +137,7 @@ impl Doorway {
             };
             let Some(Notice { body, reply }) = notice else { return };
             let status = match doorway.current() {
-                Some(camera) => taking.take(&camera, &body).await,
+                Some(camera) => Box::pin(taking.take(&camera, &body)).await,
                 None => StatusCode::NOT_FOUND,
             };
             // The camera may have hung up.

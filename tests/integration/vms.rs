@@ -382,7 +382,6 @@ const VMS: &[Vms] = &[
             PROFILES,
             STREAM,
             SNAPSHOT,
-            // Its references are `urn:uuid:`; events are not carried yet.
             PULL_POINT,
             Step { hears: (400, NOT_AUTHORIZED), ..step("device", "GetUsers") },
         ],
