@@ -8,6 +8,7 @@ mod audit_hold;
 mod audit_search;
 mod baseline;
 mod broker;
+mod calls;
 mod camera;
 mod certificates;
 mod check;
@@ -234,6 +235,10 @@ fn run(args: &run::Args) -> ExitCode {
         let confinement = Confinement::of(&loaded, &args.config, args.ready_file.as_deref());
         match confinement.enforce() {
             Ok(status) => tracing::info!("{}", confinement.told(status)),
+            Err(error) => return told(Err(error)),
+        }
+        match calls::limit() {
+            Ok(how) => tracing::info!("{how}"),
             Err(error) => return told(Err(error)),
         }
         source.confinement = Some(confinement);

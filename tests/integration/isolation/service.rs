@@ -220,6 +220,8 @@ fn the_gateway_needs_no_powers_and_nobody_else_is_heard_by_netd() {
     // Of root's powers it keeps that of low ports (bit 10).
     let powers = (root.status("CapEff:"), root.status("NoNewPrivs:"));
     assert_eq!(powers, ("0000000000000400".into(), "1".into()));
+    // Filtered, as seccomp(2) calls it.
+    assert_eq!(root.status("Seccomp:"), "2");
     answers(&network, GATE, "HIKVISION");
     assert_eq!(root.stop(), Some(0));
     netd.crash();
