@@ -5,6 +5,7 @@ mod core;
 mod discovery;
 mod neighbours;
 mod network;
+mod routed;
 mod service;
 mod tripwire;
 
@@ -311,7 +312,7 @@ const SOCKETS: u32 = 200;
 /// What somebody may do to a zone, and what is then on record.
 type Change<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
 
-fn changes<'a>(place: &'a str, link: &'a str) -> Vec<Change<'a>> {
+fn changes<'a>(gateway: &'a str, place: &'a str, link: &'a str) -> Vec<Change<'a>> {
     let ip = move |words: &[&str]| must(&[&["ip", "-n", place], words].concat());
     vec![
         (
@@ -366,6 +367,15 @@ fn changes<'a>(place: &'a str, link: &'a str) -> Vec<Change<'a>> {
             Box::new(move || ip(&["link", "set", link, "down"])),
             "interface cam0: should be up, is down",
         ),
+        (
+            "its interface taken to the core side, and switched on",
+            Box::new(move || {
+                ip(&["link", "set", link, "netns", gateway]);
+                // It may have been fetched back already.
+                run(&["ip", "-n", gateway, "link", "set", link, "up"]);
+            }),
+            "interface cam0: should be in the zone's namespace, is missing",
+        ),
     ]
 }
 
@@ -378,8 +388,8 @@ fn drift_is_noticed_mended_recorded_and_alarmed() {
     let _netd = network.netd();
     let _gateway = network.gateway_process();
     answers(&network, GATE, "HIKVISION");
-    let (place, link) = (network.namespace(0), Network::link(0));
-    let changes = changes(&place, &link);
+    let (gateway, place, link) = (network.gateway(), network.namespace(0), Network::link(0));
+    let changes = changes(&gateway, &place, &link);
     println!("| change | on record after |\n|---|---|");
     for (name, change, told) in &changes {
         let before = events(&network, "isolation-drift").len();
@@ -422,6 +432,12 @@ fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
     assert_eq!(part["ready"], false);
     assert!(part["note"].to_string().contains("there is no interface `cam0` here"), "{part}");
     answers(&network, LOBBY, "AXIS");
+    let zone = format!("zone {}", network.zone(0));
+    let alarms = |what: &str| {
+        let all = events(&network, what).into_iter().map(|it| it["detail"].clone());
+        all.filter(|it| it["id"] == "isolation-broken" && it["subject"] == *zone).collect::<Vec<_>>()
+    };
+    wait_until("alarmed", || !alarms("alarm-raised").is_empty());
     let refused = records_of(&network.dir().join("audit"))
         .into_iter()
         .rev()
@@ -431,6 +447,9 @@ fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
     network.plug(0);
     let took = wait_until("served again", || ask(&network, GATE).status == 200);
     println!("served again {} ms after it was plugged in", took.as_millis());
+    wait_until("the alarm is over", || !alarms("alarm-cleared").is_empty());
+    let [raised] = alarms("alarm-raised").try_into().unwrap();
+    assert_eq!(raised["severity"], "critical", "{raised}");
     // Nobody looks any more.
     netd.crash();
     let took = wait_until("not ready without netd", || readiness(&network, 0)["ready"] == false);
@@ -506,6 +525,56 @@ fn without_nft_nothing_is_begun_that_could_not_be_finished() {
     assert!(said.contains("`nft` is not installed: install Debian's package nftables"), "{said}");
     assert_eq!(interfaces(&network), before);
     assert!(!has_namespace(&network), "{said}");
+}
+
+/// An `nft` or a kernel that is too old shows when rules are loaded: the first before anything was taken, the second
+/// only with those of the interface, which is in the zone by then.
+#[test]
+fn what_nft_or_the_kernel_does_not_take_leaves_the_interface_as_it_was() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let place = network.gateway();
+    must(&["ip", "-n", &place, "address", "add", "192.0.2.7/24", "dev", "cam0"]);
+    must(&["ip", "-n", &place, "link", "set", "cam0", "up"]);
+    let before = (interfaces(&network), addresses_of(&network, "cam0"));
+    let nft = String::from_utf8(Command::new("which").arg("nft").output().unwrap().stdout).unwrap();
+    let tools = network.dir().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    for (name, refused, says) in [
+        ("no JSON", "*", "nft: this build has no JSON"),
+        ("no hooks of interfaces", "*netdev*", "Error: Could not process rule: Operation not supported"),
+    ] {
+        // The rules are its input.
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in\n*\" -f \"*) ;;\n*) exec {nft} \"$@\";;\nesac\nrules=$(cat)\n\
+             case \"$rules\" in\n{refused}) echo '{says}' >&2; exit 1;;\nesac\nprintf %s \"$rules\" | exec {nft} \"$@\"\n",
+            nft = nft.trim()
+        );
+        fs::write(tools.join("nft"), script).unwrap();
+        must(&["chmod", "+x", &tools.join("nft").display().to_string()]);
+        let mut command = network.cordon(&["isolate", "apply"]);
+        let output = inside(&place, || command.env("PATH", &path).output().unwrap());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let zone = format!("zone `{}` is left as it was, since a step failed", network.zone(0));
+        for told in [&*zone, says, "nftables 1.0 and Linux 5.16 or newer are needed"] {
+            assert!(said.contains(told), "{name}: `{told}` is not in {said}");
+        }
+        assert!(!output.status.success() && !has_namespace(&network), "{name}: {said}");
+        assert_eq!((interfaces(&network), addresses_of(&network, "cam0")), before, "{name}");
+    }
+    let (done, said) = network.isolate("apply");
+    assert!(done, "with the true one: {said}");
+}
+
+/// The addresses that somebody gave an interface on the core side.
+fn addresses_of(network: &Network, link: &str) -> Vec<String> {
+    let command = ["-n", &network.gateway(), "-json", "address", "show", "dev", link, "scope", "global"];
+    let listed = Command::new("ip").args(command).output().unwrap();
+    let links: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    // What is not asked about stands there, too, as an object without anything.
+    let all = links.iter().filter_map(|it| it["addr_info"].as_array()).flatten();
+    all.filter_map(|it| Some(format!("{}/{}", it["local"].as_str()?, it["prefixlen"]))).collect()
 }
 
 #[test]

@@ -409,7 +409,12 @@ pub struct Camera {
 
 impl Camera {
     pub fn start(network: &Network, zone: usize, dialect: fn() -> Dialect) -> Self {
-        Self::start_with(network, zone, CAMERA, dialect, &[], None)
+        Self::start_with(network.side(zone), zone, CAMERA, dialect, &[], None)
+    }
+
+    /// In another place, which is not the gateway's neighbour.
+    pub fn behind(place: &str, zone: usize, address: &str, dialect: fn() -> Dialect) -> Self {
+        Self::start_with(place.to_owned(), zone, address, dialect, &[], None)
     }
 
     /// One with ways of its own.
@@ -419,7 +424,7 @@ impl Camera {
         dialect: fn() -> Dialect,
         oddities: &'static [Oddity],
     ) -> Self {
-        Self::start_with(network, zone, CAMERA, dialect, oddities, None)
+        Self::start_with(network.side(zone), zone, CAMERA, dialect, oddities, None)
     }
 
     /// At an address that its side has, and found by WS-Discovery in some manner.
@@ -430,11 +435,11 @@ impl Camera {
         dialect: fn() -> Dialect,
         manner: Manner,
     ) -> Self {
-        Self::start_with(network, zone, address, dialect, &[], Some(manner))
+        Self::start_with(network.side(zone), zone, address, dialect, &[], Some(manner))
     }
 
     fn start_with(
-        network: &Network,
+        side: String,
         zone: usize,
         address: &str,
         dialect: fn() -> Dialect,
@@ -442,7 +447,6 @@ impl Camera {
         manner: Option<Manner>,
     ) -> Self {
         let address: Ipv4Addr = address.parse().unwrap();
-        let side = network.side(zone);
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, started) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
