@@ -331,12 +331,20 @@ fn judge(bench: &Bench, case: &Case) -> (String, Vec<String>) {
     if !as_recorded {
         wrong.push(format!("{name}: {recorded:?} expected on record: {found:?}"));
     }
+    wrong.extend(too_dear(name, memory));
     let what = match found.as_slice() {
         [] => "nothing, since nothing was asked".to_owned(),
         [intent] if permitted(intent) => "permitted".to_owned(),
         [intent, ..] => format!("denied: {}", text_of(intent, "note")),
     };
     (row(name, seen, &what, memory), wrong)
+}
+
+/// What one case may cost the gateway at its peak, in KiB: some times the longest message that it takes.
+const COST_MAX: u64 = 16 * 1_024;
+
+fn too_dear(name: &str, memory: u64) -> Option<String> {
+    (memory > COST_MAX).then(|| format!("{name}: it cost {memory} KiB"))
 }
 
 pub fn text_of<'a>(record: &'a Value, field: &str) -> &'a str {
@@ -433,6 +441,7 @@ fn slow(bench: &Bench) -> Vec<String> {
         threads.into_iter().map(|it| it.join().unwrap()).collect()
     });
     let memory = bench.running.peak_memory().saturating_sub(before);
+    assert_eq!(too_dear("all that are slow", memory), None);
     let rows = cases.iter().zip(results).map(|((name, _, _, status), (source, reply))| {
         let seen = reply.map(|it| (it.status, it.fault()));
         assert_eq!(seen.as_ref().map(|it| it.0), *status, "{name}");
@@ -617,6 +626,7 @@ fn a_camera_that_lies_is_refused_by_name_and_costs_its_neighbour_nothing() {
         let why = text_of(&outcome, "note");
         let what = text_of(&outcome, "what");
         println!("{}", row(name, Some((reply.status, reply.fault())), &format!("{what}: {why}"), memory));
+        wrong.extend(too_dear(name, memory));
         let (status, fault, ending) =
             if note.is_empty() { (200, "", "answered") } else { (500, "Receiver/ter:Action", "failed") };
         let seen = (reply.status, reply.fault(), what);

@@ -58,6 +58,7 @@ mod replay;
 mod round_trip;
 mod soap11;
 mod stage;
+mod stopping;
 mod strangers;
 mod skips;
 mod streams;
