@@ -52,8 +52,8 @@ use crate::{
     rtsp,
 };
 
-/// Where firmware is sent.
-const UPLOAD_PATH: &str = "/upload/firmware";
+/// Where files are sent: firmware, a backup to restore, a clip of sound.
+const UPLOAD_PATHS: [&str; 3] = ["/upload/firmware", "/upload/backup", "/upload/clip"];
 /// The picture every snapshot shows.
 const PICTURE: &[u8] = include_bytes!("data/picture.jpg");
 
@@ -556,7 +556,7 @@ async fn receive(
     shared: &Shared,
 ) -> Result<Reply, Misbehaviour> {
     let (head, body) = request.into_parts();
-    let is_file = head.uri.path() == UPLOAD_PATH;
+    let is_file = UPLOAD_PATHS.contains(&head.uri.path());
     let bytes_max = if is_file { SIM_UPLOAD_BYTES_MAX } else { SOAP_REQUEST_BYTES_MAX };
     let body = Limited::new(body, bytes_max).collect().await.map(|body| body.to_bytes());
     let body = body.unwrap_or_default();
@@ -670,7 +670,7 @@ fn answer(
     }
     let path = received.target.split('?').next().unwrap_or("/");
     match (method, request) {
-        (&Method::POST, _) if path == UPLOAD_PATH => at_once(plain(200, "text/plain", "")),
+        (&Method::POST, _) if UPLOAD_PATHS.contains(&path) => at_once(plain(200, "text/plain", "")),
         (&Method::POST, _) if !path.starts_with("/onvif/") => {
             at_once(plain(404, "text/html", "<h1>404</h1>"))
         }

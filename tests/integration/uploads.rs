@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use crate::{
-    client::{self, Reply, User, tds},
+    client::{self, Reply, User, tds, within},
     house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR},
 };
 
@@ -14,7 +14,10 @@ const BINARY: &str = "Content-Type: application/octet-stream";
 
 /// The path at which the lobby camera takes firmware.
 fn place(house: &House) -> String {
-    let reply = client::ask(house.door(LOBBY), "device", ADMIN, &tds("StartFirmwareUpgrade"));
+    told(house, &client::ask(house.door(LOBBY), "device", ADMIN, &tds("StartFirmwareUpgrade")))
+}
+
+fn told(house: &House, reply: &Reply) -> String {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let uri = reply.element("UploadUri").unwrap();
     let path = uri.strip_prefix(&format!("http://{}", house.door(LOBBY))).unwrap().to_owned();
@@ -41,9 +44,17 @@ fn firmware() -> Vec<u8> {
 
 /// What the camera heard at its place for firmware, as `METHOD body`.
 fn heard(house: &House) -> Vec<String> {
+    heard_at(house, "/upload/firmware")
+}
+
+fn heard_at(house: &House, target: &str) -> Vec<String> {
     let log = house.camera(LOBBY).log();
-    let of = log.iter().filter(|it| it.target == "/upload/firmware");
+    let of = log.iter().filter(|it| it.target == target);
     of.map(|it| format!("{} {}", it.method, it.body)).collect()
+}
+
+fn sha256(file: &[u8]) -> String {
+    digest(&SHA256, file).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn left_behind(house: &House) -> usize {
@@ -59,7 +70,7 @@ fn a_file_is_on_record_before_the_camera_has_a_byte_of_it() {
     let file = firmware();
     let reply = send(house.door(LOBBY), &path, ADMIN, &file);
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let hash: String = digest(&SHA256, &file).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = sha256(&file);
     let posts: Vec<_> = heard(&house).into_iter().filter(|it| it.starts_with("POST")).collect();
     assert_eq!(posts, [format!("POST {} bytes, sha256 {hash}", file.len())], "once, and whole");
     let intent = house.record(&reply).intent;
@@ -127,5 +138,44 @@ fn half_a_file_is_none() {
     let reply = client::send(door, head.as_bytes());
     assert_eq!(reply.status, 413, "{}", reply.text());
     assert_eq!(heard(&house), Vec::<String>::new(), "the camera heard of neither");
+    assert_eq!(left_behind(&house), 0);
+}
+
+/// Each is judged as the operation that named its place, and none is taken for another.
+#[test]
+fn backups_and_clips_go_the_same_way_as_firmware() {
+    let house = House::open();
+    house.acquaint();
+    let clip = "<x:Configuration><x:Enabled>true</x:Enabled><x:Name>chime</x:Name><x:Type>audio/wav</x:Type>\
+                <x:RepeatCycles>1</x:RepeatCycles></x:Configuration>";
+    let clip = within("http://www.onvif.org/ver20/media/wsdl", "AddAudioClip", clip);
+    let mut paths = vec![place(&house)];
+    for (number, (operation, service, message, target)) in [
+        ("tds:StartSystemRestore", "device", tds("StartSystemRestore"), "/upload/backup"),
+        ("tr2:AddAudioClip", "media2", clip, "/upload/clip"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = told(&house, &client::ask(house.door(LOBBY), service, ADMIN, &message));
+        assert!(!paths.contains(&path), "a place of its own: {path}");
+        let refused = send(house.door(LOBBY), &path, OPERATOR, b"a file of somebody else's");
+        assert_eq!(refused.status, 403, "{operation}: {}", refused.text());
+        let file = vec![u8::try_from(number).unwrap(); 100_000];
+        let reply = send(house.door(LOBBY), &path, ADMIN, &file);
+        assert_eq!(reply.status, 200, "{operation}: {}", reply.text());
+        let posts = heard_at(&house, target);
+        let posts: Vec<_> = posts.iter().filter(|it| it.starts_with("POST")).collect();
+        let hash = sha256(&file);
+        assert_eq!(posts, [&format!("POST 100000 bytes, sha256 {hash}")], "{operation}: once, and whole");
+        let intent = house.record(&reply).intent;
+        let arguments = serde_json::json!({ "transfer": "upload", "bytes": 100_000, "sha256": hash });
+        assert_eq!((&intent["operation"], &intent["arguments"]), (&operation.into(), &arguments));
+        // A camera that is not trusted is given neither.
+        let reply = client::ask(house.door(CAR_PARK), service, ADMIN, &message);
+        assert_eq!(reply.fault(), "Sender/ter:OperationProhibited", "{operation}: {}", reply.text());
+        paths.push(path);
+    }
+    assert_eq!(heard(&house), Vec::<String>::new(), "nothing came where firmware goes");
     assert_eq!(left_behind(&house), 0);
 }
