@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::{
-        fs::{FileTypeExt, MetadataExt, OpenOptionsExt, chown},
+        fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown},
         net::UnixStream,
     },
     path::{Path, PathBuf},
@@ -12,10 +12,15 @@ use std::{
 
 /// Writes a new file that only its owner may read, durable when this returns.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    new_private(path, bytes).map(drop)
+}
+
+fn new_private(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    File::open(folder_of(path))?.sync_all()
+    File::open(folder_of(path))?.sync_all()?;
+    Ok(file)
 }
 
 /// The folder of a file; the current one for a bare name.
@@ -36,7 +41,7 @@ impl<'a> Beside<'a> {
         let mut path = place.as_os_str().to_owned();
         path.push(".new");
         let path = PathBuf::from(path);
-        let written = write_private(&path, bytes);
+        let written = new_private(&path, bytes);
         if let Err(error) = &written
             && error.kind() == io::ErrorKind::AlreadyExists
         {
@@ -47,12 +52,12 @@ impl<'a> Beside<'a> {
         }
         // From here on it is ours, and goes if the rest fails: half of it, too.
         let beside = Self { place, path };
-        written?;
-        fs::set_permissions(&beside.path, before.permissions())?;
-        if fs::metadata(&beside.path)?.uid() != before.uid()
-            || before.gid() != fs::metadata(&beside.path)?.gid()
-        {
-            chown(&beside.path, Some(before.uid()), Some(before.gid()))?;
+        let file = written?;
+        // Of the file that was made, whatever has its name by now: root may do this in somebody else's folder.
+        file.set_permissions(before.permissions())?;
+        let made = file.metadata()?;
+        if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+            fchown(&file, Some(before.uid()), Some(before.gid()))?;
         }
         Ok(beside)
     }
@@ -88,6 +93,24 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(beside, path)?;
     File::open(folder_of(path))?.sync_all()
 }
+
+/// The nearest folder on the way to a place that others than root and this process's own user can change: who can, may
+/// have something else stand there at any moment.
+pub(super) fn changed_by_others(folder: &Path) -> io::Result<Option<PathBuf>> {
+    let own = fs::metadata("/proc/self")?.uid();
+    for place in fs::canonicalize(folder)?.ancestors() {
+        let found = fs::metadata(place)?;
+        // In a sticky folder nobody takes away what is another's.
+        let is_open = found.mode() & WRITTEN_BY_OTHERS != 0 && found.mode() & STICKY == 0;
+        if is_open || ![0, own].contains(&found.uid()) {
+            return Ok(Some(place.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+const WRITTEN_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
 
 /// Removes the socket that an earlier run left behind, and nothing but a socket at which nobody answers.
 pub(super) fn remove_socket(path: &Path) -> io::Result<()> {
@@ -128,6 +151,24 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_change_is_named_wherever_it_stands() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (above, folder) = (dir.path().join("above"), dir.path().join("above/folder"));
+        fs::create_dir_all(&folder).unwrap();
+        let found = |mode: u32| {
+            fs::set_permissions(&above, fs::Permissions::from_mode(mode)).unwrap();
+            changed_by_others(&folder).unwrap()
+        };
+        let named = Some(fs::canonicalize(&above).unwrap());
+        for (mode, expected) in
+            [(0o755, &None), (0o775, &named), (0o757, &named), (0o1777, &None), (0o700, &None)]
+        {
+            assert_eq!(&found(mode), expected, "{mode:o}");
+        }
     }
 
     #[test]

@@ -4,14 +4,17 @@ use std::{
     fs::{self, Permissions},
     io,
     os::unix::{
-        fs::{PermissionsExt, chown},
+        fs::{PermissionsExt, lchown},
         net::UnixListener,
     },
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
 };
 
-use super::{files::remove_socket, isolate::keeper};
+use super::{
+    files::{changed_by_others, remove_socket},
+    isolate::keeper,
+};
 use crate::{
     clock::SystemClock,
     config::{Loaded, NetdUser},
@@ -38,6 +41,11 @@ pub enum NetdStartError {
     NoUser(String),
     #[error("{path}: {error}; `cordon netd` needs root, and the folder must exist or be makeable")]
     Socket { path: PathBuf, error: io::Error },
+    #[error(
+        "{folder} can be changed by others than root, who could put something else in the place of {path}: let it and \
+         all folders above it belong to root and nobody else write there, or name another `socket` under [netd]"
+    )]
+    OpenFolder { path: PathBuf, folder: PathBuf },
     #[error("a thread cannot be started: {0}")]
     Thread(io::Error),
 }
@@ -48,31 +56,41 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), NetdStartError> {
     if keeper.zones().is_empty() {
         return Err(NetdStartError::NoZones);
     }
+    let path = &loaded.netd.socket;
+    let failed = |error| NetdStartError::Socket { path: path.clone(), error };
+    shelter(path)?;
     keeper.hold()?;
     let user = loaded.netd.user.as_ref().map(number).transpose()?;
     let all = keeper.zones().len();
     let server = Server::new(keeper, user, Arc::new(SystemClock::new()));
     let isolated = server.look();
-    let path = &loaded.netd.socket;
-    let listener = open(path, user).map_err(|error| NetdStartError::Socket { path: path.clone(), error })?;
+    let listener = open(path, user).map_err(failed)?;
     tracing::info!("{isolated} of {all} zones are isolated; listening at {}", path.display());
     let (_stop, stopped) = mpsc::channel();
     let looking = server.clone();
     let look = move || looking.keep_looking(&stopped);
     std::thread::Builder::new().name("zones".into()).spawn(look).map_err(NetdStartError::Thread)?;
-    server.serve(&listener).map_err(|error| NetdStartError::Socket { path: path.clone(), error })
+    server.serve(&listener).map_err(failed)
+}
+
+/// Makes the socket's folder, in which root is about to give something away.
+fn shelter(path: &Path) -> Result<(), NetdStartError> {
+    let failed = |error| NetdStartError::Socket { path: path.to_owned(), error };
+    let Some(folder) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(failed)?;
+    match changed_by_others(folder).map_err(failed)? {
+        None => Ok(()),
+        Some(folder) => Err(NetdStartError::OpenFolder { path: path.to_owned(), folder }),
+    }
 }
 
 /// Opens the socket for its user alone; whoever connects is looked at besides.
 fn open(path: &Path, user: Option<u32>) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     remove_socket(path)?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     if let Some(user) = user {
-        chown(path, Some(user), None)?;
+        lchown(path, Some(user), None)?;
     }
     Ok(listener)
 }

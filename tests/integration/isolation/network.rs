@@ -233,8 +233,13 @@ impl Network {
 
     /// Starts the privileged process and waits until it listens.
     pub fn netd(&self) -> Process {
+        self.netd_as(&[])
+    }
+
+    /// The same by a command that runs it with other powers.
+    pub fn netd_as(&self, by: &[&str]) -> Process {
         let _ = fs::remove_file(self.netd_socket());
-        let mut netd = Process::start(self, &[], &["netd"], "netd.txt");
+        let mut netd = Process::start(self, by, &["netd"], "netd.txt");
         netd.wait_for(&self.netd_socket());
         netd
     }

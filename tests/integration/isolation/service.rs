@@ -203,6 +203,75 @@ fn notices_of_a_camera_reach_the_event_sink_and_nothing_else() {
 const NOBODY: &str = "65534";
 const STRANGER: &str = "65533";
 
+/// Root gives its socket to a user: in that user's folder it could be something else by then.
+#[test]
+fn a_socket_in_a_folder_of_somebody_elses_is_not_opened() {
+    let Some(network) = Network::build() else { return };
+    let folder = network.dir().join("theirs");
+    fs::create_dir(&folder).unwrap();
+    must(&["chown", NOBODY, &folder.display().to_string()]);
+    network.configure(|text| text.replace("netd.sock\"", &format!("theirs/netd.sock\"\nuser = {NOBODY}")));
+    let output = inside(&network.gateway(), || network.cordon(&["netd"]).output().unwrap());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let told = format!("{} can be changed by others than root", folder.display());
+    assert!(said.contains(&told) && said.contains("name another `socket` under [netd]"), "{said}");
+    assert!(!folder.join("netd.sock").exists());
+    assert!(!fs::exists(format!("/run/netns/{}", network.namespace(0))).unwrap(), "nothing was begun");
+}
+
+/// The powers that a unit leaves its program, as `setpriv` takes them.
+fn powers(unit: &str, field: &str) -> String {
+    let path = format!("{}/config/systemd/{unit}", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(path).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix('=')).unwrap();
+    let names = line.split(' ').map(|it| it.strip_prefix("CAP_").unwrap().to_lowercase());
+    names.fold("-all".to_owned(), |all, name| format!("{all},+{name}"))
+}
+
+/// What the units take away by capabilities, nothing misses: zones are made, kept and read, cameras are served.
+#[test]
+fn the_powers_that_the_units_leave_are_enough() {
+    let Some(network) = Network::build() else { return };
+    let bound = |unit: &str| powers(unit, "CapabilityBoundingSet");
+    let netd = bound("cordon-netd.service");
+    let netd = ["setpriv", "--bounding-set", &netd, "--no-new-privs"];
+    let (gateway, ambient) = (bound("cordon.service"), powers("cordon.service", "AmbientCapabilities"));
+    let user = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs"];
+    let sets = ["--bounding-set", &gateway, "--inh-caps", &ambient, "--ambient-caps", &ambient];
+    let gateway = [&user[..], &sets].concat();
+    if [&netd[..], &gateway]
+        .iter()
+        .any(|it| !run(&[it, &[env!("CARGO_BIN_EXE_cordon"), "--version"][..]].concat()))
+    {
+        crate::skips::skipped("powers cannot be taken away here (setpriv)");
+        return;
+    }
+    network.configure(|text| text.replace("netd.sock\"", &format!("netd.sock\"\nuser = {NOBODY}")));
+    let _cameras =
+        [Camera::start(&network, 0, Dialect::hikvision), Camera::start(&network, 1, Dialect::axis)];
+    let netd = network.netd_as(&netd);
+    let few = u64::from_str_radix(&netd.status("CapBnd:"), 16).unwrap();
+    assert_eq!(few.count_ones(), 6, "{few:x}");
+    must(&["chown", "-R", NOBODY, &network.dir().display().to_string()]);
+    let gateway = network.gateway_process_as(&gateway);
+    // Low ports (bit 10), and nothing else.
+    assert_eq!((gateway.status("CapEff:"), gateway.status("CapBnd:")), (LOW_PORTS.into(), LOW_PORTS.into()));
+    answers(&network, GATE, "HIKVISION");
+    answers(&network, LOBBY, "AXIS");
+    let place = network.namespace(0);
+    inside(&place, || must(&["nft", "flush", "ruleset"]));
+    let drift = || super::events(&network, "isolation-drift").pop();
+    wait_until("a drift is mended", || drift().is_some());
+    assert_eq!(drift().unwrap()["detail"]["not_mended"], serde_json::Value::Null);
+    network.hostile(0, 1).stop();
+    wait_until("attempts are read", || !super::events(&network, "egress-blocked").is_empty());
+    assert_eq!(gateway.stop(), Some(0));
+    netd.crash();
+}
+
+const LOW_PORTS: &str = "0000000000000400";
+
 #[test]
 fn the_gateway_needs_no_powers_and_nobody_else_is_heard_by_netd() {
     let Some(network) = Network::build() else { return };
@@ -219,7 +288,7 @@ fn the_gateway_needs_no_powers_and_nobody_else_is_heard_by_netd() {
     let root = network.gateway_process();
     // Of root's powers it keeps that of low ports (bit 10).
     let powers = (root.status("CapEff:"), root.status("NoNewPrivs:"));
-    assert_eq!(powers, ("0000000000000400".into(), "1".into()));
+    assert_eq!(powers, (LOW_PORTS.into(), "1".into()));
     // Filtered, as seccomp(2) calls it.
     assert_eq!(root.status("Seccomp:"), "2");
     answers(&network, GATE, "HIKVISION");
