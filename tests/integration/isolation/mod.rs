@@ -110,12 +110,7 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     // A new start of everything, and crashes in the middle of applying.
     netd.crash();
     assert_eq!(gateway.stop(), Some(0));
-    let mut killed = 0;
-    for number in 0..INTERRUPTIONS {
-        let (removed, said) = network.isolate("remove");
-        assert!(removed, "{said}");
-        killed += usize::from(interrupt(&network, Duration::from_millis(8 * number)));
-    }
+    let killed = interruptions(&network);
     let (applied, said) = network.isolate("apply");
     assert!(applied, "{said}");
     let (fine, said) = network.isolate("check");
@@ -137,7 +132,7 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     for (leg, capture) in [("core", core), ("WAN", wan)] {
         let captured = capture.stop();
         let found: Vec<_> = captured.iter().filter_map(|frame| of_camera(frame, &macs)).collect();
-        let crashes = format!("{CRASHES} of netd, {killed} of {INTERRUPTIONS} while applying");
+        let crashes = format!("{CRASHES} of netd, {killed} of {INTERRUPTIONS} of both while applying");
         println!(
             "| {leg} | {} | {} | {frames} | {asked} | {crashes} | {seconds} |",
             captured.len(),
@@ -153,9 +148,21 @@ fn no_frame_of_a_camera_leaves_its_zone() {
 const CRASHES: usize = 5;
 const INTERRUPTIONS: u64 = 12;
 
-/// Starts to apply and ends it at once after a while; whether it had not ended by itself.
-fn interrupt(network: &Network, after: Duration) -> bool {
-    let mut command = network.cordon(&["isolate", "apply"]);
+/// Ends what applies zones again and again, each time a little later; how often it had not ended by itself.
+fn interruptions(network: &Network) -> usize {
+    let interrupted = |number: &u64| {
+        let (removed, said) = network.isolate("remove");
+        assert!(removed, "{said}");
+        // The privileged process as often as the command.
+        let what: &[&str] = if number.is_multiple_of(2) { &["isolate", "apply"] } else { &["netd"] };
+        interrupt(network, what, Duration::from_millis(16 * number))
+    };
+    (0..INTERRUPTIONS).filter(interrupted).count()
+}
+
+/// Starts what applies zones and ends it at once after a while; whether it had not ended by itself.
+fn interrupt(network: &Network, what: &[&str], after: Duration) -> bool {
+    let mut command = network.cordon(what);
     let mut child = inside(&network.gateway(), || command.spawn().unwrap());
     let clock = SystemClock::new();
     let began = clock.monotonic();
