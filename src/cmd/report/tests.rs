@@ -490,3 +490,21 @@ fn a_report_says_when_the_log_is_damaged_or_what_it_leaves_out() {
     fs::remove_dir_all(folder.audit()).unwrap();
     assert!(folder.report(&[]).unwrap_err().contains("there is no audit log yet in"));
 }
+
+#[test]
+fn a_table_of_mac_prefixes_of_more_than_a_year_is_told() {
+    let folder = Folder::new();
+    let age = folder.json(&[])["tables"]["mac_age_days"].as_u64().unwrap();
+    let told = |report: &Value| {
+        let all = report["attention"].as_array().unwrap().iter();
+        let of_it = |it: &&Value| it["what"].to_string().contains("MAC prefixes");
+        all.filter(of_it).map(|it| (it["what"].clone(), it["remedy"].clone())).collect::<Vec<_>>()
+    };
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    folder.clock.advance(day * u32::try_from(365 - age).unwrap());
+    assert_eq!(told(&folder.json(&[])), []);
+    folder.clock.advance(day);
+    let remedy = "Renew it with `cordon vendors import`: makers get new blocks all the time.";
+    let found = ("The table of MAC prefixes is 366 days old.".into(), remedy.into());
+    assert_eq!(told(&folder.json(&[])), [found]);
+}
