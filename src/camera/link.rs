@@ -90,8 +90,10 @@ impl Link {
         let traffic = Arc::new(Traffic::default());
         let stream = match tls {
             None => Stream::Plain(stream),
-            Some(tls) => Stream::Tls(Box::new(match tls.connect(stream, address.ip()).await {
-                Err(_) if tls.knows_better() => tls.connect(dial(address, by).await?, address.ip()).await?,
+            Some(tls) => Stream::Tls(Box::new(match Box::pin(tls.connect(stream, address.ip())).await {
+                Err(_) if tls.knows_better() => {
+                    Box::pin(tls.connect(dial(address, by).await?, address.ip())).await?
+                }
                 connected => connected?,
             })),
         };

@@ -22,7 +22,7 @@ use rustls::{
     crypto::{self, CryptoProvider, aws_lc_rs as provider},
     pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use x509_parser::{
     prelude::{FromDer, X509Certificate},
@@ -60,8 +60,8 @@ impl Pin {
 #[error("{0}")]
 pub struct PinError(pub String);
 
-/// Keeps the pin of one camera.
-pub trait PinBook: Send {
+/// Keeps the pin of one camera. It may take its time: it is asked off the threads that serve cameras.
+pub trait PinBook: Send + Sync {
     /// The pin, if there is one.
     fn pin(&self) -> Result<Option<Pin>, PinError>;
 
@@ -83,7 +83,7 @@ pub enum CertificateNews {
 pub(super) struct CameraTls {
     /// Certificates of the configuration; the pin counts where there are none.
     known: Vec<KnownCertificate>,
-    book: Box<dyn PinBook>,
+    book: Arc<dyn PinBook>,
     news: RefCell<Option<CertificateNews>>,
     /// The refused certificate that was told last: once is enough.
     told: Cell<Option<Fingerprint>>,
@@ -107,7 +107,7 @@ impl CameraTls {
     pub(super) fn new(known: Vec<KnownCertificate>, book: Box<dyn PinBook>) -> Self {
         Self {
             known,
-            book,
+            book: book.into(),
             news: RefCell::default(),
             told: Cell::default(),
             short_key: Cell::default(),
@@ -140,7 +140,7 @@ impl CameraTls {
         stream: TcpStream,
         host: IpAddr,
     ) -> Result<TlsStream<TcpStream>, Failure> {
-        let expected = self.expected()?;
+        let expected = self.expected().await?;
         let provider = Arc::new(provider::default_provider());
         let short_key = self.short_key.get() == ShortKey::Known;
         let verifier = Arc::new(Verifier {
@@ -181,22 +181,36 @@ impl CameraTls {
         })?;
         let (seen, _) = seen.ok_or(Failure::TlsUnsupported("it shows no certificate"))?;
         if matches!(verifier.expected, Expected::First) {
-            self.pin_first(&seen)?;
+            self.pin_first(&seen).await?;
         }
         let chain = stream.get_ref().1.peer_certificates();
         self.shown.replace(chain.and_then(|it| it.first()).map(|it| shown::of_certificate(it)));
         Ok(stream)
     }
 
-    fn expected(&self) -> Result<Expected, Failure> {
+    async fn expected(&self) -> Result<Expected, Failure> {
         if !self.known.is_empty() {
             return Ok(Expected::Known(self.known.clone()));
         }
-        Ok(self.book.pin().map_err(pin_failure)?.map_or(Expected::First, Expected::Pinned))
+        Ok(self.look(|book| book.pin()).await?.map_or(Expected::First, Expected::Pinned))
     }
 
-    fn pin_first(&self, seen: &Certificate) -> Result<(), Failure> {
-        let pinned = self.book.keep(Pin::of(seen)).map_err(pin_failure)?;
+    /// Has the book looked into on another thread: this one serves other cameras, and a disk may be slow.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&dyn PinBook) -> Result<T, PinError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let book = Arc::clone(&self.book);
+        let looked = timeout(CAMERA_TLS_TIME_MAX, spawn_blocking(move || look(&*book))).await;
+        let looked = looked.map_err(|_| PinError("the state database did not answer in time".to_owned()));
+        // Nobody looks any more when the gateway stops.
+        let looked = looked.and_then(|it| it.unwrap_or_else(|error| Err(PinError(error.to_string()))));
+        looked.map_err(pin_failure)
+    }
+
+    async fn pin_first(&self, seen: &Certificate) -> Result<(), Failure> {
+        let first = Pin::of(seen);
+        let pinned = self.look(move |book| book.keep(first)).await?;
         // Two first connections at once may have met two cameras.
         if pinned.key != seen.key {
             return Err(self.refuse(seen));
@@ -378,4 +392,36 @@ fn unusable(error: &Error) -> Failure {
         Error::PeerMisbehaved(_) => "it breaks the protocol",
         _ => "the handshake failed",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::{Receiver, channel},
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// Answers once it is told to.
+    struct Slow(Mutex<Receiver<()>>);
+
+    impl PinBook for Slow {
+        fn pin(&self) -> Result<Option<Pin>, PinError> {
+            let told = self.0.lock().unwrap().recv_timeout(Duration::from_secs(5));
+            told.map(|()| None).map_err(|error| PinError(error.to_string()))
+        }
+
+        fn keep(&self, first: Pin) -> Result<Pin, PinError> {
+            Ok(first)
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_shares_the_thread_does_not_wait_for_a_slow_book() {
+        let (tell, told) = channel();
+        let tls = CameraTls::new(Vec::new(), Box::new(Slow(Mutex::new(told))));
+        let (expected, ()) = tokio::join!(tls.expected(), async { tell.send(()).unwrap() });
+        assert!(matches!(expected, Ok(Expected::First)), "{expected:?}");
+    }
 }
