@@ -27,7 +27,7 @@ pub fn baseline_questions(tables: &Tables) -> Result<Vec<BaselineQuestion>, AskE
 type Read = fn(Element<'_>, &mut Facts);
 
 /// Every question is one of `inventory::told_by`.
-const QUESTIONS: [(&str, Read); 14] = [
+const QUESTIONS: [(&str, Read); 19] = [
     ("tds:GetNTP", |answer, facts| {
         servers(answer, "NTPInformation", "NTPManual", "NTPFromDHCP", FactKind::Ntp, facts)
     }),
@@ -83,17 +83,7 @@ const QUESTIONS: [(&str, Read); 14] = [
         }
     }),
     ("tup:GetUplinks", |answer, facts| each(answer, "RemoteAddress", FactKind::Uplink, facts)),
-    ("trt:GetVideoEncoderConfigurations", |answer, facts| {
-        for multicast in answer.children().filter_map(|it| it.child("Multicast")) {
-            let at = ["Address/IPv4Address", "Address/IPv6Address"]
-                .into_iter()
-                .filter_map(|it| multicast.find(it));
-            for group in at.map(|it| it.text().trim()).filter(|it| !UNSPECIFIED.contains(it)) {
-                let starts = if is_true(multicast, "AutoStart") { ", started by itself" } else { "" };
-                facts.add(FactKind::Multicast, &format!("{group} port {}{starts}", text(multicast, "Port")));
-            }
-        }
-    }),
+    ("trt:GetVideoEncoderConfigurations", groups),
     ("tr2:GetWebRTCConfigurations", |answer, facts| {
         for server in answer.children() {
             let state = if is_true(server, "Enabled") { "on" } else { "off" };
@@ -101,7 +91,25 @@ const QUESTIONS: [(&str, Read); 14] = [
             facts.add(FactKind::SignallingServer, &format!("{at} ({state})"));
         }
     }),
+    // Last: the policies of a machine that was set up before may not permit them, which ends a reading.
+    ("trt:GetAudioEncoderConfigurations", groups),
+    ("trt:GetMetadataConfigurations", groups),
+    ("tr2:GetVideoEncoderConfigurations", groups),
+    ("tr2:GetAudioEncoderConfigurations", groups),
+    ("tr2:GetMetadataConfigurations", groups),
 ];
+
+/// Groups that media of each configuration is sent to.
+fn groups(answer: Element<'_>, facts: &mut Facts) {
+    for multicast in answer.children().filter_map(|it| it.child("Multicast")) {
+        let at =
+            ["Address/IPv4Address", "Address/IPv6Address"].into_iter().filter_map(|it| multicast.find(it));
+        for group in at.map(|it| it.text().trim()).filter(|it| !UNSPECIFIED.contains(it)) {
+            let starts = if is_true(multicast, "AutoStart") { ", started by itself" } else { "" };
+            facts.add(FactKind::Multicast, &format!("{group} port {}{starts}", text(multicast, "Port")));
+        }
+    }
+}
 
 /// Time or name servers.
 fn servers(answer: Element<'_>, inside: &str, manual: &str, dhcp: &str, kind: FactKind, facts: &mut Facts) {

@@ -171,6 +171,9 @@ pub struct Reading {
     pub facts: Facts,
     /// What came of each question, by operation.
     pub questions: BTreeMap<String, Answered>,
+    /// Questions that were not answered this time, of which what they said before counts on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub counts_on: BTreeSet<String>,
 }
 
 impl Reading {
@@ -271,15 +274,22 @@ impl Baseline {
             self.last = Some(reading);
             return News { is_first: true, added, ..News::default() };
         };
-        let told = |kind| kinds_of(&reading).contains(&kind);
-        let kept: Vec<Fact> = before.facts.iter().filter(|fact| !told(fact.kind)).cloned().collect();
-        kept.iter().for_each(|fact| reading.facts.add(fact.kind, &fact.value));
         let now: BTreeSet<&String> = reading.told().collect();
+        let known = before.told().chain(&before.counts_on);
+        let counts_on: BTreeSet<String> = known.filter(|name| !now.contains(name)).cloned().collect();
+        // Several questions may tell of one kind: as long as one of them is not answered, nothing of it is gone.
+        let open: BTreeSet<FactKind> = counts_on.iter().flat_map(|name| told_by(name)).copied().collect();
+        let told = kinds_of(&reading);
+        let kept = before.facts.iter().filter(|fact| open.contains(&fact.kind) || !told.contains(&fact.kind));
+        let kept: Vec<Fact> = kept.cloned().collect();
+        let untold = before.told().filter(|name| !now.contains(name)).cloned().collect();
+        kept.iter().for_each(|fact| reading.facts.add(fact.kind, &fact.value));
+        reading.counts_on = counts_on;
         let news = News {
             is_first: false,
             added: reading.facts.beyond(&before.facts).cloned().collect(),
             removed: before.facts.beyond(&reading.facts).cloned().collect(),
-            untold: before.told().filter(|name| !now.contains(name)).cloned().collect(),
+            untold,
         };
         self.last = Some(reading);
         news
@@ -325,7 +335,12 @@ pub fn told_by(operation: &str) -> &'static [FactKind] {
         "tev:GetEventBrokers" => &[FactKind::EventBroker],
         "trv:GetReceivers" => &[FactKind::Receiver],
         "tr2:GetWebRTCConfigurations" => &[FactKind::SignallingServer],
-        "trt:GetVideoEncoderConfigurations" => &[FactKind::Multicast],
+        "trt:GetVideoEncoderConfigurations"
+        | "trt:GetAudioEncoderConfigurations"
+        | "trt:GetMetadataConfigurations"
+        | "tr2:GetVideoEncoderConfigurations"
+        | "tr2:GetAudioEncoderConfigurations"
+        | "tr2:GetMetadataConfigurations" => &[FactKind::Multicast],
         "tds:GetRemoteDiscoveryMode" | "tds:GetDPAddresses" => &[FactKind::RemoteDiscovery],
         "tds:GetDynamicDNS" => &[FactKind::DynamicDns],
         "tds:GetNTP" => &[FactKind::Ntp],

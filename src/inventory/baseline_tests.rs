@@ -35,7 +35,12 @@ fn at(hour: i8) -> Timestamp {
 }
 
 fn reading(hour: i8, facts: &[(FactKind, &str)], told: &[&str], untold: &[&str]) -> Reading {
-    let mut reading = Reading { at: at(hour), facts: Facts::default(), questions: BTreeMap::new() };
+    let mut reading = Reading {
+        at: at(hour),
+        facts: Facts::default(),
+        questions: BTreeMap::new(),
+        counts_on: BTreeSet::new(),
+    };
     facts.iter().for_each(|(kind, value)| reading.facts.add(*kind, value));
     told.iter().for_each(|name| {
         reading.questions.insert((*name).to_owned(), Answered::Read);
@@ -116,6 +121,32 @@ fn what_comes_after_the_approval_is_outside_it_and_so_is_a_new_account_over_a_re
     assert_eq!(words(&standing.other), ["user help (Administrator)"]);
 }
 
+/// Six questions tell of groups that media is sent to.
+#[test]
+fn what_one_of_several_questions_said_counts_on_while_it_is_not_answered() {
+    let baselines = Baselines::new(Arc::new(Book::default()));
+    let gate = CameraId::new("gate").unwrap();
+    let (old, new) = ("trt:GetVideoEncoderConfigurations", "tr2:GetAudioEncoderConfigurations");
+    let group = (FactKind::Multicast, "239.1.2.3 port 8600");
+    baselines.take_up(&gate, reading(1, &[group], &[old, new], &[]));
+    // For as long as that may be, over a restart, too.
+    for hour in 2..5 {
+        let news = baselines.take_up(&gate, reading(hour, &[], &[old], &[new]));
+        assert_eq!(news.removed, [], "hour {hour}");
+    }
+    assert_eq!(
+        words(&baselines.of(&gate).standing(&expected(&zone())).outside),
+        ["multicast 239.1.2.3 port 8600"]
+    );
+    let news = baselines.take_up(&gate, reading(5, &[], &[old, new], &[]));
+    assert_eq!(words(&news.removed), ["multicast 239.1.2.3 port 8600"]);
+    // What was never answered keeps nothing.
+    baselines.take_up(&gate, reading(6, &[group], &[old], &["tr2:GetMetadataConfigurations"]));
+    baselines.take_up(&gate, reading(7, &[group], &[old, new], &["tr2:GetMetadataConfigurations"]));
+    let news = baselines.take_up(&gate, reading(8, &[], &[old, new], &["tr2:GetMetadataConfigurations"]));
+    assert_eq!(words(&news.removed), ["multicast 239.1.2.3 port 8600"]);
+}
+
 #[test]
 fn a_camera_that_tells_no_more_hides_nothing_by_it() {
     let baselines = Baselines::new(Arc::new(Book::default()));
@@ -150,7 +181,7 @@ fn what_a_hostile_camera_says_is_bounded_and_that_something_is_left_out_is_told(
     assert_eq!(long.iter().next().unwrap().value, "\u{fffd}[31m");
     let baselines = Baselines::new(Arc::new(Book::default()));
     let gate = CameraId::new("gate").unwrap();
-    let reading = Reading { at: at(1), facts, questions: BTreeMap::new() };
+    let reading = Reading { at: at(1), facts, questions: BTreeMap::new(), counts_on: BTreeSet::new() };
     baselines.take_up(&gate, reading);
     assert!(baselines.of(&gate).standing(&Facts::default()).left_out);
 }

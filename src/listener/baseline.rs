@@ -1,7 +1,7 @@
 //! Asks the camera what it has been set to: when it is taken up, once a day, and when somebody wants to know. What it
 //! says is kept and compared (`inventory::baseline`); alarms are raised by whoever looks for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use tokio::time::timeout;
@@ -44,7 +44,8 @@ impl VirtualCamera {
         let mut reading = Reading {
             at: self.house.clock.now(),
             facts: Facts::default(),
-            questions: std::collections::BTreeMap::new(),
+            questions: BTreeMap::new(),
+            counts_on: BTreeSet::new(),
         };
         let mut left = baseline_questions(&self.house.tables)?.into_iter();
         // A question that is given up is on record as sent and unanswered.

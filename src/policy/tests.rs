@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 69] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 74] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -41,6 +41,11 @@ const ROWS: [(&str, AccessClass, &[Trait]); 69] = [
     ("tup:GetUplinks", ReadSystem, &[]),
     ("trt:GetVideoEncoderConfigurations", ReadMedia, &[]),
     ("tr2:GetWebRTCConfigurations", ReadMedia, &[]),
+    ("trt:GetAudioEncoderConfigurations", ReadMedia, &[]),
+    ("trt:GetMetadataConfigurations", ReadMedia, &[]),
+    ("tr2:GetVideoEncoderConfigurations", ReadMedia, &[]),
+    ("tr2:GetAudioEncoderConfigurations", ReadMedia, &[]),
+    ("tr2:GetMetadataConfigurations", ReadMedia, &[]),
     ("tds:GetSystemBackup", ReadSystemSecret, &[]),
     ("tds:SetNTP", WriteSystem, &[]),
     ("tds:SetDNS", WriteSystem, &[Trait::Network]),
