@@ -358,6 +358,8 @@ pub const ROLL_BACK_PAUSE: Duration = Duration::from_secs(60);
 pub const RELOAD_REQUESTS_MAX: usize = 8;
 /// The longest trial of a configuration.
 pub const RELOAD_TRIAL_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Peers of the control socket at once: of those who wait for cameras, many.
+pub const CONTROL_PEERS_MAX: usize = 32;
 /// One request on the control socket.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// Time for a peer on the control socket to send its request, and to take the reply.

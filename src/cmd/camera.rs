@@ -17,7 +17,7 @@ use super::{
     identify::{self, Identified, Subject, SubjectError},
     locators::stored_memory,
     regards::StoredRegards,
-    reload::{ReloadCommandError, Wish, carry_out},
+    reload::{Errand, ReloadCommandError, Wish, carry_out},
 };
 use crate::{
     admin::{CameraRow, CameraView, Held, IdentityView, QuirkView},
@@ -231,7 +231,7 @@ impl Args {
                 Ok(true)
             }
             Self::Probe { config, camera } => {
-                out.write_all(carry_out(config, Wish::Probe { camera: camera.clone() })?.as_bytes())?;
+                out.write_all(carry_out(config, Errand::Probe { camera: camera.clone() })?.as_bytes())?;
                 Ok(true)
             }
             Self::Baseline { config, camera, read, approve, set, reason, json } => {
@@ -298,12 +298,12 @@ fn baseline(
         let settings = asked.set.iter().copied().collect();
         carry_out(
             config,
-            Wish::SetBaseline { camera: name.to_owned(), settings, reason: asked.reason.to_owned() },
+            Errand::SetBaseline { camera: name.to_owned(), settings, reason: asked.reason.to_owned() },
         )
     });
     // Whatever came of it, what is shown and kept is what the camera says now.
     let read = (set.is_some() || asked.read)
-        .then(|| carry_out(config, Wish::ReadBaseline { camera: name.to_owned() }));
+        .then(|| carry_out(config, Errand::ReadBaseline { camera: name.to_owned() }));
     if let Some(set) = set {
         let text = set?;
         if !asked.json {

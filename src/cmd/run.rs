@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     files::remove_socket,
     gateway::{Gateway, StartError},
-    reload::{Control, Reloader, Requests, Source, Thread},
+    reload::{Control, Messenger, Reloader, Requests, Source, Thread},
 };
 use crate::{
     admin::{Admin, Fleet, Readiness},
@@ -85,7 +85,8 @@ pub(super) fn serve(
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
-        let control = tokio::task::spawn_local(control(state_dir, reloader.requests(), stopped));
+        let messenger = Messenger::new(&gateway);
+        let control = tokio::task::spawn_local(control(state_dir, reloader.requests(), messenger, stopped));
         on_ready(&gateway, &url).map_err(ServeError::Ready)?;
         loop {
             tokio::select! {
@@ -112,9 +113,9 @@ pub(super) fn serve(
 }
 
 /// Serves the control socket. Without it the gateway serves on: a signal makes it reload too.
-async fn control(state_dir: PathBuf, requests: Requests, stop: watch::Receiver<bool>) {
+async fn control(state_dir: PathBuf, requests: Requests, messenger: Messenger, stop: watch::Receiver<bool>) {
     match Control::open(&state_dir) {
-        Ok(control) => control.serve(requests, stop).await,
+        Ok(control) => control.serve(requests, messenger, stop).await,
         Err(error) => {
             tracing::error!(%error, "THE CONTROL SOCKET CANNOT BE OPENED in {}: `cordon reload` will not work", state_dir.display());
         }

@@ -56,6 +56,9 @@ fn what_a_camera_came_with_is_shown_and_approved_from_the_command_line() {
         "  ntp                198.51.100.123                           NOT APPROVED",
         "  dns                198.51.100.53                            NOT APPROVED",
         "  event-broker       mqtts://iot.cloud.example:8883           NOT APPROVED",
+        "  multicast          239.255.1.3 port 8872                    NOT APPROVED",
+        "  multicast          239.255.1.4 port 8862                    NOT APPROVED",
+        "  multicast          239.255.1.5 port 8864                    NOT APPROVED",
         "  storage            NFS nfs://198.51.100.200/record          NOT APPROVED",
         "  user               service (User)                           as it came",
         "  not offered        tup:GetUplinks",
@@ -87,6 +90,30 @@ fn what_a_camera_came_with_is_shown_and_approved_from_the_command_line() {
     assert!(!asked.iter().any(|it| it["operation"] == "tup:GetUplinks"), "it does not offer that service");
     assert_eq!(events(&records, "baseline-read", "car-park").len(), 1);
     assert_eq!(events(&records, "baseline-approved", "car-park")[0]["reason"], "until it is replaced");
+}
+
+/// One camera never answers.
+#[test]
+fn whoever_waits_for_a_camera_keeps_nobody_else_waiting() {
+    let mut house = House::open();
+    house.acquaint();
+    house.stop();
+    let running = Running::start(house.dir());
+    house.camera(LOBBY).set_fault_of("tds:GetDeviceInformation", Some(Fault::Hang));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| cordon(&house, &["probe", "lobby"]));
+        house.wait_heard(LOBBY, "tds:GetDeviceInformation");
+        let (text, well) = cordon(&house, &["probe", "car-park"]);
+        assert!(well && text.starts_with("camera `car-park` answered in "), "{text}");
+        let (text, well) = cordon(&house, &["accept", "car-park", "--reason", "seen"]);
+        assert!(!well && text.contains("is not in quarantine"), "{text}");
+        assert!(!waiting.is_finished(), "the camera never answers");
+        let clock = SystemClock::new();
+        running.stop();
+        assert!(clock.monotonic() < Duration::from_secs(30), "nor is it waited for at the end");
+        let (text, well) = waiting.join().unwrap();
+        assert!(!well, "{text}");
+    });
 }
 
 /// Shows the time server it had, whatever it was told meanwhile.
@@ -169,7 +196,8 @@ fn a_destination_that_comes_behind_the_gateways_back_is_an_alarm_within_a_day() 
     house.acquaint_at(&clock.now().to_string());
     let reloader = house.reloader();
     let by = cordon::auth::Caller::Local { by: cordon::command::Prompt::Control, uid: Some(0) };
-    let read = reloader.read_baseline("lobby").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let read = runtime.block_on(house.messenger().read_baseline("lobby")).unwrap();
     reloader.approve_baseline(&by, "lobby", "looked at", read.at).unwrap();
     let records = || records_of(&house.audit_dir());
     // What was an alarm before it was approved has to be over first.

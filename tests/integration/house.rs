@@ -19,7 +19,7 @@ use cordon::{
     clock::{Clock, SystemClock, SystemEntropy},
     cmd::{
         gateway::Gateway,
-        reload::{Reloader, Source},
+        reload::{Messenger, Reloader, Source},
     },
     config,
     sim::{self, Dialect, Received, RunningCamera},
@@ -273,6 +273,11 @@ impl House {
         let mut source = Source::of(&self.dir.path().join("cordon.toml"));
         source.env = Box::new(|name: &str| Some(name.to_owned()));
         Reloader::new(self.gateway.as_ref().unwrap(), source).unwrap()
+    }
+
+    /// Who has something done at this gateway's cameras, in place of the control socket.
+    pub fn messenger(&self) -> Messenger {
+        Messenger::new(self.gateway.as_ref().unwrap())
     }
 
     /// The folder of configuration, state and log.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    control::Control,
+    control::{Asked, Control},
     thread::{Answer, Wish},
 };
 use crate::{
@@ -59,14 +59,15 @@ pub(in crate::cmd) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Reload
 }
 
 /// Has the gateway that runs with a configuration do something, and gives what it says.
-pub(in crate::cmd) fn carry_out(config: &Path, wish: Wish) -> Result<String, ReloadCommandError> {
+pub(in crate::cmd) fn carry_out(config: &Path, wish: impl Into<Asked>) -> Result<String, ReloadCommandError> {
     let state_dir = Outline::of(config, &|name| std::env::var(name).ok()).state_dir;
     let path = Control::path(&state_dir);
-    let answer = ask(&path, &wish).map_err(|source| ReloadCommandError::Unreachable { path, source })?;
+    let answer =
+        ask(&path, &wish.into()).map_err(|source| ReloadCommandError::Unreachable { path, source })?;
     if answer.done { Ok(answer.text) } else { Err(ReloadCommandError::Refused(answer.text)) }
 }
 
-fn ask(path: &Path, wish: &Wish) -> io::Result<Answer> {
+fn ask(path: &Path, wish: &Asked) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(CONTROL_REPLY_TIME_MAX))?;
     let mut line = serde_json::to_vec(wish)?;

@@ -9,22 +9,47 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::watch,
+    task::JoinSet,
     time::timeout,
 };
 
 use super::{
     super::files::remove_socket,
+    errands::{Errand, Messenger},
     thread::{Answer, Requests, Wish},
 };
 use crate::{
     auth::Caller,
     command::Prompt,
-    limits::{CONTROL_PEER_TIME_MAX, CONTROL_REQUEST_BYTES_MAX},
+    limits::{CONTROL_PEER_TIME_MAX, CONTROL_PEERS_MAX, CONTROL_REQUEST_BYTES_MAX},
 };
+
+/// What a peer asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::cmd) enum Asked {
+    /// Of the gateway.
+    Wish(Wish),
+    /// Of a camera.
+    Errand(Errand),
+}
+
+impl From<Wish> for Asked {
+    fn from(wish: Wish) -> Self {
+        Self::Wish(wish)
+    }
+}
+
+impl From<Errand> for Asked {
+    fn from(errand: Errand) -> Self {
+        Self::Errand(errand)
+    }
+}
 
 /// The control socket, open.
 pub(in crate::cmd) struct Control {
@@ -48,51 +73,73 @@ impl Control {
         Ok(Self { listener, owner: fs::metadata(&path)?.uid() })
     }
 
-    /// Serves one peer after the other until `stop` turns true.
-    pub(in crate::cmd) async fn serve(self, requests: Requests, mut stop: watch::Receiver<bool>) {
+    /// Serves peers until `stop` turns true: so many at once that whoever waits for a camera keeps nobody out. What is
+    /// under way then is given up.
+    pub(in crate::cmd) async fn serve(
+        self,
+        requests: Requests,
+        messenger: Messenger,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut peers = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                accepted = self.listener.accept() => accepted,
+                Some(_) = peers.join_next() => continue,
+                accepted = self.listener.accept(), if peers.len() < CONTROL_PEERS_MAX => accepted,
             };
-            let served = match accepted {
-                Ok((stream, _)) => self.peer(stream, &requests).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = served {
-                tracing::info!(%error, "a peer of the control socket was not served");
-                tokio::time::sleep(crate::limits::ACCEPT_PAUSE).await;
+            match accepted {
+                Ok((stream, _)) => {
+                    let (requests, messenger, owner) = (requests.clone(), messenger.clone(), self.owner);
+                    peers.spawn_local(async move {
+                        if let Err(error) = peer(stream, &requests, &messenger, owner).await {
+                            tracing::info!(%error, "a peer of the control socket was not served");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::info!(%error, "a peer of the control socket was not served");
+                    tokio::time::sleep(crate::limits::ACCEPT_PAUSE).await;
+                }
             }
         }
     }
-
-    async fn peer(&self, stream: UnixStream, requests: &Requests) -> io::Result<()> {
-        let uid = stream.peer_cred()?.uid();
-        let mut stream = BufReader::new(stream);
-        let answer = if uid == 0 || uid == self.owner {
-            answer(&mut stream, requests, uid).await?
-        } else {
-            tracing::warn!(uid, "somebody else's user knocked at the control socket");
-            failed("only the gateway's own user and root may control it")
-        };
-        let mut line = serde_json::to_vec(&answer)?;
-        line.push(b'\n');
-        timeout(CONTROL_PEER_TIME_MAX, stream.get_mut().write_all(&line)).await?
-    }
 }
 
-async fn answer(stream: &mut BufReader<UnixStream>, requests: &Requests, uid: u32) -> io::Result<Answer> {
+async fn peer(stream: UnixStream, requests: &Requests, messenger: &Messenger, owner: u32) -> io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let mut stream = BufReader::new(stream);
+    let answer = if uid == 0 || uid == owner {
+        answer(&mut stream, requests, messenger, uid).await?
+    } else {
+        tracing::warn!(uid, "somebody else's user knocked at the control socket");
+        failed("only the gateway's own user and root may control it")
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    timeout(CONTROL_PEER_TIME_MAX, stream.get_mut().write_all(&line)).await?
+}
+
+async fn answer(
+    stream: &mut BufReader<UnixStream>,
+    requests: &Requests,
+    messenger: &Messenger,
+    uid: u32,
+) -> io::Result<Answer> {
     let mut line = Vec::new();
     let mut bounded = stream.take(CONTROL_REQUEST_BYTES_MAX as u64);
     timeout(CONTROL_PEER_TIME_MAX, bounded.read_until(b'\n', &mut line)).await??;
-    let wish: Wish = match serde_json::from_slice(&line) {
-        Ok(wish) => wish,
+    let asked: Asked = match serde_json::from_slice(&line) {
+        Ok(asked) => asked,
         Err(error) => return Ok(failed(&format!("the request is not understood: {error}"))),
     };
     let by = Caller::Local { by: Prompt::Control, uid: Some(uid) };
-    Ok(match requests.ask(wish, by) {
-        None => failed("too many requests wait for their turn; try again later"),
-        Some(answer) => answer.await.unwrap_or_else(|_| failed("the gateway stops")),
+    Ok(match asked {
+        Asked::Errand(errand) => messenger.run(errand, &by).await,
+        Asked::Wish(wish) => match requests.ask(wish, by) {
+            None => failed("too many requests wait for their turn; try again later"),
+            Some(answer) => answer.await.unwrap_or_else(|_| failed("the gateway stops")),
+        },
     })
 }
 

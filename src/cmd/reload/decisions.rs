@@ -1,6 +1,6 @@
 //! Decisions of people about the cameras of the gateway that runs: decided by policy and on record like a reload.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::PoisonError, time::Duration};
+use std::{net::IpAddr, sync::PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -9,13 +9,12 @@ use super::{ReloadError, Reloader, ended};
 use crate::{
     audit::Event,
     auth::Caller,
+    cmd::gateway::Running,
     command::AdminAction,
-    facade::Setting,
     gate::Disposal,
     ids::{CameraId, ZoneId},
-    inventory::{Approval, Facts, NotAccepted, NotApproved, Quarantine, Reading},
-    limits::{BASELINE_READING_TIME_MAX, DECISION_REASON_CHARS_MAX, ERRAND_WAIT_MAX, EXPECT_CHANGE_TIME_MAX},
-    listener::Settled,
+    inventory::{Approval, Facts, NotAccepted, NotApproved, Quarantine},
+    limits::{DECISION_REASON_CHARS_MAX, EXPECT_CHANGE_TIME_MAX},
 };
 
 /// Why a decision was not taken up.
@@ -55,7 +54,7 @@ impl Reloader {
     /// Takes the device that was seen in a camera's place for the right one, and no other. Gives what the camera was in
     /// quarantine for.
     pub fn accept(&self, by: &Caller, camera: &str, reason: &str) -> Result<Quarantine, DecisionError> {
-        let id = self.enrolled(camera)?;
+        let id = enrolled(&self.running, camera)?;
         let reason = given(reason)?;
         let house = &self.running.house;
         let edition = house.edition.load_full();
@@ -72,13 +71,13 @@ impl Reloader {
         }
         pass.finish(ended(Disposal::Answered, "accepted"));
         let detail = json!({ "by": person(by), "reason": reason, "quarantined_for": why, "device": shows });
-        self.tell(&id, "camera-accepted", detail);
+        tell(&self.running, &id, "camera-accepted", detail);
         Ok(quarantine)
     }
 
     /// Announces that one other device may take a camera's place until then.
     pub fn expect_change(&self, by: &Caller, camera: &str, until: Timestamp) -> Result<(), DecisionError> {
-        let id = self.enrolled(camera)?;
+        let id = enrolled(&self.running, camera)?;
         let house = &self.running.house;
         let ahead = until.duration_since(house.clock.now());
         let most = SignedDuration::try_from(EXPECT_CHANGE_TIME_MAX).unwrap_or(SignedDuration::ZERO);
@@ -91,60 +90,8 @@ impl Reloader {
         edition.rules.regards().expect(&id, until, &person(by));
         pass.finish(ended(Disposal::Answered, "expected"));
         let detail = json!({ "by": person(by), "until": format!("{until:.0}") });
-        self.tell(&id, "camera-change-expected", detail);
+        tell(&self.running, &id, "camera-change-expected", detail);
         Ok(())
-    }
-
-    /// Has a camera asked what it has been set to, and waits for it.
-    pub fn read_baseline(&self, camera: &str) -> Result<Reading, DecisionError> {
-        let id = self.enrolled(camera)?;
-        let read = self.running.house.errands.read_baseline(&id);
-        self.in_time(read).map_err(|why| DecisionError::NotAsked(id.clone(), why))
-    }
-
-    /// Has a camera set to these, at somebody's word. What became of each.
-    pub fn set_baseline(
-        &self,
-        by: &Caller,
-        camera: &str,
-        settings: BTreeSet<Setting>,
-        reason: &str,
-    ) -> Result<Vec<Settled>, DecisionError> {
-        let (id, reason) = (self.enrolled(camera)?, given(reason)?);
-        let edition = self.running.house.edition.load_full();
-        let wanted: Vec<String> = settings.iter().map(ToString::to_string).collect();
-        let arguments = json!({ "camera": id.as_str(), "reason": reason, "settings": wanted });
-        let pass = self.pass(AdminAction::SetBaseline, by, &edition.rules, arguments)?;
-        let settled = self.in_time(self.running.house.errands.settle(&id, settings));
-        match settled {
-            Ok(settled) => {
-                let failed: Vec<String> =
-                    settled.iter().filter(|it| it.trouble.is_some()).map(settled_words).collect();
-                let disposal = if failed.is_empty() { Disposal::Answered } else { Disposal::Failed };
-                pass.finish(ended(disposal, if failed.is_empty() { "set" } else { "not all of it was set" }));
-                let detail =
-                    json!({ "by": person(by), "reason": reason, "settings": wanted, "not_set": failed });
-                self.tell(&id, "baseline-set", detail);
-                Ok(settled)
-            }
-            Err(why) => {
-                pass.finish(ended(Disposal::Failed, &why));
-                Err(DecisionError::NotAsked(id, why))
-            }
-        }
-    }
-
-    /// Has a camera asked who it is, and tells how long that took.
-    pub fn probe(&self, camera: &str) -> Result<Duration, DecisionError> {
-        let id = self.enrolled(camera)?;
-        let asked = self.running.house.errands.probe(&id);
-        self.in_time(asked).map_err(|why| DecisionError::NotAsked(id.clone(), why))
-    }
-
-    fn in_time<T>(&self, errand: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-        let time = BASELINE_READING_TIME_MAX + ERRAND_WAIT_MAX;
-        let ended = async { tokio::time::timeout(time, errand).await };
-        self.runtime.block_on(ended).unwrap_or_else(|_| Err("it did not come to its turn in time".to_owned()))
     }
 
     /// Approves what a camera has been set to, as it was read then.
@@ -155,7 +102,7 @@ impl Reloader {
         reason: &str,
         read_at: Timestamp,
     ) -> Result<(), DecisionError> {
-        let (id, reason) = (self.enrolled(camera)?, given(reason)?);
+        let (id, reason) = (enrolled(&self.running, camera)?, given(reason)?);
         let edition = self.running.house.edition.load_full();
         let baselines = edition.rules.regards().baselines();
         let facts = |facts: &Facts| facts.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -175,7 +122,8 @@ impl Reloader {
             return Err(DecisionError::NotApproved(id, error));
         }
         pass.finish(ended(Disposal::Answered, "approved"));
-        self.tell(
+        tell(
+            &self.running,
             &id,
             "baseline-approved",
             json!({ "by": person(by), "reason": reason, "approved": approved }),
@@ -214,39 +162,33 @@ impl Reloader {
         let pass = self.pass(AdminAction::EnrolCamera, by, &edition.rules, arguments)?;
         pass.finish(ended(Disposal::Answered, "to be enrolled"));
         let detail = json!({ "by": person(by), "zone": zone.as_str(), "address": address.to_string(), "endpoint": endpoint });
-        self.tell(&id, "camera-to-be-enrolled", detail);
+        tell(&self.running, &id, "camera-to-be-enrolled", detail);
         Ok(endpoint)
-    }
-
-    fn enrolled(&self, camera: &str) -> Result<CameraId, DecisionError> {
-        let edition = self.running.house.edition.load();
-        let id = CameraId::new(camera).ok().filter(|id| edition.rules.inventory().camera(id).is_some());
-        id.ok_or_else(|| DecisionError::NoCamera(camera.to_owned()))
-    }
-
-    fn tell(&self, camera: &CameraId, what: &str, detail: serde_json::Value) {
-        tracing::warn!(%camera, %detail, "{what}");
-        self.running.house.gate.note(Event { camera: Some(camera.to_string()), ..Event::new(what, detail) });
     }
 }
 
-/// What became of one setting, in words.
-pub(super) fn settled_words(it: &Settled) -> String {
-    match &it.trouble {
-        None => format!("{}: done, and read back", it.setting),
-        Some(trouble) => format!("{}: NOT DONE: {trouble}", it.setting),
-    }
+/// The camera of this name, of those there are now.
+pub(super) fn enrolled(running: &Running, camera: &str) -> Result<CameraId, DecisionError> {
+    let edition = running.house.edition.load();
+    let id = CameraId::new(camera).ok().filter(|id| edition.rules.inventory().camera(id).is_some());
+    id.ok_or_else(|| DecisionError::NoCamera(camera.to_owned()))
+}
+
+/// Puts on record what was decided about a camera.
+pub(super) fn tell(running: &Running, camera: &CameraId, what: &str, detail: serde_json::Value) {
+    tracing::warn!(%camera, %detail, "{what}");
+    running.house.gate.note(Event { camera: Some(camera.to_string()), ..Event::new(what, detail) });
 }
 
 /// A reason that can be put on record.
-fn given(reason: &str) -> Result<&str, DecisionError> {
+pub(super) fn given(reason: &str) -> Result<&str, DecisionError> {
     let reason = reason.trim();
     let fits = !reason.is_empty() && reason.chars().count() <= DECISION_REASON_CHARS_MAX;
     fits.then_some(reason).ok_or(DecisionError::NoReason)
 }
 
 /// Who decides, as far as the gateway's machine knows.
-fn person(by: &Caller) -> String {
+pub(super) fn person(by: &Caller) -> String {
     match by {
         Caller::Local { by, uid: Some(uid) } => format!("{}, uid {uid}", by.as_str()),
         Caller::Local { by, uid: None } => by.as_str().to_owned(),

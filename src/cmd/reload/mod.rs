@@ -11,6 +11,7 @@ mod command;
 mod control;
 mod cuts;
 mod decisions;
+mod errands;
 mod files;
 mod thread;
 
@@ -44,10 +45,12 @@ use crate::{
 pub(super) use self::{
     command::{Args, ReloadCommandError, carry_out, run},
     control::Control,
+    errands::Errand,
     thread::{Requests, Thread, Wish},
 };
 pub use self::{
     decisions::DecisionError,
+    errands::Messenger,
     files::{Environment, Source},
 };
 
@@ -339,11 +342,21 @@ impl Reloader {
         rules: &Rules,
         arguments: Value,
     ) -> Result<Pass, ReloadError> {
-        let house = &self.running.house;
-        let command = Command { request: house.request_id(), arguments, ..command(action) };
-        let decided = self.runtime.block_on(house.gate.decide(rules, command, by, None));
-        decided.map_err(ReloadError::Refused)
+        self.runtime.block_on(pass(&self.running, action, by, rules, arguments))
     }
+}
+
+/// Has a change decided and recorded.
+async fn pass(
+    running: &Running,
+    action: AdminAction,
+    by: &Caller,
+    rules: &Rules,
+    arguments: Value,
+) -> Result<Pass, ReloadError> {
+    let house = &running.house;
+    let command = Command { request: house.request_id(), arguments, ..command(action) };
+    house.gate.decide(rules, command, by, None).await.map_err(ReloadError::Refused)
 }
 
 /// A change to the gateway as policies see it.

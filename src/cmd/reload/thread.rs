@@ -1,7 +1,6 @@
 //! The thread on which the gateway reloads: reading files and opening listeners may take their time.
 
 use std::{
-    collections::BTreeSet,
     fmt::Write as _,
     io,
     net::IpAddr,
@@ -14,15 +13,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{DecisionError, ReloadError, Reloader, Report, decisions::settled_words};
+use super::{DecisionError, ReloadError, Reloader, Report};
 use crate::{
     auth::Caller,
-    facade::Setting,
     inventory::Quarantine,
     limits::{RELOAD_INTERVAL, RELOAD_REQUESTS_MAX},
 };
 
-/// What is asked of the gateway, as it stands on the control socket.
+/// What is asked of this thread, as it stands on the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::cmd) enum Wish {
@@ -36,12 +34,6 @@ pub(in crate::cmd) enum Wish {
     Accept { camera: String, reason: String },
     /// Let one other device take a camera's place until then.
     ExpectChange { camera: String, until: Timestamp },
-    /// Set a camera to these.
-    SetBaseline { camera: String, settings: BTreeSet<Setting>, reason: String },
-    /// Ask a camera now who it is.
-    Probe { camera: String },
-    /// Ask a camera now what it has been set to.
-    ReadBaseline { camera: String },
     /// Decide that a camera which was found is to be enrolled under this name.
     Enrol { zone: String, address: IpAddr, camera: String },
     /// Approve what a camera has been set to, as it was read then.
@@ -155,25 +147,6 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
                 )
             }));
         }
-        Wish::SetBaseline { camera, settings, reason } => {
-            return match reloader.set_baseline(by, &camera, settings, &reason) {
-                Ok(settled) => Answer {
-                    done: settled.iter().all(|it| it.trouble.is_none()),
-                    text: settled.iter().map(|it| settled_words(it) + "\n").collect(),
-                },
-                Err(error) => decided(Err(error)),
-            };
-        }
-        Wish::Probe { camera } => {
-            return decided(reloader.probe(&camera).map(|took| {
-                format!("camera `{camera}` answered in {:.1} ms who it is\n", took.as_secs_f64() * 1_000.0)
-            }));
-        }
-        Wish::ReadBaseline { camera } => {
-            return decided(
-                reloader.read_baseline(&camera).map(|_| format!("camera `{camera}` was asked\n")),
-            );
-        }
         Wish::Enrol { zone, address, camera } => {
             let decided = reloader.enrol(by, &zone, address, &camera);
             return self::decided(decided.map(|endpoint| {
@@ -193,7 +166,7 @@ fn carry_out(reloader: &mut Reloader, wish: Wish, by: &Caller) -> Answer {
     }
 }
 
-fn decided(outcome: Result<String, DecisionError>) -> Answer {
+pub(super) fn decided(outcome: Result<String, DecisionError>) -> Answer {
     match outcome {
         Ok(text) => Answer { done: true, text },
         Err(error) => Answer { done: false, text: format!("{error}\nnothing has changed\n") },
