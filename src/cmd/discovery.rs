@@ -24,7 +24,7 @@ use super::{
 use crate::{
     audit::Event,
     config::Discovery,
-    discovery::{Body, Kind, Link, Outgoing, Question, Responder, Target, is_near, read},
+    discovery::{Asker, Body, Kind, Link, Outgoing, Question, Responder, Target, hears, is_near, read},
     isolation::Rates,
     limits::{
         DISCOVERY_DELAY_MAX, DISCOVERY_GOODBYE_TIME_MAX, DISCOVERY_HEARD_MAX, DISCOVERY_LOOK_INTERVAL,
@@ -64,7 +64,7 @@ struct Host {
     places: Vec<Place>,
     responder: Responder,
     showcase: Showcase,
-    rates: Rates,
+    rates: Rates<Asker>,
     heard: mpsc::Receiver<Datagram>,
     hears: mpsc::Sender<Datagram>,
     told: Told,
@@ -84,6 +84,7 @@ struct Place {
 /// Its sockets, and who reads them.
 struct Open {
     own: Arc<UdpSocket>,
+    group: Arc<UdpSocket>,
     everybody: SocketAddr,
     interface: Option<u32>,
     ears: [AbortHandle; 2],
@@ -137,8 +138,9 @@ impl Host {
         self.told.tell(&self.house, self.house.clock.monotonic());
     }
 
-    /// Tries to open what is not open.
+    /// Tries to open what is not open, and opens anew what hears nothing any more.
     fn open(&mut self) {
+        self.places.iter_mut().for_each(Place::check);
         for (link, place) in self.places.iter_mut().enumerate().filter(|(_, it)| it.open.is_none()) {
             match place.open(self.port, link, &self.hears) {
                 Ok(()) => {
@@ -206,7 +208,7 @@ impl Host {
             return Some(Searched::Foreign);
         }
         // Most of a flood is not even read.
-        if !self.rates.admit(source, now) {
+        if !self.rates.admit((*from).into(), now) {
             return Some(Searched::TooOften);
         }
         let Ok(message) = read(bytes) else { return Some(Searched::NotUnderstood) };
@@ -253,6 +255,17 @@ impl Host {
 }
 
 impl Place {
+    /// Gives its sockets up if the interface is not the one that they were opened on.
+    fn check(&mut self) {
+        let own = self.address.addr();
+        if self.open.as_ref().is_some_and(|it| !hears(&it.group, own, it.interface)) {
+            tracing::warn!(address = %self.address, "the interface of this address was made anew or is gone");
+            self.open = None;
+            // Whoever is there now has heard of none.
+            self.announced.clear();
+        }
+    }
+
     fn open(&mut self, port: u16, link: usize, hears: &mpsc::Sender<Datagram>) -> io::Result<()> {
         let Link { own, group, everybody, interface } = Link::open(self.address.addr(), port)?;
         let (own, group) = (Arc::new(UdpSocket::from_std(own)?), Arc::new(UdpSocket::from_std(group)?));
@@ -261,7 +274,7 @@ impl Place {
             tokio::spawn(async move { hear(&socket, link, alone, &hears).await }).abort_handle()
         };
         let ears = [ear(&own, true), ear(&group, false)];
-        self.open = Some(Open { own, everybody, interface, ears });
+        self.open = Some(Open { own, group, everybody, interface, ears });
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use rustix::net::{netdevice::name_to_index, sockopt};
 use serde_json::{Value, json};
@@ -137,7 +138,7 @@ impl Search {
         let zone = Arc::clone(&self.zone);
         let netd = house.netd.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let Some(leg) = leg(&zone) else { return Ok(vec![Mouth::plain(&zone)?]) };
+            let Some(leg) = leg(&zone) else { return Mouth::plain(&zone.sweep) };
             let mut mouths = Vec::new();
             for v4 in [true, false] {
                 let mut own = leg.addresses.iter().map(ipnet::IpNet::addr);
@@ -191,12 +192,22 @@ struct Mouth {
 }
 
 impl Mouth {
-    /// For a zone that is not isolated: each address is asked, and nobody in general.
-    fn plain(zone: &Zone) -> Result<Self, NetdError> {
-        let v4 = zone.sweep.iter().any(|it| it.addr().is_ipv4());
-        let any: IpAddr = if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = Plain::bind((any, 0)).and_then(|it| it.set_nonblocking(true).map(|()| it));
-        Ok(Self { socket: socket.map_err(|_| NetdError::Other)?, group: None, everybody: None })
+    /// For a zone that is not isolated: each address is asked, and nobody in general. One for each family that is swept;
+    /// where one cannot be had, the other is asked all the same.
+    fn plain(sweep: &[IpNet]) -> Result<Vec<Self>, NetdError> {
+        let families: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let swept =
+            families.into_iter().filter(|any| sweep.iter().any(|it| it.addr().is_ipv4() == any.is_ipv4()));
+        let open = |any: IpAddr| Plain::bind((any, 0)).and_then(|it| it.set_nonblocking(true).map(|()| it));
+        let sockets = swept.filter_map(|any| {
+            open(any)
+                .inspect_err(
+                    |error| tracing::warn!(%error, %any, "cameras of this family are not looked for"),
+                )
+                .ok()
+        });
+        let mouths: Vec<_> = sockets.map(|socket| Self { socket, group: None, everybody: None }).collect();
+        if mouths.is_empty() { Err(NetdError::Other) } else { Ok(mouths) }
     }
 
     /// On sockets that were made in the zone's namespace, whose interfaces they know.

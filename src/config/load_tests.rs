@@ -317,6 +317,13 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "sweep networks of the zone alone, or add it to prefixes",
     ),
     (
+        "address = [\"192.0.2.1/24\"]",
+        "sweep = [\"fe80::/120\"]\naddress = [\"192.0.2.1/24\"]",
+        "[\"fe80::/120\"]",
+        "fe80::/120 is on every link, and does not say on which",
+        "leave it out: cameras there are found by what everybody is asked",
+    ),
+    (
         "[admin]",
         "[vault]\n[admin]",
         "vault",

@@ -1,6 +1,6 @@
 //! `[[network]]`, `[[site]]` and `[[zone]]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use toml::de::DeTable;
@@ -77,7 +77,16 @@ impl Reader<'_> {
         let Some(texts) = &raw.sweep else { return Some(Vec::new()) };
         let networks: Vec<_> = self.prefixes(texts.get_ref())?.iter().map(IpNet::trunc).collect();
         let outside = |network: &IpNet| !prefixes.iter().any(|it| it.contains(network));
-        if let Some((network, text)) = networks.iter().zip(texts.get_ref()).find(|(it, _)| outside(it)) {
+        let of_a_link = |it: &&IpNet| matches!(it.addr(), IpAddr::V6(it) if it.is_unicast_link_local());
+        if let Some(network) = networks.iter().find(of_a_link) {
+            let what = format!("{network} is on every link, and does not say on which");
+            self.error(
+                texts.span(),
+                &what,
+                "leave it out: cameras there are found by what everybody is asked",
+            );
+        } else if let Some((network, text)) = networks.iter().zip(texts.get_ref()).find(|(it, _)| outside(it))
+        {
             let what = format!("{network} is not in the zone's prefixes");
             self.error(text.span(), &what, "sweep networks of the zone alone, or add it to prefixes");
         }

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
+    os::fd::AsFd,
 };
 
 use ipnet::{IpNet, Ipv6Net};
@@ -53,6 +54,18 @@ impl Link {
     }
 }
 
+/// Whether what hears the group for an address still does: an interface that was made anew has heard nothing of that, and
+/// an address may be at another one. The interface of IPv6 is the one it was opened on.
+pub fn hears(group: &impl AsFd, address: IpAddr, interface: Option<u32>) -> bool {
+    match address {
+        // To join once more says whether that was so already.
+        IpAddr::V4(own) => {
+            sockopt::set_ip_add_membership(group, &GROUP4, &own) == Err(rustix::io::Errno::ADDRINUSE)
+        }
+        IpAddr::V6(own) => interface.is_some() && interface_of(own) == interface,
+    }
+}
+
 /// Whether a source is on the network of this address, which that interface has: others are not answered. What is asked of
 /// the group by IPv6 comes from an address that the link alone has; every interface has such.
 pub fn is_near(address: IpNet, interface: Option<u32>, source: SocketAddr) -> bool {
@@ -90,6 +103,18 @@ mod tests {
         assert!(near("2001:db8::5/64", "[2001:db8::9]:1") && near("2001:db8::5/64", "[fe80::1%2]:1"));
         assert!(!near("2001:db8::5/64", "[fe80::1%3]:1"), "on another interface");
         assert!(!near("2001:db8::5/64", "[2001:db8:1::9]:1") && !near("2001:db8::5/64", "10.1.0.9:1"));
+    }
+
+    #[test]
+    fn who_left_the_group_does_not_hear_it() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let link = Link::open(here, 0).unwrap();
+        assert!(hears(&link.group, here, link.interface));
+        let [IpAddr::V4(own), IpAddr::V4(gone)] = [here, IpAddr::from([192, 0, 2, 7])] else { return };
+        sockopt::set_ip_drop_membership(&link.group, &GROUP4, &own).unwrap();
+        assert!(!hears(&link.group, here, link.interface));
+        assert!(!hears(&link.group, gone.into(), None), "nobody has this address");
+        assert!(!hears(&link.group, Ipv6Addr::LOCALHOST.into(), Some(u32::MAX)), "on another interface");
     }
 
     #[test]

@@ -34,13 +34,27 @@ pub struct Responder {
     identifier: u64,
     number: u32,
     /// Who was answered when, in monotonic time.
-    answered: HashMap<IpAddr, Duration>,
+    answered: HashMap<Asker, Duration>,
     replies: BinaryHeap<Reverse<Reply>>,
     /// Datagrams that wait.
     waiting: usize,
     announcements: VecDeque<Announcement>,
     /// When the next one is due.
     announces: Duration,
+}
+
+/// Who asks: an address, and the interface where that is anybody's on every link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Asker(IpAddr, u32);
+
+impl From<SocketAddr> for Asker {
+    fn from(from: SocketAddr) -> Self {
+        let scope = match from {
+            SocketAddr::V6(from) if from.ip().is_unicast_link_local() => from.scope_id(),
+            SocketAddr::V4(_) | SocketAddr::V6(_) => 0,
+        };
+        Self(from.ip().to_canonical(), scope)
+    }
 }
 
 /// A message, and how it came.
@@ -110,8 +124,8 @@ impl Responder {
     }
 
     /// Whether a source may be answered again.
-    pub fn may_ask(&self, source: IpAddr, now: Duration) -> bool {
-        self.answered.get(&source).is_none_or(|at| now.saturating_sub(*at) >= DISCOVERY_ANSWER_INTERVAL)
+    fn may_ask(&self, asker: Asker, now: Duration) -> bool {
+        self.answered.get(&asker).is_none_or(|at| now.saturating_sub(*at) >= DISCOVERY_ANSWER_INTERVAL)
     }
 
     /// Takes a question up. `shown` are the devices that this source may see; `chance` is a number that nobody foresees.
@@ -123,7 +137,7 @@ impl Responder {
         now: Duration,
     ) -> Searched {
         let Question { message, from, link, alone } = question;
-        if !self.may_ask(from.ip(), now) {
+        if !self.may_ask(from.into(), now) {
             return Searched::TooOften;
         }
         // An identifier that was cut would be another.
@@ -151,7 +165,7 @@ impl Responder {
         if self.waiting + count > DISCOVERY_ANSWERS_WAITING_MAX || !self.has_place(now) {
             return Searched::Full;
         }
-        self.answered.insert(from.ip(), now);
+        self.answered.insert(from.into(), now);
         self.waiting += count;
         // Of a number of chance, a part of a thousand.
         let phase = u32::try_from(chance % u64::from(PARTS)).unwrap_or(0);

@@ -90,6 +90,11 @@ fn a_source_is_answered_once_in_a_while() {
     assert_eq!(ask(&probe(), BEGAN + DISCOVERY_ANSWER_INTERVAL), Searched::Answered);
     assert_eq!(asked(&mut responder, &probe(), source(2), 2, soon), Searched::Answered, "another source");
     assert_eq!(all(&mut responder, BEGAN * 2).len(), 1 + 2 + 2);
+    // An address that every link has is another's on another one.
+    let mut on = |from: &str| asked(&mut responder, &probe(), from.parse().unwrap(), 2, soon);
+    assert_eq!(on("[fe80::1%2]:1"), Searched::Answered);
+    assert_eq!(on("[fe80::1%2]:2"), Searched::TooOften);
+    assert_eq!(on("[fe80::1%3]:1"), Searched::Answered, "on another link");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The names that a zone's cameras ask for: answered with refusals, counted, summed up by the minute. Pure.
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 
@@ -12,15 +12,21 @@ use super::{
 use crate::limits::{SUMMARY_PERIOD, SUMMARY_SOURCES_MAX, ZONE_ANSWERS_PER_SECOND_MAX};
 
 /// How often each source is answered within a second.
-#[derive(Debug, Default)]
-pub struct Rates {
+#[derive(Debug)]
+pub struct Rates<S = IpAddr> {
     second: u64,
-    answered: HashMap<IpAddr, u32>,
+    answered: HashMap<S, u32>,
 }
 
-impl Rates {
+impl<S> Default for Rates<S> {
+    fn default() -> Self {
+        Self { second: 0, answered: HashMap::new() }
+    }
+}
+
+impl<S: Copy + Eq + Hash> Rates<S> {
     /// Whether one more of a source is answered. `now` is monotonic.
-    pub fn admit(&mut self, source: IpAddr, now: Duration) -> bool {
+    pub fn admit(&mut self, source: S, now: Duration) -> bool {
         if self.second != now.as_secs() {
             self.second = now.as_secs();
             self.answered.clear();

@@ -20,7 +20,9 @@ use serde_json::Value;
 
 use super::{
     GATE, LOBBY, answers, events,
-    network::{CAMERA, Camera, Capture, GATEWAY, GATEWAY_CORE, HOSTILE, Network, inside, must, of_camera},
+    network::{
+        CAMERA, CORE, Camera, Capture, GATEWAY, GATEWAY_CORE, HOSTILE, Network, inside, must, of_camera,
+    },
     wait_until,
 };
 use crate::house::{CAMERA_PASSWORD, CAMERA_USER, records_of};
@@ -125,6 +127,32 @@ fn virtual_cameras_are_found_by_ipv6() {
     netd.crash();
 }
 
+/// What was joined before is nobody's, and what is sent to the group comes in at another interface.
+#[test]
+fn an_interface_of_the_core_side_that_was_made_anew_is_heard_at_again() {
+    let Some(network) = Network::build() else { return };
+    network.configure(findable);
+    let netd = network.netd();
+    let gateway = network.gateway_process();
+    let mut number = 0;
+    let mut answers = || {
+        number += 1;
+        inside(&network.core(), || {
+            let socket = UdpSocket::bind((CORE, 0)).unwrap();
+            socket.set_read_timeout(Some(DISCOVERY_DELAY_MAX + DISCOVERY_ANSWER_INTERVAL)).unwrap();
+            rustix::net::sockopt::set_ip_multicast_if(&socket, &CORE.parse().unwrap()).unwrap();
+            // As long as the interface is not there, it goes nowhere.
+            let _ = socket.send_to(Form::Device.probe(number).as_bytes(), ("239.255.255.250", 3702));
+            socket.recv_from(&mut [0; 2_000]).is_ok()
+        })
+    };
+    wait_until("it is found", &mut answers);
+    network.replace_core();
+    wait_until("it is found again", &mut answers);
+    assert_eq!(gateway.stop(), Some(0));
+    netd.crash();
+}
+
 /// Only `gate` is enrolled, and the cameras of each zone are looked for one by one, too.
 fn swept(text: String) -> String {
     let (before, _) = text.split_once("\n[[camera]]\nname = \"lobby\"").unwrap();
@@ -194,8 +222,14 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
     for (zone, address) in [(&north, CAMERA), (&south, CAMERA)] {
         wait_until("found by its zone", || at(&candidates(&network), zone, address).is_some());
     }
+    println!("\n| a camera that answers | is found at |\n|---|---|");
     for (manner, address, _) in &others {
         wait_until(&format!("{manner:?}"), || at(&candidates(&network), &south, address).is_some());
+        let found = at(&candidates(&network), &south, address).cloned().unwrap();
+        // Of the addresses that it gives, the first of which leads nowhere, the one that it speaks from.
+        println!("| {manner:?} | {address}:{}{} |", found["port"], found["path"].as_str().unwrap());
+        let named = found["scopes"][0].as_str().unwrap();
+        assert!(found["port"] == 80 && named.starts_with("onvif://www.onvif.org/name/"), "{found:#?}");
     }
     let known = |it: &Value| !it["mac"].is_null();
     wait_until("its hardware address", || at(&candidates(&network), &south, CAMERA).is_some_and(known));

@@ -87,15 +87,8 @@ impl Network {
         }
         let (gateway, core, wan) = (self.gateway(), self.core(), self.wan());
         must(&["ip", "-n", &gateway, "link", "set", "lo", "up"]);
-        let pair = |here: &str, there: &str, name: &str| {
-            must(&[
-                "ip", "-n", &gateway, "link", "add", here, "type", "veth", "peer", "name", name, "netns",
-                there,
-            ]);
-            must(&["ip", "-n", there, "link", "set", name, "up"]);
-        };
-        pair("core", &core, "leg");
-        pair("wan", &wan, "leg");
+        self.pair("core", &core);
+        self.pair("wan", &wan);
         let address = |place: &str, address: &str, link: &str| {
             must(&["ip", "-n", place, "address", "add", address, "dev", link]);
         };
@@ -121,6 +114,31 @@ impl Network {
         for zone in 0..ZONES {
             self.plug(zone);
         }
+    }
+
+    /// An interface of the gateway's, and the other end in a place.
+    fn pair(&self, here: &str, there: &str) {
+        let gateway = self.gateway();
+        must(&[
+            "ip", "-n", &gateway, "link", "add", here, "type", "veth", "peer", "name", "leg", "netns", there,
+        ]);
+        must(&["ip", "-n", there, "link", "set", "leg", "up"]);
+    }
+
+    /// Has the interface of the core side made anew, with the same addresses.
+    pub fn replace_core(&self) {
+        let (gateway, core) = (self.gateway(), self.core());
+        must(&["ip", "-n", &gateway, "link", "delete", "core"]);
+        self.pair("core", &core);
+        for (place, address, link) in [
+            (&gateway, "10.77.0.1/24", "core"),
+            (&core, "10.77.0.2/24", "leg"),
+            (&gateway, "2001:db8:77::1/64", "core"),
+            (&core, "2001:db8:77::2/64", "leg"),
+        ] {
+            must(&["ip", "-n", place, "address", "add", address, "dev", link]);
+        }
+        must(&["ip", "-n", &gateway, "link", "set", "core", "up"]);
     }
 
     /// Connects a zone's cameras to the gateway; at its side the cable is plugged in and nothing is switched on.
