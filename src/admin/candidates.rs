@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     discovery::{Candidate, Kind},
     ids::ZoneId,
-    inventory::{Evidence, Inventory, MacAddress, SignalKind},
+    inventory::{Acquaintances, Evidence, Inventory, MacAddress, SignalKind},
 };
 
 /// One camera that was found, and what is known of it without a login.
@@ -50,6 +50,18 @@ pub struct CandidateRow {
     pub also_at: Option<IpAddr>,
     /// The cameras that are enrolled at this address.
     pub enrolled: Vec<String>,
+    /// The cameras that it is known as, wherever they are enrolled, and by what: a MAC address, a name in discovery, a
+    /// serial number.
+    pub known_as: Vec<KnownAs>,
+}
+
+/// A camera that a candidate is known as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAs {
+    /// Which.
+    pub camera: String,
+    /// By what.
+    pub by: Vec<String>,
 }
 
 impl CandidateRow {
@@ -60,6 +72,7 @@ impl CandidateRow {
         candidate: &Candidate,
         mac: Option<MacAddress>,
         inventory: &Inventory,
+        known: &Acquaintances,
     ) -> Self {
         let mut evidence = Evidence::default();
         evidence.add(SignalKind::Endpoint, &candidate.endpoint);
@@ -68,6 +81,11 @@ impl CandidateRow {
             evidence.add(SignalKind::Mac, &mac.to_string());
         }
         let verdict = inventory.vendors().judge(None, &evidence, None).verdict;
+        let known_as = known.known_as(&evidence).into_iter();
+        let known_as = known_as.map(|(camera, by)| KnownAs {
+            camera: camera.to_string(),
+            by: by.into_iter().map(|it| it.as_str().to_owned()).collect(),
+        });
         let there = inventory.cameras().filter(|it| it.zone == *zone && it.address.host == address);
         Self {
             zone: zone.to_string(),
@@ -88,6 +106,7 @@ impl CandidateRow {
             times: candidate.times,
             also_at: candidate.also_at,
             enrolled: there.map(|it| it.id.to_string()).collect(),
+            known_as: known_as.collect(),
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 pub use cameras::{CameraRow, CameraView, ExceptionView, FindingView, Fleet, Held, IdentityView, QuirkView};
-pub use candidates::CandidateRow;
+pub use candidates::{CandidateRow, KnownAs};
 
 use crate::{
     alarm::Active,

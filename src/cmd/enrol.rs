@@ -141,6 +141,16 @@ fn list(rows: &[CandidateRow], out: &mut dyn Write) -> io::Result<()> {
         let other = row.also_at.map_or_else(String::new, |it| it.to_string());
         writeln!(out, "{} has the name of the device at {other}: it moved, or one is a copy", row.address)?;
     }
+    for row in rows {
+        for known in row.known_as.iter().filter(|it| !row.enrolled.contains(&it.camera)) {
+            let (camera, by) = (&known.camera, known.by.join(", "));
+            writeln!(
+                out,
+                "{} is known as camera `{camera}` by {by}: it moved, or one is a copy",
+                row.address
+            )?;
+        }
+    }
     writeln!(
         out,
         "{} found; what they say of themselves is a claim. To enrol one: cordon camera enrol",
@@ -295,6 +305,7 @@ const UNKNOWN_MAKER: &str = "unknown";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::KnownAs;
 
     fn row() -> CandidateRow {
         CandidateRow {
@@ -316,6 +327,7 @@ mod tests {
             times: 1,
             also_at: None,
             enrolled: Vec::new(),
+            known_as: Vec::new(),
         }
     }
 
@@ -380,7 +392,9 @@ mod tests {
     #[test]
     fn the_list_shows_what_was_found_in_plain_letters() {
         let mut out = Vec::new();
-        let moved = CandidateRow { also_at: Some("192.0.2.9".parse().unwrap()), ..row() };
+        let known = KnownAs { camera: "gate".into(), by: vec!["mac".into(), "serial".into()] };
+        let other = Some("192.0.2.9".parse().unwrap());
+        let moved = CandidateRow { also_at: other, known_as: vec![known], ..row() };
         list(&[moved], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
@@ -390,5 +404,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("192.0.2.66 has the name of the device at 192.0.2.9"), "{text}");
+        assert!(text.contains("192.0.2.66 is known as camera `gate` by mac, serial: it moved"), "{text}");
     }
 }

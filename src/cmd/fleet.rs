@@ -13,7 +13,7 @@ use crate::{
     command::{Command, Operation},
     discovery::Candidate,
     ids::{CameraId, RequestId, ZoneId},
-    inventory::{Camera, Isolation, KnownQuirks},
+    inventory::{Acquaintances, Camera, Isolation, KnownQuirks},
     isolation::Neighbour,
     listener::{
         House,
@@ -136,8 +136,10 @@ impl Fleet for HouseFleet {
             let its = |it: &&Neighbour| it.address == address && it.state != "FAILED";
             neighbours.get(zone)?.iter().find(its)?.mac.as_ref()?.parse().ok()
         };
+        let regards = edition.rules.regards();
+        let known = Acquaintances::of(inventory.cameras().map(|it| (&it.id, regards.of(&it.id))));
         let row = |(zone, address, it): &(ZoneId, IpAddr, Candidate)| {
-            CandidateRow::of(zone, *address, it, mac(zone, *address), inventory)
+            CandidateRow::of(zone, *address, it, mac(zone, *address), inventory, &known)
         };
         found.iter().map(row).collect()
     }

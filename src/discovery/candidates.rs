@@ -74,8 +74,10 @@ impl Candidates {
             return Change::Nothing;
         }
         if !all.contains_key(&from) && all.len() >= CANDIDATES_PER_ZONE_MAX {
-            // Whoever was silent for longest makes way, so that nobody's flood keeps what comes later out.
-            let oldest = all.iter().min_by_key(|(_, it)| it.last).map(|(address, _)| *address);
+            // Whoever was silent for longest makes way, so that nobody's flood keeps what comes later out; of all who were
+            // heard once only, as long as there are such: a flood of forged addresses puts nobody out who answers.
+            let oldest =
+                all.iter().min_by_key(|(_, it)| (it.times > 1, it.last)).map(|(address, _)| *address);
             oldest.map(|it| all.remove(&it));
         }
         let before = all.get(&from);
@@ -247,5 +249,13 @@ mod tests {
             "the one silent for longest made way"
         );
         assert!(candidates.iter().all(|(_, _, it)| it.scopes.len() == CANDIDATE_SCOPES_MAX));
+        // Who was heard twice stays whatever comes; of the others, none before the flood does.
+        let mut forged = |number: u32| {
+            let now = Timestamp::from_second(10_000 + i64::from(number)).unwrap();
+            candidates.hear(&zone(), address(number), Kind::Hello, &many, now)
+        };
+        assert!((2 * most..4 * most).all(|number| forged(number) == Change::New));
+        let there = |number| candidates.iter().any(|(_, it, _)| it == address(number));
+        assert_eq!([0, 2, most, 4 * most - 1].map(there), [true, false, false, true]);
     }
 }

@@ -1,5 +1,6 @@
 //! Cameras, sites, zones and vendors; and what a camera shows of its maker.
 
+mod acquaintance;
 mod baseline;
 mod camera;
 mod class;
@@ -20,6 +21,7 @@ mod vendor;
 mod vendors;
 mod verdict;
 
+pub use acquaintance::Acquaintances;
 pub use baseline::{
     Answered, Approval, Baseline, Baselines, Fact, FactKind, Facts, News, NotApproved, Reading,
     Standing as BaselineStanding, expected, gateways, told_by,

@@ -38,6 +38,8 @@ pub const DISCOVERY_SOURCES_TOLD_MAX: usize = 32;
 pub const CANDIDATES_PER_ZONE_MAX: usize = 1_024;
 /// Scopes that are kept of each.
 pub const CANDIDATE_SCOPES_MAX: usize = 16;
+/// Letters of a serial number from which on a device is known by it: fewer may be any word.
+pub const SERIAL_KNOWN_CHARS_MIN: usize = 6;
 /// Cameras that one record of who came and went names.
 pub const CANDIDATES_TOLD_MAX: usize = 16;
 /// How much of a device's endpoint name is told in a record.
