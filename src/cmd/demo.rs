@@ -20,7 +20,7 @@ use crate::{
     clock::{Entropy, EntropyError, SystemClock, SystemEntropy},
     config::{self, Diagnostic, Loaded},
     inventory::VendorClass,
-    sim::{self, Dialect, Fault, RunningCamera},
+    sim::{self, Dialect, Fault, Findable, Manner, RunningCamera},
 };
 
 /// Options of `cordon demo`.
@@ -92,6 +92,8 @@ struct Part {
     address: Ipv4Addr,
     lan: Ipv4Addr,
     skew_seconds: i64,
+    /// Which questions of those who look for cameras it answers.
+    manner: Manner,
 }
 
 const PARTS: [Part; 4] = [
@@ -103,6 +105,7 @@ const PARTS: [Part; 4] = [
         address: Ipv4Addr::new(127, 0, 1, 11),
         lan: Ipv4Addr::new(192, 0, 2, 64),
         skew_seconds: 37,
+        manner: Manner::LiteralPrefix,
     },
     Part {
         name: "gate",
@@ -112,6 +115,7 @@ const PARTS: [Part; 4] = [
         address: Ipv4Addr::new(127, 0, 1, 13),
         lan: Ipv4Addr::new(192, 0, 2, 65),
         skew_seconds: 0,
+        manner: Manner::TypesOnly,
     },
     Part {
         name: "lobby",
@@ -121,6 +125,7 @@ const PARTS: [Part; 4] = [
         address: Ipv4Addr::new(127, 0, 2, 12),
         lan: Ipv4Addr::new(198, 51, 100, 90),
         skew_seconds: -7_261,
+        manner: Manner::All,
     },
     Part {
         name: "hall",
@@ -130,6 +135,7 @@ const PARTS: [Part; 4] = [
         address: Ipv4Addr::new(127, 0, 1, 14),
         lan: Ipv4Addr::new(192, 0, 2, 68),
         skew_seconds: 4,
+        manner: Manner::DeviceOnly,
     },
 ];
 
@@ -154,7 +160,7 @@ pub(super) fn run(args: &Args) -> Result<(), DemoError> {
     write_files(&dir, &config, &passwords, &logins, &cameras.addresses, &ports)
         .map_err(|source| DemoError::Folder { path: dir.clone(), source })?;
     let loaded = config::load(&config, &|_| None).map_err(refused)?;
-    let screen = screen(&loaded, &passwords, &dir, args.ready_file.as_deref());
+    let screen = screen(&loaded, &passwords, &dir, args.ready_file.as_deref(), cameras.findable);
     let source = Source::of(&config);
     let description = Description::of(&loaded, config).with_passwords(passwords.iter().map(|it| it.as_str()));
     serving::serve(loaded, source, |gateway, admin| {
@@ -213,6 +219,8 @@ fn free_ports(count: usize) -> Result<Vec<u16>, DemoError> {
 /// The simulated cameras, on a thread of their own.
 struct Cameras {
     addresses: Vec<SocketAddr>,
+    /// Whether all of them are found by who looks for cameras.
+    findable: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -228,9 +236,14 @@ impl Cameras {
             };
             runtime.block_on(async {
                 let cameras = start_all(&logins, &faults).await;
+                let findable = match &cameras {
+                    Ok(cameras) => find_all(cameras).await,
+                    Err(_) => Vec::new(),
+                };
                 let addresses = cameras.as_ref().map(|it| it.iter().map(RunningCamera::address).collect());
                 let serving = addresses.is_ok();
-                let told = ready.send(addresses.map_err(|_| ()));
+                let told =
+                    ready.send(addresses.map(|it| (it, findable.len() == PARTS.len())).map_err(|_| ()));
                 if let Err(error) = &cameras {
                     tracing::error!(%error, "a simulated camera does not start");
                 }
@@ -241,7 +254,9 @@ impl Cameras {
         });
         let thread = thread.map_err(|_| DemoError::Cameras)?;
         match started.recv() {
-            Ok(Ok(addresses)) => Ok(Self { addresses, stop: Some(stop), thread: Some(thread) }),
+            Ok(Ok((addresses, findable))) => {
+                Ok(Self { addresses, findable, stop: Some(stop), thread: Some(thread) })
+            }
             Ok(Err(())) | Err(_) => Err(DemoError::Cameras),
         }
     }
@@ -282,6 +297,18 @@ async fn start_all(
         running.push(camera);
     }
     Ok(running)
+}
+
+/// Has the cameras found as real ones are, where others of this machine leave the port to them.
+async fn find_all(cameras: &[RunningCamera]) -> Vec<Findable> {
+    let mut found = Vec::new();
+    for (part, camera) in PARTS.iter().zip(cameras) {
+        match Findable::start(camera, part.manner).await {
+            Ok(findable) => found.push(findable),
+            Err(error) => tracing::warn!(%error, camera = part.name, "a simulated camera cannot be found"),
+        }
+    }
+    found
 }
 
 fn write_files(
@@ -344,11 +371,13 @@ sensitive = false
 name = "restricted"
 isolation = "none"
 prefixes = ["127.0.1.0/24", "192.0.2.0/24"]
+sweep = ["127.0.1.8/29"]
 
 [[zone]]
 name = "trusted"
 isolation = "none"
 prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
+sweep = ["127.0.2.8/29"]
 "#
     );
     for (name, role) in CLIENTS {
@@ -373,7 +402,13 @@ prefixes = ["127.0.2.0/24", "198.51.100.0/24"]
 }
 
 /// What a newcomer sees.
-fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: Option<&Path>) -> String {
+fn screen(
+    loaded: &Loaded,
+    passwords: &[Zeroizing<String>],
+    dir: &Path,
+    ready: Option<&Path>,
+    findable: bool,
+) -> String {
     let mut text = format!("\nCordon demo: {} simulated cameras behind a gateway.\n\n", PARTS.len());
     let _ =
         writeln!(text, "  {:<12} {:<10} {:<11} point an ONVIF client at", "camera", "vendor", "restricted");
@@ -395,6 +430,14 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
     let shown = dir.display();
     let cordon =
         std::env::current_exe().map_or_else(|_| "cordon".to_owned(), |path| path.display().to_string());
+    let found = if findable {
+        format!(
+            "  7. see which cameras answer who looks for them:\n                            {cordon} camera discovered \
+             --config {shown}/cordon.toml\n"
+        )
+    } else {
+        String::new()
+    };
     let _ = write!(
         text,
         "\nTry:\n  1. add a camera in a VMS or any ONVIF client, with a name and password from above;\n  \
@@ -405,7 +448,7 @@ fn screen(loaded: &Loaded, passwords: &[Zeroizing<String>], dir: &Path, ready: O
          5. ask why:               {cordon} policy explain --config {shown}/cordon.toml \\\n                              \
          --client vms-admin --camera car-park --operation tds:SetNTP\n  \
          6. print what an auditor wants, of all that is a minute old:\n                            {cordon} report \
-         --config {shown}/cordon.toml --output {shown}/report.html\n\n\
+         --config {shown}/cordon.toml --output {shown}/report.html\n{found}\n\
          NETWORK ISOLATION IS OFF: in this demo everything is on loopback, and only the gateway's own rules keep the\n\
          two sides apart. For real cameras give each zone isolation = \"namespace\" and an interface, read\n\
          `cordon isolate plan`, and run `cordon netd` beside the gateway (config/cordon.example.toml, config/systemd).\n\

@@ -106,6 +106,8 @@ fn socket(at: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    // Not what comes in on interfaces on which others of this machine hear the group.
+    socket2::SockRef::from(&socket).set_multicast_all_v4(false)?;
     bind(&socket, &at)?;
     Ok(socket.into())
 }
