@@ -126,9 +126,7 @@ pub const STREAM_BYTES_PER_SECOND_MAX: u64 = 100_000_000;
 /// Bytes of metadata that a camera may send in a second: each is read and written anew.
 pub const METADATA_BYTES_PER_SECOND_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes that are read of a camera's stream at once.
-pub const STREAM_READ_BYTES: usize = 128 * 1024;
-/// Room left for what is read next, below which new room is made: small pieces share what was made for a large one.
-pub const STREAM_READ_ROOM_MIN: usize = 32 * 1024;
+pub const STREAM_READ_BYTES: usize = 64 * 1024;
 /// How long a camera that plays may say nothing.
 pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Runs of packets that wait while a camera's answer is waited for.

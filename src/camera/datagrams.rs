@@ -8,11 +8,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use rustix::net::{SendFlags, send, sendto, sockopt::set_socket_recv_buffer_size};
 use tokio::net::UdpSocket;
 
-use super::error::Failure;
+use super::{error::Failure, stream::exactly};
 use crate::{
     hatch::{Packets, Segment},
     isolation::Dialler,
@@ -27,7 +27,7 @@ use crate::{
 pub(super) struct Datagrams {
     sockets: Vec<[Socket; 2]>,
     /// What came, as if it had come on channels of a connection.
-    buffer: BytesMut,
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Datagrams {
     /// What came since this was asked last. Waits for it; nothing is lost if it is given up.
     pub(super) async fn read(&mut self, packets: &mut Packets) -> io::Result<Vec<Segment>> {
         poll_fn(|cx| self.poll_packets(cx)).await?;
-        Ok(packets.take(&mut self.buffer))
+        Ok(packets.take(&mut exactly(std::mem::take(&mut self.buffer))))
     }
 
     fn poll_packets(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -117,12 +117,12 @@ impl Socket {
     }
 
     /// Takes one datagram, as a frame on a channel. Whether there was one of the camera's.
-    fn take(&mut self, channel: u8, buffer: &mut BytesMut) -> io::Result<bool> {
+    fn take(&mut self, channel: u8, buffer: &mut Vec<u8>) -> io::Result<bool> {
         if buffer.capacity() - buffer.len() < FRAME_HEAD_BYTES + RTP_PACKET_BYTES_MAX {
             buffer.reserve(STREAM_READ_BYTES);
         }
         let start = buffer.len();
-        buffer.put_slice(&[b'$', channel, 0, 0]);
+        buffer.extend_from_slice(&[b'$', channel, 0, 0]);
         let came = self.socket.try_recv_buf_from(&mut buffer.limit(RTP_PACKET_BYTES_MAX));
         let length = match &came {
             Ok((length, from)) if self.is_camera(*from) => u16::try_from(*length).unwrap_or_default(),

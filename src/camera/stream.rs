@@ -3,9 +3,17 @@
 //! Packets come interleaved with the messages of the one connection. Whatever addresses the camera names, the enrolled
 //! host is dialled and asked; of theirs, path and query are taken.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -25,8 +33,8 @@ use crate::{
     hatch::{Endpoint, PacketCounts, Packets, Positions, Screen, Segment},
     inventory::Quirk,
     limits::{
-        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_READ_ROOM_MIN,
-        STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
+        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_WAITING_BYTES_MAX,
+        STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{
         BACKCHANNEL_FEATURE, Begins, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
@@ -107,7 +115,7 @@ impl CameraStream {
             stream,
             address,
             decoder: Decoder::new(Peer::Camera),
-            buffer: BytesMut::with_capacity(STREAM_READ_BYTES),
+            buffer: BytesMut::new(),
             cseq: 0,
             challenge: None,
             login: logins.login().clone(),
@@ -513,6 +521,13 @@ fn ok(answer: &Response) -> Result<(), Failure> {
     }
 }
 
+/// What was read, in no more memory than it needs.
+pub(super) fn exactly(mut read: Vec<u8>) -> BytesMut {
+    read.shrink_to_fit();
+    // Nothing is copied.
+    Bytes::from(read).into()
+}
+
 /// Where packets go that come while an answer is waited for.
 struct Hearing<'a> {
     packets: &'a mut Packets,
@@ -646,13 +661,75 @@ impl Wire {
         }
     }
 
+    /// Waits for more. Nothing is lost if it is given up.
     async fn read(&mut self) -> Result<(), Failure> {
-        if self.buffer.capacity() - self.buffer.len() < STREAM_READ_ROOM_MIN {
-            self.buffer.reserve(STREAM_READ_BYTES);
-        }
-        match self.stream.read_buf(&mut self.buffer).await {
+        let Self { stream, buffer, .. } = self;
+        // What is left, part of a frame at most, does not hold all that it came with while it waits.
+        *buffer = BytesMut::from(&buffer[..]);
+        let read = poll_fn(|cx| {
+            ready!(stream.poll_read_ready(cx))?;
+            // Room is made for what is there, and given back as soon as it is read: memory that was used a moment ago for
+            // another camera costs less than any of this one's own, and what waits for viewers holds nothing else.
+            let mut room = Vec::with_capacity(buffer.len() + STREAM_READ_BYTES);
+            room.extend_from_slice(buffer);
+            let read = ready!(pin!(stream.read_buf(&mut room)).poll(cx));
+            *buffer = exactly(room);
+            Poll::Ready(read)
+        });
+        match read.await {
             Ok(1..) => Ok(()),
             Ok(0) | Err(_) => Err(Failure::Reset),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{
+        auth::{Login, Secret},
+        clock::SystemEntropy,
+    };
+
+    #[tokio::test]
+    async fn what_is_left_goes_before_what_comes_next_and_holds_nothing_else() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let mut camera = accepted.unwrap().0;
+        let mut wire = Wire {
+            stream: stream.unwrap(),
+            address,
+            decoder: Decoder::new(Peer::Camera),
+            buffer: BytesMut::new(),
+            cseq: 0,
+            challenge: None,
+            login: Login { username: "gate".into(), password: Secret::new("secret".into()) },
+            entropy: Arc::new(SystemEntropy),
+        };
+        let frame = [&[b'$', 0, 0, 4][..], b"1234"].concat();
+        let (mut left, mut came) = (Vec::new(), Vec::new());
+        // Each time all but the last three bytes of what is there by now is taken.
+        for piece in [&frame.repeat(100)[..797], b"2", b"34$", &[b'x'; 3]] {
+            camera.write_all(piece).await.unwrap();
+            let expected = left.len() + piece.len();
+            while wire.buffer.len() < expected {
+                wire.read().await.unwrap();
+            }
+            let taken = wire.buffer.split_to(expected - 3).freeze();
+            left = wire.buffer.to_vec();
+            {
+                let mut waits = pin!(wire.read());
+                assert!(poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+            }
+            assert!(taken.is_unique(), "{} bytes are held by what is left of them", taken.len());
+            came.extend_from_slice(&taken);
+        }
+        assert_eq!(came, [&frame.repeat(100)[..797], b"234$"].concat());
+        assert_eq!((wire.buffer.as_ref(), wire.buffer.capacity()), (&b"xxx"[..], 3));
+        drop(camera);
+        assert_eq!(wire.read().await, Err(Failure::Reset));
     }
 }
