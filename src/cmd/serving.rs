@@ -136,15 +136,13 @@ impl Serving {
         for number in 0..count {
             let (orders, received) = mpsc::channel(SERVING_ORDERS_MAX);
             let (house, memories) = (Arc::clone(house), Arc::clone(memories));
-            // Made here, so that a failure is told before anything serves.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(StartError::Thread)?;
+            let (told, begun) = oneshot::channel();
             let handle = std::thread::Builder::new()
                 .name(format!("serve-{number}"))
-                .spawn(move || serve(&runtime, house, memories, received))
+                .spawn(move || serve(told, house, memories, received))
                 .map_err(StartError::Thread)?;
+            // A failure is told before anything serves.
+            begun.blocking_recv().map_err(|_| StartError::Lost)?.map_err(StartError::Thread)?;
             threads.push(Thread { orders, handle });
         }
         Ok(Self { house: Arc::clone(house), tls, threads, plan: Plan::default(), ways: HashMap::new() })

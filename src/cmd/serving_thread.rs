@@ -13,9 +13,9 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::Runtime,
+    runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot, watch},
-    task::{JoinSet, LocalSet},
+    task::JoinSet,
 };
 
 use super::{gateway::StartError, locators::Memories, pins::StoredPins};
@@ -72,15 +72,24 @@ pub(super) struct NewCamera {
     pub(super) visits: Option<mpsc::Receiver<Visit>>,
 }
 
-/// Serves until the orders end, then lets what is under way end.
+/// Serves until the orders end, then lets what is under way end. Whether it begins is told first.
 pub(super) fn serve(
-    runtime: &Runtime,
+    begun: oneshot::Sender<io::Result<()>>,
     house: Arc<House>,
     memories: Arc<Memories>,
     mut orders: mpsc::Receiver<Order>,
 ) {
-    let local = LocalSet::new();
-    local.block_on(runtime, async {
+    // Its tasks stay on this thread: what comes for one wakes it without a detour.
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Whoever started it is gone, if it is not taken.
+            let _ = begun.send(Err(error));
+            return;
+        }
+    };
+    let _ = begun.send(Ok(()));
+    runtime.block_on(async {
         let mut here = Here {
             house,
             memories,

@@ -218,7 +218,7 @@ impl Accept for UnixListener {
 /// Accepts connections and answers their requests until `stop` turns true; then gives what is under way
 /// `DRAIN_TIME_MAX` to end.
 ///
-/// Must run inside a `LocalSet`.
+/// Must run where `spawn_local` may be called.
 pub async fn serve<A: Accept, S: Service + 'static>(
     listener: A,
     service: Rc<S>,

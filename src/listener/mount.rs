@@ -74,7 +74,7 @@ impl Service for Mounts {
 
 /// Answers what comes for one camera, until no listener leads to it any more and all is answered.
 ///
-/// Must run inside a `LocalSet`.
+/// Must run where `spawn_local` may be called.
 pub async fn receive<S: Service + 'static>(camera: Rc<S>, mut visits: mpsc::Receiver<Visit>) {
     let mut tasks = JoinSet::new();
     loop {

@@ -77,7 +77,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Takes notices at a listener until it is told to stop. Must run inside a `LocalSet`.
+    /// Takes notices at a listener until it is told to stop. Must run where `spawn_local` may be called.
     pub async fn serve(house: Arc<House>, zone: ZoneId, listener: TcpListener, stop: watch::Receiver<bool>) {
         http::serve(listener, Rc::new(Self { house, zone }), Door::Sink, stop).await;
     }

@@ -85,7 +85,7 @@ impl Front {
     }
 }
 
-/// Serves the listener, over TLS where that is given, until it is told to stop. Inside a `LocalSet`.
+/// Serves the listener, over TLS where that is given, until it is told to stop. Where `spawn_local` may be called.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -238,7 +238,7 @@ fn camera_of(house: &House, token: &str) -> Option<CameraId> {
     house.locators.find(token).map(|it| it.camera)
 }
 
-/// Serves connections for one camera until the gateway stops. Inside a `LocalSet`.
+/// Serves connections for one camera until the gateway stops. Where `spawn_local` may be called.
 pub async fn receive_guests(
     doorway: Rc<Doorway>,
     mut guests: mpsc::Receiver<Guest>,
