@@ -232,11 +232,12 @@ impl Upstream {
                 segments = stream.read() => {
                     let (segments, now) = (segments?, self.clock.monotonic());
                     self.push(&segments, now);
+                    let begins = self.counts.get().passed == 0;
                     self.count(stream.counts());
                     let mut positions = self.positions.borrow_mut();
                     positions.clear();
                     positions.extend(stream.positions());
-                    if !segments.is_empty() {
+                    if begins && !segments.is_empty() {
                         self.begun.notify_waiters();
                     }
                     pace.look(stream.counts(), now)?;

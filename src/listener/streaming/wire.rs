@@ -110,6 +110,11 @@ impl Outlet {
 
 impl AtOnce for OwnedWriteHalf {
     fn send(&self, runs: &[IoSlice<'_>]) -> usize {
-        self.try_write_vectored(runs).unwrap_or_default()
+        let sent = match runs {
+            // Nearly always: the kernel has less to look at.
+            [run] => self.try_write(run),
+            runs => self.try_write_vectored(runs),
+        };
+        sent.unwrap_or_default()
     }
 }
