@@ -205,7 +205,8 @@ pub struct Outcome {
     /// Bytes of the answer.
     #[serde(default)]
     pub bytes: u64,
-    /// Of a series, how often it was asked; all else is said of the last time, but times and deviations, which are sums.
+    /// Of a series, how often it was asked; all else is said of the last time, but times and deviations, which are sums, and
+    /// the note, which is the last there was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<Asked>,
     /// More, in words.

@@ -54,7 +54,9 @@ impl Asking {
                 self.deviations.push(found.clone());
             }
         }
-        self.last = Some(ended);
+        // What was wrong is told, however well all went afterwards.
+        let before = self.last.take().and_then(|it| it.note);
+        self.last = Some(Ended { note: ended.note.or(before), ..ended });
     }
 }
 

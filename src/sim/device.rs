@@ -469,8 +469,14 @@ impl Device {
             }
             (asked, _) => self.lease(asked.as_deref(), scene.now),
         };
-        let stated = self.time(until).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let text = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        // Some name a moment that means nothing, and some a time that is not theirs.
+        let named = self.variable("termination.named");
+        let stated = if named.is_empty() { text(self.time(until)) } else { named.to_owned() };
+        let ahead = SignedDuration::from_secs(self.variable("told.ahead").parse().unwrap_or(0));
+        let told = self.time(scene.now).saturating_add(ahead).map(text).unwrap_or_default();
         self.variables.insert("utc.termination".to_owned(), stated);
+        self.variables.insert("utc.told".to_owned(), told);
         // A moment that was asked for is over once it has passed: from then on it is what that came to.
         let length = until.duration_since(scene.now).as_secs().max(0);
         self.change("subscriptions", scene, |item| {

@@ -172,10 +172,14 @@ impl Device {
         text
     }
 
-    /// Until when a subscription lasts that was asked for so: `PT60S` or a moment of the camera's own clock.
+    /// Until when a subscription lasts that was asked for so: `PT60S` or a moment of the camera's own clock. One that goes
+    /// by a length of its own (`lease.seconds`) does not look at that.
     pub(super) fn lease(&self, asked: Option<&str>, now: Timestamp) -> Timestamp {
         let after = |length: SignedDuration| now.saturating_add(length).unwrap_or(now);
         let longest = SignedDuration::from_mins(10);
+        if let Ok(seconds) = self.variable("lease.seconds").parse() {
+            return after(SignedDuration::from_secs(seconds));
+        }
         let asked = asked.map_or("PT60S", str::trim);
         if let Ok(moment) = asked.parse::<Timestamp>() {
             return after(moment.duration_since(self.time(now)).min(longest));

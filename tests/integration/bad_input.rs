@@ -358,8 +358,13 @@ pub fn row(
     memory: impl std::fmt::Display,
 ) -> String {
     let seen = seen.map_or("closed".to_owned(), |(status, fault)| format!("{status} {fault}"));
+    row_of(name, seen.trim_end(), recorded, memory)
+}
+
+/// A row of what is seen in words.
+pub fn row_of(name: &str, seen: &str, recorded: &str, memory: impl std::fmt::Display) -> String {
     let recorded: String = recorded.replace('|', "/").chars().take(110).collect();
-    format!("| {name} | {} | {recorded} | {memory} |", seen.trim_end())
+    format!("| {name} | {seen} | {recorded} | {memory} |")
 }
 
 pub fn head(title: &str) {

@@ -21,8 +21,8 @@ use crate::{
     house::{ADMIN, CAR_PARK, House, LOBBY},
 };
 
-const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
-const APRIL: &str = "http://schemas.xmlsoap.org/ws/2005/04/discovery";
+pub const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
+pub const APRIL: &str = "http://schemas.xmlsoap.org/ws/2005/04/discovery";
 /// As most clients ask.
 const TRANSMITTER: &str = "<d:Types>dn:NetworkVideoTransmitter</d:Types>";
 
@@ -31,14 +31,14 @@ const TRIES: usize = 5;
 
 /// A house whose virtual cameras are found at a port of 127.0.0.1. From 127.0.0.8 to 15 nobody but a client of one
 /// camera may log in.
-fn findable() -> (House, u16) {
+pub fn findable() -> (House, u16) {
     let mut house = House::open();
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     house.reconfigure(|text| findable_at(port, &text));
     (house, port)
 }
 
-fn findable_at(port: u16, text: &str) -> String {
+pub fn findable_at(port: u16, text: &str) -> String {
     let of_lobby = "networks = [\"127.0.0.0/29\"]\ncameras = [\"lobby\"]";
     assert!(text.contains(of_lobby), "{text}");
     let text = text.replace(of_lobby, "networks = [\"127.0.0.8/29\"]\ncameras = [\"lobby\"]");
@@ -46,7 +46,7 @@ fn findable_at(port: u16, text: &str) -> String {
 }
 
 /// A question with an identifier of its own.
-fn question(id: &str, action: &str, body: &str) -> String {
+pub fn question(id: &str, action: &str, body: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?>\n<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" \
          xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\" xmlns:d=\"{APRIL}\" \
@@ -57,22 +57,22 @@ fn question(id: &str, action: &str, body: &str) -> String {
 }
 
 /// Somebody who looks for cameras.
-struct Seeker(UdpSocket);
+pub struct Seeker(pub UdpSocket);
 
 impl Seeker {
-    fn at(address: &str) -> Self {
+    pub fn at(address: &str) -> Self {
         let socket = UdpSocket::bind((address, 0)).unwrap();
         socket.set_read_timeout(Some(DISCOVERY_DELAY_MAX + Duration::from_secs(1))).unwrap();
         sockopt::set_ip_multicast_if(&socket, &address.parse().unwrap()).unwrap();
         Self(socket)
     }
 
-    fn ask(&self, to: impl Into<SocketAddr>, text: &str) {
+    pub fn ask(&self, to: impl Into<SocketAddr>, text: &str) {
         self.0.send_to(text.as_bytes(), to.into()).unwrap();
     }
 
     /// What comes, until nothing more does.
-    fn texts(&self) -> Vec<String> {
+    pub fn texts(&self) -> Vec<String> {
         let mut buffer = vec![0; 65_536];
         let mut texts = Vec::new();
         while let Ok((length, _)) = self.0.recv_from(&mut buffer) {
@@ -86,7 +86,7 @@ impl Seeker {
     }
 
     /// Everything that is found by a question, by the path of its address.
-    fn finds(&self, to: impl Into<SocketAddr>, text: &str) -> Vec<Device> {
+    pub fn finds(&self, to: impl Into<SocketAddr>, text: &str) -> Vec<Device> {
         self.ask(to, text);
         self.messages().iter().flat_map(|it| it.devices().to_vec()).collect()
     }

@@ -9,6 +9,8 @@
 )]
 
 mod absorb;
+mod bad_discovery;
+mod bad_events;
 mod bad_input;
 mod baseline;
 mod bad_logins;
@@ -22,6 +24,7 @@ mod client;
 mod commands;
 mod consumers;
 mod crash;
+mod demo;
 mod dialect;
 mod differential;
 mod discovery;
@@ -29,6 +32,7 @@ mod disk;
 mod downloads;
 mod endings;
 mod event_clients;
+mod event_quirks;
 mod events_up;
 mod export;
 mod faults;

@@ -1,11 +1,13 @@
 //! What real cameras do otherwise than their interface says, each as a case made by hand, through the whole
 //! gateway: what the client gets, and what is recorded.
+#![allow(clippy::print_stdout, reason = "the table is shown with --nocapture")]
 
 use std::sync::Arc;
 
 use cordon::schema::Tables;
 
 use crate::{
+    bad_input::text_of,
     client, foreign,
     generate::{Tape, message},
     stage::{Part, Stage},
@@ -249,6 +251,7 @@ fn each_quirk_is_put_right_or_refused_and_recorded() {
     let replies: Vec<_> = asked.collect();
     let own: Vec<_> = (0..QUIRKS.len()).map(|number| stage.authorities(number)).collect();
     let records = stage.close(&replies);
+    println!("\n| messages of a camera | its VMS has | on record |\n|---|---|---|");
     let mut wrong = Vec::new();
     for (((quirk, reply), own), (_, outcome)) in QUIRKS.iter().zip(&replies).zip(&own).zip(&records) {
         let text = reply.text();
@@ -270,10 +273,20 @@ fn each_quirk_is_put_right_or_refused_and_recorded() {
                     reply.status >= 400 && reply.fault() == *codes && text.contains(reason)
                 }
             };
+        let told = deviations.iter().map(|it| format!("{}: {}", text_of(it, "kind"), text_of(it, "name")));
+        let told: Vec<_> = told.chain(outcome["note"].as_str().map(str::to_owned)).collect();
+        println!(
+            "| {} | {} {} | {} |",
+            quirk.name,
+            reply.status,
+            reply.fault(),
+            told.join("; ").replace('|', "/")
+        );
         if !good {
             wrong.push(format!("{}: {text}\n  recorded {outcome}\n  foreign {foreign:?}", quirk.name));
         }
     }
+    println!("{} cases", QUIRKS.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), QUIRKS.len(), wrong.join("\n"));
 }
 

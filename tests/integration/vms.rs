@@ -2,7 +2,7 @@
 //! headers, its way to log in; and what it needs to hear for the camera to work in it. Written by hand from what
 //! these programs do; the real libraries below some of them walk in `walks`.
 //!
-//! Cases that end at a service the gateway does not carry yet say which: events, live video, discovery.
+//! What they make of live video is in `players`, and that they find cameras in `discovery`.
 #![allow(clippy::print_stderr, reason = "the table is what the test shows")]
 
 use std::{
@@ -74,6 +74,8 @@ struct Step {
     login: Option<Login>,
     service: &'static str,
     operation: &'static str,
+    /// The kept address that it is asked at, in place of the service's.
+    at: &'static str,
     /// `x:` is the service's namespace, `{name}` what was kept.
     inner: &'static str,
     /// The status and the fault's codes, which are empty for an answer.
@@ -103,7 +105,7 @@ const NOT_AUTHORIZED: &str = "Sender/ter:NotAuthorized";
 const NOT_SUPPORTED: &str = "Receiver/ter:ActionNotSupported";
 
 const fn step(service: &'static str, operation: &'static str) -> Step {
-    Step { login: None, service, operation, inner: "", hears: ANSWER, holds: &[], keeps: &[] }
+    Step { login: None, service, operation, at: "", inner: "", hears: ANSWER, holds: &[], keeps: &[] }
 }
 
 const TIME: Step = Step {
@@ -158,7 +160,29 @@ const CREATE_PROFILE: Step =
 /// The reference leads to the gateway.
 const PULL_POINT: Step = Step {
     holds: &["<wsa:Address>{base}/onvif/subscription/", "<wsnt:TerminationTime>"],
+    keeps: &[Keep::Text("Address")],
     ..step("events", "CreatePullPointSubscription")
+};
+/// What the camera's state is, at once.
+const PULLED: Step = Step {
+    at: "Address",
+    inner: "<x:Timeout>PT10S</x:Timeout><x:MessageLimit>10</x:MessageLimit>",
+    holds: &["<tev:TerminationTime>", "PropertyOperation=\"Initialized\""],
+    ..step("events", "PullMessages")
+};
+const RENEWED: Step = Step {
+    at: "Address",
+    inner: "<x:TerminationTime>PT60S</x:TerminationTime>",
+    holds: &["<wsnt:TerminationTime>"],
+    ..step("notification", "Renew")
+};
+const ENDED: Step = Step { at: "Address", ..step("notification", "Unsubscribe") };
+/// To be sent events, which no policy permits here: a proper fault has it pull them.
+const SENT: Step = Step {
+    inner: "<x:ConsumerReference><Address xmlns=\"http://www.w3.org/2005/08/addressing\">http://203.0.113.7/hook</Address>\
+            </x:ConsumerReference>",
+    hears: ANY,
+    ..step("notification", "Subscribe")
 };
 
 const VMS: &[Vms] = &[
@@ -182,8 +206,12 @@ const VMS: &[Vms] = &[
             STREAM,
             step("ptz", "GetServiceCapabilities"),
             Step { inner: "<x:ProfileToken>{profile}</x:ProfileToken>", ..step("ptz", "GetPresets") },
-            // It tries whether or not events are advertised, and goes on by a proper fault.
+            // It would rather be sent events, tries to pull them whether or not that is advertised, and renews.
+            SENT,
             PULL_POINT,
+            PULLED,
+            RENEWED,
+            ENDED,
             step("device", "GetScopes"),
             // Absorbed where it is listed: denied, recorded, and told as a success.
             Step {
@@ -263,6 +291,8 @@ const VMS: &[Vms] = &[
             Step { keeps: &[Keep::Same("SerialNumber")], ..INFORMATION },
             Step { keeps: &[Keep::Same("HwAddress")], ..INTERFACES },
             PULL_POINT,
+            PULLED,
+            ENDED,
             // Whatever it asks, it hears XML; anything else reads as "invalid credentials".
             Step { hears: (500, NOT_SUPPORTED), ..step("device", "NobodyDeclaredThis") },
             Step { hears: (404, NOT_SUPPORTED), ..step("nowhere", "GetProfiles") },
@@ -286,6 +316,8 @@ const VMS: &[Vms] = &[
             SNAPSHOT,
             STREAM,
             PULL_POINT,
+            PULLED,
+            ENDED,
         ],
     },
     Vms {
@@ -297,6 +329,9 @@ const VMS: &[Vms] = &[
         steps: &[
             // Its first words are these, at the address it was given with a path of its own behind it.
             PULL_POINT,
+            PULLED,
+            RENEWED,
+            ENDED,
             // A wrong password, and then the right one in clear: never taken outside TLS, nor written down.
             Step {
                 login: Some(Login::Clear),
@@ -346,7 +381,7 @@ const VMS: &[Vms] = &[
         login: Login::Clear,
         user: OPERATOR,
         tls: true,
-        steps: &[PULL_POINT, CAPABILITIES, PROFILES, STREAM],
+        steps: &[PULL_POINT, PULLED, RENEWED, ENDED, CAPABILITIES, PROFILES, STREAM],
     },
     Vms {
         name: "Hikvision recorder",
@@ -383,6 +418,9 @@ const VMS: &[Vms] = &[
             STREAM,
             SNAPSHOT,
             PULL_POINT,
+            PULLED,
+            RENEWED,
+            ENDED,
             Step { hears: (400, NOT_AUTHORIZED), ..step("device", "GetUsers") },
         ],
     },
@@ -401,6 +439,8 @@ const VMS: &[Vms] = &[
             // Edge storage (Profile G), where a camera has it.
             Step { hears: ANY, ..step("recording", "GetRecordings") },
             PULL_POINT,
+            PULLED,
+            ENDED,
         ],
     },
 ];
@@ -410,6 +450,7 @@ fn namespace(service: &str) -> String {
         "ptz" => "ver20/ptz",
         "events" => "ver10/events",
         "nowhere" => "ver10/media",
+        "notification" => return "http://docs.oasis-open.org/wsn/b-2".to_owned(),
         other => return format!("http://www.onvif.org/ver10/{other}/wsdl"),
     };
     format!("http://www.onvif.org/{versioned}/wsdl")
@@ -550,7 +591,9 @@ impl Walk<'_> {
         assert!(!inner.contains('{'), "{}: {inner}", self.vms.name);
         let id = format!("urn:uuid:00000000-0000-4000-8000-{:012}", self.calls);
         let body = dialect.envelope(step.service, step, &inner, login, *user, &id);
-        let target = format!("/onvif/{}_service", step.service);
+        let own = format!("/onvif/{}_service", step.service);
+        let at = self.kept.get(step.at).and_then(|it| it.split_once("://")?.1.split_once('/'));
+        let target = at.map_or(own, |(_, path)| format!("/{path}"));
         let action = format!("{}/{}", namespace(step.service), step.operation);
         let headers = [dialect.content_type(&action)];
         let ask = |authorization: Option<String>| {
