@@ -20,14 +20,18 @@ const HERE: &str = "127.0.0.2";
 const NOTIFICATION: &str = "http://docs.oasis-open.org/wsn/b-2";
 
 /// A consumer at an address of the network `consumers`: gives what it was sent, and answers with a status.
-struct Consumer {
-    address: SocketAddr,
+pub struct Consumer {
+    pub address: SocketAddr,
     heard: mpsc::Receiver<String>,
 }
 
 impl Consumer {
     fn open(status: &'static str) -> Self {
-        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        Self::open_at(HERE, status)
+    }
+
+    pub fn open_at(here: &str, status: &'static str) -> Self {
+        let listener = TcpListener::bind((here, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, heard) = mpsc::channel();
         std::thread::spawn(move || {
@@ -39,7 +43,7 @@ impl Consumer {
         Self { address, heard }
     }
 
-    fn next(&self) -> String {
+    pub fn next(&self) -> String {
         self.heard.recv_timeout(Duration::from_secs(40)).expect("something is sent")
     }
 }
@@ -82,13 +86,18 @@ fn house() -> House {
 }
 
 fn subscribe(house: &House, camera: usize, user: User, consumer: &str) -> Reply {
+    let body = client::envelope(&Token::new(user).header(), &subscription(consumer));
+    let request = client::request("POST", "/onvif/events_service", &[SOAP], body.as_bytes());
+    client::receive(client::connect_from(HERE, house.door(camera), &request))
+}
+
+/// Asks that events be sent to a consumer.
+pub fn subscription(consumer: &str) -> String {
     let reference = format!(
         "<x:ConsumerReference><a:Address>{consumer}</a:Address></x:ConsumerReference>\
          <x:InitialTerminationTime>PT10M</x:InitialTerminationTime>"
     );
-    let body = client::envelope(&Token::new(user).header(), &within(NOTIFICATION, "Subscribe", &reference));
-    let request = client::request("POST", "/onvif/events_service", &[SOAP], body.as_bytes());
-    client::receive(client::connect_from(HERE, house.door(camera), &request))
+    within(NOTIFICATION, "Subscribe", &reference)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Zones in namespaces of their own, on real networks: what hostile cameras send, and what of it arrives.
 #![allow(clippy::print_stdout, reason = "figures are shown with --nocapture")]
 
+mod consumer;
 mod core;
 mod discovery;
 mod neighbours;
