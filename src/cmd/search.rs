@@ -417,3 +417,20 @@ impl Told {
         house.gate.note(Event::new("candidates", detail));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_family_that_is_swept_without_isolation_has_a_socket() {
+        let families = |sweep: &[&str]| {
+            let sweep: Vec<IpNet> = sweep.iter().map(|it| it.parse().unwrap()).collect();
+            let mouths = Mouth::plain(&sweep).unwrap();
+            mouths.iter().map(|it| it.socket.local_addr().unwrap().is_ipv4()).collect::<Vec<_>>()
+        };
+        assert_eq!(families(&["192.0.2.0/30", "198.51.100.0/30"]), [true]);
+        assert_eq!(families(&["2001:db8::/126", "192.0.2.0/30"]), [true, false]);
+        assert_eq!(families(&["2001:db8::/126"]), [false]);
+    }
+}
