@@ -26,6 +26,8 @@ const SENT_AT_ONCE: usize = 8;
 pub trait AtOnce: fmt::Debug {
     /// Sends some of it, without waiting: how many bytes. What is wrong with the connection, the viewer finds out.
     fn send(&self, runs: &[IoSlice<'_>]) -> usize;
+    /// Takes the rest of a run that was sent in part: it goes before anything else that the viewer is sent.
+    fn keep(&self, rest: Bytes);
 }
 
 /// A viewer's queue. Filled by the camera's relay and emptied by the viewer's connection, on one thread.
@@ -55,9 +57,9 @@ struct State {
     recorded: bool,
     ended: bool,
     losses: Losses,
-    /// Bytes that were sent at once.
+    /// Bytes that were sent at once, or kept for that by the connection.
     sent: u64,
-    /// Whether the first that waits is the rest of what was sent at once.
+    /// Whether the connection keeps the rest of a run, and the viewer was not told so yet.
     torn: bool,
 }
 
@@ -101,7 +103,7 @@ impl Queue {
     /// Takes up runs of frames, or what of them the viewer gets. `now` is monotonic.
     pub fn push(&self, segments: &[Segment], now: Duration) {
         let mut state = self.state.borrow_mut();
-        let idle = state.waiting.is_empty();
+        let idle = state.waiting.is_empty() && !state.torn;
         for segment in segments {
             state.push(segment, now);
         }
@@ -111,7 +113,7 @@ impl Queue {
         {
             state.send(&**connection);
         }
-        if !state.waiting.is_empty() {
+        if !state.waiting.is_empty() || state.torn {
             self.filled.notify_one();
         }
     }
@@ -121,19 +123,6 @@ impl Queue {
     pub fn pass(&self, connection: Rc<dyn AtOnce>) -> Passage<'_> {
         self.open.replace(Some(connection));
         Passage(self)
-    }
-
-    /// The rest of what was sent in part: it goes before anything else that the viewer is sent, or what came before it
-    /// has no end.
-    pub fn take_torn(&self) -> Option<Bytes> {
-        let mut state = self.state.borrow_mut();
-        if !std::mem::take(&mut state.torn) {
-            return None;
-        }
-        let (rest, _) = state.waiting.pop_front()?;
-        state.bytes = state.bytes.saturating_sub(rest.len());
-        self.emptied.notify_one();
-        Some(rest)
     }
 
     /// Bytes that passed it by so far.
@@ -147,12 +136,12 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Waits until there is something to send; false if nothing more comes.
+    /// Waits until there is something to send, here or on the connection; false if nothing more comes.
     pub async fn fill(&self) -> bool {
         loop {
             {
                 let state = self.state.borrow();
-                if !state.waiting.is_empty() {
+                if !state.waiting.is_empty() || state.torn {
                     return true;
                 }
                 if state.ended {
@@ -222,13 +211,20 @@ impl State {
         self.sent += sent as u64;
         self.bytes = self.bytes.saturating_sub(sent);
         while let Some((first, _)) = self.waiting.front_mut() {
-            if sent < first.len() {
-                first.advance(sent);
-                self.torn = sent > 0;
+            if sent == 0 {
                 break;
             }
-            sent -= first.len();
-            self.waiting.pop_front();
+            let taken = sent.min(first.len());
+            sent -= taken;
+            first.advance(taken);
+            if let Some((rest, _)) = self.waiting.pop_front()
+                && !rest.is_empty()
+            {
+                self.torn = true;
+                self.sent += rest.len() as u64;
+                self.bytes = self.bytes.saturating_sub(rest.len());
+                connection.keep(rest);
+            }
         }
     }
 
@@ -362,9 +358,9 @@ mod tests {
         assert!(!filled);
     }
 
-    /// A connection that takes so many bytes in all.
+    /// A connection that takes so many bytes in all, and what it keeps.
     #[derive(Debug)]
-    struct Narrow(RefCell<(usize, Vec<u8>)>);
+    struct Narrow(RefCell<(usize, Vec<u8>)>, RefCell<Vec<Bytes>>);
 
     impl AtOnce for Narrow {
         fn send(&self, runs: &[IoSlice<'_>]) -> usize {
@@ -375,12 +371,16 @@ mod tests {
             state.1.extend_from_slice(&all[..taken]);
             taken
         }
+
+        fn keep(&self, rest: Bytes) {
+            self.1.borrow_mut().push(rest);
+        }
     }
 
     #[tokio::test]
     async fn what_a_waiting_viewer_takes_at_once_wakes_nobody_and_the_rest_comes_after_it() {
         let queue = Queue::default();
-        let connection = Rc::new(Narrow(RefCell::new((25, Vec::new()))));
+        let connection = Rc::new(Narrow(RefCell::new((25, Vec::new())), RefCell::default()));
         let passage = queue.pass(Rc::clone(&connection) as Rc<dyn AtOnce>);
         let mut waits = std::pin::pin!(queue.fill());
         let mut is_woken =
@@ -388,19 +388,33 @@ mod tests {
         queue.push(&[segment(10, 1, &[(4, true)]), segment(10, 2, &[])], NOW);
         assert_eq!((is_woken().await, queue.sent()), (false, 16));
         queue.push(&[segment(10, 3, &[]), segment(10, 4, &[])], NOW);
-        assert_eq!((is_woken().await, queue.sent()), (true, 25));
+        assert_eq!((is_woken().await, queue.sent()), (true, 26));
         // What waits is not overtaken, even if there is room again.
         connection.0.borrow_mut().0 = 100;
         queue.push(&[segment(10, 5, &[])], NOW);
         drop(passage);
-        // Whatever else the viewer is to be sent goes behind the rest of what was begun.
-        assert_eq!(queue.take_torn().as_deref(), Some(&[3][..]));
-        assert_eq!((queue.take_torn(), sent(&queue)), (None, vec![(4, 10), (5, 10)]));
-        assert!(queue.state.borrow().bytes == 0 && queue.sent() == 25);
+        assert_eq!(*connection.1.borrow(), [&[3][..]], "the rest of what was begun");
+        assert_eq!(sent(&queue), [(4, 10), (5, 10)]);
+        assert!(queue.state.borrow().bytes == 0 && queue.sent() == 26);
         queue.push(&[segment(10, 6, &[])], NOW);
         assert_eq!(sent(&queue), [(6, 10)], "whoever does not wait is sent nothing at once");
         let seen = connection.0.borrow().1.clone();
         assert_eq!(seen, [vec![1; 6], vec![2; 10], vec![3; 9]].concat());
         assert_eq!(queue.losses(), Losses::default());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_at_once_between_a_run_in_part_and_its_rest() {
+        let queue = Queue::default();
+        let connection = Rc::new(Narrow(RefCell::new((9, Vec::new())), RefCell::default()));
+        let _passage = queue.pass(Rc::clone(&connection) as Rc<dyn AtOnce>);
+        queue.push(&[segment(10, 1, &[(0, true)])], NOW);
+        connection.0.borrow_mut().0 = 100;
+        queue.push(&[segment(10, 2, &[])], NOW);
+        assert_eq!((connection.0.borrow().1.len(), connection.1.borrow()[0].len()), (9, 1));
+        assert!(queue.fill().await);
+        assert_eq!(sent(&queue), [(2, 10)]);
+        queue.push(&[segment(10, 3, &[])], NOW);
+        assert_eq!(connection.0.borrow().1.len(), 19, "once the viewer knows of the rest");
     }
 }

@@ -93,7 +93,6 @@ impl Viewer {
         let mut look = interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.take_torn();
             if !self.answer_all().await? {
                 return self.say_goodbye().await;
             }
@@ -101,7 +100,7 @@ impl Viewer {
                 self.session.as_ref().and_then(|it| it.play.as_ref()).map(|it| Rc::clone(&it.seat.queue));
             let _passage = queue.as_deref().and_then(|it| self.passage(it));
             let full = send(&mut self.datagrams, self.session.as_mut());
-            let idle = self.out.is_empty() && full.is_none();
+            let idle = !self.wire.writer.is_wanted(&self.out) && full.is_none();
             self.heard.reserve(READ_BYTES);
             tokio::select! {
                 // Whoever takes no answers is not heard further, so that they do not pile up.
@@ -143,16 +142,6 @@ impl Viewer {
         let as_it_comes = are_their_own(channels, viewing.upstream.description.media.len());
         let waits = !self.wire.writer.is_wanted(&self.out);
         Some(queue.pass(self.wire.writer.at_once().filter(|_| as_it_comes && waits)?))
-    }
-
-    /// Takes up the rest of what was sent past the queue in part, before anything else is said.
-    fn take_torn(&mut self) {
-        if let Some(play) = self.session.as_mut().and_then(|it| it.play.as_mut())
-            && let Some(rest) = play.seat.queue.take_torn()
-        {
-            play.bytes += rest.len() as u64;
-            self.out.push_back(rest);
-        }
     }
 
     /// So many bytes of what waits were taken.
