@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::net::sockopt::socket_peercred;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket as Datagrams};
 
 use super::residents::Resident;
@@ -30,6 +31,11 @@ pub enum NetdError {
         "`cordon netd` does not answer at {path}: {error}; start it, and compare [netd] in both configurations"
     )]
     Silent { path: PathBuf, error: io::Error },
+    #[error(
+        "{path} is served by user {user}, who is not root and so no `cordon netd`: nothing it says counts; end what is \
+         there, and see who may write in that folder"
+    )]
+    Impostor { path: PathBuf, user: u32 },
     #[error("`cordon netd` refused: {0}")]
     Refused(String),
     #[error("`cordon netd` answered something else: is it of another version?")]
@@ -47,8 +53,14 @@ impl Netd {
     /// # Errors
     /// There is nobody, or it failed.
     pub fn ask(&self, request: &Request) -> Result<(Reply, Option<OwnedFd>), NetdError> {
+        let silent = |error| NetdError::Silent { path: self.0.to_path_buf(), error };
+        let stream = UnixStream::connect(&self.0).map_err(silent)?;
+        // The kernel's word for who listens there: what is said of isolation is believed of nobody else.
+        let user = socket_peercred(&stream).map_err(|error| silent(error.into()))?.uid.as_raw();
+        if user != 0 {
+            return Err(NetdError::Impostor { path: self.0.to_path_buf(), user });
+        }
         let asked = || {
-            let stream = UnixStream::connect(&self.0)?;
             let time_max = match request {
                 // Isolation is a condition of service: who waits for the word on it must not wait long.
                 Request::Zones { .. } | Request::Neighbours { .. } | Request::Hold { .. } => {
@@ -67,7 +79,7 @@ impl Netd {
         match asked() {
             Ok((Reply::Failed { why }, _)) => Err(NetdError::Refused(why)),
             Ok(answer) => Ok(answer),
-            Err(error) => Err(NetdError::Silent { path: self.0.to_path_buf(), error }),
+            Err(error) => Err(silent(error)),
         }
     }
 

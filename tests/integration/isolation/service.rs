@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{TcpStream, UdpSocket},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     process::Command,
     time::Duration,
 };
@@ -11,14 +11,14 @@ use std::{
 use cordon::{
     clock::{Clock, SystemClock},
     ids::ZoneId,
-    isolation::{Netd, group::DISCOVERY_PORT},
+    isolation::{Netd, Request, group::DISCOVERY_PORT},
     limits::ATTEMPTS_PER_SET_MAX,
     sim::{Dialect, Oddity},
 };
 
 use super::{
     GATE, LOBBY, answers,
-    network::{CAMERA, Camera, GATEWAY, GATEWAY_CORE, HOSTILE, Network, inside, must, run},
+    network::{CAMERA, Camera, GATEWAY, GATEWAY_CORE, HOSTILE, Hostile, Network, inside, must, run},
     wait_until,
 };
 use crate::{
@@ -218,6 +218,46 @@ fn a_socket_in_a_folder_of_somebody_elses_is_not_opened() {
     assert!(said.contains(&told) && said.contains("name another `socket` under [netd]"), "{said}");
     assert!(!folder.join("netd.sock").exists());
     assert!(!fs::exists(format!("/run/netns/{}", network.namespace(0))).unwrap(), "nothing was begun");
+}
+
+/// Says to whoever asks that all zones are isolated.
+const IMPOSTOR: &str = r#"
+import json, os, socket, sys
+answer = json.dumps({"answer": "zones", "process": "2026-01-01T00:00:00Z", "zones": [], "drifts": []}).encode()
+served = socket.socket(socket.AF_UNIX)
+served.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+served.listen(64)
+while True:
+    peer, _ = served.accept()
+    try:
+        peer.sendall(len(answer).to_bytes(4, "big") + answer)
+    except OSError:
+        pass  # nobody waited for it
+    peer.close()
+"#;
+
+/// Whoever may write where netd's socket should be, and is not root, is not believed.
+#[test]
+fn who_is_not_root_is_no_netd() {
+    let Some(network) = Network::build() else { return };
+    let folder = network.dir().join("open");
+    fs::create_dir(&folder).unwrap();
+    let (path, shown) = (folder.join("netd.sock"), folder.display().to_string());
+    must(&["chmod", "755", &network.dir().display().to_string()]);
+    must(&["chmod", "777", &shown]);
+    network.configure(|text| text.replace("netd.sock", "open/netd.sock"));
+    let socket = path.display().to_string();
+    let user =
+        ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "/usr/bin/python3", "-c", IMPOSTOR, &socket];
+    let _impostor = Hostile::of(Command::new("setpriv").args(user).spawn().unwrap());
+    wait_until("the impostor listens", || UnixStream::connect(&path).is_ok());
+    let told = Netd::at(&path).ask(&Request::Zones { after: 0 }).unwrap_err().to_string();
+    let wanted = format!("{socket} is served by user {NOBODY}, who is not root and so no `cordon netd`");
+    assert!(told.starts_with(&wanted), "{told}");
+    let _gateway = network.gateway_process();
+    let part = super::readiness(&network, 0);
+    assert!(part["ready"] == false && part["note"].to_string().contains(&wanted), "{part}");
 }
 
 /// The powers that a unit leaves its program, as `setpriv` takes them.
