@@ -114,6 +114,8 @@ pub const RTSP_SESSION_BYTES_MAX: usize = 128;
 pub const RTP_PACKET_BYTES_MAX: usize = 16 * 1024;
 /// Sequence numbers that may be missing between two packets of a stream; beyond it the numbering began anew.
 pub const RTP_SEQUENCE_STEP_MAX: u16 = 3_000;
+/// How far a packet may be behind the last to be one that was overtaken on the way (RFC 3550 §A.1, `MAX_MISORDER`).
+pub const RTP_LATE_STEP_MAX: u16 = 100;
 /// How often numbering or source of one stream may begin anew before nothing more of it is heard.
 pub const STREAM_RESYNCS_MAX: u32 = 64;
 /// Packets in order after which one new beginning of numbering or source is forgotten.

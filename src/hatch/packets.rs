@@ -13,7 +13,7 @@ use super::{
     replayed::{self, Plays},
 };
 use crate::{
-    limits::{RTP_SEQUENCE_STEP_MAX, STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX},
+    limits::{RTP_LATE_STEP_MAX, RTP_SEQUENCE_STEP_MAX, STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX},
     rtsp::{
         Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, REPLAY_EXTENSION, Rtcp, RtpError, RtpHeader,
         SenderReport, Ssrc,
@@ -59,14 +59,18 @@ pub struct PacketCounts {
     pub payload_type: u64,
     /// Packets of another source than the pinned one, once it had changed too often.
     pub source: u64,
+    /// Packets of RTCP that hold no sender report, or that of another source: reports of our own stand in for none.
+    pub reports: u64,
     /// Documents of metadata that did not pass.
     pub documents: u64,
     /// Bytes of metadata that were looked into, passed or not.
     pub read: u64,
     /// Header extensions that were taken out.
     pub extensions: u64,
-    /// Packets missing between two that came, as sequence numbers say.
+    /// Packets missing between two that came, as sequence numbers say, those that came late among them.
     pub missing: u64,
+    /// Packets that came after one that follows them.
+    pub late: u64,
     /// Times at which numbering or source began anew.
     pub resyncs: u64,
 }
@@ -74,7 +78,33 @@ pub struct PacketCounts {
 impl PacketCounts {
     /// Packets that did not pass.
     pub fn dropped(&self) -> u64 {
-        self.channel + self.malformed + self.payload_type + self.source + self.documents
+        self.channel + self.malformed + self.payload_type + self.source + self.reports + self.documents
+    }
+
+    /// What happened since then.
+    pub fn since(&self, then: &Self) -> Self {
+        let more = |of: fn(&Self) -> u64| of(self).saturating_sub(of(then));
+        Self {
+            passed: more(|it| it.passed),
+            bytes: more(|it| it.bytes),
+            dropped_bytes: more(|it| it.dropped_bytes),
+            channel: more(|it| it.channel),
+            malformed: more(|it| it.malformed),
+            payload_type: more(|it| it.payload_type),
+            source: more(|it| it.source),
+            reports: more(|it| it.reports),
+            documents: more(|it| it.documents),
+            read: more(|it| it.read),
+            extensions: more(|it| it.extensions),
+            missing: more(|it| it.missing),
+            late: more(|it| it.late),
+            resyncs: more(|it| it.resyncs),
+        }
+    }
+
+    /// Packets that did not come at all.
+    pub fn lost(&self) -> u64 {
+        self.missing.saturating_sub(self.late)
     }
 }
 
@@ -119,6 +149,17 @@ pub struct Packets {
     plays: Option<Plays>,
     /// What happened so far.
     pub counts: PacketCounts,
+}
+
+/// Where a packet stands in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It begins an access unit.
+    Begins,
+    /// It is of the one under way.
+    GoesOn,
+    /// It was overtaken.
+    Late,
 }
 
 /// What one look at a frame came to.
@@ -252,14 +293,7 @@ impl Packets {
         *channel = (place * 2 + usize::from(rtcp)) as u8;
         let (channel, leads) = (*channel, place == self.leading);
         if rtcp {
-            return match report(track, packet) {
-                Ok(Some(report)) => Judged::Replaced(framed(channel, &report), 1, None),
-                Ok(None) => Judged::Dropped,
-                Err(_) => {
-                    self.counts.malformed += 1;
-                    Judged::Dropped
-                }
-            };
+            return self.judge_report((place, channel), packet);
         }
         let header = match RtpHeader::parse(packet) {
             Ok(header) => header,
@@ -278,7 +312,7 @@ impl Packets {
             self.counts.payload_type += 1;
             return Judged::Dropped;
         };
-        let Some(begins) = track.follow(&header, &mut self.counts) else {
+        let Some(step) = track.follow(&header, &mut self.counts) else {
             self.counts.source += 1;
             return Judged::Dropped;
         };
@@ -290,7 +324,7 @@ impl Packets {
         }
         let payload = packet.get(header.payload_start..header.payload_end).unwrap_or_default();
         track.count(payload.len());
-        let unit = if leads { track.unit(begins, codec, payload) } else { None };
+        let unit = if leads { track.unit(step, codec, payload) } else { None };
         let Some((profile, (start, end))) = header.extension else { return Judged::Passes(unit) };
         let kept = match (profile, &self.plays) {
             (REPLAY_EXTENSION, Some(plays)) => {
@@ -307,6 +341,18 @@ impl Packets {
             Some(gone) => Judged::Shortened(gone, unit),
             None => Judged::Dropped,
         }
+    }
+
+    /// Takes a packet of reports: one of ours stands in its place.
+    fn judge_report(&mut self, (place, channel): (usize, u8), packet: &[u8]) -> Judged {
+        let Some(track) = self.tracks.get(place) else { return Judged::Dropped };
+        let count = match report(track, packet) {
+            Ok(Some(report)) => return Judged::Replaced(framed(channel, &report), 1, None),
+            Ok(None) => &mut self.counts.reports,
+            Err(_) => &mut self.counts.malformed,
+        };
+        *count += 1;
+        Judged::Dropped
     }
 
     /// Takes a packet of metadata: with the last, the document's packets stand in its place.
@@ -340,15 +386,20 @@ impl Track {
         self.octets = self.octets.wrapping_add(u32::try_from(octets).unwrap_or_default());
     }
 
-    /// Keeps up with the camera's numbering: whether the packet begins an access unit; none if it is of a source
-    /// that is not heard any more.
-    fn follow(&mut self, header: &RtpHeader, counts: &mut PacketCounts) -> Option<bool> {
+    /// Keeps up with the camera's numbering: where the packet stands; none if it is of a source that is not heard any
+    /// more.
+    fn follow(&mut self, header: &RtpHeader, counts: &mut PacketCounts) -> Option<Step> {
         let begins = match self.pinned {
             None => true,
             Some((source, sequence, timestamp)) => {
                 let step = header.sequence.wrapping_sub(sequence);
                 let anew = source != header.ssrc
                     || (step > RTP_SEQUENCE_STEP_MAX && step < RTP_SEQUENCE_STEP_MAX.wrapping_neg());
+                if !anew && step >= RTP_LATE_STEP_MAX.wrapping_neg() {
+                    // One that was overtaken on the way changes nothing of where the stream is.
+                    counts.late += 1;
+                    return Some(Step::Late);
+                }
                 if anew {
                     if self.resyncs >= STREAM_RESYNCS_MAX {
                         return None;
@@ -368,12 +419,18 @@ impl Track {
         if self.calm >= STREAM_RESYNC_FORGIVEN_PACKETS {
             (self.calm, self.resyncs) = (0, self.resyncs.saturating_sub(1));
         }
-        Some(begins)
+        Some(if begins { Step::Begins } else { Step::GoesOn })
     }
 
     /// Where an access unit begins, or where a decoder can begin with the one under way: what makes that possible may
     /// stand behind a delimiter or messages that say nothing of it.
-    fn unit(&mut self, begins: bool, codec: Codec, payload: &[u8]) -> Option<bool> {
+    fn unit(&mut self, step: Step, codec: Codec, payload: &[u8]) -> Option<bool> {
+        let begins = match step {
+            Step::Begins => true,
+            Step::GoesOn => false,
+            // It is of a unit before, which was under way.
+            Step::Late => return None,
+        };
         if begins {
             self.keyed = false;
         }
@@ -604,6 +661,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_overtaken_passes_and_is_not_missing() {
+        let mut packets = packets();
+        let unit = |sequence: u16, timestamp, kind: u8| (0, rtp(96, sequence, timestamp, 7, &[kind]));
+        // Two change places around the end of the numbers; one never comes.
+        let mut buffer = frames(&[
+            unit(u16::MAX - 1, 9, 0x67),
+            unit(0, 18, 0x41),
+            unit(u16::MAX, 9, 0x65),
+            unit(1, 18, 0x41),
+            unit(3, 27, 0x41),
+        ]);
+        let segments = packets.take(&mut buffer);
+        let [segment] = segments.as_slice() else { panic!("{segments:?}") };
+        let begins: Vec<_> = segment.units.iter().map(|it| (it.at / 17, it.key)).collect();
+        assert_eq!(begins, [(0, true), (1, false), (4, false)], "the late one begins nothing");
+        let PacketCounts { passed, missing, late, .. } = packets.counts;
+        assert_eq!((passed, missing, late, packets.counts.lost()), (5, 2, 1, 1));
+        // Numbers that begin anew a little earlier are late only until they have caught up.
+        for sequence in (3..=3 + RTP_LATE_STEP_MAX).map(|it: u16| it.wrapping_sub(RTP_LATE_STEP_MAX)) {
+            packets.take(&mut frames(&[unit(sequence, 36, 0x67)]));
+        }
+        let units = packets.take(&mut frames(&[unit(4, 45, 0x67)]));
+        assert_eq!(units[0].units, [UnitStart { at: 0, key: true }]);
+    }
+
+    #[test]
     fn documents_are_numbered_anew_and_positions_go_by_that() {
         let text = "m=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n";
         let description = Description::parse(text.as_bytes()).unwrap();
@@ -689,6 +772,10 @@ mod tests {
         let [segment] = segments.as_slice() else { panic!("{segments:?}") };
         let ours = SenderReport { ssrc: OWN, packets: 1, octets: 2, ..theirs };
         assert_eq!(segment.bytes, framed(3, &ours.write()));
+        assert_eq!((packets.counts.reports, packets.counts.dropped()), (1, 1), "the foreign one");
+        // Those that a receiver sends, or nobody.
+        packets.take(&mut frames(&[(1, crate::rtsp::receiver_report(Ssrc(7))), (1, Vec::new())]));
+        assert_eq!((packets.counts.reports, packets.counts.dropped()), (3, 3));
     }
 
     #[test]
