@@ -80,6 +80,14 @@ impl Talk {
         judged
     }
 
+    /// Takes back that a packet passed, of which the camera's side had no room.
+    pub fn not_taken(&mut self, anew: &[u8]) {
+        self.counts.passed = self.counts.passed.saturating_sub(1);
+        let bytes = anew.len().saturating_sub(RtpHeader::FIXED_BYTES) as u64;
+        self.counts.bytes = self.counts.bytes.saturating_sub(bytes);
+        self.counts.dropped += 1;
+    }
+
     fn anew(&mut self, packet: &[u8], now: Duration) -> Result<Vec<u8>, TalkError> {
         let header = RtpHeader::parse(packet)?;
         let payload = packet.get(header.payload_start..header.payload_end).unwrap_or_default();
@@ -140,6 +148,15 @@ mod tests {
     }
 
     const NOW: Duration = Duration::from_secs(7);
+
+    #[test]
+    fn what_nobody_took_was_not_said() {
+        let mut talk = talk();
+        let first = talk.judge(&rtp(0x80, 0, 10, 5, b"abc"), NOW).unwrap();
+        talk.judge(&rtp(0x80, 0, 11, 5, b"defg"), NOW).unwrap();
+        talk.not_taken(&first);
+        assert_eq!(talk.counts, TalkCounts { passed: 1, bytes: 4, dropped: 1 });
+    }
 
     #[test]
     fn sound_goes_on_under_numbers_of_the_gateways_own() {

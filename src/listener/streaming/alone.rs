@@ -234,9 +234,10 @@ impl Viewer {
         if let Some(talking) = talking
             && let Ok(anew) = talking.judge.judge(packet, now)
             // A camera that does not take it in time does not need it later.
-            && talking.words.try_send((talking.number, anew)).is_err()
+            && let Err(full) = talking.words.try_send((talking.number, anew))
         {
-            talking.judge.counts.dropped += 1;
+            let (_, anew) = full.into_inner();
+            talking.judge.not_taken(&anew);
         }
     }
 
