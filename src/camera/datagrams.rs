@@ -22,10 +22,10 @@ use crate::{
     rtsp::{FRAME_HEAD_BYTES, Ssrc, receiver_report},
 };
 
-/// The sockets of a session's streams: for each, that of RTP and that of RTCP.
+/// The sockets of a session's streams: for each, by its number, that of RTP and that of RTCP.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    sockets: Vec<[Socket; 2]>,
+    sockets: Vec<(u8, [Socket; 2])>,
     /// What came, as if it had come on channels of a connection.
     buffer: Vec<u8>,
 }
@@ -44,12 +44,13 @@ impl Datagrams {
         self.sockets.is_empty()
     }
 
-    /// Sockets for the next stream of a camera, at this address of the gateway's: their ports.
+    /// Sockets for the stream of this number, at this address of the gateway's: their ports. Its channels are those
+    /// that it would have on a connection; another's before it with this number is closed.
     pub(super) async fn open(
         &mut self,
+        number: u8,
         dialler: &Dialler,
-        here: IpAddr,
-        camera: IpAddr,
+        (here, camera): (IpAddr, IpAddr),
     ) -> Result<(u16, u16), Failure> {
         let (rtp, rtcp) = dialler.datagrams(here).await.map_err(|error| {
             tracing::warn!(%error, "no sockets could be had for a camera's stream");
@@ -61,13 +62,20 @@ impl Datagrams {
             |socket: &UdpSocket| socket.local_addr().map(|it| it.port()).map_err(|_| Failure::NoSocket);
         let ports = (port(&rtp)?, port(&rtcp)?);
         let camera = SocketAddr::new(camera, 0);
-        self.sockets.push([rtp, rtcp].map(|socket| Socket { socket, camera, pinned: false }));
+        self.close(number);
+        self.sockets.push((number, [rtp, rtcp].map(|socket| Socket { socket, camera, pinned: false })));
         Ok(ports)
     }
 
-    /// Takes note of the ports that the camera names for the last stream.
-    pub(super) fn named(&mut self, (rtp, rtcp): (u16, u16)) {
-        for (socket, port) in self.sockets.last_mut().into_iter().flatten().zip([rtp, rtcp]) {
+    /// Closes the sockets of a stream that the camera does not send.
+    pub(super) fn close(&mut self, number: u8) {
+        self.sockets.retain(|(it, _)| *it != number);
+    }
+
+    /// Takes note of the ports that the camera names for a stream.
+    pub(super) fn named(&mut self, number: u8, (rtp, rtcp): (u16, u16)) {
+        let found = self.sockets.iter_mut().find(|(it, _)| *it == number);
+        for (socket, port) in found.into_iter().flat_map(|(_, pair)| pair).zip([rtp, rtcp]) {
             socket.camera.set_port(port);
         }
     }
@@ -76,7 +84,7 @@ impl Datagrams {
     /// own rules before all, learns so that answers may come.
     pub(super) fn report(&self, own: Ssrc) {
         let report = receiver_report(own);
-        for [rtp, rtcp] in &self.sockets {
+        for (_, [rtp, rtcp]) in &self.sockets {
             // An empty packet: a head without anything (RFC 3550 §5.1).
             rtp.send(&[&[0x80, 0, 0, 0, 0, 0, 0, 0][..], &own.0.to_be_bytes()].concat());
             rtcp.send(&report);
@@ -92,7 +100,11 @@ impl Datagrams {
     fn poll_packets(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { sockets, buffer } = self;
         let mut came = false;
-        for (channel, socket) in (0..).zip(sockets.iter_mut().flatten()) {
+        let each = sockets.iter_mut().flat_map(|(number, pair)| {
+            let first = number.saturating_mul(2);
+            [first, first.saturating_add(1)].into_iter().zip(pair)
+        });
+        for (channel, socket) in each {
             for _ in 0..STREAM_DATAGRAMS_AT_ONCE_MAX {
                 match socket.socket.poll_recv_ready(cx) {
                     Poll::Pending => break,
@@ -180,9 +192,9 @@ mod tests {
             (bind("127.0.0.1").await, bind("127.0.0.1").await, bind("127.0.0.9").await);
         let mut datagrams = Datagrams::default();
         assert!(datagrams.is_empty());
-        let (rtp, rtcp) = datagrams.open(&Dialler::Here, here, here).await.unwrap();
+        let (rtp, rtcp) = datagrams.open(0, &Dialler::Here, (here, here)).await.unwrap();
         assert_eq!((rtp % 2, rtcp), (0, rtp + 1));
-        datagrams.named((camera.local_addr().unwrap().port(), 0));
+        datagrams.named(0, (camera.local_addr().unwrap().port(), 0));
         datagrams.report(Ssrc(7));
         let mut heard = [0; 64];
         let (length, from) = camera.recv_from(&mut heard).await.unwrap();
@@ -209,5 +221,29 @@ mod tests {
             camera.send_to(&packet(number), (here, rtp)).await.unwrap();
         }
         assert_eq!(numbers(&mut datagrams, 3).await, [5, 6, 7]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_its_own_channels_and_one_pair_of_sockets() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let mut datagrams = Datagrams::default();
+        datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
+        let (rtp, _) = datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
+        assert_eq!(datagrams.sockets.len(), 1, "that before it is closed");
+        let description = Description::parse(SDP).unwrap();
+        let media = &description.media[0];
+        let mut packets = Packets::new(&[(media, Ssrc(7)), (media, Ssrc(8))]);
+        packets.on_channels(1, (2, 3));
+        let camera = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+        camera.send_to(&packet(1), (here, rtp)).await.unwrap();
+        let segments = datagrams.read(&mut packets).await.unwrap();
+        assert_eq!(
+            segments[0].bytes[..2],
+            *b"$\x02",
+            "on its own channel, though no other stream was set up"
+        );
+        assert_eq!(packets.counts.channel, 0);
+        datagrams.close(1);
+        assert!(datagrams.is_empty());
     }
 }

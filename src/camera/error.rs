@@ -71,6 +71,9 @@ pub enum Failure {
     /// More packets or bytes than any stream has.
     #[error("the camera floods: more packets, bytes or metadata in a second than any stream has")]
     Flooding,
+    /// A recording without a pace of its own is asked of a camera that sends datagrams only.
+    #[error("the camera sends datagrams only: a recording cannot be had from it faster than it plays")]
+    NotHeldBack,
     /// An envelope that holds the answer to something else.
     #[error("the camera answered something else: {0}")]
     WrongAnswer(String),

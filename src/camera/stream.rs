@@ -188,7 +188,12 @@ impl CameraStream {
         let own = |number: usize| source(first, number);
         let tracks: Vec<(&Media, Ssrc)> =
             media.iter().enumerate().map(|(number, media)| (media, own(number))).collect();
+        let counts = self.packets.counts;
         self.packets = Packets::new(&tracks).screened(&self.screen);
+        // They go on over tries that the camera refused; ways that these had are given up.
+        self.packets.counts = counts;
+        self.datagrams = Datagrams::default();
+        self.said_on.clear();
         let mut kept_back = None;
         let mut in_datagrams = logins.has(Quirk::DatagramsOnly);
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
@@ -206,6 +211,7 @@ impl CameraStream {
                 Ok(()) => {}
                 // A camera that keeps back one of its streams still has the others.
                 Err(failure @ Failure::BadRtspStatus(_)) => {
+                    self.datagrams.close(channels(number)?.0 / 2);
                     kept_back = Some(failure);
                     continue;
                 }
@@ -235,6 +241,10 @@ impl CameraStream {
         let played = async {
             if self.session.is_none() {
                 self.set_up(wanted, std::slice::from_ref(&required), logins).await?;
+            }
+            // Datagrams that come faster than they are taken are lost, and nobody would say so.
+            if playback.is_pulled() && !self.datagrams.is_empty() {
+                return Err(Failure::NotHeldBack);
             }
             let mut fields = vec![required];
             fields.extend(playback.fields());
@@ -318,7 +328,8 @@ impl CameraStream {
         let uri = self.control(&media.control);
         let asked = if in_datagrams {
             let here = self.wire.stream.local_addr().map_err(|_| Failure::Reset)?.ip();
-            let ports = self.datagrams.open(logins.dialler(), here, self.wire.address.ip()).await?;
+            let way = (here, self.wire.address.ip());
+            let ports = self.datagrams.open(channels(number)?.0 / 2, logins.dialler(), way).await?;
             Transport { server_port: None, ..Transport::datagrams(ports, ports) }
         } else {
             Transport::interleaved(channels(number)?)
@@ -352,7 +363,7 @@ impl CameraStream {
         }
         self.packets.on_channels(number, own);
         // Some name none, and are heard all the same.
-        self.datagrams.named(given.and_then(|it| it.server_port).unwrap_or_default());
+        self.datagrams.named(own.0 / 2, given.and_then(|it| it.server_port).unwrap_or_default());
         Ok(())
     }
 

@@ -361,7 +361,11 @@ fn of_failure(failure: &Failure) -> Option<Layer> {
         | Failure::NotRtsp(_)
         | Failure::BadRtspStatus(_)
         | Failure::NotPicture => Layer::Onvif,
-        Failure::Unwanted | Failure::Misdirected | Failure::BadEndpoint | Failure::NoEntropy => return None,
+        Failure::Unwanted
+        | Failure::NotHeldBack
+        | Failure::Misdirected
+        | Failure::BadEndpoint
+        | Failure::NoEntropy => return None,
     })
 }
 

@@ -73,7 +73,8 @@ impl Upstream {
                     let done = connection.ask_alone(&ask, stream).await;
                     // What it refuses, it may do another time.
                     let broken = done.as_ref().err().map(|it| it.failure.clone());
-                    let broken = broken.filter(|it| !matches!(it, Failure::BadRtspStatus(_)));
+                    let stays = |it: &Failure| matches!(it, Failure::BadRtspStatus(_) | Failure::NotHeldBack);
+                    let broken = broken.filter(|it| !stays(it));
                     // Whoever asked may have gone.
                     let _ = told.send(done);
                     if let Some(failure) = broken {

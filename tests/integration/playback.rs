@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cordon::limits::HTTP_WRITE_STALL_MAX;
+use cordon::{limits::HTTP_WRITE_STALL_MAX, sim::Oddity};
 use serde_json::Value;
 
 use crate::{
@@ -253,6 +253,38 @@ fn a_recording_in_a_tunnel_waits_longer_than_a_reply_of_http() {
     let seen = watcher.rest();
     let wrong = (0..).zip(&seen).find(|(number, it)| *number != it.picture);
     assert_eq!((wrong, seen.len() as u64), (None, PICTURES), "none is missing, none comes twice");
+}
+
+#[test]
+fn a_part_of_the_tracks_comes_in_datagrams_and_no_faster_than_it_plays() {
+    let house = House::open();
+    house.camera(LOBBY).set_oddities(&[Oddity::DatagramsOnly]);
+    let mut player = Player::connect(&house, &address(&house, "RTSP"), VIEWER);
+    assert_eq!(player.ask("DESCRIBE", "", REQUIRE).status, 200);
+    // The sound alone: the second stream is the only one with sockets.
+    let asked = format!("{REQUIRE}Transport: RTP/AVP/TCP;unicast;interleaved=4-5\r\n");
+    let set_up = player.ask("SETUP", "/stream=1", &asked);
+    let session = set_up.field("Session").unwrap().split_once(';').unwrap().0.to_owned();
+    let fields = format!("{REQUIRE}Session: {session}\r\nRange: clock=20261120T000010Z-20261120T000011Z\r\n");
+    let pulled = player.ask("PLAY", "", &format!("{fields}Rate-Control: no\r\n"));
+    assert_eq!(pulled.status, 461, "what is lost on the way would not be noticed: {}", pulled.head);
+    let playing = player.ask("PLAY", "", &fields);
+    assert_eq!(playing.status, 200, "the session goes on: {}", playing.head);
+    let mut last = None;
+    loop {
+        let (channel, packet) = player.frame().unwrap();
+        assert!(matches!(channel, 4 | 5), "{channel}");
+        let (sequence, Some(told)) = read(&packet) else { continue };
+        assert!(last.is_none_or(|it: u16| sequence == it.wrapping_add(1)), "{last:?} {sequence}");
+        last = Some(sequence);
+        if told.flags & 0x10 != 0 {
+            break;
+        }
+    }
+    let set_ups = house.camera(LOBBY).log().into_iter().filter(|it| it.method == "SETUP");
+    let ways: Vec<_> =
+        set_ups.map(|it| it.headers.iter().any(|(_, value)| value.contains("client_port"))).collect();
+    assert_eq!(ways.iter().filter(|it| **it).count(), 1, "{ways:?}");
 }
 
 /// Parts of ten minutes of the recording: each more than is on the way to a client.

@@ -155,6 +155,7 @@ pub(super) fn refused(trouble: &Trouble, pass: Pass) -> Refused {
         Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(551), .. }) => {
             Status::OptionNotSupported
         }
+        Trouble::Camera(CameraError { failure: Failure::NotHeldBack, .. }) => Status::UnsupportedTransport,
         // What is wrong with the part that was asked for, whoever asked has to know.
         Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(457), .. }) => Status::InvalidRange,
         _ => Status::BadGateway,
