@@ -11,7 +11,9 @@ use super::{certificates::CertificateState, serving::Plan};
 use crate::{
     alarm::{Alarm, Subject},
     audit::{self, Health, Log, VerifyError},
+    events,
     gate::{Alarms, Rules},
+    ids::CameraId,
     inventory::{BaselineStanding as Standing, Camera, Isolation, expected},
     limits::{
         ALARM_CALM, ALARM_LOOK_INTERVAL, AUDIT_CHECKPOINT_INTERVAL, AUDIT_EMERGENCY_BYTES_MAX,
@@ -19,7 +21,7 @@ use crate::{
         EXCEPTION_NOTICE_DAYS,
     },
     listener::{House, http},
-    telemetry::{self, AuditReadings, Readings},
+    telemetry::{self, AuditReadings, EventReadings, Readings},
 };
 
 /// What is looked at. Clones look at the same.
@@ -210,10 +212,19 @@ impl Lookout {
             connections: http::open_connections(),
             audit: self.audit_readings(),
             certificate_ends: self.certificate.ends(),
+            events: self.event_readings(),
             alarms,
             alarms_left_out,
         };
         telemetry::render(&watch.metrics, readings)
+    }
+
+    fn event_readings(&self) -> Vec<(CameraId, EventReadings)> {
+        let reading = |(id, counts): (CameraId, events::Counts)| {
+            let events::Counts { told, duplicates, unchanged, over_rate, unkept } = counts;
+            (id, EventReadings { told, duplicates, unchanged, over_rate, unkept })
+        };
+        self.house.hubs.counts().into_iter().map(reading).collect()
     }
 
     fn audit_readings(&self) -> AuditReadings {

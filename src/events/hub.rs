@@ -110,6 +110,12 @@ impl Hubs {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(camera.clone()).or_insert_with(|| Hub::new(Arc::clone(clock))))
     }
+
+    /// What became of the events of each camera.
+    pub fn counts(&self) -> Vec<(CameraId, Counts)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(camera, hub)| (camera.clone(), hub.counts())).collect()
+    }
 }
 
 /// Somebody wants events of the camera, for as long as this lives.

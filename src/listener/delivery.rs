@@ -36,6 +36,7 @@ use crate::{
     },
     schema::BuildError,
     soap::{self, Headers},
+    telemetry::Delivered,
 };
 
 /// What delivers the events of one subscription.
@@ -96,6 +97,8 @@ impl Delivery {
                     it.give_back(events.get(told..).unwrap_or_default());
                     it.told(told, now);
                 });
+                let metrics = &self.house.gate.watch().metrics;
+                metrics.camera(&self.camera.id).media.delivered(Delivered::Notify, told);
             }
         }
     }

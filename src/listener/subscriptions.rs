@@ -49,6 +49,7 @@ use crate::{
     },
     schema::{Deviations, Document, NodeId, OperationId},
     soap::{Detail, Fault, FaultName},
+    telemetry::Delivered,
 };
 
 /// The subscriptions to a camera.
@@ -390,6 +391,7 @@ impl VirtualCamera {
             it.give_back(events.get(told..).unwrap_or_default());
             it.told(told, now);
         });
+        self.meter.media.delivered(Delivered::Pull, told);
         let made = Rc::new(Made::new(answer, Deviations::default()));
         Ok(Answer::Document { operation: order.operation, made, by: "the gateway" })
     }
@@ -504,6 +506,7 @@ impl Subscribed {
     fn tell_end(&self, house: &House, camera: &CameraId, subscription: &Subscription<Held>, why: &str) {
         let (missed, told) = subscription.counts();
         let client = subscription.client().as_str();
+        house.gate.watch().metrics.camera(camera).media.missed(missed);
         tracing::info!(%camera, client, why, told, missed, "a subscription ended");
         let detail = json!({ "client": client, "why": why, "told": told, "missed": missed });
         let event = audit::Event::new("subscription-ended", detail);

@@ -1,6 +1,13 @@
 //! The one place where metrics have their names: OpenMetrics text for `GET /metrics`.
 
-use std::{fmt, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -12,6 +19,7 @@ use prometheus_client::{
 
 use super::{
     count::{Histogram, Word},
+    media::{EventReadings, ViewerMeter},
     metrics::{CameraHealth, CameraMeter, Metrics},
     process::Process,
 };
@@ -39,6 +47,8 @@ pub struct Readings {
     pub audit: AuditReadings,
     /// When the gateway's certificate ends, in seconds since 1970.
     pub certificate_ends: Option<i64>,
+    /// What became of the events of cameras that somebody wanted some of.
+    pub events: Vec<(CameraId, EventReadings)>,
     /// The active alarms.
     pub alarms: Vec<Active>,
     /// Alarms that were not raised since there were too many.
@@ -94,6 +104,9 @@ impl Collector for Exposition {
         self.clients(&mut page)?;
         self.audit(&mut page)?;
         self.cameras(&mut page)?;
+        self.streams(&mut page)?;
+        self.viewers(&mut page)?;
+        self.events(&mut page)?;
         self.zones(&mut page)?;
         process(&mut page)
     }
@@ -282,6 +295,99 @@ impl Exposition {
         })
     }
 
+    fn streams(&self, page: &mut Page<'_>) -> fmt::Result {
+        let cameras = self.metrics.cameras();
+        let mut family =
+            page.counters("cordon_stream_packets", "Packets of a camera's streams, by what became of them")?;
+        for (id, meter) in &cameras {
+            happened(&mut family, [("camera", id.as_str())], "result", meter.media.packets.iter())?;
+        }
+        let help = "Bytes of a camera's streams, by whether they were handed on";
+        let mut family = page.counters("cordon_stream_bytes", help)?;
+        for (id, meter) in &cameras {
+            let [passed, dropped] = &meter.media.bytes;
+            let bytes = [("passed", passed), ("dropped", dropped)]
+                .map(|(it, count)| (it, count.load(Ordering::Relaxed)));
+            happened(&mut family, [("camera", id.as_str())], "result", bytes.into_iter())?;
+        }
+        let help =
+            "Packets of a camera's streams that were not in their order: missing, come late, numbered anew";
+        let mut family = page.counters("cordon_stream_disorder", help)?;
+        for (id, meter) in &cameras {
+            happened(&mut family, [("camera", id.as_str())], "kind", meter.media.disorder.iter())?;
+        }
+        Ok(())
+    }
+
+    fn viewers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let all: Vec<_> = self
+            .metrics
+            .cameras()
+            .into_iter()
+            .flat_map(|(id, meter)| {
+                meter.media.watched().into_iter().map(move |(client, it)| (id.clone(), client, it))
+            })
+            .collect();
+        let mut family =
+            page.gauges("cordon_viewers", "Viewers of a camera's streams and recordings, by client")?;
+        for (id, client, it) in &all {
+            let labels = [("camera", id.as_str()), ("client", client.as_str())];
+            gauge_of(&mut family, &labels, it.watching.load(Ordering::Relaxed))?;
+        }
+        type Count = fn(&ViewerMeter) -> &AtomicU64;
+        let families: [(&str, &str, Count); 4] = [
+            ("cordon_viewer_bytes", "Bytes that a client's viewers were sent", |it| &it.bytes),
+            (
+                "cordon_viewer_fell_behind",
+                "Times at which a viewer was too slow and lost pictures up to the next it could begin with",
+                |it| &it.fell_behind,
+            ),
+            ("cordon_viewer_lost_bytes", "Bytes that viewers were not sent since they were too slow", |it| {
+                &it.lost_bytes
+            }),
+            ("cordon_viewer_lost_datagrams", "Datagrams that could not be sent to viewers", |it| {
+                &it.lost_datagrams
+            }),
+        ];
+        for (name, help, count) in families {
+            let mut family = page.counters(name, help)?;
+            for (id, client, it) in &all {
+                match count(it).load(Ordering::Relaxed) {
+                    0 => {}
+                    count => counter_of(
+                        &mut family,
+                        &[("camera", id.as_str()), ("client", client.as_str())],
+                        count,
+                    )?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn events(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut family =
+            page.counters("cordon_events", "Events that came from a camera, by what became of them")?;
+        for (id, readings) in &self.readings.events {
+            happened(&mut family, [("camera", id.as_str())], "result", readings.by_word().into_iter())?;
+        }
+        let cameras = self.metrics.cameras();
+        let help = "Events of a camera that were delivered, by the way to the client or consumer";
+        let mut family = page.counters("cordon_events_delivered", help)?;
+        for (id, meter) in &cameras {
+            happened(&mut family, [("camera", id.as_str())], "by", meter.media.delivered.iter())?;
+        }
+        let help = "Events of a camera that a client or consumer missed since it was too slow, known when its subscription ends";
+        let mut family = page.counters("cordon_events_missed", help)?;
+        for (id, meter) in &cameras {
+            match meter.media.missed.load(Ordering::Relaxed) {
+                0 => {}
+                count => counter_of(&mut family, &[("camera", id.as_str())], count)?,
+            }
+        }
+        Ok(())
+    }
+
     fn zones(&self, page: &mut Page<'_>) -> fmt::Result {
         let help = "Restricted devices that were seen on the core side since the start";
         page.gauge("cordon_core_devices", help, self.metrics.core_devices_seen())?;
@@ -355,6 +461,19 @@ fn counter_of(
     family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 
+/// A series for each word of which something happened.
+fn happened<'a>(
+    family: &mut MetricEncoder<'_>,
+    [of]: [(&str, &str); 1],
+    label: &str,
+    counts: impl Iterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    for (word, count) in counts.filter(|(_, count)| *count > 0) {
+        counter_of(family, &[of, (label, word)], count)?;
+    }
+    Ok(())
+}
+
 fn gauge_of(
     family: &mut MetricEncoder<'_>,
     labels: &[(&str, &str)],
@@ -374,7 +493,7 @@ mod tests {
     use super::*;
     use crate::{
         alarm::{Alarm, Board, Subject},
-        telemetry::{Ended, Tally},
+        telemetry::{Delivered, Disorder, Ended, Packet, Sent, Tally, Watching},
     };
 
     #[test]
@@ -411,6 +530,47 @@ mod tests {
             gone.contains("cordon_command_seconds_bucket{le=\"0.005\",class=\"READ_MEDIA\"} 1\n"),
             "{gone}"
         );
+    }
+
+    #[test]
+    fn streams_and_viewers_have_series_of_their_own() {
+        let metrics = Arc::new(Metrics::default());
+        let id = CameraId::new("gate").unwrap();
+        let meter = metrics.camera(&id);
+        meter.media.packets(Packet::Passed, 90);
+        meter.media.packets(Packet::Channel, 2);
+        meter.media.disorder(Disorder::Missing, 3);
+        meter.media.bytes(900, 20);
+        meter.media.delivered(Delivered::Pull, 4);
+        meter.media.missed(1);
+        let mut slow = Watching::begin(meter.media.viewers("vms"));
+        let mut fast = Watching::begin(meter.media.viewers("wall"));
+        slow.count(Sent { bytes: 10, fell_behind: 1, lost_bytes: 50, lost_datagrams: 0 });
+        slow.count(Sent { bytes: 30, fell_behind: 2, lost_bytes: 60, lost_datagrams: 5 });
+        fast.count(Sent { bytes: 90, ..Sent::default() });
+        drop(fast);
+        let events = vec![(id, EventReadings { told: 7, over_rate: 6, ..EventReadings::default() })];
+        let text = render(&metrics, Readings { events, ..Readings::default() });
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("camera=\"gate\"")).collect();
+        let expected = [
+            "cordon_stream_packets_total{camera=\"gate\",result=\"passed\"} 90",
+            "cordon_stream_packets_total{camera=\"gate\",result=\"channel\"} 2",
+            "cordon_stream_bytes_total{camera=\"gate\",result=\"passed\"} 900",
+            "cordon_stream_bytes_total{camera=\"gate\",result=\"dropped\"} 20",
+            "cordon_stream_disorder_total{camera=\"gate\",kind=\"missing\"} 3",
+            "cordon_viewers{camera=\"gate\",client=\"vms\"} 1",
+            "cordon_viewers{camera=\"gate\",client=\"wall\"} 0",
+            "cordon_viewer_bytes_total{camera=\"gate\",client=\"vms\"} 30",
+            "cordon_viewer_bytes_total{camera=\"gate\",client=\"wall\"} 90",
+            "cordon_viewer_fell_behind_total{camera=\"gate\",client=\"vms\"} 2",
+            "cordon_viewer_lost_bytes_total{camera=\"gate\",client=\"vms\"} 60",
+            "cordon_viewer_lost_datagrams_total{camera=\"gate\",client=\"vms\"} 5",
+            "cordon_events_total{camera=\"gate\",result=\"told\"} 7",
+            "cordon_events_total{camera=\"gate\",result=\"over_rate\"} 6",
+            "cordon_events_delivered_total{camera=\"gate\",by=\"pull\"} 4",
+            "cordon_events_missed_total{camera=\"gate\"} 1",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What is counted, and by whom. Names of metrics stand in `exposition` alone.
 //!
 //! A series exists for what happened at least once, and for each camera there are at most some sixteen, so that a
-//! scrape of 10,000 cameras stays small.
+//! scrape of 10,000 cameras stays small; some twenty more where somebody watches or hears events, and five for each
+//! client that does (`media`).
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use super::count::{ByWord, Counts, Histogram, words};
+use super::{
+    count::{ByWord, Counts, Histogram, words},
+    media::MediaMeter,
+};
 use crate::ids::{CameraId, ZoneId};
 
 words!(
@@ -311,6 +315,8 @@ pub struct CameraMeter {
     pub(super) exchange_nanoseconds: AtomicU64,
     /// Packets that it sent where it may not.
     pub(super) blocked: AtomicU64,
+    /// What is counted of its streams and events.
+    pub media: MediaMeter,
     health: AtomicU8,
     clock_offset_milliseconds: AtomicI64,
 }
@@ -323,6 +329,7 @@ impl Default for CameraMeter {
             exchanges: AtomicU64::new(0),
             exchange_nanoseconds: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            media: MediaMeter::default(),
             health: AtomicU8::new(0),
             clock_offset_milliseconds: AtomicI64::new(NOT_MEASURED),
         }

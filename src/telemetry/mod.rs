@@ -2,6 +2,7 @@
 
 mod count;
 mod exposition;
+mod media;
 mod metrics;
 mod process;
 
@@ -12,6 +13,7 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 pub use self::{
     count::Word,
     exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
+    media::{Delivered, Disorder, EventReadings, MediaMeter, Packet, Sent, ViewerMeter, Watching},
     metrics::{
         Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, RetentionStopped, Searched,
         Tally, ZoneCounts,
