@@ -367,17 +367,19 @@ impl CameraStream {
         Ok(())
     }
 
-    /// What `read` gives, if it comes in the time that the camera may be silent.
-    pub async fn read_within(&mut self, silence_max: Duration) -> Result<Vec<Segment>, Failure> {
-        timeout(silence_max, self.read()).await.map_err(|_| Failure::TimedOut(Phase::Answer))?
-    }
-
     /// What came since this was asked last. Waits for it as long as it takes; nothing is lost if it is given up.
     pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
         loop {
-            if !self.early.is_empty() {
-                return Ok(self.early.drain(..).collect());
+            let segments = self.read_some().await?;
+            if !segments.is_empty() {
+                return Ok(segments);
             }
+        }
+    }
+
+    /// The same, but nothing now and then: at least as often as something came of which nothing passes.
+    pub async fn read_some(&mut self) -> Result<Vec<Segment>, Failure> {
+        if self.early.is_empty() {
             let mut hear = Hearing { packets: &mut self.packets, early: &mut self.early };
             // Answers to signs of life say nothing that is needed, but that they want another nonce.
             while let Some(answer) = self.wire.next(&mut hear)? {
@@ -385,16 +387,17 @@ impl CameraStream {
                     self.wire.renew(&answer)?;
                 }
             }
-            if self.early.is_empty() {
-                let Self { wire, datagrams, packets, early, .. } = self;
-                tokio::select! {
-                    read = wire.read() => read?,
-                    came = datagrams.read(packets), if !datagrams.is_empty() => {
-                        early.extend(came.map_err(|_| Failure::Reset)?);
-                    }
+        }
+        if self.early.is_empty() {
+            let Self { wire, datagrams, packets, early, .. } = self;
+            tokio::select! {
+                read = wire.read() => read?,
+                came = datagrams.read(packets), if !datagrams.is_empty() => {
+                    early.extend(came.map_err(|_| Failure::Reset)?);
                 }
             }
         }
+        Ok(self.early.drain(..).collect())
     }
 
     /// How long it may be until a sign of life.

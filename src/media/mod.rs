@@ -1,9 +1,10 @@
 //! Streams: one session with the camera for the many viewers of a live one, one for each viewer of a recording.
 
+mod pace;
 mod queue;
 mod recording;
 mod upstream;
 
 pub use queue::{AtOnce, Losses, Passage, Queue};
 pub use recording::{Order, Word};
-pub use upstream::{Seat, Upstream};
+pub use upstream::{Measures, Seat, Upstream};

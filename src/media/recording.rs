@@ -1,14 +1,19 @@
 //! A session with the camera that one viewer has for himself: a recording, or one in which he is heard.
 
+use std::time::Duration;
+
 use tokio::{
     sync::{mpsc, oneshot},
     time::sleep,
 };
 
-use super::upstream::Upstream;
+use super::{
+    pace::{Kind, Pace},
+    upstream::{LOOK_INTERVAL, Upstream},
+};
 use crate::{
     camera::{CameraError, CameraStream, Connection, Failure, Phase, Played},
-    hatch::Ask,
+    hatch::{Ask, PacketCounts, Segment},
     limits::REPLAY_IDLE_MAX,
 };
 
@@ -35,6 +40,8 @@ impl Upstream {
     ) -> Result<(), Failure> {
         let ended = self.follow(stream, connection, orders, words).await;
         self.count(stream.counts());
+        self.meter();
+        self.failed.replace(ended.as_ref().err().cloned());
         self.end();
         ended
     }
@@ -47,55 +54,95 @@ impl Upstream {
         words: &mut mpsc::Receiver<Word>,
     ) -> Result<(), Failure> {
         let mut signed = self.clock.monotonic();
-        let mut stirred = signed;
         let mut next_sign = stream.sign_interval();
+        let kind = if self.recorded { Kind::Recording } else { Kind::Talk };
+        let pace = Pace::new(kind, stream.counts(), signed);
+        let mut course = Course { pace, stirred: signed, rested: signed, metered: signed };
         loop {
             let now = self.clock.monotonic();
             let due = next_sign.saturating_sub(now.saturating_sub(signed));
-            let viewer = self.viewer();
+            let (viewer, wait) = (self.viewer(), course.rested.saturating_sub(now));
             let more = async {
                 match &viewer {
                     // A camera that is not read waits.
-                    Some(queue) if self.recorded => queue.room().await,
+                    Some(queue) if self.recorded => {
+                        if !wait.is_zero() {
+                            sleep(wait).await;
+                        }
+                        queue.room().await;
+                    }
                     Some(_) => {}
                     None => std::future::pending().await,
                 }
-                stream.read_within(REPLAY_IDLE_MAX).await
+                stream.read_some().await
             };
             tokio::select! {
-                segments = more => {
-                    stirred = self.clock.monotonic();
-                    self.push(&segments?, stirred);
-                    self.count(stream.counts());
-                }
+                segments = more => self.take_up(&segments?, stream.counts(), &mut course)?,
                 order = orders.recv() => {
-                    let Some(Order { ask, told }) = order else { return Ok(()) };
-                    let done = connection.ask_alone(&ask, stream).await;
-                    // What it refuses, it may do another time.
-                    let broken = done.as_ref().err().map(|it| it.failure.clone());
-                    let stays = |it: &Failure| matches!(it, Failure::BadRtspStatus(_) | Failure::NotHeldBack);
-                    let broken = broken.filter(|it| !stays(it));
-                    // Whoever asked may have gone.
-                    let _ = told.send(done);
-                    if let Some(failure) = broken {
-                        return Err(failure);
-                    }
-                    stirred = self.clock.monotonic();
+                    let Some(order) = order else { return Ok(()) };
+                    order.carry_out(stream, connection).await?;
+                    course.stirred = self.clock.monotonic();
                     next_sign = stream.sign_interval();
                 }
                 word = words.recv() => {
                     let Some((number, packet)) = word else { return Ok(()) };
                     stream.say(number, &packet).await?;
-                    stirred = self.clock.monotonic();
+                    course.stirred = self.clock.monotonic();
                 }
                 () = sleep(due) => {
-                    if now.saturating_sub(stirred) > REPLAY_IDLE_MAX {
+                    signed = self.clock.monotonic();
+                    if signed.saturating_sub(course.stirred) > REPLAY_IDLE_MAX {
                         return Err(Failure::TimedOut(Phase::Answer));
                     }
                     next_sign = stream.keep_alive().await?;
-                    signed = self.clock.monotonic();
                 }
             }
         }
+    }
+
+    /// Hands on what came, and looks how much that was.
+    fn take_up(
+        &self,
+        segments: &[Segment],
+        counts: PacketCounts,
+        course: &mut Course,
+    ) -> Result<(), Failure> {
+        let now = self.clock.monotonic();
+        if !segments.is_empty() {
+            course.stirred = now;
+        }
+        self.push(segments, now);
+        self.count(counts);
+        if now.saturating_sub(course.metered) >= LOOK_INTERVAL {
+            self.meter();
+            course.metered = now;
+        }
+        course.pace.look(counts, now)?;
+        course.rested = now + course.pace.rest(counts, now);
+        Ok(())
+    }
+}
+
+/// How far a session has come.
+struct Course {
+    pace: Pace,
+    /// When something passed last, or was asked.
+    stirred: Duration,
+    /// When the camera is read again.
+    rested: Duration,
+    /// When metrics heard of it last.
+    metered: Duration,
+}
+
+impl Order {
+    /// Asks the camera; an error ends the session with it.
+    async fn carry_out(self, stream: &mut CameraStream, connection: &Connection) -> Result<(), Failure> {
+        let done = connection.ask_alone(&self.ask, stream).await;
+        // What it refuses, it may do another time.
+        let stays = |it: &Failure| matches!(it, Failure::BadRtspStatus(_) | Failure::NotHeldBack);
+        let broken = done.as_ref().err().map(|it| it.failure.clone()).filter(|it| !stays(it));
+        // Whoever asked may have gone.
+        let _ = self.told.send(done);
+        broken.map_or(Ok(()), Err)
     }
 }

@@ -13,21 +13,21 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::queue::Queue;
+use super::{
+    pace::{Kind, Pace},
+    queue::Queue,
+};
 use crate::{
-    camera::{CameraStream, Failure, Phase, Played},
+    camera::{CameraStream, Failure, Played},
     clock::Clock,
     hatch::{PacketCounts, Positions, Segment},
-    limits::{
-        METADATA_BYTES_PER_SECOND_MAX, STREAM_BYTES_PER_SECOND_MAX, STREAM_LINGER,
-        STREAM_PACKETS_PER_SECOND_MAX, STREAM_POSITION_TIME_MAX, STREAM_SILENCE_MAX,
-    },
+    limits::{STREAM_LINGER, STREAM_POSITION_TIME_MAX},
     rtsp::{Description, Ssrc},
+    telemetry::{CameraMeter, Disorder, Packet},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
 /// How often it is looked whether anything passes, and how much comes.
-const LOOK_INTERVAL: Duration = SECOND;
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A stream that was described, and plays as long as somebody watches. Lives on its camera's thread.
 pub struct Upstream {
@@ -40,6 +40,8 @@ pub struct Upstream {
     left: Notify,
     stopping: Cell<bool>,
     counts: Cell<PacketCounts>,
+    /// Why a session of one viewer ended.
+    pub(super) failed: RefCell<Option<Failure>>,
     /// Whether it is a recording, which one viewer has for himself.
     pub(super) recorded: bool,
     /// How far each stream is.
@@ -47,8 +49,14 @@ pub struct Upstream {
     begun: Notify,
     /// Where the camera says that they begin.
     said: RefCell<Played>,
+    /// What metrics have of its packets so far.
+    metered: Cell<PacketCounts>,
+    meter: Arc<CameraMeter>,
     pub(super) clock: Arc<dyn Clock>,
 }
+
+/// What time it is, and where its camera's packets are counted.
+pub type Measures = (Arc<dyn Clock>, Arc<CameraMeter>);
 
 /// A viewer's place at a stream; given up when dropped.
 pub struct Seat {
@@ -78,6 +86,18 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// What became of the camera's packets so far.
+    pub fn came(&self) -> PacketCounts {
+        self.upstream.counts.get()
+    }
+
+    /// Why the session with the camera ended, if that is what it did.
+    pub fn failed(&self) -> Option<Failure> {
+        self.upstream.failed.borrow().clone()
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.upstream.viewers.borrow_mut().retain(|it| !Rc::ptr_eq(it, &self.queue));
@@ -85,57 +105,18 @@ impl Drop for Seat {
     }
 }
 
-/// How fast a camera sends, and whether any of it is of use.
-struct Pace {
-    /// When the second began that is counted, and what had come then.
-    at: Duration,
-    then: PacketCounts,
-    /// What had passed, and when that was less.
-    passed: u64,
-    alive: Duration,
-}
-
-impl Pace {
-    /// Ends a stream that floods, and one of which nothing passes any more: whoever comes next gets a new session.
-    fn look(&mut self, counts: PacketCounts, now: Duration) -> Result<(), Failure> {
-        let packets = |it: &PacketCounts| it.passed + it.dropped();
-        let bytes = |it: &PacketCounts| it.bytes + it.dropped_bytes;
-        let since = now.saturating_sub(self.at).max(SECOND);
-        // Whoever did not look for longer has more before him.
-        let floods = |more: u64, second_max: u64| {
-            u128::from(more) * SECOND.as_millis() > u128::from(second_max) * since.as_millis()
-        };
-        if floods(packets(&counts) - packets(&self.then), STREAM_PACKETS_PER_SECOND_MAX)
-            || floods(bytes(&counts) - bytes(&self.then), STREAM_BYTES_PER_SECOND_MAX)
-            // To be read costs a hundred times what it costs to be handed on.
-            || floods(counts.read - self.then.read, METADATA_BYTES_PER_SECOND_MAX)
-        {
-            return Err(Failure::Flooding);
-        }
-        if now.saturating_sub(self.at) >= SECOND {
-            (self.at, self.then) = (now, counts);
-        }
-        if counts.passed > self.passed {
-            (self.passed, self.alive) = (counts.passed, now);
-        } else if now.saturating_sub(self.alive) > STREAM_SILENCE_MAX {
-            return Err(Failure::TimedOut(Phase::Answer));
-        }
-        Ok(())
-    }
-}
-
 impl Upstream {
     /// A stream with this description, whose streams viewers see as these sources.
-    pub fn new(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Rc<Self> {
-        Rc::new(Self::silent(description, sources, clock))
+    pub fn new(description: Description, sources: Vec<Ssrc>, measures: Measures) -> Rc<Self> {
+        Rc::new(Self::silent(description, sources, measures))
     }
 
     /// A recording, for one viewer.
-    pub fn of_recording(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Rc<Self> {
-        Rc::new(Self { recorded: true, ..Self::silent(description, sources, clock) })
+    pub fn of_recording(description: Description, sources: Vec<Ssrc>, measures: Measures) -> Rc<Self> {
+        Rc::new(Self { recorded: true, ..Self::silent(description, sources, measures) })
     }
 
-    fn silent(description: Description, sources: Vec<Ssrc>, clock: Arc<dyn Clock>) -> Self {
+    fn silent(description: Description, sources: Vec<Ssrc>, (clock, meter): Measures) -> Self {
         Self {
             description,
             sources,
@@ -144,10 +125,13 @@ impl Upstream {
             left: Notify::new(),
             stopping: Cell::new(false),
             counts: Cell::default(),
+            failed: RefCell::default(),
             recorded: false,
             positions: RefCell::default(),
             begun: Notify::new(),
             said: RefCell::default(),
+            metered: Cell::default(),
+            meter,
             clock,
         }
     }
@@ -190,6 +174,7 @@ impl Upstream {
     pub async fn relay(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let ended = self.hand_on(stream).await;
         self.count(stream.counts());
+        self.meter();
         self.end();
         ended
     }
@@ -213,6 +198,30 @@ impl Upstream {
         self.counts.set(counts);
     }
 
+    /// Has metrics count what came since this was done last.
+    pub(super) fn meter(&self) {
+        let counts = self.counts.get();
+        let more = counts.since(&self.metered.replace(counts));
+        let media = &self.meter.media;
+        media.bytes(more.bytes, more.dropped_bytes);
+        for (what, packets) in [
+            (Packet::Passed, more.passed),
+            (Packet::Channel, more.channel),
+            (Packet::Malformed, more.malformed),
+            (Packet::PayloadType, more.payload_type),
+            (Packet::Source, more.source),
+            (Packet::Report, more.reports),
+            (Packet::Document, more.documents),
+        ] {
+            media.packets(what, packets);
+        }
+        for (what, packets) in
+            [(Disorder::Missing, more.missing), (Disorder::Late, more.late), (Disorder::Anew, more.resyncs)]
+        {
+            media.disorder(what, packets);
+        }
+    }
+
     /// The queue of the only viewer.
     pub(super) fn viewer(&self) -> Option<Rc<Queue>> {
         self.viewers.borrow().first().cloned()
@@ -221,7 +230,7 @@ impl Upstream {
     async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
         let next_sign = stream.keep_alive().await?;
         let begun = self.clock.monotonic();
-        let mut pace = Pace { at: begun, then: PacketCounts::default(), passed: 0, alive: begun };
+        let mut pace = Pace::new(Kind::Live, stream.counts(), begun);
         // These count on over everything that is handed on meanwhile: no timer is set for a picture.
         let mut sign_due = pin!(sleep(next_sign));
         let mut look = interval(LOOK_INTERVAL);
@@ -234,15 +243,16 @@ impl Upstream {
                     self.push(&segments, now);
                     let begins = self.counts.get().passed == 0;
                     self.count(stream.counts());
-                    let mut positions = self.positions.borrow_mut();
-                    positions.clear();
-                    positions.extend(stream.positions());
+                    self.place(stream);
                     if begins && !segments.is_empty() {
                         self.begun.notify_waiters();
                     }
                     pace.look(stream.counts(), now)?;
                 }
-                _ = look.tick() => pace.look(stream.counts(), self.clock.monotonic())?,
+                _ = look.tick() => {
+                    pace.look(stream.counts(), self.clock.monotonic())?;
+                    self.meter();
+                }
                 () = &mut sign_due => {
                     let next_sign = stream.keep_alive().await?;
                     sign_due.set(sleep(next_sign));
@@ -250,6 +260,13 @@ impl Upstream {
                 () = &mut deserted => return Ok(()),
             }
         }
+    }
+
+    /// Says how far each stream is.
+    fn place(&self, stream: &CameraStream) {
+        let mut positions = self.positions.borrow_mut();
+        positions.clear();
+        positions.extend(stream.positions());
     }
 
     /// Waits until nobody has watched for a while.
@@ -270,34 +287,5 @@ impl Upstream {
                 return;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_that_floods_or_of_which_nothing_passes_ends() {
-        let begun = Duration::from_secs(5);
-        let pace = || Pace { at: begun, then: PacketCounts::default(), passed: 0, alive: begun };
-        let within = begun + Duration::from_millis(900);
-        let of = |passed, bytes, read| PacketCounts { passed, bytes, read, ..PacketCounts::default() };
-        for (most, more) in [
-            (of(STREAM_PACKETS_PER_SECOND_MAX, 1, 0), of(STREAM_PACKETS_PER_SECOND_MAX + 1, 1, 0)),
-            (of(1, STREAM_BYTES_PER_SECOND_MAX, 0), of(1, STREAM_BYTES_PER_SECOND_MAX + 1, 0)),
-            (of(1, 1, METADATA_BYTES_PER_SECOND_MAX), of(1, 1, METADATA_BYTES_PER_SECOND_MAX + 1)),
-        ] {
-            assert_eq!(pace().look(most, within), Ok(()), "{most:?}");
-            assert_eq!(pace().look(more, within), Err(Failure::Flooding), "{more:?}");
-            // Of what does not pass nothing is handed on, and it is looked at once a second all the same.
-            assert_eq!(pace().look(more, begun + SECOND), Err(Failure::Flooding), "{more:?}");
-            assert_eq!(pace().look(more, begun + 2 * SECOND), Ok(()), "{more:?} in two seconds");
-        }
-        let mut pace = pace();
-        assert_eq!(pace.look(of(1, 1, 0), begun), Ok(()));
-        assert_eq!(pace.look(of(1, 1, 0), begun + STREAM_SILENCE_MAX), Ok(()));
-        let late = begun + STREAM_SILENCE_MAX + Duration::from_millis(1);
-        assert_eq!(pace.look(of(1, 1, 0), late), Err(Failure::TimedOut(Phase::Answer)));
     }
 }

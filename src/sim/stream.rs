@@ -202,7 +202,7 @@ impl Connection {
                     self.stream.write_all(&packets).await?;
                 }
                 _ = self.ticks.tick(), if playing || pulled == Some(false) => {
-                    let fault = self.shared.fault_of(PLAYING).filter(|_| playing);
+                    let fault = self.shared.fault_of(PLAYING);
                     if self.misbehave(fault).await? {
                         continue;
                     }

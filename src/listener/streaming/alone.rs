@@ -1,7 +1,7 @@
 //! Sessions with the camera that viewers have for themselves, which are asked what the viewer asks: recordings that are
 //! played back (ONVIF Streaming Specification §6), and streams with a back channel (§5.3).
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -84,10 +84,9 @@ impl VirtualCamera {
     async fn open_alone(self: &Rc<Self>, endpoint: &Endpoint, talk: bool) -> Result<Alone, Trouble> {
         let place = self.streams.alone.take(REPLAYS_PER_CAMERA_MAX).ok_or(Trouble::Busy)?;
         let mut stream = self.ask_about(endpoint, talk).await?;
-        let clock = Arc::clone(&self.house.clock);
-        let since = clock.monotonic();
+        let since = self.house.clock.monotonic();
         let make = if talk { Upstream::new } else { Upstream::of_recording };
-        let upstream = make(stream.description.clone(), stream.sources(), clock);
+        let upstream = make(stream.description.clone(), stream.sources(), self.measures());
         let (words, mut said) = mpsc::channel(TALK_QUEUE_PACKETS_MAX);
         let (orders, mut ordered) = mpsc::channel(1);
         let (camera, relayed) = (Rc::clone(self), Rc::clone(&upstream));

@@ -16,7 +16,7 @@ use crate::{
     gate::{Disposal, Ended, Pass},
     hatch::{Ask, AskKind, Endpoint, Screen},
     limits::{STREAM_DESCRIBED_TIME_MAX, STREAMS_PER_CAMERA_MAX},
-    media::Upstream,
+    media::{Measures, Upstream},
     schema::{AccessClass, Trait},
 };
 
@@ -129,12 +129,16 @@ impl VirtualCamera {
             return Err(Trouble::Busy);
         }
         let stream = self.ask_about(endpoint, false).await?;
-        let clock = Arc::clone(&self.house.clock);
-        let upstream = Upstream::new(stream.description.clone(), stream.sources(), clock);
+        let upstream = Upstream::new(stream.description.clone(), stream.sources(), self.measures());
         self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
         self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
         self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
         Ok(upstream)
+    }
+
+    /// By what its streams are measured.
+    pub(super) fn measures(&self) -> Measures {
+        (Arc::clone(&self.house.clock), Arc::clone(&self.meter))
     }
 
     /// A session with the camera at an address, which has said what it offers there.
