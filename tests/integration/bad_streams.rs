@@ -172,6 +172,11 @@ pub fn once(bytes: impl Into<Vec<u8>>) -> Fault {
     Fault::Say(Said { bytes: bytes.into().into(), times: 1, stays: true })
 }
 
+/// Packets without end on a channel that nobody set up.
+pub fn flood() -> Fault {
+    Fault::Say(Said { bytes: b"$\x40\x00\x00".repeat(16_384).into(), times: 0, stays: true })
+}
+
 pub fn described(description: &str, fields: &str) -> Fault {
     once(format!(
         "RTSP/1.0 200 OK\r\n{fields}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{description}",

@@ -8,10 +8,14 @@ use std::{
     time::Duration,
 };
 
-use cordon::{limits::HTTP_WRITE_STALL_MAX, sim::Oddity};
+use cordon::{
+    limits::{HTTP_WRITE_STALL_MAX, STREAM_PACKETS_PER_SECOND_MAX},
+    sim::Oddity,
+};
 use serde_json::Value;
 
 use crate::{
+    bad_streams::flood,
     client,
     house::{CAMERA_SIDE, House, LOBBY, VIEWER},
     streams::{Answer, Player},
@@ -155,6 +159,8 @@ fn parts_of_a_recording_come_in_their_order_with_their_times_and_numbers() {
     );
     let info = playing.field("RTP-Info").unwrap().to_owned();
     let told = watcher.rest();
+    // The first packet of the last picture says that it is the last: three more come of it.
+    let first_part = watcher.packets + 3;
     let at = address(&house, "RTSP");
     let begins = watcher.first.unwrap();
     assert_eq!(info, format!("url={at}/stream=0;seq={};rtptime={}", begins.0, begins.1));
@@ -204,7 +210,11 @@ fn parts_of_a_recording_come_in_their_order_with_their_times_and_numbers() {
     }
     let outcome = records.iter().find(|it| it["intent"] == plays[0]["seq"]).unwrap();
     assert!(outcome["bytes"].as_u64().unwrap() > 5_000, "{outcome}");
-    assert_eq!(outcome["note"], "something else was asked for; fell behind 0 times, 0 bytes lost");
+    let note = outcome["note"].as_str().unwrap();
+    let passed = note
+        .strip_prefix("something else was asked for; fell behind 0 times, 0 bytes lost; from the camera ");
+    let passed = passed.and_then(|it| it.strip_suffix(" packets passed, 0 dropped, 0 missing"));
+    assert_eq!(passed, Some(first_part.to_string().as_str()), "{note}");
 }
 
 #[test]
@@ -285,6 +295,29 @@ fn a_part_of_the_tracks_comes_in_datagrams_and_no_faster_than_it_plays() {
     let ways: Vec<_> =
         set_ups.map(|it| it.headers.iter().any(|(_, value)| value.contains("client_port"))).collect();
     assert_eq!(ways.iter().filter(|it| **it).count(), 1, "{ways:?}");
+}
+
+#[test]
+fn a_camera_that_floods_a_recording_with_what_nobody_wants_is_left() {
+    let mut house = House::open();
+    let mut watcher = Watcher::open(&house);
+    assert_eq!(watcher.ask("PLAY", "Range: clock=20261120T000010Z-\r\n").status, 200);
+    assert!(watcher.player.frame().is_some());
+    house.camera(LOBBY).set_fault_of("rtsp:playing", Some(flood()));
+    while watcher.player.next().is_some() {}
+    house.camera(LOBBY).set_fault_of("rtsp:playing", None);
+    house.stop();
+    let records = house.records();
+    let note =
+        records.iter().filter_map(|it| it["note"].as_str()).find(|it| it.contains("the camera floods"));
+    let note = note.unwrap_or_else(|| panic!("{records:#?}"));
+    assert!(
+        note.starts_with("the camera's stream ended; fell behind 0 times, 0 bytes lost; from the camera "),
+        "{note}"
+    );
+    let (_, dropped) = note.split_once(" packets passed, ").unwrap();
+    let dropped: u64 = dropped.split_once(" dropped").unwrap().0.parse().unwrap();
+    assert!(dropped > STREAM_PACKETS_PER_SECOND_MAX, "{note}");
 }
 
 /// Parts of ten minutes of the recording: each more than is on the way to a client.

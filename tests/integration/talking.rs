@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use crate::{
+    bad_streams::flood,
     house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, VIEWER},
     streams::{Answer, Player, address},
 };
@@ -113,8 +114,23 @@ fn one_client_at_a_time_is_heard_and_nothing_but_sound_is() {
     assert_eq!((&talks[0]["who"]["name"], &talks[0]["class"]), (&OPERATOR.0.into(), &"ACTUATE".into()));
     let outcome = |at: usize| records.iter().find(|it| it["intent"] == talks[at]["seq"]).unwrap();
     let note = outcome(0)["note"].as_str().unwrap();
-    assert!(note.ends_with("21 packets said with 3203 bytes, 3 not passed on"), "{note}");
+    assert!(note.contains(", 21 packets said with 3203 bytes, 3 not passed on; from the camera "), "{note}");
+    assert!(note.ends_with(" packets passed, 0 dropped, 0 missing"), "{note}");
     assert_eq!(outcome(1)["note"], "somebody else talks at the camera");
+}
+
+#[test]
+fn a_camera_that_floods_who_talks_is_left() {
+    let mut house = House::open();
+    let mut talker = Talker::open(&house, TRUSTED, OPERATOR);
+    assert_eq!(talker.begin(), 200);
+    house.camera(LOBBY).set_fault_of("rtsp:playing", Some(flood()));
+    while talker.player.next().is_some() {}
+    house.camera(LOBBY).set_fault_of("rtsp:playing", None);
+    house.stop();
+    let flooded =
+        |it: &serde_json::Value| it["note"].as_str().is_some_and(|it| it.contains("; the camera floods"));
+    assert_eq!(house.records().iter().filter(|it| flooded(it)).count(), 1);
 }
 
 #[test]

@@ -11,10 +11,15 @@ use crate::{
     command::{Command, Operation, RtspMethod},
     facade::{Locator, LocatorKind, resolve},
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
+    ids::ClientId,
     media::Upstream,
     rtsp::{BACKCHANNEL_FEATURE, Field, REPLAY_FEATURE, Request, Status},
     schema::Trait,
+    telemetry::Watching,
 };
+
+/// Whoever need not log in, among clients in metrics: no client has such a name.
+const NOBODY: &str = "(nobody)";
 
 /// Why a request is not done.
 pub(super) enum Refused {
@@ -106,6 +111,12 @@ impl Viewer {
             Err(Refusal::Unauthenticated) => Err(Refused::Challenge { stale: false }),
             Err(refusal) => Err(Refused::With(status_of(&refusal))),
         }
+    }
+
+    /// Counts the client as one who watches, as long as what is given lives.
+    pub(super) fn watching(&self, identified: &Identified) -> Watching {
+        let client = identified.caller.client().map_or(NOBODY, ClientId::as_str);
+        Watching::begin(self.camera.meter.media.viewers(client))
     }
 
     /// Records a request that became no command.

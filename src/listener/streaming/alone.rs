@@ -10,7 +10,7 @@ use super::{
     admission::{Refused, ended, refused},
     methods::Written,
     viewer::Viewer,
-    viewing::{Play, Talking},
+    viewing::{Play, Talking, told},
     ways::Ways,
 };
 use crate::{
@@ -93,11 +93,9 @@ impl VirtualCamera {
         self.streams.spawn(async move {
             let _place = place;
             let ended = relayed.relay_alone(&mut stream, &camera.connection, &mut ordered, &mut said).await;
-            let counts = relayed.counts();
-            let failure = ended.err().map(|it| it.to_string());
+            let (counts, failure) = (told(relayed.counts()), ended.err().map(|it| it.to_string()));
             tracing::info!(
-                camera = %camera.camera.id, failure, passed = counts.passed, dropped = counts.dropped(),
-                missing = counts.missing, "a viewer's own session with the camera ended"
+                camera = %camera.camera.id, failure, counts, "a viewer's own session with the camera ended"
             );
             stream.close().await;
         });
@@ -143,6 +141,7 @@ impl Viewer {
         identified: &Identified,
     ) -> Result<Written, Refused> {
         let (mut pass, command) = self.decide(RtspMethod::Replay, locator, identified).await?;
+        let watching = self.watching(identified);
         let (Some(viewing), Some(alone)) = (&mut self.session, &self.alone) else {
             return fail(pass, Status::SessionNotFound);
         };
@@ -162,6 +161,7 @@ impl Viewer {
             Some(play) => Rc::clone(&play.seat),
             None => Rc::new(alone.upstream.join()),
         };
+        let came = seat.came();
         let ask = AskKind::Replay { endpoint, playback, wanted, cseq: request.cseq };
         let played = match Ask::new(&mut pass, ask, false) {
             Ok(ask) => alone.order(ask).await,
@@ -174,8 +174,11 @@ impl Viewer {
         let now = self.camera.house.clock.monotonic();
         if let Some(mut play) = viewing.play.take() {
             play.ending = "something else was asked for";
+            play.came_after = Some(came);
         }
-        viewing.play = Some(Play::new(seat, command, pass, now));
+        let mut play = Play::new(seat, command, (pass, watching), now);
+        play.came_before = Some(came);
+        viewing.play = Some(play);
         let answer = Writer::response(Status::Ok, Some(request.cseq)).maybe(Field::Range, range);
         let answer = answer.maybe(Field::Session, self.session_field());
         Ok(answer.maybe(Field::RtpInfo, self.begin_at(request, begins)).finish())
@@ -189,6 +192,7 @@ impl Viewer {
         identified: &Identified,
     ) -> Result<Written, Refused> {
         let (mut pass, command) = self.decide(RtspMethod::Talk, locator, identified).await?;
+        let watching = self.watching(identified);
         let (Some(viewing), Some(alone)) = (&mut self.session, &self.alone) else {
             return fail(pass, Status::SessionNotFound);
         };
@@ -207,6 +211,7 @@ impl Viewer {
             return Err(Refused::With(Status::NotEnoughBandwidth));
         };
         let seat = Rc::new(alone.upstream.join());
+        let came = seat.came();
         let talked =
             match Ask::new(&mut pass, AskKind::Talk { endpoint: locator.endpoint.clone(), wanted }, false) {
                 Ok(ask) => alone.order(ask).await,
@@ -218,7 +223,8 @@ impl Viewer {
         };
         let now = self.camera.house.clock.monotonic();
         let words = alone.words.clone();
-        let mut play = Play::new(seat, command, pass, now);
+        let mut play = Play::new(seat, command, (pass, watching), now);
+        play.came_before = Some(came);
         play.talking = Some(Talking { judge, number, channel, words, _place: place });
         viewing.play = Some(play);
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");

@@ -225,12 +225,12 @@ impl Viewer {
             let (pass, command) = self.decide(RtspMethod::Play, &locator, &identified).await?;
             let playing = self.camera.playing(&locator.endpoint).await;
             let (upstream, pass) = told(playing, pass)?;
-            let now = self.camera.house.clock.monotonic();
+            let (now, watching) = (self.camera.house.clock.monotonic(), self.watching(&identified));
             let Some(viewing) = &mut self.session else { return Err(Refused::With(Status::SessionNotFound)) };
             let seat = Rc::new(upstream.join());
             viewing.upstream = upstream;
             viewing.caller = identified.caller;
-            viewing.play = Some(Play::new(seat, command, pass, now));
+            viewing.play = Some(Play::new(seat, command, (pass, watching), now));
         }
         let answer = Writer::response(Status::Ok, Some(request.cseq)).field(Field::Range, "npt=now-");
         let answer = answer.maybe(Field::Session, self.session_field());

@@ -8,6 +8,7 @@ use tokio::{task::JoinSet, time::sleep};
 use super::{
     super::{trouble::Trouble, virtual_camera::VirtualCamera},
     alone::Places,
+    viewing::told,
 };
 use crate::{
     auth::Caller,
@@ -106,12 +107,7 @@ impl VirtualCamera {
             Ok(()) => "nobody watches any more".to_owned(),
             Err(failure) => failure.to_string(),
         };
-        let note = format!(
-            "{failure}; {} packets passed, {} dropped, {} missing",
-            counts.passed,
-            counts.dropped(),
-            counts.missing
-        );
+        let note = format!("{failure}; {}", told(counts));
         tracing::info!(camera = %self.camera.id, note, "a stream of the camera ended");
         pass.finish(Ended {
             disposal: if ended.is_ok() { Disposal::Answered } else { Disposal::Failed },

@@ -263,6 +263,7 @@ impl Viewer {
             self.end("policy does not permit it any more");
             return false;
         }
+        play.count();
         let (bytes, at) = play.told;
         let sent = play.sent();
         if sent - bytes >= STREAM_HEARTBEAT_BYTES || now.saturating_sub(at) >= STREAM_HEARTBEAT_INTERVAL {

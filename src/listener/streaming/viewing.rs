@@ -10,9 +10,10 @@ use crate::{
     command::Command,
     facade::Locator,
     gate::Pass,
-    hatch::{Talk, TalkCounts},
-    media::{Seat, Upstream, Word},
+    hatch::{PacketCounts, Talk, TalkCounts},
+    media::{Losses, Seat, Upstream, Word},
     rtsp::{Field, Request, Session},
+    telemetry::{Sent, Watching},
 };
 
 /// A session: set up, and perhaps playing.
@@ -35,12 +36,16 @@ pub(super) struct Play {
     pub(super) command: Command,
     /// None once it was spent.
     pub(super) pass: Option<Pass>,
+    watching: Watching,
     /// Those that he was woken for.
     pub(super) bytes: u64,
     /// Datagrams that were not to be sent.
     pub(super) lost_packets: u64,
     /// Bytes that had passed its queue by before: another stream may have had the same place.
     passed_before: u64,
+    /// Of a session with the camera that the viewer has for himself: what had come before this, and before the next.
+    pub(super) came_before: Option<PacketCounts>,
+    pub(super) came_after: Option<PacketCounts>,
     pub(super) told: (u64, Duration),
     pub(super) began: Duration,
     pub(super) ending: &'static str,
@@ -59,6 +64,11 @@ pub(super) struct Talking {
     pub(super) _place: Place,
 }
 
+/// What became of a camera's packets, as records say it.
+pub(super) fn told(counts: PacketCounts) -> String {
+    format!("{} packets passed, {} dropped, {} missing", counts.passed, counts.dropped(), counts.lost())
+}
+
 impl Viewing {
     pub(super) fn names(&self, request: &Request) -> bool {
         request.fields.get(Field::Session).and_then(Session::parse).is_some_and(|it| it.id == self.id)
@@ -72,13 +82,21 @@ impl Viewing {
 
 impl Play {
     /// A stream that begins now, permitted by this pass.
-    pub(super) fn new(seat: Rc<Seat>, command: Command, pass: Pass, now: Duration) -> Self {
+    pub(super) fn new(
+        seat: Rc<Seat>,
+        command: Command,
+        (pass, watching): (Pass, Watching),
+        now: Duration,
+    ) -> Self {
         let passed_before = seat.queue.sent();
         Self {
             passed_before,
+            came_before: None,
+            came_after: None,
             seat,
             command,
             pass: Some(pass),
+            watching,
             bytes: 0,
             lost_packets: 0,
             told: (0, now),
@@ -86,6 +104,14 @@ impl Play {
             ending: "the viewer left",
             talking: None,
         }
+    }
+
+    /// Has metrics count what the viewer was sent and lost since this was done last.
+    pub(super) fn count(&mut self) {
+        let Losses { times, bytes } = self.seat.queue.losses();
+        let lost_datagrams = self.lost_packets;
+        let sent = Sent { bytes: self.sent(), fell_behind: times, lost_bytes: bytes, lost_datagrams };
+        self.watching.count(sent);
     }
 
     /// Bytes that the viewer was sent so far.
@@ -97,6 +123,7 @@ impl Play {
 impl Drop for Play {
     /// However a stream ends, how much it was is on record.
     fn drop(&mut self) {
+        self.count();
         let losses = self.seat.queue.losses();
         let mut note =
             format!("{}; fell behind {} times, {} bytes lost", self.ending, losses.times, losses.bytes);
@@ -107,6 +134,16 @@ impl Drop for Play {
         if let Some(talking) = &self.talking {
             let TalkCounts { passed, bytes, dropped } = talking.judge.counts;
             let _ = write!(note, ", {passed} packets said with {bytes} bytes, {dropped} not passed on");
+        }
+        if let Some(before) = self.came_before {
+            let _ = write!(
+                note,
+                "; from the camera {}",
+                told(self.came_after.unwrap_or_else(|| self.seat.came()).since(&before))
+            );
+            if let Some(failure) = self.seat.failed() {
+                let _ = write!(note, "; {failure}");
+            }
         }
         if let Some(pass) = self.pass.take() {
             pass.finish(ended(200, self.sent(), Some(note)));
