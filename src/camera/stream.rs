@@ -447,6 +447,11 @@ impl CameraStream {
         (0..self.description.media.len()).map(|number| source(self.own, number)).collect()
     }
 
+    /// Has its first stream, and the others after it, be of this source on the core side. Before any is set up.
+    pub fn speak_as(&mut self, first: Ssrc) {
+        self.own = first;
+    }
+
     /// How far each of its streams is.
     pub fn positions(&self) -> impl Iterator<Item = Option<Positions>> + '_ {
         self.packets.positions()

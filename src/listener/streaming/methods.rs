@@ -9,6 +9,7 @@ use super::{
     admission::{Refused, ended, told},
     datagrams::Pair,
     front::{Port, token},
+    upstream::{are_alike, text},
     viewer::Viewer,
     viewing::{Play, Viewing},
     ways::{Way, Ways},
@@ -95,7 +96,7 @@ impl Viewer {
         let talk = required(request).any(|it| it == BACKCHANNEL_FEATURE);
         let described = self.offered(&locator, talk).await;
         let (upstream, pass) = told(described, pass)?;
-        let text = upstream.description.write(1, 1, |number| format!("stream={number}"));
+        let text = text(&upstream.description);
         pass.finish(ended(200, text.len() as u64, None));
         let base = self.base(request);
         let answer =
@@ -131,6 +132,7 @@ impl Viewer {
                 || !it.is_of(&identified.caller)
                 || it.play.is_some()
                 || alone != self.is_alone()
+                || !are_alike(&it.upstream, &upstream)
         }) {
             return fail(pass, Status::MethodNotValidInThisState);
         }
@@ -227,6 +229,12 @@ impl Viewer {
             let (upstream, pass) = told(playing, pass)?;
             let (now, watching) = (self.camera.house.clock.monotonic(), self.watching(&identified));
             let Some(viewing) = &mut self.session else { return Err(Refused::With(Status::SessionNotFound)) };
+            if !are_alike(&viewing.upstream, &upstream) {
+                let note = "the camera describes the stream otherwise than when it was set up".to_owned();
+                pass.finish(ended(Status::SessionNotFound.code(), 0, Some(note)));
+                self.session = None;
+                return Err(Refused::With(Status::SessionNotFound));
+            }
             let seat = Rc::new(upstream.join());
             viewing.upstream = upstream;
             viewing.caller = identified.caller;

@@ -1,9 +1,15 @@
 //! Streams of a camera, opened on the gateway's own account: decided and recorded like everything it asks.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::json;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
 use super::{
     super::{trouble::Trouble, virtual_camera::VirtualCamera},
@@ -12,12 +18,13 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    camera::CameraStream,
+    camera::{CameraError, CameraStream},
     command::{Command, Operation, Reason, RtspMethod},
     gate::{Disposal, Ended, Pass},
     hatch::{Ask, AskKind, Endpoint, Screen},
     limits::{STREAM_DESCRIBED_TIME_MAX, STREAMS_PER_CAMERA_MAX},
     media::{Measures, Upstream},
+    rtsp::Description,
     schema::{AccessClass, Trait},
 };
 
@@ -27,8 +34,10 @@ pub(in super::super) struct Streams {
     open: RefCell<HashMap<Endpoint, Rc<Upstream>>>,
     /// Those that were described and do not play yet.
     described: RefCell<HashMap<Endpoint, CameraStream>>,
-    /// One opens at a time; others wait for what it brings.
-    opening: tokio::sync::Mutex<()>,
+    /// Those that somebody opens at the moment; others who want the same wait for what that brings.
+    opening: RefCell<HashMap<Endpoint, Rc<Opening>>>,
+    /// What was described so far, as long as somebody goes by it.
+    told: RefCell<Vec<(Endpoint, Weak<Upstream>)>>,
     /// Those that play.
     relays: RefCell<JoinSet<()>>,
     /// Sessions that viewers have for themselves.
@@ -37,7 +46,64 @@ pub(in super::super) struct Streams {
     pub(super) talkers: Places,
 }
 
+/// Whoever holds it opens a stream; when the camera said last that it cannot be had, and why.
+type Opening = Mutex<Option<(Duration, CameraError)>>;
+
+/// A wait for a stream, or the opening of it.
+struct Turn<'a> {
+    streams: &'a Streams,
+    endpoint: &'a Endpoint,
+    opening: Rc<Opening>,
+    /// Since when it is waited for.
+    since: Duration,
+}
+
+impl Turn<'_> {
+    /// What the camera said while this waited: it is not asked the same once more.
+    fn refused(&self, last: Option<&(Duration, CameraError)>) -> Option<Trouble> {
+        last.filter(|(at, _)| *at >= self.since).map(|(_, error)| error.clone().into())
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // The table's and this one: nobody else waits.
+        if Rc::strong_count(&self.opening) == 2 {
+            self.streams.opening.borrow_mut().remove(self.endpoint);
+        }
+    }
+}
+
 impl Streams {
+    fn turn<'a>(&'a self, endpoint: &'a Endpoint, since: Duration) -> Turn<'a> {
+        let opening = Rc::clone(self.opening.borrow_mut().entry(endpoint.clone()).or_default());
+        Turn { streams: self, endpoint, opening, since }
+    }
+
+    fn open_at(&self, endpoint: &Endpoint) -> Option<Rc<Upstream>> {
+        self.open.borrow().get(endpoint).cloned()
+    }
+
+    fn playing_at(&self, endpoint: &Endpoint) -> Option<Rc<Upstream>> {
+        self.open_at(endpoint).filter(|it| it.is_playing())
+    }
+
+    /// Whether there are as many as there may be, with those that are being opened.
+    fn are_full(&self) -> bool {
+        let open = self.open.borrow();
+        let opening = self.opening.borrow().keys().filter(|it| !open.contains_key(it)).count();
+        open.len() + opening > STREAMS_PER_CAMERA_MAX
+    }
+
+    /// What somebody still goes by who was told the same of a stream before.
+    fn told_before(&self, endpoint: &Endpoint, description: &Description) -> Option<Rc<Upstream>> {
+        let mut told = self.told.borrow_mut();
+        told.retain(|(_, it)| it.strong_count() > 0);
+        let text = text(description);
+        let mut before = told.iter().filter(|(at, _)| at == endpoint).filter_map(|(_, it)| it.upgrade());
+        before.rfind(|it| self::text(&it.description) == text)
+    }
+
     /// Runs what relays a stream until it ends.
     pub(super) fn spawn(&self, relay: impl Future<Output = ()> + 'static) {
         let mut relays = self.relays.borrow_mut();
@@ -49,19 +115,50 @@ impl Streams {
 impl VirtualCamera {
     /// What a camera offers at an address: as it is known while somebody watches, else asked.
     pub(super) async fn described(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
-        let _one_at_a_time = self.streams.opening.lock().await;
-        if let Some(open) = self.streams.open.borrow().get(endpoint) {
-            return Ok(Rc::clone(open));
+        if let Some(open) = self.streams.open_at(endpoint) {
+            return Ok(open);
         }
-        self.describe(endpoint).await
+        let turn = self.streams.turn(endpoint, self.house.clock.monotonic());
+        let mut last = turn.opening.lock().await;
+        if let Some(open) = self.streams.open_at(endpoint) {
+            return Ok(open);
+        }
+        if let Some(trouble) = turn.refused(last.as_ref()) {
+            return Err(trouble);
+        }
+        let described = self.describe(endpoint).await;
+        self.remember(&mut last, &described);
+        described
     }
 
     /// A stream that plays.
     pub(super) async fn playing(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
-        let _one_at_a_time = self.streams.opening.lock().await;
-        let open = self.streams.open.borrow().get(endpoint).cloned();
-        let upstream = match open {
-            Some(open) if open.is_playing() => return Ok(open),
+        // Whoever watches another stream, or comes to one that plays, waits for nobody.
+        if let Some(playing) = self.streams.playing_at(endpoint) {
+            return Ok(playing);
+        }
+        let turn = self.streams.turn(endpoint, self.house.clock.monotonic());
+        let mut last = turn.opening.lock().await;
+        if let Some(playing) = self.streams.playing_at(endpoint) {
+            return Ok(playing);
+        }
+        if let Some(trouble) = turn.refused(last.as_ref()) {
+            return Err(trouble);
+        }
+        let played = self.have_played(endpoint).await;
+        self.remember(&mut last, &played);
+        played
+    }
+
+    /// Keeps what the camera said for those who wait.
+    fn remember(&self, last: &mut Option<(Duration, CameraError)>, opened: &Result<Rc<Upstream>, Trouble>) {
+        if let Err(Trouble::Camera(error)) = opened {
+            *last = Some((self.house.clock.monotonic(), error.clone()));
+        }
+    }
+
+    async fn have_played(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
+        let upstream = match self.streams.open_at(endpoint) {
             Some(open) => open,
             None => self.describe(endpoint).await?,
         };
@@ -121,13 +218,19 @@ impl VirtualCamera {
     }
 
     async fn describe(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
-        if self.streams.open.borrow().len() >= STREAMS_PER_CAMERA_MAX {
+        if self.streams.are_full() {
             return Err(Trouble::Busy);
         }
-        let stream = self.ask_about(endpoint, false).await?;
+        let mut stream = self.ask_about(endpoint, false).await?;
+        // Who has a session from before goes on with the sources that it was told of.
+        let before = self.streams.told_before(endpoint, &stream.description);
+        if let Some(first) = before.and_then(|it| it.sources.first().copied()) {
+            stream.speak_as(first);
+        }
         let upstream = Upstream::new(stream.description.clone(), stream.sources(), self.measures());
         self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
         self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
+        self.streams.told.borrow_mut().push((endpoint.clone(), Rc::downgrade(&upstream)));
         self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
         Ok(upstream)
     }
@@ -208,6 +311,17 @@ impl VirtualCamera {
             .decide(&self.edition.rules, command, &Caller::Gateway(Reason::Stream), None)
             .await?)
     }
+}
+
+/// A description as viewers are told it.
+pub(super) fn text(description: &Description) -> String {
+    description.write(1, 1, |number| format!("stream={number}"))
+}
+
+/// Whether a session about the one may go on with the other: its viewer was told the same of both.
+pub(super) fn are_alike(one: &Rc<Upstream>, other: &Rc<Upstream>) -> bool {
+    Rc::ptr_eq(one, other)
+        || (one.sources == other.sources && text(&one.description) == text(&other.description))
 }
 
 /// A stream that is relayed. However that ends, viewers hear of it and the next gets a new one.
