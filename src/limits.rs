@@ -145,6 +145,8 @@ pub const STREAM_LINGER: Duration = Duration::from_secs(5);
 pub const STREAM_DESCRIBED_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a viewer's session that does not play lives without a sign of life.
 pub const STREAM_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client's session may go without a stream under way, whatever signs of life it gives.
+pub const STREAM_UNPLAYED_TIME_MAX: Duration = Duration::from_secs(600);
 /// How often the log is told that a stream goes on.
 pub const STREAM_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 /// After how many bytes it is told before that.
@@ -198,6 +200,8 @@ pub const STREAM_POSITION_TIME_MAX: Duration = Duration::from_millis(300);
 pub const STREAMS_PER_CAMERA_MAX: usize = 16;
 /// Viewers of one camera.
 pub const STREAM_VIEWERS_PER_CAMERA_MAX: usize = 64;
+/// Those of them that one client may have: some are left for others, however many it opens.
+pub const STREAM_VIEWERS_PER_CLIENT_MAX: usize = 56;
 /// As long as there are fewer on which nobody was let in yet, one from where no client may log in finds a place, too. Of
 /// a source that some client may log in from, there are no more of them than this.
 pub const STREAM_STRANGERS_PER_CAMERA_MAX: usize = 48;
@@ -754,6 +758,7 @@ const _: () = assert!(STREAM_CONNECTIONS_PER_SOURCE_MAX < STREAM_CONNECTIONS_MAX
 const _: () = assert!(TUNNEL_RENEWAL_TIME_MAX.as_secs() > STREAM_SESSION_TIMEOUT.as_secs());
 const _: () = assert!(STREAM_STRANGERS_PER_SOURCE_MAX < STREAM_STRANGERS_PER_CAMERA_MAX);
 const _: () = assert!(STREAM_STRANGERS_PER_CAMERA_MAX < STREAM_VIEWERS_PER_CAMERA_MAX);
+const _: () = assert!(STREAM_VIEWERS_PER_CLIENT_MAX < STREAM_VIEWERS_PER_CAMERA_MAX);
 const _: () = assert!(LOGINS_FAILED_PER_NAME_MAX < LOGINS_FAILED_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_LINES_PER_SOURCE < ANONYMOUS_LINES_PER_SOURCE_MAX);
 const _: () = assert!(ANONYMOUS_ASKS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);

@@ -15,7 +15,7 @@ use cordon::{
     limits::{
         HTTP_HEAD_TIME_MAX, STREAM_CONNECTIONS_OF_STRANGERS_MAX, STREAM_CONNECTIONS_PER_SOURCE_MAX,
         STREAM_SESSION_TIMEOUT, STREAM_SILENCE_MAX, STREAM_STRANGERS_PER_SOURCE_MAX,
-        STREAM_VIEWERS_PER_CAMERA_MAX,
+        STREAM_UNPLAYED_TIME_MAX, STREAM_VIEWERS_PER_CAMERA_MAX, STREAM_VIEWERS_PER_CLIENT_MAX,
     },
     sim::{Fault, Oddity, Said},
 };
@@ -25,7 +25,7 @@ use crate::{
     bad_input::{Bench, head, row, text_of},
     bad_streams::{PROFILE, described, once},
     client,
-    house::{ADMIN, House, LOBBY, VIEWER, breathe, records_of},
+    house::{ADMIN, House, LOBBY, OPERATOR, VIEWER, breathe, records_of},
     streams::{CAMERAS, Player, address},
 };
 
@@ -64,13 +64,13 @@ fn watched(bench: &Bench, player: &Player) -> Value {
     bench.outcome(played.iter().rfind(|it| it["operation"] == "rtsp:PLAY").unwrap())
 }
 
-fn framed(channel: u8, packet: &[u8]) -> Vec<u8> {
+pub fn framed(channel: u8, packet: &[u8]) -> Vec<u8> {
     let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
     [&[b'$', channel, length[0], length[1]], packet].concat()
 }
 
 /// A packet of a payload type and this payload.
-fn packet(payload_type: u8, payload: &[u8]) -> Vec<u8> {
+pub fn packet(payload_type: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80, payload_type, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4], payload].concat()
 }
 
@@ -312,32 +312,41 @@ fn strangers(bench: &Bench, at: &str, count: usize) {
     assert!(memory < HELD_OPEN_KIB_MAX, "{memory} KiB");
 }
 
-/// Sessions of a client that are set up and do not play.
+/// Sessions of clients that are set up and do not play: none keeps others out.
 fn set_up_and_no_more(bench: &Bench, at: &str) {
     let (before, heard) = (bench.running.reset_memory(), set_ups(bench));
     let mut held = Vec::new();
-    while held.len() < STREAM_VIEWERS_PER_CAMERA_MAX {
-        // Those before may still be on their way out.
-        let mut player = Player::connect(&bench.house, at, VIEWER);
-        player.send("OPTIONS", "", "");
-        if player.next().is_some() {
-            player.set_up();
-            held.push(player);
+    let left = STREAM_VIEWERS_PER_CAMERA_MAX - STREAM_VIEWERS_PER_CLIENT_MAX;
+    for (login, most) in [(VIEWER, STREAM_VIEWERS_PER_CLIENT_MAX), (ADMIN, left), (OPERATOR, 0)] {
+        let (mut own, mut refused) = (0, 0);
+        while own < most || refused < BEYOND {
+            let mut player = Player::connect(&bench.house, at, login);
+            match player.ask("DESCRIBE", "", "").status {
+                503 if own == most => refused += 1,
+                // Those before may still be on their way out.
+                503 => breathe(),
+                _ => {
+                    player.set_up();
+                    held.push(player);
+                    own += 1;
+                }
+            }
         }
-    }
-    for _ in 0..BEYOND {
-        let mut player = Player::connect(&bench.house, at, VIEWER);
-        player.send("OPTIONS", "", "");
-        assert!(player.next().is_none(), "no more than {STREAM_VIEWERS_PER_CAMERA_MAX}");
+        assert_eq!(own, most, "{}", login.0);
     }
     let memory = bench.running.peak_memory().saturating_sub(before);
-    let (name, seen) = ("SETUP without PLAY", format!("{} of them, {BEYOND} closed", held.len()));
-    println!("{}", row(name, Some((200, seen)), "each SETUP, permitted", memory));
+    let beyond = 3 * BEYOND;
+    let (name, seen) =
+        ("SETUP without PLAY, of three clients", format!("{} of them, {beyond} told 503", held.len()));
+    println!("{}", row(name, Some((200, seen)), "each SETUP, permitted; why not, for the others", memory));
     assert!(memory < HELD_OPEN_KIB_MAX, "{memory} KiB");
     assert_eq!(set_ups(bench), heard, "the camera hears of none of them");
     let (camera, profile) = CAMERAS[0];
     let other = address(&bench.house, camera, profile);
     assert!(watching(bench, &other).frame().is_some(), "the other camera's stream is had meanwhile");
+    let why = "as many connections for the camera's streams are open as may be, of this client or in all";
+    let told = || records_of(&bench.house.audit_dir()).iter().filter(|it| it["note"] == why).count();
+    bench.house.wait_for(|_| told() >= beyond);
 }
 
 /// Connections beyond those that there may be.
@@ -364,6 +373,16 @@ fn a_session_that_does_not_play_ends_and_the_camera_has_none() {
     assert!(idle.next().is_none(), "its connection ends, and with it the session");
     assert_eq!(alive.ask("GET_PARAMETER", "", &sign).status, 200, "a sign of life keeps the other");
     assert_eq!(alive.ask("PLAY", "", &sign).status, 200);
+    assert_eq!(alive.ask("PAUSE", "", &sign).status, 200);
+    // Signs of life without an end are no reason to keep a seat for what does not play.
+    let mut unplayed = Duration::ZERO;
+    while unplayed + STREAM_SESSION_TIMEOUT <= STREAM_UNPLAYED_TIME_MAX {
+        unplayed += STREAM_SESSION_TIMEOUT - Duration::from_secs(1);
+        clock.advance(STREAM_SESSION_TIMEOUT - Duration::from_secs(1));
+        assert_eq!(alive.ask("GET_PARAMETER", "", &sign).status, 200, "after {unplayed:?}");
+    }
+    clock.advance(STREAM_UNPLAYED_TIME_MAX + Duration::from_secs(1) - unplayed);
+    while alive.next().is_some() {}
     let mut late = Player::connect(&house, &address, VIEWER);
     assert_eq!(late.ask("DESCRIBE", "", "").status, 200);
     assert_eq!(late.ask("PLAY", "", &format!("Session: {}\r\n", sessions[0])).status, 454);

@@ -104,6 +104,11 @@ impl Viewer {
         match house.gate.decide(&self.camera.edition.rules, command.clone(), &identified.caller, nonce).await
         {
             Ok(pass) => {
+                if !self.is_seated(identified.caller.client()) {
+                    let note = "as many connections for the camera's streams are open as may be, of this client or in all";
+                    pass.finish(ended(Status::ServiceUnavailable.code(), 0, Some(note.to_owned())));
+                    return Err(Refused::With(Status::ServiceUnavailable));
+                }
                 self.asked.set(house.clock.monotonic());
                 self.stranger.set(None);
                 Ok((pass, command))
@@ -117,6 +122,16 @@ impl Viewer {
     pub(super) fn watching(&self, identified: &Identified) -> Watching {
         let client = identified.caller.client().map_or(NOBODY, ClientId::as_str);
         Watching::begin(self.camera.meter.media.viewers(client))
+    }
+
+    /// Whether the connection has a seat among the client's, which it takes if it has none.
+    fn is_seated(&self, client: Option<&ClientId>) -> bool {
+        let mut seated = self.seated.borrow_mut();
+        if !seated.as_ref().is_some_and(|it| it.is_of(client)) {
+            *seated = None;
+            *seated = self.camera.streams.seats.take(client);
+        }
+        seated.is_some()
     }
 
     /// Records a request that became no command.

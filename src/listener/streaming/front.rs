@@ -259,11 +259,10 @@ pub async fn receive_guests(
         let Some(guest) = guest else { break };
         let Some(camera) = doorway.current() else { continue };
         let (house, source) = (&camera.house, guest.source);
-        // Beyond the bound nobody is answered: whoever asks again may find a place.
+        // Beyond the bound nobody is answered: whoever asks again may find a place. Whoever is let in has another
+        // (`seats`), so that neither strangers nor a client keep others out.
         let room = unknown_viewers(house.expects(source.ip()));
-        let place =
-            strangers.take(source.ip(), room).filter(|_| viewers.len() < STREAM_VIEWERS_PER_CAMERA_MAX);
-        match place {
+        match strangers.take(source.ip(), room) {
             Some(place) => {
                 viewers.spawn_local(super::viewer::serve(Rc::clone(&doorway), guest, place, stop.clone()));
             }

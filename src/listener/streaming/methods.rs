@@ -162,6 +162,7 @@ impl Viewer {
             ways: way.none(),
             play: None,
             touched: now,
+            idle: now,
         });
         let transport = Transport { ssrc, ..way.transport() };
         viewing.ways.set(number, way);
@@ -280,6 +281,9 @@ impl Viewer {
             return self.pause_recording(request, &locator, pass).await;
         }
         self.end("paused");
+        if let Some(viewing) = &mut self.session {
+            viewing.idle = self.camera.house.clock.monotonic();
+        }
         pass.finish(ended(200, 0, None));
         let answer = Writer::response(Status::Ok, Some(request.cseq));
         Ok(answer.maybe(Field::Session, self.session_field()).finish())

@@ -4,6 +4,7 @@ mod admission;
 mod datagrams;
 mod front;
 mod methods;
+mod seats;
 mod alone;
 mod tunnel;
 mod upstream;

@@ -14,6 +14,7 @@ use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 use super::{
     super::{trouble::Trouble, virtual_camera::VirtualCamera},
     alone::Places,
+    seats::Seats,
     viewing::told,
 };
 use crate::{
@@ -42,6 +43,8 @@ pub(in super::super) struct Streams {
     relays: RefCell<JoinSet<()>>,
     /// Sessions that viewers have for themselves.
     pub(super) alone: Places,
+    /// Connections of clients that were let in.
+    pub(super) seats: Seats,
     /// Who is heard at the camera.
     pub(super) talkers: Places,
 }

@@ -1,6 +1,13 @@
 //! One viewer's connection, on its camera's thread: requests, answers, and the stream between them.
 
-use std::{cell::Cell, collections::VecDeque, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::json;
@@ -16,6 +23,7 @@ use super::{
     alone::Alone,
     datagrams::Outgoing,
     front::{Guest, Port},
+    seats::Seated,
     viewing::Viewing,
     ways::{Ways, are_their_own, translated},
     wire::{SLICES_MAX, Wire},
@@ -24,7 +32,7 @@ use crate::{
     audit::Event,
     limits::{
         HTTP_WRITE_STALL_MAX, RTSP_HEAD_BYTES_MAX, STREAM_HEARTBEAT_BYTES, STREAM_HEARTBEAT_INTERVAL,
-        STREAM_SESSION_TIMEOUT,
+        STREAM_SESSION_TIMEOUT, STREAM_UNPLAYED_TIME_MAX,
     },
     media::{Passage, Queue},
     rtsp::{Decoder, Method, Peer, Received, Status, Writer},
@@ -53,6 +61,8 @@ pub(super) struct Viewer {
     pub(super) asked: Cell<Duration>,
     /// Its place among strangers, until it is let in for the first time.
     pub(super) stranger: Cell<Option<Place>>,
+    /// Its seat among its client's, from then on.
+    pub(super) seated: RefCell<Option<Seated>>,
     /// The nonces of the last challenges.
     pub(super) issued: Vec<String>,
     pub(super) session: Option<Viewing>,
@@ -80,6 +90,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, place: Place, stop
         taken,
         asked: Cell::new(taken),
         stranger: Cell::new(Some(place)),
+        seated: RefCell::default(),
         issued: Vec::new(),
         session: None,
         alone: None,
@@ -247,7 +258,8 @@ impl Viewer {
             return false;
         }
         let Some(play) = &mut viewing.play else {
-            return now.saturating_sub(viewing.touched) <= STREAM_SESSION_TIMEOUT;
+            return now.saturating_sub(viewing.touched) <= STREAM_SESSION_TIMEOUT
+                && now.saturating_sub(viewing.idle) <= STREAM_UNPLAYED_TIME_MAX;
         };
         if !Rc::ptr_eq(&viewing.streams, &camera.streams) {
             self.end("the camera is reached otherwise now");

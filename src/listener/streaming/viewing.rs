@@ -28,6 +28,8 @@ pub(super) struct Viewing {
     pub(super) ways: Ways,
     pub(super) play: Option<Play>,
     pub(super) touched: Duration,
+    /// Since when nothing plays, where that is so.
+    pub(super) idle: Duration,
 }
 
 /// A stream under way.
