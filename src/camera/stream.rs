@@ -61,7 +61,43 @@ pub struct CameraStream {
     /// Segments that came before the answer that was waited for.
     early: VecDeque<Segment>,
     own: Ssrc,
-    may_get_parameter: bool,
+    signs: Signs,
+    /// The channel on which the camera hears that its packets come.
+    report_on: Option<u8>,
+}
+
+/// What tells the camera that somebody is there: not all take the same.
+#[derive(Debug, Clone, Copy)]
+struct Signs {
+    /// The place in `SIGNS` of the one that is given.
+    place: usize,
+    /// The number of the last.
+    cseq: Option<u32>,
+    /// Whether that was refused, and the next kind is to be tried.
+    refused: bool,
+}
+
+/// Requests that are signs of life, the likeliest first.
+static SIGNS: [Method; 3] = [Method::GetParameter, Method::Options, Method::SetParameter];
+
+impl Signs {
+    /// For a camera that names these methods.
+    fn new(public: &str) -> Self {
+        let named = public.split(',').any(|it| it.trim() == Method::GetParameter.as_str());
+        Self { place: usize::from(!named), cseq: None, refused: false }
+    }
+
+    /// Hears an answer: who refuses one kind is given the next, and after the last none again.
+    fn hear(&mut self, answer: &Response) {
+        let refused = answer.status != Status::Ok.code() && answer.status != Status::Unauthorized.code();
+        if refused && self.cseq.is_some() && answer.cseq.is_none_or(|it| Some(it) == self.cseq) {
+            self.cseq = None;
+            if self.place + 1 < SIGNS.len() {
+                self.place += 1;
+                self.refused = true;
+            }
+        }
+    }
 }
 
 /// What a camera says of what it plays for one viewer.
@@ -126,8 +162,7 @@ impl CameraStream {
         let mut none = VecDeque::new();
         let mut hear = Hearing { packets: &mut nothing, early: &mut none };
         let options = wire.ask(&Method::Options, &uri, &[], logins, &mut hear).await?;
-        let public = options.fields.get(Field::Public).unwrap_or_default();
-        let may_get_parameter = public.split(',').any(|it| it.trim() == Method::GetParameter.as_str());
+        let signs = Signs::new(options.fields.get(Field::Public).unwrap_or_default());
         let mut accept = vec![(Field::Accept, "application/sdp".to_owned())];
         accept.extend(talk.then(backchannel));
         let described = wire.ask(&Method::Describe, &uri, &accept, logins, &mut hear).await?;
@@ -156,7 +191,8 @@ impl CameraStream {
             said_on: Vec::new(),
             early: VecDeque::new(),
             own: Ssrc(u32::from_be_bytes(random)),
-            may_get_parameter,
+            signs,
+            report_on: None,
         })
     }
 
@@ -194,6 +230,7 @@ impl CameraStream {
         self.packets.counts = counts;
         self.datagrams = Datagrams::default();
         self.said_on.clear();
+        self.report_on = None;
         let mut kept_back = None;
         let mut in_datagrams = logins.has(Quirk::DatagramsOnly);
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
@@ -358,7 +395,9 @@ impl CameraStream {
             return Ok(());
         }
         if !in_datagrams {
-            self.packets.on_channels(number, given.and_then(|it| it.interleaved).unwrap_or(own));
+            let channels = given.and_then(|it| it.interleaved).unwrap_or(own);
+            self.packets.on_channels(number, channels);
+            self.report_on.get_or_insert(channels.1);
             return Ok(());
         }
         self.packets.on_channels(number, own);
@@ -381,8 +420,9 @@ impl CameraStream {
     pub async fn read_some(&mut self) -> Result<Vec<Segment>, Failure> {
         if self.early.is_empty() {
             let mut hear = Hearing { packets: &mut self.packets, early: &mut self.early };
-            // Answers to signs of life say nothing that is needed, but that they want another nonce.
+            // Answers to signs of life say nothing that is needed, but that they want another nonce or other signs.
             while let Some(answer) = self.wire.next(&mut hear)? {
+                self.signs.hear(&answer);
                 if answer.status == Status::Unauthorized.code() {
                     self.wire.renew(&answer)?;
                 }
@@ -406,17 +446,23 @@ impl CameraStream {
         Duration::from_secs(u64::from(timeout_seconds / 2).max(1))
     }
 
+    /// Whether the camera refused the last sign of life, so that another is due at once.
+    pub fn is_sign_due(&self) -> bool {
+        self.signs.refused
+    }
+
     /// A sign of life: how long until the next is due.
     pub async fn keep_alive(&mut self) -> Result<Duration, Failure> {
-        let method = if self.may_get_parameter { Method::GetParameter } else { Method::Options };
+        let method = SIGNS.get(self.signs.place).cloned().unwrap_or(Method::Options);
         let fields: Vec<_> = self.session_field().into_iter().collect();
         let uri = self.aggregate();
         // Not waited for: some never answer it.
         self.wire.send(&method, &uri, &fields).await?;
-        if self.datagrams.is_empty() {
-            self.wire.report(self.own).await?;
-        } else {
+        (self.signs.cseq, self.signs.refused) = (Some(self.wire.cseq), false);
+        if !self.datagrams.is_empty() {
             self.datagrams.report(self.own);
+        } else if let Some(channel) = self.report_on {
+            self.wire.report(channel, self.own).await?;
         }
         Ok(self.sign_interval())
     }
@@ -631,10 +677,10 @@ impl Wire {
     }
 
     /// Tells the camera that it is heard, on the connection.
-    async fn report(&mut self, own: Ssrc) -> Result<(), Failure> {
+    async fn report(&mut self, channel: u8, own: Ssrc) -> Result<(), Failure> {
         let report = receiver_report(own);
         let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
-        self.write(&[&[b'$', 1, length[0], length[1]], report.as_slice()].concat()).await
+        self.write(&[&[b'$', channel, length[0], length[1]], report.as_slice()].concat()).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -60,7 +60,8 @@ impl Upstream {
         let mut course = Course { pace, stirred: signed, rested: signed, metered: signed };
         loop {
             let now = self.clock.monotonic();
-            let due = next_sign.saturating_sub(now.saturating_sub(signed));
+            let due = if stream.is_sign_due() { Duration::ZERO } else { next_sign };
+            let due = due.saturating_sub(now.saturating_sub(signed));
             let (viewer, wait) = (self.viewer(), course.rested.saturating_sub(now));
             let more = async {
                 match &viewer {

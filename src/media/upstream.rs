@@ -248,6 +248,9 @@ impl Upstream {
                         self.begun.notify_waiters();
                     }
                     pace.look(stream.counts(), now)?;
+                    if stream.is_sign_due() {
+                        sign_due.set(sleep(stream.keep_alive().await?));
+                    }
                 }
                 _ = look.tick() => {
                     pace.look(stream.counts(), self.clock.monotonic())?;

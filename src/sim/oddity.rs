@@ -47,6 +47,12 @@ pub enum Oddity {
     StalePackets,
     /// Sends its reports from where it said that packets come, or on channels that nobody asked for.
     ReportsElsewhere,
+    /// Ends a session that gives no sign of life for two seconds.
+    EndsMuteSessions,
+    /// Refuses GET_PARAMETER, which it says it knows.
+    RefusesGetParameter,
+    /// Refuses OPTIONS in a session.
+    RefusesOptionsInSession,
     /// States a time this many minutes ahead of the one its logins go by, and none in its answers' heads.
     LocalTime(i32),
 }

@@ -37,6 +37,8 @@ const PLAYING: &str = "rtsp:playing";
 /// What an odd one has left of a session that is over: a packet and a report.
 const STALE: &[u8] = b"$\x00\x00\x0e\x80\x60\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x65\x88\
                        $\x01\x00\x08\x80\xc9\x00\x01\x00\x00\x00\x01";
+/// How long a client of an odd one may be silent.
+const MUTE_SECONDS_MAX: u64 = 2;
 /// How far from theirs an odd one's reports are.
 const REPORTS_AWAY_CHANNELS: u8 = 64;
 
@@ -57,6 +59,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: 
                 decoder: Decoder::new(Peer::Client),
                 session: None,
                 ticks,
+                mute_ticks: 0,
             };
             tokio::select! {
                 // A client may go at any moment.
@@ -80,6 +83,8 @@ struct Connection {
     decoder: Decoder,
     session: Option<Session>,
     ticks: Interval,
+    /// Ticks since the client asked for something that was answered as it should.
+    mute_ticks: u32,
 }
 
 struct Session {
@@ -186,6 +191,9 @@ impl Connection {
                         match received {
                             Received::Request(request) => {
                                 let answer = self.answer(&request);
+                                if answer.starts_with(b"RTSP/1.0 200") {
+                                    self.mute_ticks = 0;
+                                }
                                 let fault = self.shared.stream_fault(&request);
                                 if !self.misbehave(fault).await? {
                                     self.stream.write_all(&answer).await?;
@@ -202,6 +210,10 @@ impl Connection {
                     self.stream.write_all(&packets).await?;
                 }
                 _ = self.ticks.tick(), if playing || pulled == Some(false) => {
+                    self.mute_ticks = self.mute_ticks.saturating_add(1);
+                    if self.is_over() {
+                        return Ok(());
+                    }
                     let fault = self.shared.fault_of(PLAYING);
                     if self.misbehave(fault).await? {
                         continue;
@@ -230,6 +242,17 @@ impl Connection {
             // The others are about HTTP.
             _ => Ok(false),
         }
+    }
+
+    /// Whether an odd one has heard nothing of its client for too long.
+    fn is_over(&self) -> bool {
+        let milliseconds = u64::from(self.mute_ticks) * u64::from(TICK_MILLISECONDS);
+        self.shared.is(Oddity::EndsMuteSessions) && milliseconds > MUTE_SECONDS_MAX * 1_000
+    }
+
+    /// For how long a client may be silent, as it is told.
+    fn timeout_seconds(&self) -> u64 {
+        if self.shared.is(Oddity::EndsMuteSessions) { MUTE_SECONDS_MAX } else { 60 }
     }
 
     /// Packets of a client are what it says, or its reports.
@@ -285,6 +308,11 @@ impl Connection {
             }
             // What streams there could be, anybody may know.
             None => match &request.method {
+                Method::Options
+                    if self.session.is_some() && self.shared.is(Oddity::RefusesOptionsInSession) =>
+                {
+                    plain(Status::MethodNotValidInThisState).finish()
+                }
                 Method::Options => {
                     let public = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER";
                     plain(Status::Ok).field(Field::Public, public).finish()
@@ -299,13 +327,16 @@ impl Connection {
                     };
                     self.in_session(request, pause).finish()
                 }
-                Method::GetParameter => self.in_session(request, |_| ()).finish(),
+                Method::GetParameter if self.shared.is(Oddity::RefusesGetParameter) => {
+                    plain(Status::MethodNotAllowed).finish()
+                }
+                Method::GetParameter | Method::SetParameter => self.in_session(request, |_| ()).finish(),
                 Method::Teardown => {
                     let answer = self.in_session(request, |_| ()).finish();
                     self.session = None;
                     answer
                 }
-                Method::SetParameter | Method::Other(_) => plain(Status::MethodNotAllowed).finish(),
+                Method::Other(_) => plain(Status::MethodNotAllowed).finish(),
             },
         };
         self.shared.remember_stream(request, verdict, self.peer);
@@ -365,6 +396,7 @@ impl Connection {
         }
         let [id @ .., s0, s1, s2, s3, n0, n1, t0, t1, t2, t3] = random;
         let id: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
+        let timeout_seconds = self.timeout_seconds();
         let session = self.session.get_or_insert_with(|| Session {
             id: id.clone(),
             tracks: Vec::new(),
@@ -382,7 +414,7 @@ impl Connection {
             let Way::Channel(channel) = way else { return plain(Status::UnsupportedTransport) };
             session.talk = Some(channel);
             return Writer::response(Status::Ok, Some(request.cseq))
-                .field(Field::Session, format_args!("{};timeout=60", session.id))
+                .field(Field::Session, format_args!("{};timeout={timeout_seconds}", session.id))
                 .field(Field::Transport, transport)
                 .finish();
         }
@@ -391,7 +423,7 @@ impl Connection {
         let server_port = if names_none { Some((0, 0)) } else { transport.server_port };
         let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), server_port, ..transport };
         Writer::response(Status::Ok, Some(request.cseq))
-            .field(Field::Session, format_args!("{};timeout=60", session.id))
+            .field(Field::Session, format_args!("{};timeout={timeout_seconds}", session.id))
             .field(Field::Transport, transport)
             .finish()
     }
