@@ -73,6 +73,7 @@ mod uploads;
 mod valve;
 mod vendors;
 mod verifier;
+mod viewers;
 mod vms;
 mod walks;
 mod watch;

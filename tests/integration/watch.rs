@@ -28,7 +28,7 @@ fn get(admin: SocketAddr, path: &str) -> Reply {
     client::send(admin, &client::request("GET", path, &[], b""))
 }
 
-fn scrape(admin: SocketAddr) -> Scrape {
+pub fn scrape(admin: SocketAddr) -> Scrape {
     let reply = get(admin, "/metrics");
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!((reply.status, reply.header_values("content-type")), (200, vec![kind]));
@@ -51,7 +51,7 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// A house whose gateway runs as a process of its own, with an admin listener.
-fn served() -> (House, Running) {
+pub fn served() -> (House, Running) {
     let mut house = House::open();
     house.stop();
     let running = Running::start(house.dir());
