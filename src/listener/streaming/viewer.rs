@@ -216,7 +216,7 @@ impl Viewer {
             self.camera = camera;
             let done = self.answer(&request).await;
             // Before this there was nothing to be taken, however long the camera took.
-            if self.out.is_empty() && self.datagrams.is_empty() {
+            if !self.wire.writer.is_wanted(&self.out) && self.datagrams.is_empty() {
                 self.taken = self.camera.house.clock.monotonic();
             }
             let goes = request.method == Method::Teardown;
@@ -235,7 +235,7 @@ impl Viewer {
         };
         let house = &*camera.house;
         let now = house.clock.monotonic();
-        if self.out.is_empty() && self.datagrams.is_empty() {
+        if !self.wire.writer.is_wanted(&self.out) && self.datagrams.is_empty() {
             self.taken = now;
         } else if now.saturating_sub(self.taken) > HTTP_WRITE_STALL_MAX && !self.is_pulling(now) {
             self.end("the viewer takes nothing");
