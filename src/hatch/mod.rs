@@ -10,7 +10,6 @@ mod packets;
 mod picture;
 mod replayed;
 mod sink;
-mod spelling;
 mod spool;
 mod talk;
 mod verify;

@@ -10,14 +10,16 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::spelling::{Spellings, folded, from_base64, stands_in, unescaped};
 use crate::{
     inventory::{Camera, Zone},
     limits::CAMERA_NAMES_MAX,
     onvif::names_an_interface,
     schema::{
         AddressEffect, Document, Edit, OperationId, RewriteError, Tables, Value,
-        address::{FoundAddress, Host, find_addresses, find_numeric_ipv4, is_host_name, parse_ip_literal},
+        address::{
+            FoundAddress, Host, Uri, find_addresses, find_numeric_ipv4, is_host_name, parse_ip_literal,
+        },
+        spelling::{Spellings, folded, from_base64, stands_in, unescaped},
     },
     soap::Fault,
 };

@@ -19,6 +19,7 @@ mod print;
 mod reach;
 mod simple;
 mod source;
+pub mod spelling;
 mod tables;
 mod wsdl;
 pub mod xml;

@@ -17,7 +17,7 @@ use crate::limits::{ADDRESS_BASE64_CHARS_MIN, ADDRESS_UNFOLDINGS_MAX};
 
 /// The text as whoever resolves its escapes reads it: percent signs, character references, both of them several
 /// times over.
-pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
+pub fn unescaped(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..ADDRESS_UNFOLDINGS_MAX {
         if !text.contains(['%', '&']) {
@@ -33,7 +33,7 @@ pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
 }
 
 /// The text in lower case, full-width letters as usual ones, without characters that do not show.
-pub(super) fn folded(text: &str) -> String {
+pub fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
@@ -42,7 +42,7 @@ pub(super) fn folded(text: &str) -> String {
 
 /// The texts that words of a text begin with the base64 of, of either alphabet, themselves without escapes and
 /// folded. Most long words are no base64 of any text, which shows at their first bytes.
-pub(super) fn from_base64(text: &str) -> impl Iterator<Item = String> {
+pub fn from_base64(text: &str) -> impl Iterator<Item = String> {
     const TOLERANT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
@@ -80,13 +80,15 @@ fn is_text(byte: &u8) -> bool {
 
 /// One address and the ways to write it.
 #[derive(Debug, Clone)]
-pub(super) struct Spellings {
-    pub(super) address: IpAddr,
+pub struct Spellings {
+    /// The address.
+    pub address: IpAddr,
     needles: Vec<String>,
 }
 
 impl Spellings {
-    pub(super) fn new(address: IpAddr) -> Self {
+    /// Takes an address.
+    pub fn new(address: IpAddr) -> Self {
         let needles = match address {
             IpAddr::V4(v4) => needles_of_v4(v4),
             IpAddr::V6(v6) => needles_of_v6(v6),
@@ -95,7 +97,7 @@ impl Spellings {
     }
 
     /// Whether the address stands in a text in lower case, in some spelling, be it stuck to a word.
-    pub(super) fn stand_in(&self, lower: &str) -> bool {
+    pub fn stand_in(&self, lower: &str) -> bool {
         let parted = match self.address {
             IpAddr::V4(v4) => stands_in_parts(lower, v4.octets()),
             IpAddr::V6(_) => false,
@@ -128,7 +130,7 @@ fn needles_of_v6(address: Ipv6Addr) -> Vec<String> {
 }
 
 /// Whether a needle stands in a text with neither a digit nor, for names, a letter touching it.
-pub(super) fn stands_in(text: &str, needle: &str) -> bool {
+pub fn stands_in(text: &str, needle: &str) -> bool {
     let name = needle.bytes().any(|byte| byte.is_ascii_alphabetic());
     let touches =
         |side: Option<char>| side.is_some_and(|it| it.is_ascii_digit() || (name && it.is_alphanumeric()));
