@@ -229,7 +229,7 @@ impl Facade {
             }
             AddressEffect::Download => not_offered(node, "downloads from cameras")?,
             AddressEffect::Subscription => not_offered(node, "subscriptions of cameras")?,
-            AddressEffect::Multicast => Edit::Replace(self.unspecified(node, text)),
+            AddressEffect::Multicast | AddressEffect::Start => Edit::Replace(self.unspecified(node, text)),
             AddressEffect::Reference if names_an_interface(text) => Edit::Keep,
             AddressEffect::Reference if node.occurs.min == 0 => Edit::Drop,
             AddressEffect::Reference => Edit::Replace(self.service_address(DEVICE, entrance)),
@@ -349,6 +349,8 @@ impl Facade {
 
     fn unspecified(&self, node: &Node, text: &str) -> String {
         match self.address_kind(node) {
+            // A group that is not shown does not start either: clients write back what they read.
+            _ if node.effect == AddressEffect::Start => "false".to_owned(),
             Some(AddressKind::Ipv6) => "::".to_owned(),
             Some(AddressKind::Ipv4) => Ipv4Addr::UNSPECIFIED.to_string(),
             Some(AddressKind::Mac) => self.identity.mac.clone(),

@@ -12,6 +12,8 @@ use crate::{
     schema::{Deviations, Document, OperationId, Tables, Trait},
 };
 
+mod destinations;
+
 struct Bench {
     tables: Arc<Tables>,
     facade: Facade,

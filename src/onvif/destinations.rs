@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Found {
     /// The places, each once. One more than `COMMAND_DESTINATIONS_MAX` means there were too many.
     pub(super) places: Vec<Destination>,
-    /// A value gives the camera a place to send to or fetch from.
+    /// A value gives the camera a place to send to or fetch from, or starts it sending to one that it has.
     pub(super) egress: bool,
     /// A value chooses a place that is already stored.
     pub(super) selector: bool,
@@ -83,6 +83,7 @@ impl Search<'_> {
             AddressEffect::Selector => self.found.selector = true,
             AddressEffect::Consumer => self.place(destination(text, DestinationKind::Consumer, None)),
             AddressEffect::AccessFilter => self.found.access_filter = true,
+            AddressEffect::Start => self.found.egress |= !is_none(text),
             AddressEffect::Listener if !beside.closed => self.listener(local, text),
             AddressEffect::Listener => {}
             AddressEffect::Identifier if names_an_interface(text) => {}

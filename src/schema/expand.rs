@@ -552,7 +552,9 @@ fn derive_traits(tables: &mut Tables) {
     for operation in &mut operations {
         tables.walk(operation.input, &mut |_, node| {
             let by_effect = match node.effect {
-                AddressEffect::Destination | AddressEffect::PossibleDestination => Some(Trait::Egress),
+                AddressEffect::Destination | AddressEffect::PossibleDestination | AddressEffect::Start => {
+                    Some(Trait::Egress)
+                }
                 AddressEffect::Listener => Some(Trait::Listener),
                 AddressEffect::AccessFilter => Some(Trait::Network),
                 _ => None,

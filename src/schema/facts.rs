@@ -146,6 +146,8 @@ words!(
         PossibleDestination = "possible-destination",
         /// Request: chooses a destination that is already stored.
         Selector = "selector",
+        /// Request: if true, the camera sends to a destination that is already stored, by itself. Answer: whether it does.
+        Start = "start",
         /// Request: opens or moves a service of the camera's own.
         Listener = "listener",
         /// Request: the gateway, and never the camera, will send to it: a consumer of events.
