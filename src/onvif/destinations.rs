@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value as Json;
 
+use super::machines::machines;
 use crate::{
     command::{Destination, DestinationKind},
     limits::{COMMAND_DESTINATIONS_MAX, DESTINATION_TEXT_BYTES_MAX},
     schema::{
         AddressEffect, AddressKind, Builtin, Content, Document, Element, NodeId, SimpleType, Tables, Variety,
         address::{Host, Uri, parse_ip_literal},
+        spelling::{folded, unescaped},
     },
 };
 
@@ -107,7 +109,17 @@ impl Search<'_> {
         match is_choice(kind) {
             true => self.choice(local, text),
             false if names_host => self.declared(local, text, kind, port),
-            false => self.free(text),
+            false if is_address(text) => self.free(text),
+            false => self.machines(text),
+        }
+    }
+
+    /// Programs in cameras guess a scheme, take a host before a path, or read an address among other words.
+    fn machines(&mut self, text: &str) {
+        for (host, port) in machines(&folded(&unescaped(text))).filter(|(host, _)| !is_none(host)) {
+            self.found.egress = true;
+            let place = destination(&host, DestinationKind::Text, None);
+            self.place(place.map(|it| Destination { port: it.port.or(port), ..it }));
         }
     }
 

@@ -6,6 +6,7 @@
 mod catalogue;
 mod destinations;
 mod dialects;
+mod machines;
 mod request;
 
 pub use catalogue::{Catalogue, CommandError};
