@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use crate::{
     inventory::{Camera, Zone},
     limits::CAMERA_NAMES_MAX,
-    onvif::names_an_interface,
+    onvif::{is_address, names_an_interface},
     schema::{
         AddressEffect, Document, Edit, OperationId, RewriteError, Tables, Value,
         address::{
@@ -341,19 +341,18 @@ pub fn clean_fault(mut fault: Fault, rules: &AddressRules) -> Fault {
 }
 
 /// Checks that free text of a request names neither the caller nor the gateway as the core network sees
-/// them. Declared destinations are policy's to judge: one that is allowed passes.
+/// them. Declared destinations are policy's to judge: one that is allowed passes, and what else stands in its URI
+/// is searched like any text.
 pub fn verify_request(tables: &Tables, request: &Document, core: &CoreAddresses) -> Result<(), VerifyError> {
     let is_hit = |value: &Value<'_>| {
         let effect = tables.node(value.node).map_or(AddressEffect::None, |node| node.effect);
-        let judged = matches!(
-            effect,
-            AddressEffect::Destination
-                | AddressEffect::PossibleDestination
-                | AddressEffect::Selector
-                | AddressEffect::Listener
-                | AddressEffect::AccessFilter
-        );
-        !judged && core.0.hits(value.text, kind(tables, value, Kind::Placed))
+        let text = match effect {
+            AddressEffect::AccessFilter => return false,
+            AddressEffect::Destination => beside_host(value.text),
+            AddressEffect::PossibleDestination if is_address(value.text.trim()) => beside_host(value.text),
+            _ => Cow::Borrowed(value.text),
+        };
+        core.0.hits(&text, kind(tables, value, Kind::Placed))
     };
     if let Some(value) = request.values().find(is_hit) {
         return Err(VerifyError::CoreAddress(name(tables, &value)));
@@ -366,6 +365,13 @@ pub fn verify_request(tables: &Tables, request: &Document, core: &CoreAddresses)
         return Err(VerifyError::CoreAddress("a topic".to_owned()));
     }
     Ok(())
+}
+
+/// What stands in a destination beside the host that policy judged: user, path, query and fragment of a URI.
+fn beside_host(text: &str) -> Cow<'_, str> {
+    let Some(uri) = Uri::parse(text.trim()) else { return Cow::Borrowed("") };
+    let user = uri.userinfo.unwrap_or_default();
+    Cow::Owned(format!("{user} {} {}", uri.path_and_query(), uri.fragment.unwrap_or_default()))
 }
 
 /// The core-side addresses that no camera may learn.

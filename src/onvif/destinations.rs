@@ -83,9 +83,9 @@ impl Search<'_> {
             AddressEffect::Destination => self.declared(local, text, kind, beside.port),
             AddressEffect::PossibleDestination => self.possible(local, text, kind, beside.port),
             AddressEffect::Selector => self.found.selector = true,
+            AddressEffect::Start => self.found.egress |= !is_none(text),
             AddressEffect::Consumer => self.place(destination(text, DestinationKind::Consumer, None)),
             AddressEffect::AccessFilter => self.found.access_filter = true,
-            AddressEffect::Start => self.found.egress |= !is_none(text),
             AddressEffect::Listener if !beside.closed => self.listener(local, text),
             AddressEffect::Listener => {}
             AddressEffect::Identifier if names_an_interface(text) => {}
@@ -183,8 +183,9 @@ fn is_choice(kind: Option<&SimpleType>) -> bool {
     })
 }
 
-/// Network-path references (`//host/..`, RFC 3986 §4.2) and UNC paths name a host without a scheme.
-fn is_address(text: &str) -> bool {
+/// Whether a text is, as a whole, an address or a URI with an authority. Network-path references
+/// (`//host/..`, RFC 3986 §4.2) and UNC paths name a host without a scheme.
+pub fn is_address(text: &str) -> bool {
     parse_ip_literal(text).is_some()
         || text.parse::<SocketAddr>().is_ok()
         || text.contains("://")

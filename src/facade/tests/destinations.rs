@@ -15,11 +15,10 @@ fn a_multicast_that_starts_by_itself_is_egress_and_shown_as_none() {
     let bench = bench();
     let address = "<tt:IPv4Address>0.0.0.0</tt:IPv4Address>";
     for name in ["tr2:SetVideoEncoderConfiguration", "trt:SetVideoEncoderConfiguration"] {
-        let force =
-            if name.starts_with("trt") { "<m:ForcePersistence>true</m:ForcePersistence>" } else { "" };
-        let setting = |starts: &str, address_given: &str| {
-            let setting = encoder("v", "0.0.0.0").replace(address, address_given);
-            format!("{setting}{force}").replace("<tt:AutoStart>false", &format!("<tt:AutoStart>{starts}"))
+        let setting = |starts: &str, given: &str| {
+            let setting = encoder("v", "0.0.0.0").replace(address, given);
+            let setting = setting.replace("<tt:AutoStart>false", &format!("<tt:AutoStart>{starts}"));
+            if name.starts_with("tr2") { setting } else { as_media1_has_it(&setting) }
         };
         for given in ["", "<tt:IPv4Address></tt:IPv4Address>", address, "<tt:IPv6Address>::</tt:IPv6Address>"]
         {
@@ -38,6 +37,15 @@ fn a_multicast_that_starts_by_itself_is_egress_and_shown_as_none() {
     let starts = many.replace("<tt:AutoStart>false", "<tt:AutoStart>true");
     let shown = bench.rewritten("tr2:GetVideoEncoderConfigurations", "", &starts).unwrap();
     assert!(shown.contains("<tt:AutoStart>false</tt:AutoStart>"), "{shown}");
+}
+
+/// The same setting in the order of Media1.
+fn as_media1_has_it(setting: &str) -> String {
+    let quality = "<tt:Quality>1</tt:Quality>";
+    let behind = "<tt:SessionTimeout>PT60S</tt:SessionTimeout>";
+    let setting = setting.replace(" GovLength='25'", "").replace(quality, behind);
+    let setting = setting.replace("<tt:Multicast>", &format!("{quality}<tt:Multicast>"));
+    format!("{setting}<m:ForcePersistence>true</m:ForcePersistence>")
 }
 
 #[test]
@@ -111,4 +119,37 @@ fn a_path_or_a_number_is_no_destination() {
         let (_, places) = bench.traits("tan:ModifyRules", &RULE.replace("VALUE", value));
         assert_eq!(places, [""; 0], "{value}");
     }
+}
+
+#[test]
+fn an_address_of_the_core_network_stands_in_no_text_that_policy_did_not_judge() {
+    let bench = bench();
+    let check = |name: &str, inside: &str| {
+        verify_request(&bench.tables, &bench.request(name, inside), &bench.core).map_err(
+            |error| match error {
+                VerifyError::CoreAddress(name) => name,
+                other => panic!("{other}"),
+            },
+        )
+    };
+    let osd = |path: &str| check("trt:SetOSD", &OSD.replace("PATH", path));
+    for path in [
+        "192.0.2.77/x",
+        "/x?from=192.0.2.1",
+        "http://203.0.113.9/?from=192.0.2.1",
+        "http://192.0.2.1@203.0.113.9/",
+    ] {
+        assert_eq!(osd(path), Err("tt:ImgPath".to_owned()), "{path}");
+    }
+    // Whether a camera may fetch from there was decided by who that is.
+    assert_eq!(osd("http://192.0.2.77/logo.png"), Ok(()));
+    assert_eq!(osd("/mnt/logo.png"), Ok(()));
+    let broker = |address: &str| check("tev:DeleteEventBroker", &format!("<m:Address>{address}</m:Address>"));
+    assert_eq!(broker("http://192.0.2.1/"), Err("tev:Address".to_owned()));
+    assert_eq!(broker("mqtt://203.0.113.9/"), Ok(()));
+    let ntp = |host: &str| {
+        let manual = format!("<tt:Type>IPv4</tt:Type><tt:IPv4Address>{host}</tt:IPv4Address>");
+        check("tds:SetNTP", &format!("<m:FromDHCP>false</m:FromDHCP><m:NTPManual>{manual}</m:NTPManual>"))
+    };
+    assert_eq!(ntp("192.0.2.77"), Ok(()), "a destination, which policy judged");
 }
