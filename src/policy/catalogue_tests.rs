@@ -67,10 +67,16 @@ pub(super) const DANGEROUS: [Trait; 5] =
     [Trait::Egress, Trait::Listener, Trait::Code, Trait::Network, Trait::Users];
 
 /// Refused where the camera is not trusted, whatever the document holds.
-pub(super) const NOT_TRUSTED: [&str; 10] = [
+pub(super) const NOT_TRUSTED: [&str; 16] = [
+    "tad:CreateAnalyticsEngineControl",
+    "tad:SetAnalyticsEngineControl",
     "tds:CreateStorageConfiguration",
     "tds:SetStorageConfiguration",
     "tds:SetSystemFactoryDefault",
+    "tls:CreatePaneConfiguration",
+    "tls:SetLayout",
+    "tls:SetPaneConfiguration",
+    "tls:SetPaneConfigurations",
     "tr2:StartMulticastStreaming",
     "trc:ExportRecordedData",
     "trc:ExportRecordedSegments",

@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 74] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 80] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -75,6 +75,12 @@ const ROWS: [(&str, AccessClass, &[Trait]); 74] = [
     ("trv:CreateReceiver", Actuate, &[]),
     ("trv:ConfigureReceiver", Actuate, &[]),
     ("trv:SetReceiverMode", Actuate, &[]),
+    ("tad:CreateAnalyticsEngineControl", Actuate, &[]),
+    ("tad:SetAnalyticsEngineControl", Actuate, &[]),
+    ("tls:CreatePaneConfiguration", Actuate, &[]),
+    ("tls:SetPaneConfiguration", Actuate, &[]),
+    ("tls:SetPaneConfigurations", Actuate, &[]),
+    ("tls:SetLayout", Actuate, &[]),
     ("trt:GetProfiles", ReadMedia, &[]),
     ("trt:GetStreamUri", ReadMedia, &[]),
     ("trt:GetSnapshotUri", ReadMedia, &[]),
@@ -363,6 +369,8 @@ fn what_onvif_gives_to_operators_and_users_is_refused_where_it_leads_out() {
         (Role::User, "trc:ExportRecordedSegments"),
         (Role::Operator, "tds:CreateStorageConfiguration"),
         (Role::Operator, "trv:CreateReceiver"),
+        (Role::Operator, "tad:SetAnalyticsEngineControl"),
+        (Role::Operator, "tls:SetPaneConfiguration"),
         (Role::Operator, "trt:StartMulticastStreaming"),
         (Role::Operator, "tr2:StartMulticastStreaming"),
     ] {
