@@ -312,8 +312,9 @@ pub(super) fn each_line<E: From<Damage>>(segment: &Segment, seen: Seen<'_, E>) -
         let limit = AUDIT_LINE_BYTES_MAX as u64 + 1;
         let read = reader.by_ref().take(limit).read_until(b'\n', &mut buffer);
         let read = read.map_err(|error| damage(line, error.to_string()))? as u64;
-        // A machine that loses its power while a line is on its way may leave zeros where it was to stand.
-        if buffer.first() == Some(&0) {
+        // A machine that loses its power while a line is on its way may leave zeros where it, or the rest of it, was
+        // to stand, and what came later behind them. JSON holds none.
+        if buffer.contains(&0) {
             return Ok(End::Torn { line, bytes, rest: buffer });
         }
         let Some(text) = buffer.strip_suffix(b"\n") else {

@@ -342,8 +342,16 @@ fn a_line_cut_anywhere_is_repaired_and_recorded() {
 
 #[test]
 fn zeros_that_a_power_cut_leaves_are_cut_and_kept_aside() {
-    let line = b"{\"seq\":9}\n";
-    for hole in [&[0; 7][..], &[0; 200_000], &[&[0; 300][..], line].concat()] {
+    let (line, half) = (b"{\"seq\":9}\n", b"{\"seq\":3,\"ti");
+    for hole in [
+        &[0; 7][..],
+        &[0; 200_000],
+        &[&[0; 300][..], line].concat(),
+        // Longer than a line may be.
+        &[&half[..], &[0; 70_000]].concat(),
+        &[&half[..], &[0; 300], b"\n", line].concat(),
+        &[&half[..], &[0; 300], b"me\":1}\n", line].concat(),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         open(dir.path()).0.close().unwrap();
         let path = segment::segments(dir.path()).unwrap().pop().unwrap().path;
@@ -367,6 +375,12 @@ fn zeros_that_a_power_cut_leaves_are_cut_and_kept_aside() {
 
 #[test]
 fn a_checkpoint_cut_anywhere_is_repaired_and_recorded() {
+        let mut gone = fs::read(&path).unwrap();
+        gone[at - 30..at].fill(b' ');
+        gone[at - 40] = 0;
+        fs::write(&path, gone).unwrap();
+        let error = Log::open(&options(dir.path()), clock(), &Counting).unwrap_err().to_string();
+        assert!(error.contains("cannot be continued"), "in the middle of a line that was signed: {error}");
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).0.close().unwrap();
     let path = dir.path().join("checkpoints");
