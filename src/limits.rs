@@ -49,8 +49,12 @@ pub const TABLE_NODES_MAX: usize = 200_000;
 pub const STREAM_URI_BYTES_MAX: usize = 128;
 /// Bytes of the profile token that a locator is keyed by (`tt:ReferenceToken` has at most 64 characters).
 pub const LOCATOR_FIELD_BYTES_MAX: usize = 256;
-/// Permanent locators of one camera.
+/// Permanent locators of one camera and one kind: streams, recordings, pictures.
 pub const LOCATORS_PER_CAMERA_MAX: usize = 256;
+/// How long a permanent locator that was used keeps its place after that; one that never was makes room for others.
+pub const LOCATOR_REST_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How exactly it is known when a locator was used last: each new note is a write.
+pub const LOCATOR_USE_EXACTNESS: Duration = Duration::from_secs(24 * 3_600);
 /// Locators that one answer of a camera may need; one with more addresses is refused.
 pub const LOCATORS_PER_ANSWER_MAX: usize = 32;
 /// Answers whose locators wait to be written to the state database.

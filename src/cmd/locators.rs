@@ -40,7 +40,8 @@ impl StoredLocators {
                 Some(now.saturating_add(i64::try_from(FILE_LOCATOR_LIFE.as_secs()).unwrap_or(0)))
             }
         };
-        if expires.is_none() && self.find(token).as_ref() == Some(locator) {
+        let known = self.clerk.locator(token, now);
+        if expires.is_none() && known.as_ref().and_then(read).as_ref() == Some(locator) {
             return None;
         }
         Some(store::Locator {
@@ -51,6 +52,7 @@ impl StoredLocators {
             upstream: upstream(&locator.endpoint),
             created: now,
             expires,
+            used: known.and_then(|it| it.used),
         })
     }
 }
@@ -72,16 +74,22 @@ impl Locators for StoredLocators {
     }
 
     fn find(&self, token: &str) -> Option<Locator> {
-        let row = self.clerk.locator(token, self.clock.now().as_second())?;
-        let [profile, protocol, _] = row.keys;
-        Some(Locator {
-            camera: CameraId::new(&row.camera).ok()?,
-            kind: LocatorKind::from_word(&row.kind)?,
-            profile,
-            protocol,
-            endpoint: endpoint(&row.upstream)?,
-        })
+        let now = self.clock.now().as_second();
+        let row = self.clerk.locator(token, now)?;
+        self.clerk.note_use(token, now);
+        read(&row)
     }
+}
+
+fn read(row: &store::Locator) -> Option<Locator> {
+    let [profile, protocol, _] = row.keys.clone();
+    Some(Locator {
+        camera: CameraId::new(&row.camera).ok()?,
+        kind: LocatorKind::from_word(&row.kind)?,
+        profile,
+        protocol,
+        endpoint: endpoint(&row.upstream)?,
+    })
 }
 
 /// What became of something given to the clerk; none if that is not known in time.

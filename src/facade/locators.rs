@@ -82,8 +82,11 @@ pub struct Named {
 /// Why locators could not be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocatorError {
-    /// The camera has as many as it may have.
-    #[error("the camera has its {} permanent locators", crate::limits::LOCATORS_PER_CAMERA_MAX)]
+    /// The camera has as many of a kind as it may have, all of them in use.
+    #[error(
+        "the camera has its {} permanent locators, all of them in use",
+        crate::limits::LOCATORS_PER_CAMERA_MAX
+    )]
     Full,
     /// The state database did not take them.
     #[error("the state database did not keep the locators: {0}")]
@@ -101,7 +104,7 @@ pub trait Locators: Send + Sync {
     /// Keeps or renews the locators of one answer; durable when this has come to its end, which it does in time.
     fn keep(&self, locators: Vec<Named>) -> Keeping<'_>;
 
-    /// The locator kept under a token. Waits for nothing.
+    /// The locator kept under a token, which is noted to be in use. Waits for nothing.
     fn find(&self, token: &str) -> Option<Locator>;
 }
 

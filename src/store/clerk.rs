@@ -11,13 +11,13 @@ use std::{
 };
 
 use super::{Locator, Store, StoreError};
-use crate::limits::{STORE_CLOSE_TIME_MAX, STORE_ORDERS_MAX, STORE_RETRY_PAUSE};
+use crate::limits::{LOCATOR_USE_EXACTNESS, STORE_CLOSE_TIME_MAX, STORE_ORDERS_MAX, STORE_RETRY_PAUSE};
 
 /// Why something is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotKept {
-    /// A camera has as many permanent locators as it may have.
-    #[error("the camera has its permanent locators")]
+    /// A camera has as many permanent locators of a kind as it may have, all of them in use.
+    #[error("the camera has its permanent locators, all of them in use")]
     TooMany,
     /// The disk is slower than orders come.
     #[error("the state database has {STORE_ORDERS_MAX} orders waiting")]
@@ -58,8 +58,17 @@ struct Desk {
     /// Not more than cameras were ever configured, for each kind of state.
     states: BTreeMap<Key, State>,
     orders: VecDeque<Order>,
+    /// When locators were used last, by their tokens: not more than there are.
+    used: BTreeMap<String, i64>,
     closing: bool,
     gone: bool,
+}
+
+/// What is written in one go.
+struct Work {
+    orders: VecDeque<Order>,
+    used: BTreeMap<String, i64>,
+    states: BTreeMap<Key, State>,
 }
 
 struct State {
@@ -96,6 +105,26 @@ impl Clerk {
         let found = copy.locators.get(token).cloned();
         drop(copy);
         found.filter(|it| it.expires.is_none_or(|expires| expires > now))
+    }
+
+    /// Notes that a locator is used: once in a while, since each note is a write.
+    pub fn note_use(&self, token: &str, now: i64) {
+        let exactness = i64::try_from(LOCATOR_USE_EXACTNESS.as_secs()).unwrap_or(i64::MAX);
+        let is_news = |known: &Locator| {
+            known.expires.is_none() && known.used.is_none_or(|used| now.saturating_sub(used) >= exactness)
+        };
+        let copy = self.0.copy.read().unwrap_or_else(PoisonError::into_inner);
+        if !copy.locators.get(token).is_some_and(is_news) {
+            return;
+        }
+        drop(copy);
+        let mut copy = self.0.copy.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = copy.locators.get_mut(token).filter(|it| is_news(it)) else { return };
+        known.used = Some(now);
+        let mut desk = self.0.desk();
+        desk.used.insert(token.to_owned(), now);
+        drop((desk, copy));
+        self.0.called.notify_one();
     }
 
     /// Keeps locators, all or none; they can be read once that is told.
@@ -165,9 +194,14 @@ impl Office {
 
     fn work(&self, mut store: Store) {
         let mut well = true;
-        while let Some((orders, states)) = self.next(well) {
+        while let Some(Work { orders, used, states }) = self.next(well) {
             for order in orders {
                 self.keep_locators(&mut store, order);
+            }
+            for (token, used) in used {
+                if let Err(error) = store.locator_used(&token, used) {
+                    tracing::warn!(%error, "when an address was used last is not kept: it may make room for others too early");
+                }
             }
             well = states.is_empty() || self.keep_states(&mut store, states);
             if !well && self.desk().closing {
@@ -179,17 +213,21 @@ impl Office {
     }
 
     /// What lies on the desk, once something does; none when the office closes. After a failure there is a pause.
-    fn next(&self, well: bool) -> Option<(VecDeque<Order>, BTreeMap<Key, State>)> {
+    fn next(&self, well: bool) -> Option<Work> {
         let mut desk = self.desk();
         if !well {
             let idle = |desk: &mut Desk| desk.orders.is_empty() && !desk.closing;
             let wait = self.called.wait_timeout_while(desk, STORE_RETRY_PAUSE, idle);
             desk = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let idle = |desk: &mut Desk| desk.orders.is_empty() && desk.states.is_empty() && !desk.closing;
+        let is_empty = |desk: &Desk| desk.orders.is_empty() && desk.used.is_empty() && desk.states.is_empty();
+        let idle = |desk: &mut Desk| is_empty(desk) && !desk.closing;
         desk = self.called.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
-        let work = (std::mem::take(&mut desk.orders), std::mem::take(&mut desk.states));
-        (!work.0.is_empty() || !work.1.is_empty()).then_some(work)
+        (!is_empty(&desk)).then(|| Work {
+            orders: std::mem::take(&mut desk.orders),
+            used: std::mem::take(&mut desk.used),
+            states: std::mem::take(&mut desk.states),
+        })
     }
 
     fn keep_locators(&self, store: &mut Store, order: Order) {
@@ -246,6 +284,7 @@ mod tests {
             upstream: "/stream".to_owned(),
             created: 1_000,
             expires,
+            used: None,
         }
     }
 
@@ -275,6 +314,24 @@ mod tests {
         drop(clerk);
         let clerk = Clerk::start(Store::open(&path).unwrap()).unwrap();
         assert_eq!(clerk.locator("renewed", 0), Some(renewed));
+    }
+
+    #[test]
+    fn when_a_locator_was_used_is_noted_once_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.sqlite");
+        let clerk = Clerk::start(Store::open(&path).unwrap()).unwrap();
+        let both = vec![locator(1, None), locator(2, Some(900_000))];
+        assert_eq!(told(|it| clerk.keep_locators(both, 1_000, it)), Ok(()));
+        let used = |token: &str| clerk.locator(token, 0).and_then(|it| it.used);
+        let day = i64::try_from(LOCATOR_USE_EXACTNESS.as_secs()).unwrap();
+        for (now, noted) in [(500_000, 500_000), (500_001, 500_000), (500_000 + day, 500_000 + day)] {
+            ["t1", "t2", "t3"].into_iter().for_each(|token| clerk.note_use(token, now));
+            assert_eq!((used("t1"), used("t2")), (Some(noted), None), "{now}");
+        }
+        drop(clerk);
+        let clerk = Clerk::start(Store::open(&path).unwrap()).unwrap();
+        assert_eq!(clerk.locator("t1", 0).unwrap().used, Some(500_000 + day));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, Transact
 
 pub use clerk::{Clerk, NotKept, Told};
 
-use crate::limits::{FILE_LOCATORS_PER_CAMERA_MAX, LOCATORS_PER_CAMERA_MAX};
+use crate::limits::{FILE_LOCATORS_PER_CAMERA_MAX, LOCATOR_REST_MAX, LOCATORS_PER_CAMERA_MAX};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +41,8 @@ pub enum StoreError {
         /// The latest version known here.
         known: i64,
     },
-    /// A camera has as many permanent locators as it may have.
-    #[error("camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators already")]
+    /// A camera has as many permanent locators of a kind as it may have, all of them in use.
+    #[error("camera `{camera}` has {LOCATORS_PER_CAMERA_MAX} permanent locators of a kind in use already")]
     TooManyLocators {
         /// The camera.
         camera: String,
@@ -72,6 +72,8 @@ pub struct Locator {
     pub created: i64,
     /// When it ends, in seconds since 1970; never if absent.
     pub expires: Option<i64>,
+    /// When it was used last, in seconds since 1970, some hours more or less; never yet if absent.
+    pub used: Option<i64>,
 }
 
 /// Where a camera offers a service.
@@ -135,17 +137,30 @@ impl Store {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut gone =
             forget(&change, "DELETE FROM locator WHERE expires <= ?1 RETURNING token", params![now])?;
+        let mut room = Vec::new();
         for locator in locators {
-            put_locator(&change, locator, &mut gone)?;
+            put_locator(&change, locator, now, &mut gone, &mut room)?;
         }
+        // No answer may push its own locators out.
+        if let Some(locator) = locators.iter().find(|it| room.contains(&it.token)) {
+            return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+        }
+        gone.append(&mut room);
         change.commit()?;
         gone.retain(|token| locators.iter().all(|it| it.token != *token));
         Ok(gone)
     }
 
+    /// Notes when a locator was used last.
+    pub fn locator_used(&mut self, token: &str, used: i64) -> Result<(), StoreError> {
+        self.connection.execute("UPDATE locator SET used = ?2 WHERE token = ?1", params![token, used])?;
+        Ok(())
+    }
+
     /// All locators, ended ones included.
     pub fn locator_all(&self) -> Result<Vec<Locator>, StoreError> {
-        let sql = "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires FROM locator";
+        let sql =
+            "SELECT token, camera, kind, key1, key2, key3, upstream, created, expires, used FROM locator";
         let mut statement = self.connection.prepare(sql)?;
         let rows = statement.query_map([], locator)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -250,11 +265,14 @@ impl Store {
     }
 }
 
-/// Keeps one locator; what makes room for it is added to `gone`.
+/// Keeps one locator; what it replaces, and what makes room among those that end, is added to `gone`, what makes room
+/// among the permanent ones to `room`.
 fn put_locator(
     change: &Transaction<'_>,
     locator: &Locator,
+    now: i64,
     gone: &mut Vec<String>,
+    room: &mut Vec<String>,
 ) -> Result<(), StoreError> {
     let [key1, key2, key3] = &locator.keys;
     gone.extend(forget(
@@ -263,13 +281,8 @@ fn put_locator(
          RETURNING token",
         params![locator.camera, locator.kind, key1, key2, key3],
     )?);
-    let permanent: usize = change.query_row(
-        "SELECT count(*) FROM locator WHERE camera = ?1 AND expires IS NULL",
-        [&locator.camera],
-        |row| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
-    )?;
-    if locator.expires.is_none() && permanent >= LOCATORS_PER_CAMERA_MAX {
-        return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+    if locator.expires.is_none() {
+        make_room(change, locator, now, room)?;
     }
     if locator.expires.is_some() {
         // Of those that end by themselves the first to end make room.
@@ -282,8 +295,8 @@ fn put_locator(
         )?);
     }
     change.execute(
-        "INSERT INTO locator (token, camera, kind, key1, key2, key3, upstream, created, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO locator (token, camera, kind, key1, key2, key3, upstream, created, expires, used)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             locator.token,
             locator.camera,
@@ -293,9 +306,44 @@ fn put_locator(
             key3,
             locator.upstream,
             locator.created,
-            locator.expires
+            locator.expires,
+            locator.used
         ],
     )?;
+    Ok(())
+}
+
+/// Of a camera's permanent locators of a kind, the first that nobody uses makes room: who makes names of profiles up can
+/// neither use up all places for ever nor take those of others that are in use.
+fn make_room(
+    change: &Transaction<'_>,
+    locator: &Locator,
+    now: i64,
+    room: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let count =
+        |row: &Row<'_>| row.get::<_, i64>(0).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    let there = change.query_row(
+        "SELECT count(*) FROM locator WHERE camera = ?1 AND kind = ?2 AND expires IS NULL",
+        [&locator.camera, &locator.kind],
+        count,
+    )?;
+    if there < LOCATORS_PER_CAMERA_MAX {
+        return Ok(());
+    }
+    let rest = i64::try_from(LOCATOR_REST_MAX.as_secs()).unwrap_or(i64::MAX);
+    let made = forget(
+        change,
+        "DELETE FROM locator WHERE token IN (SELECT token FROM locator
+         WHERE camera = ?1 AND kind = ?2 AND expires IS NULL AND (used IS NULL OR used <= ?3)
+         ORDER BY used IS NOT NULL, used, created LIMIT 1)
+         RETURNING token",
+        params![locator.camera, locator.kind, now.saturating_sub(rest)],
+    )?;
+    if made.is_empty() {
+        return Err(StoreError::TooManyLocators { camera: locator.camera.clone() });
+    }
+    room.extend(made);
     Ok(())
 }
 
@@ -315,6 +363,7 @@ fn locator(row: &Row<'_>) -> rusqlite::Result<Locator> {
         upstream: row.get(6)?,
         created: row.get(7)?,
         expires: row.get(8)?,
+        used: row.get(9)?,
     })
 }
 
@@ -342,8 +391,9 @@ mod tests {
             kind: "stream".to_owned(),
             keys: [number.to_string(), "RTSP".to_owned(), String::new()],
             upstream: format!("/stream/{number}?x=\u{e4}"),
-            created: 1_000,
+            created: 1_000 + i64::try_from(number).unwrap(),
             expires,
+            used: None,
         }
     }
 
@@ -401,8 +451,6 @@ mod tests {
         for number in 0..LOCATORS_PER_CAMERA_MAX {
             store.locators_put(&[locator(number, None)], 0).unwrap();
         }
-        let error = store.locators_put(&[locator(LOCATORS_PER_CAMERA_MAX, None)], 0).unwrap_err();
-        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators already");
         // The same keys again are no further locator.
         store.locators_put(&[Locator { token: "renewed".to_owned(), ..locator(0, None) }], 0).unwrap();
         assert_eq!(find(&store, "t0"), None);
@@ -424,6 +472,33 @@ mod tests {
         assert_eq!(store.locators_put(&[], 2_000).unwrap(), ["t9999"]);
         // The same row anew is not gone.
         assert_eq!(store.locators_put(&[locator(1, None)], 0).unwrap(), NOBODY);
+    }
+
+    #[test]
+    fn a_locator_that_nobody_uses_makes_room_and_one_in_use_does_not() {
+        let mut store = Store::in_memory().unwrap();
+        let rest = i64::try_from(LOCATOR_REST_MAX.as_secs()).unwrap();
+        let now = 1_000_000;
+        let put = |store: &mut Store, number: usize, now| store.locators_put(&[locator(number, None)], now);
+        put(&mut store, 0, now).unwrap();
+        store.locator_used("t0", now).unwrap();
+        let picture = Locator { kind: "snapshot".to_owned(), ..locator(5_000, None) };
+        store.locators_put(&[picture], now).unwrap();
+        // Three hundred names that somebody made up.
+        let gone: Vec<_> = (1..=300).flat_map(|number| put(&mut store, number, now).unwrap()).collect();
+        assert_eq!(gone.len(), 301 - LOCATORS_PER_CAMERA_MAX);
+        assert_eq!((gone[0].as_str(), gone[1].as_str()), ("t1", "t2"), "the first that was never used");
+        assert!(
+            find(&store, "t0").is_some() && find(&store, "t5000").is_some() && find(&store, "t300").is_some()
+        );
+        // All in use.
+        for it in store.locator_all().unwrap() {
+            store.locator_used(&it.token, now + 10).unwrap();
+        }
+        let error = put(&mut store, 301, now + rest).unwrap_err();
+        assert_eq!(error.to_string(), "camera `gate-1` has 256 permanent locators of a kind in use already");
+        assert_eq!(put(&mut store, 301, now + 10 + rest).unwrap(), ["t0"], "the first of those at rest");
+        assert_eq!(find(&store, "t300").unwrap().used, Some(now + 10));
     }
 
     #[test]
@@ -460,11 +535,14 @@ mod tests {
         let path = dir.path().join("state.sqlite");
         let mut store = Store::open(&path).unwrap();
         store.locators_put(&[locator(1, None)], 0).unwrap();
-        store.connection.execute_batch("DROP TABLE camera_pin; PRAGMA user_version = 1").unwrap();
+        let older = "DROP TABLE camera_pin; ALTER TABLE locator DROP COLUMN used; PRAGMA user_version = 1";
+        store.connection.execute_batch(older).unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.pin_all().unwrap(), []);
-        assert_eq!(find(&store, "t1"), Some(locator(1, None)));
+        let kept = find(&store, "t1").unwrap();
+        assert!(kept.used.is_some(), "who used it is not known, so it keeps its place");
+        assert_eq!(Locator { used: None, ..kept }, locator(1, None));
     }
 
     #[test]

@@ -57,4 +57,9 @@ const MIGRATIONS: &[&str] = &[
         pinned INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    // Nobody noted which were used: all keep their places for a while.
+    "
+    ALTER TABLE locator ADD COLUMN used INTEGER;
+    UPDATE locator SET used = CAST(strftime('%s', 'now') AS INTEGER) WHERE expires IS NULL;
+",
 ];
