@@ -509,6 +509,17 @@ pub const SOURCE_NETWORK_V6_BITS: u8 = 64;
 pub const LOGINS_FAILED_PER_SOURCE_MAX: u32 = 60;
 /// Of these, logins by one name: a VMS with an old password does not shut out the others of its machine.
 pub const LOGINS_FAILED_PER_NAME_MAX: u32 = 20;
+/// Pairs of a source and a name that are remembered for having logged in.
+pub const LOGINS_PROVEN_MAX: usize = 4_096;
+/// How long such a pair is remembered after its last login.
+pub const LOGIN_PROVEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// Logins of such a pair that are looked at though its source or all sources together have failed too often: one more
+/// after each pause.
+pub const LOGIN_PROVEN_PAUSE: Duration = Duration::from_secs(1);
+/// Logins that it can save up.
+pub const LOGINS_PROVEN_SAVED_MAX: u32 = 5;
+/// Files of what starts cut off the end of the audit log; beyond it the oldest go.
+pub const AUDIT_CUTS_MAX: usize = 64;
 /// Audit records waiting for the disk; beyond it new commands are refused.
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
 /// Bytes of one audit line.

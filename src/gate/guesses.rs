@@ -4,6 +4,9 @@
 //! any number of wrong ones. So each source has a budget of failed logins for a minute, and less of it for one name;
 //! beyond it credentials are not looked at, right or wrong. Names that nobody has are treated alike, or it would show
 //! which there are.
+//!
+//! A lock that anybody behind a VMS's address could turn would be a weapon. So a name that has logged in from a source
+//! lately keeps a few looks of its own there, a slow trickle of them, whatever else comes from that source or from others.
 
 use std::{
     collections::HashMap,
@@ -16,12 +19,17 @@ use super::{
     noise::{LeftOut, Period, take},
     origin::Origin,
 };
-use crate::limits::{LOGINS_FAILED_PER_NAME_MAX, LOGINS_FAILED_PER_SOURCE_MAX, NOISE_SOURCES_MAX};
+use crate::limits::{
+    LOGIN_PROVEN_LIFE, LOGIN_PROVEN_PAUSE, LOGINS_FAILED_PER_NAME_MAX, LOGINS_FAILED_PER_SOURCE_MAX,
+    LOGINS_PROVEN_MAX, LOGINS_PROVEN_SAVED_MAX, NOISE_SOURCES_MAX,
+};
 
 /// The failed logins of all sources.
 #[derive(Debug, Default)]
 pub(super) struct Guesses {
     sources: Mutex<HashMap<Origin, Failed>>,
+    /// Who logged in lately, by the source and the hash of the name.
+    proven: Mutex<HashMap<(Origin, u64), Proven>>,
     /// Names may be long, and are the peer's to choose.
     names: RandomState,
 }
@@ -32,6 +40,32 @@ struct Failed {
     logins: u32,
     /// By the hash of the name: not more than `logins`.
     by_name: Vec<(u64, u32)>,
+}
+
+/// A name that has logged in from a source.
+#[derive(Debug)]
+struct Proven {
+    /// When it did last.
+    at: Duration,
+    /// Up to when its looks are used up: each costs a pause, and as many as may be saved lie behind `now`.
+    spent: Duration,
+}
+
+impl Proven {
+    fn is_over(&self, now: Duration) -> bool {
+        now.saturating_sub(self.at) >= LOGIN_PROVEN_LIFE
+    }
+
+    /// Takes one of its looks, if it has one.
+    fn look(&mut self, now: Duration) -> bool {
+        let spent = self.spent.max(now.saturating_sub(LOGIN_PROVEN_PAUSE * LOGINS_PROVEN_SAVED_MAX));
+        let after = spent.saturating_add(LOGIN_PROVEN_PAUSE);
+        let may = after <= now && !self.is_over(now);
+        if may {
+            self.spent = after;
+        }
+        may
+    }
 }
 
 impl AsRef<Period> for Failed {
@@ -51,13 +85,39 @@ impl Guesses {
         let told = if due { take(&mut sources, over) } else { Vec::new() };
         let full = sources.len() >= NOISE_SOURCES_MAX;
         let Some(failed) = sources.get_mut(&source) else {
-            // More sources than can be told apart guess: none of the others may.
-            return (!full, told);
+            // More sources than can be told apart guess: none of the others may, but who has logged in.
+            return (!full || self.has_look(source, name, now), told);
         };
         let of_name = failed.by_name.iter().find(|it| it.0 == name).map_or(0, |it| it.1);
         let may = failed.logins < LOGINS_FAILED_PER_SOURCE_MAX && of_name < LOGINS_FAILED_PER_NAME_MAX;
+        let may = may || self.has_look(source, name, now);
         failed.period.beyond += u64::from(!may);
         (may, told)
+    }
+
+    /// Remembers that a login was looked at and right.
+    pub(super) fn proved(&self, source: Origin, name: &str, now: Duration) {
+        let key = (source, self.names.hash_one(name));
+        let mut proven = self.proven();
+        if let Some(known) = proven.get_mut(&key) {
+            known.at = now;
+            return;
+        }
+        if proven.len() >= LOGINS_PROVEN_MAX {
+            proven.retain(|_, it| !it.is_over(now));
+        }
+        // Those of before keep their places: nobody pushes them out by logging in from many addresses.
+        if proven.len() < LOGINS_PROVEN_MAX {
+            proven.insert(key, Proven { at: now, spent: Duration::ZERO });
+        }
+    }
+
+    fn has_look(&self, source: Origin, name: u64, now: Duration) -> bool {
+        self.proven().get_mut(&(source, name)).is_some_and(|it| it.look(now))
+    }
+
+    fn proven(&self) -> MutexGuard<'_, HashMap<(Origin, u64), Proven>> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a login that was looked at and failed.
@@ -126,6 +186,49 @@ mod tests {
         let told = vec![LeftOut { source: loud, count: refused }];
         assert_eq!(guesses.may_try(loud, "one", begun + NOISE_PERIOD), (true, told));
         assert_eq!(guesses.rest(), vec![]);
+    }
+
+    #[test]
+    fn who_logged_in_is_not_locked_out_by_who_guesses() {
+        let guesses = Guesses::default();
+        let (shared, begun) = (origin("10.0.0.1"), Duration::from_secs(1_000));
+        guesses.proved(shared, "vms", begun);
+        // Of its own name, and of others, from its own address.
+        let looked = tried(&guesses, shared, "vms", 1_000, begun);
+        assert_eq!(
+            looked,
+            LOGINS_FAILED_PER_NAME_MAX + LOGINS_PROVEN_SAVED_MAX,
+            "no more than a few are added"
+        );
+        let others: u32 = (0..1_000).map(|it| tried(&guesses, shared, &it.to_string(), 1, begun)).sum();
+        assert_eq!(others, LOGINS_FAILED_PER_SOURCE_MAX - looked);
+        let may = |name: &str, now| guesses.may_try(shared, name, now).0;
+        assert!(!may("vms", begun) && !may("nvr", begun), "the looks are used up, or there are none");
+        let next = begun + LOGIN_PROVEN_PAUSE;
+        assert!(may("vms", next) && !may("vms", next) && !may("nvr", next), "one more after each pause");
+        // With more sources than can be told apart.
+        let source =
+            |number: usize| Origin::of(std::net::IpAddr::from(u32::try_from(number).unwrap().to_be_bytes()));
+        let flooded = Guesses::default();
+        flooded.proved(shared, "vms", begun);
+        (0..NOISE_SOURCES_MAX).for_each(|number| flooded.failed(source(number), "one", begun));
+        assert!(flooded.may_try(shared, "vms", begun).0 && !flooded.may_try(shared, "nvr", begun).0);
+        let late = begun + LOGIN_PROVEN_LIFE;
+        (0..NOISE_SOURCES_MAX).for_each(|number| flooded.failed(source(number), "one", late));
+        assert!(!flooded.proven().get_mut(&(shared, flooded.names.hash_one("vms"))).unwrap().look(late));
+    }
+
+    #[test]
+    fn those_that_logged_in_are_bounded_and_keep_their_places() {
+        let guesses = Guesses::default();
+        let source =
+            |number: usize| Origin::of(std::net::IpAddr::from(u32::try_from(number).unwrap().to_be_bytes()));
+        (0..=LOGINS_PROVEN_MAX).for_each(|number| guesses.proved(source(number), "vms", Duration::ZERO));
+        let is_known = |number| guesses.proven().keys().any(|it| it.0 == source(number));
+        assert_eq!(guesses.proven().len(), LOGINS_PROVEN_MAX);
+        assert!(is_known(0) && !is_known(LOGINS_PROVEN_MAX));
+        guesses.proved(source(LOGINS_PROVEN_MAX), "vms", LOGIN_PROVEN_LIFE);
+        assert_eq!(guesses.proven().len(), 1, "what is over makes room");
     }
 
     #[test]

@@ -221,8 +221,10 @@ impl Gate {
             return Err(AuthError { failure: Failure::OverBudget, claimed: Some(name) });
         }
         let identified = authenticator.identify(shown, &*self.clock);
-        if identified.as_ref().is_err_and(|error| error.failure.is_guess()) {
-            self.guesses.failed(source, &name, now);
+        match &identified {
+            Ok(_) => self.guesses.proved(source, &name, now),
+            Err(error) if error.failure.is_guess() => self.guesses.failed(source, &name, now),
+            Err(_) => {}
         }
         identified
     }
