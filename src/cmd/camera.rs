@@ -16,6 +16,7 @@ use super::{
     enrol::{self, EnrolError, Enrolment},
     identify::{self, Identified, Subject, SubjectError},
     locators::stored_memory,
+    plain::Plain,
     regards::StoredRegards,
     reload::{Errand, ReloadCommandError, Wish, carry_out},
 };
@@ -188,6 +189,7 @@ impl Args {
 
     /// Runs it. Whether all is well, for the exit code.
     pub(super) fn run(&self, loaded: &Loaded, out: &mut dyn Write) -> Result<bool, CameraError> {
+        let out: &mut dyn Write = &mut Plain(out);
         match self {
             Self::List { .. } => {
                 let (source, rows) = rows(loaded)?;

@@ -28,6 +28,7 @@ mod locators;
 mod lookout;
 mod netd;
 mod pins;
+mod plain;
 mod policy;
 mod policy_replay;
 mod privileges;
