@@ -42,6 +42,7 @@
 //! This room masks nothing. Arguments, destinations and notes come here masked by the room that knows the
 //! schema. Control characters are escaped by JSON.
 
+mod aside;
 mod chain;
 mod emergency;
 mod export;

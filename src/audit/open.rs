@@ -13,9 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
+    aside::{self, Aside, CutOff},
     chain::Chain,
     emergency::{Journal, Left, Opened, marked},
-    files::{self, Disk, Files, KEY_MODE, LOG_MODE},
+    files::{self, Disk, Files, KEY_MODE},
     log::{Log, Pace, time_text},
     note::{NoteError, PublicKey, SigningKey},
     record::{Ended, Event, Head, HeadKind, Kind, Outcome, Record},
@@ -203,14 +204,12 @@ impl Log {
             public_key: key.public().to_string(),
             public_key_file: key_file,
         };
-        let entries = first_entries(&found, &left, cut.as_deref(), now);
+        let asides =
+            set_aside(dir, &found, cut.as_deref()).map_err(file("set aside what is cut off in", dir))?;
+        let entries = first_entries(&found, &left, &asides, now);
         let last = found.last;
         let writer = begin(files, options, found, &segments, key, lock, &entries)?;
-        if let Some(rest) = &cut {
-            // Beside the log, so that what cannot be carried over can still be looked at.
-            let aside = dir.join(JOURNAL_CUT);
-            files::replace(&aside, rest, LOG_MODE).map_err(file("write", &aside))?;
-        }
+        aside::recorded(dir, &asides).map_err(file("rename what was cut off in", dir))?;
         if journal.is_used() {
             journal.clear().map_err(file("empty", path))?;
         }
@@ -429,10 +428,7 @@ fn begin(
         let damage = Damage { file: last.name.clone(), line: 1, what };
         return Err(AuditError::Damaged { dir, damage });
     }
-    if let Some((length, rest)) = &found.torn {
-        // It can hold lines behind what is none, which nobody can tell from forged ones: kept to be looked at.
-        let aside = dir.join(LINES_CUT);
-        files::replace(&aside, rest, LOG_MODE).map_err(file("write", &aside))?;
+    if let Some((length, _)) = &found.torn {
         files::cut(&segment_path, *length).map_err(file("cut", &segment_path))?;
     }
     if let Some(length) = found.torn_checkpoint {
@@ -472,15 +468,24 @@ fn begin(
     Ok(writer)
 }
 
-/// What the last start cut off the end of the lines, and of the emergency journal.
-const LINES_CUT: &str = "lines.cut";
-const JOURNAL_CUT: &str = "journal.cut";
+/// Keeps what is about to be cut off: lines behind what is none, which nobody can tell from forged ones, and what of the
+/// emergency journal cannot be carried over. Gives all that no event tells of yet.
+fn set_aside(dir: &Path, found: &Found, journal_cut: Option<&[u8]>) -> io::Result<Vec<Aside>> {
+    let lines = found.walker.chain.size();
+    if let Some((_, rest)) = &found.torn {
+        aside::set_aside(dir, CutOff::Lines, lines, rest)?;
+    }
+    if let Some(rest) = journal_cut {
+        aside::set_aside(dir, CutOff::Journal, lines, rest)?;
+    }
+    aside::unrecorded(dir)
+}
 
 /// The event that a start begins with: how many lines there were, and how many of them no checkpoint covered, so that
 /// anybody who can write the folder may have put them there.
 pub(super) const OPENED: &str = "log-open";
 
-fn first_entries(found: &Found, left: &[Left], journal_cut: Option<&[u8]>, now: Timestamp) -> Vec<Entry> {
+fn first_entries(found: &Found, left: &[Left], asides: &[Aside], now: Timestamp) -> Vec<Entry> {
     let entry = |record: Record, mark| Entry { time: time_text(now), body: record.body(), mark };
     let event = |what: &str, detail| entry(Record::Event(Event::new(what, detail)), Awaited::Nothing);
     let lines = found.walker.chain.size();
@@ -488,12 +493,8 @@ fn first_entries(found: &Found, left: &[Left], journal_cut: Option<&[u8]>, now: 
         OPENED,
         json!({ "version": env!("CARGO_PKG_VERSION"), "lines": lines, "unsigned": lines.saturating_sub(found.signed) }),
     )];
-    if let Some((_, rest)) = &found.torn {
-        entries.push(event("log-line-cut", json!({ "bytes": rest.len(), "begins": beginning(rest) })));
-    }
-    if let Some(rest) = journal_cut {
-        let detail = json!({ "bytes": rest.len(), "begins": beginning(rest) });
-        entries.push(event("emergency-journal-cut", detail));
+    for Aside { of, name, bytes, begins } in asides {
+        entries.push(event(of.event(), json!({ "bytes": bytes, "begins": begins, "file": name })));
     }
     if found.torn_checkpoint.is_some() {
         entries.push(event("log-checkpoint-cut", serde_json::Value::Null));
@@ -510,11 +511,6 @@ fn first_entries(found: &Found, left: &[Left], journal_cut: Option<&[u8]>, now: 
         entries.push(entry(Record::Outcome(ended), Awaited::Closes(number)));
     }
     entries
-}
-
-/// How bytes that were cut off begin, for people.
-fn beginning(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().take(512).collect()
 }
 
 fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> AuditError + 'a {

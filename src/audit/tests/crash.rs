@@ -361,7 +361,12 @@ fn zeros_that_a_power_cut_leaves_are_cut_and_kept_aside() {
         let (log, report) = open(dir.path());
         assert_eq!(report.cut_bytes, Some(hole.len() as u64));
         log.close().unwrap();
-        assert_eq!(fs::read(dir.path().join("lines.cut")).unwrap(), hole);
+        let name =
+            lines(dir.path()).iter().find(|it| it["what"] == "log-line-cut").unwrap()["detail"]["file"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+        assert_eq!(fs::read(dir.path().join(name)).unwrap(), hole);
         verify(dir.path(), None, None).unwrap();
         // Behind what was signed nothing may be gone.
         let mut gone = fs::read(&path).unwrap();
@@ -370,17 +375,51 @@ fn zeros_that_a_power_cut_leaves_are_cut_and_kept_aside() {
         fs::write(&path, gone).unwrap();
         let error = Log::open(&options(dir.path()), clock(), &Counting).unwrap_err().to_string();
         assert!(error.contains("cannot be continued"), "{error}");
-    }
-}
-
-#[test]
-fn a_checkpoint_cut_anywhere_is_repaired_and_recorded() {
         let mut gone = fs::read(&path).unwrap();
         gone[at - 30..at].fill(b' ');
         gone[at - 40] = 0;
         fs::write(&path, gone).unwrap();
         let error = Log::open(&options(dir.path()), clock(), &Counting).unwrap_err().to_string();
         assert!(error.contains("cannot be continued"), "in the middle of a line that was signed: {error}");
+    }
+}
+
+/// What the first start cut off is kept and on record, whatever comes of it and of the next one.
+#[test]
+fn a_start_that_ends_early_loses_no_evidence() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).0.close().unwrap();
+    let path = segment::segments(dir.path()).unwrap().pop().unwrap().path;
+    let whole = fs::read(&path).unwrap();
+    let torn = |rest: &str| fs::write(&path, [&whole, rest.as_bytes()].concat()).unwrap();
+    torn("{\"first");
+    let plan: Plan = Arc::default();
+    plan.lock().unwrap().next = Some((Point::WriteLines, Effect::Nothing));
+    let files = Box::new(Faulty { disk: Disk, plan: Arc::clone(&plan) });
+    Log::open_on(files, &options(dir.path()), clock(), &Counting).unwrap_err();
+    assert_eq!(fs::read(&path).unwrap(), whole, "it was cut, and no event tells of it");
+    // The disk kept half of what that start wrote.
+    torn("{\"second");
+    open(dir.path()).0.close().unwrap();
+    let told: Vec<_> = lines(dir.path())
+        .iter()
+        .filter(|line| line["what"] == "log-line-cut")
+        .map(|line| {
+            let detail = &line["detail"];
+            let kept = fs::read_to_string(dir.path().join(detail["file"].as_str().unwrap())).unwrap();
+            assert_eq!((&detail["begins"], &detail["bytes"]), (&kept.as_str().into(), &kept.len().into()));
+            kept
+        })
+        .collect();
+    assert_eq!(told, ["{\"first", "{\"second"]);
+    open(dir.path()).0.close().unwrap();
+    let again = lines(dir.path()).iter().filter(|line| line["what"] == "log-line-cut").count();
+    assert_eq!(again, 2, "each once");
+    verify(dir.path(), None, None).unwrap();
+}
+
+#[test]
+fn a_checkpoint_cut_anywhere_is_repaired_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).0.close().unwrap();
     let path = dir.path().join("checkpoints");
