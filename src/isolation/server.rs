@@ -82,6 +82,24 @@ struct CoreState {
     trouble: Option<String>,
 }
 
+/// One of the peers that are served at a time. Let go of when its thread ends, however it ends: places that were lost
+/// would add up until everybody is turned away.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(asked: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(asked));
+        // Dropped, and let go of, where there was none.
+        (asked.fetch_add(1, Ordering::Relaxed) < NETD_REQUESTS_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Server {
     /// Keeps these zones, and listens to this user, besides root.
     pub fn new(keeper: Keeper, user: Option<u32>, clock: Arc<dyn Clock>) -> Self {
@@ -110,20 +128,18 @@ impl Server {
     pub fn serve(&self, listener: &UnixListener) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept()?;
-            if self.asked.fetch_add(1, Ordering::Relaxed) >= NETD_REQUESTS_MAX {
-                self.asked.fetch_sub(1, Ordering::Relaxed);
+            let Some(place) = Place::take(&self.asked) else {
                 tracing::warn!("too many ask at once: one is turned away");
                 continue;
-            }
+            };
             let server = self.clone();
             let serving = move || {
+                let _place = place;
                 if let Err(error) = server.meet(&stream) {
                     tracing::info!(%error, "a peer was not served");
                 }
-                server.asked.fetch_sub(1, Ordering::Relaxed);
             };
             if let Err(error) = std::thread::Builder::new().name("netd-peer".into()).spawn(serving) {
-                self.asked.fetch_sub(1, Ordering::Relaxed);
                 tracing::error!(%error, "a thread cannot be started: a peer is turned away");
             }
         }
@@ -397,4 +413,27 @@ fn socket(zone: &Desired, kind: SocketKind) -> Result<OwnedFd, String> {
 fn stream(family: AddressFamily) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_whose_thread_panics_leaves_its_place_to_others() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        for _ in 0..=NETD_REQUESTS_MAX {
+            let place = Place::take(&asked).expect("a place is free");
+            let serving = move || {
+                let _place = place;
+                std::panic::resume_unwind(Box::new("a peer's doing"));
+            };
+            assert!(std::thread::spawn(serving).join().is_err());
+        }
+        let held: Vec<_> = (0..NETD_REQUESTS_MAX).map_while(|_| Place::take(&asked)).collect();
+        assert_eq!(held.len(), NETD_REQUESTS_MAX);
+        assert!(Place::take(&asked).is_none(), "full");
+        drop(held);
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+    }
 }
