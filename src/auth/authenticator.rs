@@ -10,7 +10,7 @@ use std::{
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -176,9 +176,11 @@ impl Authenticator {
     pub fn renewed(&self, clients: Vec<ClientRecord>, clock: &dyn Clock) -> Self {
         let renewed = Self::with(clients, Arc::clone(&self.lasting));
         let now = clock.monotonic();
+        let longest = SignedDuration::from_secs(2 * seconds(WSSE_CREATED_SKEW_MAX));
+        let is_past = |from: Timestamp| clock.now().duration_since(from) > longest;
         let is_spent = |it: &Arc<Mutex<Used>>| {
             let mut used = it.lock().unwrap_or_else(PoisonError::into_inner);
-            used.nonces.is_empty(seconds(now)) && used.counts.is_empty(now)
+            used.nonces.is_empty(seconds(now)) && used.counts.is_empty(now) && used.from.is_none_or(is_past)
         };
         let mut used = self.lasting.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.retain(|_, it| Arc::strong_count(it) > 1 || !is_spent(it));
@@ -394,8 +396,8 @@ impl Authenticator {
         Ok(headers)
     }
 
-    /// Takes up a fingerprint that the audit log recorded before a restart. Says whether it is kept: a
-    /// client that no longer exists, or a time long past, needs none.
+    /// Takes up a fingerprint that the audit log recorded before a restart, of a client that is not in the configuration
+    /// at the moment, too: it may come back. Says whether it is kept: a time long past needs none.
     pub fn restore(
         &self,
         client: &ClientId,
@@ -403,26 +405,33 @@ impl Authenticator {
         recorded: Timestamp,
         clock: &dyn Clock,
     ) -> bool {
-        let Some(account) = self.accounts.get(client.as_str()) else {
-            return false;
-        };
         let age = clock.now().duration_since(recorded).as_secs().max(0);
         let now = seconds(clock.monotonic());
         let fresh = age <= 2 * seconds(WSSE_CREATED_SKEW_MAX);
-        fresh && account.used(|used| used.nonces.remember(fingerprint.0, now - age, now)).is_ok()
+        fresh && self.used_by(client, |used| used.nonces.remember(fingerprint.0, now - age, now)).is_ok()
     }
 
     /// Takes every token of a client made before now for used: before a restart it asked in series, of whose tokens the
     /// log has the first alone. One that a client whose clock is ahead made then is told apart from later ones by nothing;
     /// a client whose clock is behind waits as long as it is.
     pub fn restore_series(&self, client: &ClientId, clock: &dyn Clock) {
-        if let Some(account) = self.accounts.get(client.as_str()) {
-            // Nothing in it can fail.
-            let _ = account.used(|used| {
-                used.from = Some(clock.now());
-                Ok(())
-            });
-        }
+        // Nothing in it can fail.
+        let _ = self.used_by(client, |used| {
+            used.from = Some(clock.now());
+            Ok(())
+        });
+    }
+
+    fn used_by(
+        &self,
+        client: &ClientId,
+        take: impl FnOnce(&mut Used) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let mut all = self.lasting.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = Arc::clone(all.entry(client.to_string()).or_default());
+        drop(all);
+        let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
+        take(&mut used)
     }
 
     fn account(&self, name: &str) -> (&Account, bool) {

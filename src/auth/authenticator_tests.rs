@@ -166,12 +166,37 @@ fn a_restart_is_no_replay_window() {
     assert_eq!(after.try_token(right), Err(Failure::Replayed));
     after.clock.advance(Duration::from_secs(401));
     assert!(!after.auth.restore(&vms, fingerprint, NOW.parse().unwrap(), &after.clock), "601 s old");
-    assert!(!after.auth.restore(
-        &ClientId::new("gone").unwrap(),
-        fingerprint,
-        after.clock.now(),
-        &after.clock
-    ));
+}
+
+/// Who is taken out of the configuration while the gateway stands, and comes back by a reload, was there all the time for
+/// whoever recorded its requests.
+#[test]
+fn a_client_that_is_away_at_a_restart_may_not_use_again_what_it_used() {
+    let before = bench();
+    let (used, later) = (token("vms", "vms-secret", b"n", NOW), "2026-11-23T22:00:20Z");
+    let fingerprint = before.try_token(used).unwrap().nonce.unwrap();
+    let vms = ClientId::new("vms").unwrap();
+    for series in [false, true] {
+        let away = Authenticator::new(vec![client("nvr")], &KEY, &SystemEntropy).unwrap();
+        let mut after = Bench { auth: away, clock: SimulatedClock::new(NOW.parse().unwrap()) };
+        after.clock.advance(Duration::from_secs(10));
+        assert!(after.auth.restore(&vms, fingerprint, NOW.parse().unwrap(), &after.clock));
+        if series {
+            after.auth.restore_series(&vms, &after.clock);
+        }
+        after.clock.advance(Duration::from_secs(10));
+        after.auth = after.auth.renewed(vec![client("nvr")], &after.clock);
+        after.auth = after.auth.renewed(vec![client("nvr"), client("vms")], &after.clock);
+        let unrecorded = after.try_token(token("vms", "vms-secret", b"unrecorded", NOW));
+        if series {
+            assert_eq!(after.try_token(used), Err(Failure::BeforeStart));
+            assert_eq!(unrecorded, Err(Failure::BeforeStart));
+        } else {
+            assert_eq!(after.try_token(used), Err(Failure::Replayed));
+            assert!(unrecorded.is_ok(), "{unrecorded:?}");
+        }
+        assert!(after.try_token(token("vms", "vms-secret", b"m", later)).is_ok(), "what is new is taken");
+    }
 }
 
 #[test]
