@@ -14,6 +14,8 @@ mod broker;
 mod consumer;
 mod event;
 mod filter;
+#[cfg(test)]
+mod hour_tests;
 mod hub;
 mod json;
 mod requests;
@@ -31,6 +33,8 @@ pub use filter::{FilterError, ItemFilter};
 pub use hub::{Batch, Counts, Hub, Hubs, Joined, Published, Want};
 pub use json::BrokerMessage;
 pub use requests::{Pull, Unacceptable, filter_of, lasts};
-pub use subscriptions::{Filter, Full, Order, Subscription, SubscriptionToken, Subscriptions, Swept};
+pub use subscriptions::{
+    Filter, Full, Order, Place, Places, Subscription, SubscriptionToken, Subscriptions, Swept,
+};
 pub use topic::{TopicError, TopicExpression};
 pub use upstream::{Granted, Lesson, Lifetime, Loss, Step, Upstream, Way};
