@@ -55,17 +55,26 @@ impl Drop for SinkWatch {
 
 struct Sinks {
     house: Arc<House>,
-    /// What listens, and who stops it by its end.
-    open: BTreeMap<(ZoneId, SocketAddr), (watch::Sender<bool>, AbortHandle)>,
+    /// What listens.
+    open: BTreeMap<(ZoneId, SocketAddr), Open>,
     /// Those that could not be opened, so that it is told once.
     failed: BTreeSet<(ZoneId, SocketAddr)>,
     tasks: JoinSet<()>,
 }
 
+/// One that listens.
+struct Open {
+    /// Stops it.
+    stop: watch::Sender<bool>,
+    serving: AbortHandle,
+    /// How often the zone had drifted when it was opened.
+    drifts: u64,
+}
+
 impl Sinks {
     async fn until(mut self, stopped: oneshot::Receiver<()>) {
         super::watcher::look_until(stopped, EVENT_SINK_INTERVAL, async || self.look().await).await;
-        self.open.values().for_each(|(stop, _)| _ = stop.send_replace(true));
+        self.open.values().for_each(|it| _ = it.stop.send_replace(true));
         while self.tasks.join_next().await.is_some() {}
     }
 
@@ -79,10 +88,14 @@ impl Sinks {
             .filter(|zone| zone.isolation == Isolation::None || trouble.trouble(zone).is_none())
             .filter_map(|zone| Some(((zone.id.clone(), zone.event_sink?), zone.isolation == Isolation::None)))
             .collect();
-        self.open.retain(|key, (stop, serving)| {
-            let stays = wanted.contains_key(key) && !serving.is_finished();
+        let mut closed = BTreeSet::new();
+        self.open.retain(|key, it| {
+            // A zone that was made anew has another namespace, in which nobody listens.
+            let is_there = it.drifts == trouble.drifts(&key.0);
+            let stays = wanted.contains_key(key) && !it.serving.is_finished() && is_there;
             if !stays {
-                stop.send_replace(true);
+                it.stop.send_replace(true);
+                closed.insert(key.clone());
             }
             stays
         });
@@ -92,16 +105,18 @@ impl Sinks {
             }
         }
         for (key, plain) in wanted {
-            if self.open.contains_key(&key) {
+            // What was closed a moment ago may hold the address yet, and is opened at the next look.
+            if self.open.contains_key(&key) || closed.contains(&key) {
                 continue;
             }
+            let drifts = trouble.drifts(&key.0);
             match self.listen(&key, plain).await {
                 Ok(listener) => {
                     self.failed.remove(&key);
                     let (stop, stopped) = watch::channel(false);
                     let serving = Sink::serve(Arc::clone(&self.house), key.0.clone(), listener, stopped);
                     let serving = self.tasks.spawn_local(serving);
-                    self.open.insert(key, (stop, serving));
+                    self.open.insert(key, Open { stop, serving, drifts });
                 }
                 Err(error) => {
                     let (zone, at) = &key;

@@ -207,6 +207,7 @@ impl Zones {
             "not_mended": drift.failure,
         });
         self.house.gate.note(Event::new("isolation-drift", detail));
+        self.house.gate.watch().zones.drifted(&zone);
         let first = differences.first().map_or("", String::as_str);
         let found = match &drift.failure {
             None => format!("{} differences, mended: {first}", differences.len()),

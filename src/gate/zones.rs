@@ -12,13 +12,19 @@ use crate::{
 
 /// How the isolation of zones stands. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Zones(Arc<Mutex<BTreeMap<ZoneId, Option<Arc<str>>>>>);
+pub struct Zones(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    troubles: BTreeMap<ZoneId, Option<Arc<str>>>,
+    drifts: BTreeMap<ZoneId, u64>,
+}
 
 impl Zones {
     /// Says how a zone stands: its trouble, or none. Gives whether that is news.
     pub fn set(&self, zone: &ZoneId, trouble: Option<&str>) -> bool {
         let trouble = trouble.map(Arc::from);
-        let before = self.known().insert(zone.clone(), trouble.clone());
+        let before = self.known().troubles.insert(zone.clone(), trouble.clone());
         before != Some(trouble)
     }
 
@@ -26,7 +32,7 @@ impl Zones {
     pub fn trouble(&self, zone: &Zone) -> Option<Arc<str>> {
         match zone.isolation {
             Isolation::None => None,
-            Isolation::Namespace(_) => match self.known().get(&zone.id) {
+            Isolation::Namespace(_) => match self.known().troubles.get(&zone.id) {
                 Some(trouble) => trouble.clone(),
                 None => Some(Arc::from("nobody has looked yet")),
             },
@@ -35,10 +41,22 @@ impl Zones {
 
     /// Forgets how all stand: then none counts as isolated.
     pub fn forget(&self) {
-        self.known().clear();
+        self.known().troubles.clear();
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<ZoneId, Option<Arc<str>>>> {
+    /// Says that something of a zone was otherwise than it should be: its namespace may be another one now.
+    pub fn drifted(&self, zone: &ZoneId) {
+        let mut known = self.known();
+        let drifts = known.drifts.entry(zone.clone()).or_default();
+        *drifts = drifts.wrapping_add(1);
+    }
+
+    /// How often that was: what was opened in the zone when the number was another one may be in no zone any more.
+    pub fn drifts(&self, zone: &ZoneId) -> u64 {
+        self.known().drifts.get(zone).copied().unwrap_or(0)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,6 +87,10 @@ mod tests {
         zones.forget();
         assert_eq!(zones.trouble(&zone).as_deref(), Some("nobody has looked yet"));
         zones.set(&id, Some("rules are gone"));
+        assert_eq!(zones.drifts(&id), 0);
+        zones.drifted(&id);
+        zones.forget();
+        assert_eq!(zones.drifts(&id), 1, "that is not forgotten");
         zone.isolation = Isolation::None;
         assert_eq!(zones.trouble(&zone), None);
     }

@@ -18,6 +18,8 @@ pub const EVENTS_KEPT_BYTES_PER_CAMERA_MAX: usize = 1024 * 1024;
 pub const PROPERTIES_PER_CAMERA_MAX: usize = 512;
 /// Memory that they may take.
 pub const PROPERTIES_BYTES_PER_CAMERA_MAX: usize = 1024 * 1024;
+/// How long after the last state of a property a camera has told them all, to whoever subscribed anew.
+pub const STATES_SETTLE_TIME: Duration = Duration::from_secs(10);
 /// Events of one camera that are known again if they come twice.
 pub const EVENT_PRINTS_PER_CAMERA_MAX: usize = 512;
 /// Events of one camera that may come at once: all its properties, when it is subscribed to.
@@ -50,6 +52,14 @@ pub const SUBSCRIPTION_FAILURES_ALARM: u32 = 5;
 pub const EVENT_PULL_TIME: Duration = Duration::from_secs(30);
 /// How much later its answer may come.
 pub const EVENT_PULL_GRACE: Duration = Duration::from_secs(10);
+/// Bytes of an answer about a subscription, with all the events in it.
+pub const EVENT_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of answers and of notices with events that are read of one camera in a second.
+pub const EVENT_BYTES_PER_SECOND_MAX: usize = 1024 * 1024;
+/// By how much later an event that a camera sends may come than one that happened after it; more is a clock that was set.
+pub const EVENT_LATE_MAX: Duration = Duration::from_secs(10);
+/// Renewals in a row that a camera does not answer, after which it is only asked for events: that may keep the subscription.
+pub const SUBSCRIPTION_SILENT_RENEWALS_MAX: u32 = 3;
 /// Events that a camera is asked for at once.
 pub const EVENT_PULL_MESSAGES_MAX: usize = 100;
 /// The shortest time from one question for events to the next; longer if there was none.
@@ -87,6 +97,7 @@ const _: () =
     assert!(SUBSCRIPTION_RENEW_LEFT.as_secs() > EVENT_PULL_TIME.as_secs() + EVENT_PULL_GRACE.as_secs());
 const _: () = assert!(SUBSCRIPTION_LIFE.as_secs() > SUBSCRIPTION_RENEW_LEFT.as_secs());
 const _: () = assert!(EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX < EVENT_SINK_CONNECTIONS_MAX);
+const _: () = assert!(EVENT_NOTICE_BYTES_MAX <= EVENT_BYTES_PER_SECOND_MAX);
 const _: () = assert!(EVENT_PULL_MESSAGES_MAX <= EVENTS_PER_MESSAGE_MAX);
 
 /// Bytes of one topic expression of a filter.
@@ -105,6 +116,8 @@ pub const EVENT_FILTERS_MAX: usize = 8;
 pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 8;
 /// Subscriptions of all clients to one camera.
 pub const SUBSCRIPTIONS_PER_CAMERA_MAX: usize = 32;
+/// Subscriptions of one client to all cameras: some to each of as many as there can be.
+pub const SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX: usize = 32_768;
 /// How long a subscription lasts whose client names no time.
 pub const SUBSCRIPTION_TIME_USUAL: Duration = Duration::from_secs(60);
 /// How long a subscription lasts at most, unless it is renewed: longer than any client is seen to ask for.
@@ -132,6 +145,7 @@ pub const PULL_SERIES_TIMES_MAX: u32 = 10_000;
 const _: () =
     assert!(PULL_TIME_MAX.as_secs() >= 60 && PULL_TIME_MAX.as_secs() < SUBSCRIPTION_TIME_MAX.as_secs());
 const _: () = assert!(SUBSCRIPTIONS_PER_CLIENT_MAX <= SUBSCRIPTIONS_PER_CAMERA_MAX);
+const _: () = assert!(SUBSCRIPTIONS_PER_CLIENT_MAX <= SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX);
 const _: () = assert!(PULL_TIME_MAX.as_secs() < SUBSCRIPTION_IDLE_TIME.as_secs());
 
 /// Subscriptions of this process whose events are sent to consumers, each with a connection.
@@ -139,7 +153,7 @@ pub const CONSUMERS_MAX: usize = 2_048;
 /// Bytes of the address of a consumer of events.
 pub const CONSUMER_ADDRESS_BYTES_MAX: usize = 1_024;
 /// How long a consumer of events has to take a connection, and to answer a notification.
-pub const NOTIFY_TIME_MAX: Duration = Duration::from_secs(10);
+pub const NOTIFY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a consumer's answer, of which nothing but its status counts; a longer one costs it the connection.
 pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Messages of one notification.
@@ -155,6 +169,13 @@ pub const NOTIFY_IDLE_TIME: Duration = Duration::from_secs(30);
 pub const MQTT_WINDOW_MESSAGES_MAX: usize = 64;
 /// Messages of all cameras that wait to be sent to a broker; what comes then stays in the hubs.
 pub const MQTT_QUEUE_MESSAGES_MAX: usize = 1_024;
+/// Items of an event's source that stand in its topic at a broker, each as a level.
+pub const MQTT_SOURCE_ITEMS_MAX: usize = 8;
+/// Characters of one of them; ONVIF's tokens have 64 at most.
+pub const MQTT_LEVEL_CHARACTERS_MAX: usize = 128;
+/// Sessions in a row that a broker ends without having acknowledged anything, after which the message that was sent first
+/// is given up: it may be the reason.
+pub const MQTT_FRUITLESS_SESSIONS_MAX: u32 = 2;
 /// Bytes of one packet to or from a broker.
 pub const MQTT_PACKET_BYTES_MAX: usize = 128 * 1024;
 /// How long nothing is said to a broker before it is asked whether it is there.

@@ -171,6 +171,11 @@ pub trait Service {
         true
     }
 
+    /// What somebody is told whose request is not even read.
+    fn turned_away(&self, _source: SocketAddr, _method: &Method, _path: &str) -> Option<Reply> {
+        None
+    }
+
     /// Whether a request brings a file, whose bytes the service reads itself.
     fn takes_file(&self, _method: &Method, _path: &str) -> bool {
         false
@@ -465,6 +470,8 @@ async fn connection<S: Service + 'static>(
             let (head, body) = request.into_parts();
             let collected = if !is_framed_once(&head.headers) {
                 Err(Reply::plain(StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once\n"))
+            } else if let Some(reply) = service.turned_away(peer.source, &head.method, head.uri.path()) {
+                Err(reply)
             } else if service.takes_file(&head.method, head.uri.path()) {
                 Ok((Bytes::new(), Some(body)))
             } else {

@@ -4,10 +4,11 @@
 //! says goes to the camera's own thread and is read like every other message of the camera's.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    cell::RefCell,
+    collections::{BTreeMap, HashMap, VecDeque},
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -33,18 +34,19 @@ use crate::{
     gate::{Disposal, Ended},
     ids::{CameraId, ZoneId},
     limits::{
-        EVENT_NOTICE_PRINTS_MAX, EVENT_NOTICE_REFUSED_PAUSE, EVENT_NOTICE_TIME_MAX,
-        EVENT_NOTICES_PER_SECOND_MAX, EVENT_NOTICES_WAITING_MAX, EVENT_SERIES_NOTICES_MAX,
-        EVENT_SERIES_TIME_MAX,
+        EVENT_BYTES_PER_SECOND_MAX, EVENT_NOTICE_PRINTS_MAX, EVENT_NOTICE_REFUSED_PAUSE,
+        EVENT_NOTICE_TIME_MAX, EVENT_NOTICES_PER_SECOND_MAX, EVENT_NOTICES_WAITING_MAX,
+        EVENT_SERIES_NOTICES_MAX, EVENT_SERIES_TIME_MAX,
     },
     schema::{AccessClass, Traits},
     soap::{Answer, decode_notice},
+    telemetry::Noticed,
 };
 
 /// What a camera left, and where it is told what came of it.
 pub struct Notice {
     body: Bytes,
-    reply: oneshot::Sender<StatusCode>,
+    reply: oneshot::Sender<Noticed>,
 }
 
 /// The ways to all cameras' threads.
@@ -60,12 +62,13 @@ impl Notices {
     }
 
     /// Has a camera's thread take a notice.
-    async fn bring(&self, camera: &CameraId, body: Bytes) -> StatusCode {
+    async fn bring(&self, camera: &CameraId, body: Bytes) -> Noticed {
         let way = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(camera).cloned();
         let (reply, told) = oneshot::channel();
         match way.map(|way| way.try_send(Notice { body, reply })) {
-            Some(Ok(())) => told.await.unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
-            Some(Err(_)) | None => StatusCode::SERVICE_UNAVAILABLE,
+            Some(Ok(())) => told.await.unwrap_or(Noticed::Late),
+            Some(Err(_)) => Noticed::Full,
+            None => Noticed::Late,
         }
     }
 }
@@ -74,53 +77,82 @@ impl Notices {
 pub struct Sink {
     house: Arc<House>,
     zone: ZoneId,
+    /// The zone's cameras by their address, as an edition has them.
+    cameras: RefCell<(Weak<Edition>, Rc<CamerasByAddress>)>,
 }
+
+type CamerasByAddress = HashMap<IpAddr, Vec<CameraId>>;
 
 impl Sink {
     /// Takes notices at a listener until it is told to stop. Must run where `spawn_local` may be called.
     pub async fn serve(house: Arc<House>, zone: ZoneId, listener: TcpListener, stop: watch::Receiver<bool>) {
-        http::serve(listener, Rc::new(Self { house, zone }), Door::Sink, stop).await;
+        let sink = Self { house, zone, cameras: RefCell::default() };
+        http::serve(listener, Rc::new(sink), Door::Sink, stop).await;
     }
 
     /// The camera that may leave something at a path, if that is who sends.
-    fn sender(&self, edition: &Edition, source: IpAddr, path: &str) -> Result<CameraId, &'static str> {
-        let mut here = self.cameras_at(edition, source).peekable();
-        if here.peek().is_none() {
-            return Err("no camera of the zone has this address");
-        }
+    fn sender(&self, edition: &Arc<Edition>, source: IpAddr, path: &str) -> Result<CameraId, &'static str> {
+        let cameras = self.cameras(edition);
+        let here = cameras.get(&source.to_canonical()).ok_or("no camera of the zone has this address")?;
         let key = self.house.facades.key();
-        let fits = |id: &CameraId| bool::from(event_path(key, id).as_bytes().ct_eq(path.as_bytes()));
-        here.find(fits).ok_or("no camera of this address was told this path")
+        let fits = |id: &&CameraId| bool::from(event_path(key, id).as_bytes().ct_eq(path.as_bytes()));
+        here.iter().find(fits).cloned().ok_or("no camera of this address was told this path")
     }
 
-    fn cameras_at<'a>(&'a self, edition: &'a Edition, source: IpAddr) -> impl Iterator<Item = CameraId> + 'a {
-        let source = source.to_canonical();
-        let cameras = edition.rules.inventory().cameras();
-        let here = cameras.filter(move |it| it.zone == self.zone && it.address.host.to_canonical() == source);
-        here.map(|it| it.id.clone())
+    /// The zone's cameras by their address: each message asks for them, and there may be thousands.
+    fn cameras(&self, edition: &Arc<Edition>) -> Rc<CamerasByAddress> {
+        let mut known = self.cameras.borrow_mut();
+        if !known.0.ptr_eq(&Arc::downgrade(edition)) {
+            let mut cameras = CamerasByAddress::new();
+            for it in edition.rules.inventory().cameras().filter(|it| it.zone == self.zone) {
+                cameras.entry(it.address.host.to_canonical()).or_default().push(it.id.clone());
+            }
+            *known = (Arc::downgrade(edition), Rc::new(cameras));
+        }
+        Rc::clone(&known.1)
+    }
+}
+
+impl Sink {
+    /// What a camera is told of what became of its message, which is counted.
+    fn replied(&self, became: Noticed) -> Reply {
+        self.house.gate.watch().metrics.noticed(became);
+        match became {
+            Noticed::Taken | Noticed::Twice => Reply::plain(StatusCode::OK, ""),
+            Noticed::NotUnderstood => Reply::plain(StatusCode::BAD_REQUEST, ""),
+            Noticed::Foreign => Reply::plain(StatusCode::NOT_FOUND, "there is nothing here\n"),
+            Noticed::TooOften | Noticed::Refused | Noticed::Full | Noticed::Late => {
+                Reply::plain(StatusCode::SERVICE_UNAVAILABLE, "")
+            }
+        }
     }
 }
 
 impl Service for Sink {
     fn expects(&self, source: IpAddr) -> bool {
-        self.cameras_at(&self.house.edition.load_full(), source).next().is_some()
+        self.cameras(&self.house.edition.load_full()).contains_key(&source.to_canonical())
+    }
+
+    /// Nobody's message takes room before it is known that a camera may leave one there.
+    fn turned_away(&self, source: SocketAddr, method: &Method, path: &str) -> Option<Reply> {
+        let edition = self.house.edition.load_full();
+        if let Err(why) = self.sender(&edition, source.ip(), path) {
+            self.house.gate.notice_refused(&edition.rules, source, &self.zone, why);
+            return Some(self.replied(Noticed::Foreign));
+        }
+        let is_post = method == Method::POST;
+        (!is_post).then(|| Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "events are sent with POST\n"))
     }
 
     async fn answer(self: Rc<Self>, request: Request) -> Reply {
         let edition = self.house.edition.load_full();
-        let camera = match self.sender(&edition, request.source.ip(), request.path()) {
-            Ok(camera) => camera,
-            Err(why) => {
-                self.house.gate.notice_refused(&edition.rules, request.source, &self.zone, why);
-                return Reply::plain(StatusCode::NOT_FOUND, "there is nothing here\n");
-            }
+        // Another configuration may be in force than when the body began to come.
+        let Ok(camera) = self.sender(&edition, request.source.ip(), request.path()) else {
+            return self.replied(Noticed::Foreign);
         };
-        if request.method != Method::POST {
-            return Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "events are sent with POST\n");
-        }
         let bringing = self.house.notices.bring(&camera, request.body);
-        let status = tokio::time::timeout(EVENT_NOTICE_TIME_MAX, bringing).await;
-        Reply::plain(status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), "")
+        let became = tokio::time::timeout(EVENT_NOTICE_TIME_MAX, bringing).await;
+        self.replied(became.unwrap_or(Noticed::Late))
     }
 }
 
@@ -136,12 +168,12 @@ impl Doorway {
                 _ = stopped.wait_for(|it| *it) => None,
             };
             let Some(Notice { body, reply }) = notice else { return };
-            let status = match doorway.current() {
+            let became = match doorway.current() {
                 Some(camera) => Box::pin(taking.take(&camera, &body)).await,
-                None => StatusCode::NOT_FOUND,
+                None => Noticed::Foreign,
             };
             // The camera may have hung up.
-            let _ = reply.send(status);
+            let _ = reply.send(became);
         }
     }
 }
@@ -151,8 +183,8 @@ impl Doorway {
 struct Taking {
     /// The record they stand under, good ones and bad ones.
     series: Option<Looks>,
-    /// A second, and how many came in it.
-    second: (u64, u32),
+    /// A second, how many came in it, and how long they were together.
+    second: (u64, u32, usize),
     /// Nothing is taken before, in monotonic time.
     not_before: Duration,
     /// The last ones, so that one that is sent twice is heard once.
@@ -160,19 +192,22 @@ struct Taking {
 }
 
 impl Taking {
-    async fn take(&mut self, camera: &VirtualCamera, body: &Bytes) -> StatusCode {
+    async fn take(&mut self, camera: &VirtualCamera, body: &Bytes) -> Noticed {
         let house = &camera.house;
         let began = house.clock.monotonic();
-        let (second, count) = self.second;
-        let count = if second == began.as_secs() { count.saturating_add(1) } else { 1 };
-        self.second = (began.as_secs(), count);
-        if count > EVENT_NOTICES_PER_SECOND_MAX {
-            let found = format!("it sends more than {EVENT_NOTICES_PER_SECOND_MAX} notices a second");
+        let (second, count, bytes) = self.second;
+        let (count, bytes) = if second == began.as_secs() { (count, bytes) } else { (0, 0) };
+        let (count, bytes) = (count.saturating_add(1), bytes.saturating_add(body.len()));
+        self.second = (began.as_secs(), count, bytes);
+        if count > EVENT_NOTICES_PER_SECOND_MAX || bytes > EVENT_BYTES_PER_SECOND_MAX {
+            let found = format!(
+                "it sends more than {EVENT_NOTICES_PER_SECOND_MAX} notices or {EVENT_BYTES_PER_SECOND_MAX} bytes of them a second"
+            );
             camera.flooded(&found);
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return Noticed::TooOften;
         }
         if began < self.not_before {
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return Noticed::Refused;
         }
         let under_way = self.series.take().filter(|it| camera.may_go_on(it));
         let begun = match under_way {
@@ -182,18 +217,18 @@ impl Taking {
         let Ok(mut series) = begun else {
             // A refusal is on record, and one is enough for a while.
             self.not_before = began.saturating_add(EVENT_NOTICE_REFUSED_PAUSE);
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return Noticed::Refused;
         };
         if !series.pass().is_some_and(crate::gate::Pass::sending) {
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return Noticed::Refused;
         }
-        let (ended, status) =
-            if self.is_new(body) { camera.read_notice(body) } else { (told_before(), StatusCode::OK) };
+        let (ended, became) =
+            if self.is_new(body) { camera.read_notice(body) } else { (told_before(), Noticed::Twice) };
         let took = house.clock.monotonic().saturating_sub(began);
         // A bad one ends nothing: the record counts how many of all were good.
-        series.take_up(ended, status == StatusCode::OK, took);
+        series.take_up(ended, became != Noticed::NotUnderstood, took);
         self.series = Some(series);
-        status
+        became
     }
 
     fn is_new(&mut self, body: &[u8]) -> bool {
@@ -232,7 +267,7 @@ impl VirtualCamera {
     }
 
     /// Reads a notice, and what came of it.
-    fn read_notice(&self, body: &[u8]) -> (Ended, StatusCode) {
+    fn read_notice(&self, body: &[u8]) -> (Ended, Noticed) {
         let tables = &self.house.tables;
         let operation = tables.operation_by_name("wsntw:Notify");
         let read = operation.map(|it| decode_notice(tables, body, it));
@@ -240,7 +275,7 @@ impl VirtualCamera {
             Some(Ok(Answer::Document(document, deviations))) => {
                 let heard = self.hear(&document);
                 let ended = Ended { note: heard.note(), ..ended_as(Ok(&deviations)) };
-                (ended, StatusCode::OK)
+                (ended, Noticed::Taken)
             }
             other => {
                 let why = match other {
@@ -253,7 +288,7 @@ impl VirtualCamera {
                     note: Some(why),
                     ..ended_as(Ok(&crate::schema::Deviations::default()))
                 };
-                (ended, StatusCode::BAD_REQUEST)
+                (ended, Noticed::NotUnderstood)
             }
         }
     }

@@ -142,6 +142,11 @@ impl Exposition {
         for (result, count) in self.metrics.searches.iter() {
             counter_of(&mut family, &[("result", result)], count)?;
         }
+        let help = "Messages that were left in the event sinks of zones, by what became of them";
+        let mut family = page.counters("cordon_event_notices", help)?;
+        for (result, count) in self.metrics.notices.iter() {
+            counter_of(&mut family, &[("result", result)], count)?;
+        }
         let sent = self.metrics.discovery_sent.load(Ordering::Relaxed);
         page.counter(
             "cordon_discovery_messages_sent",

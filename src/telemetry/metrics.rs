@@ -90,6 +90,28 @@ words!(
 );
 
 words!(
+    /// What became of a message that was left in a zone's event sink.
+    Noticed {
+        /// It is read.
+        Taken "taken"
+        /// It came before.
+        Twice "twice"
+        /// It is no notification.
+        NotUnderstood "not_understood"
+        /// Nobody whom this path was told sends from there.
+        Foreign "foreign"
+        /// Its camera sends more than it may.
+        TooOften "too_often"
+        /// It may not be taken at the moment.
+        Refused "refused"
+        /// Too many of its camera wait to be read.
+        Full "full"
+        /// It was not read in time.
+        Late "late"
+    }
+);
+
+words!(
     /// How a reload of the configuration ended.
     Reloaded {
         /// It is in force.
@@ -169,6 +191,8 @@ pub struct Metrics {
     pub(super) turned_away: Counts<Budget>,
     /// Searches for virtual cameras.
     pub(super) searches: Counts<Searched>,
+    /// Messages that were left in event sinks.
+    pub(super) notices: Counts<Noticed>,
     /// Messages of discovery that were sent on the core side.
     pub(super) discovery_sent: AtomicU64,
     /// Reloads.
@@ -228,6 +252,11 @@ impl Metrics {
     /// Counts a search for virtual cameras.
     pub fn searched(&self, how: Searched) {
         self.searches.one(how);
+    }
+
+    /// Counts a message that was left in an event sink.
+    pub fn noticed(&self, how: Noticed) {
+        self.notices.one(how);
     }
 
     /// Counts a message of discovery that was sent on the core side.

@@ -15,8 +15,8 @@ pub use self::{
     exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
     media::{Delivered, Disorder, EventReadings, MediaMeter, Packet, Sent, ViewerMeter, Watching},
     metrics::{
-        Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Reloaded, RetentionStopped, Searched,
-        Tally, ZoneCounts,
+        Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Noticed, Reloaded, RetentionStopped,
+        Searched, Tally, ZoneCounts,
     },
 };
 
