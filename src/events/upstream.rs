@@ -11,7 +11,8 @@ use super::event::moment;
 use crate::{
     limits::{
         SUBSCRIPTION_HOPELESS_PAUSE, SUBSCRIPTION_LIFE, SUBSCRIPTION_LIFE_MIN, SUBSCRIPTION_LINGER,
-        SUBSCRIPTION_PAUSE_MAX, SUBSCRIPTION_PAUSE_MIN, SUBSCRIPTION_RENEW_LEFT, SUBSCRIPTION_STEADY,
+        SUBSCRIPTION_PAUSE_MAX, SUBSCRIPTION_PAUSE_MIN, SUBSCRIPTION_RENEW_LEFT,
+        SUBSCRIPTION_SILENT_RENEWALS_MAX, SUBSCRIPTION_STEADY,
     },
     schema::Document,
 };
@@ -24,6 +25,16 @@ pub enum Way {
     Pull,
     /// It sends them to the gateway (Core §9.3).
     Push,
+}
+
+impl Way {
+    /// The word in configurations and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+        }
+    }
 }
 
 /// Until when a subscription is asked for.
@@ -140,6 +151,9 @@ struct Held {
     renewable: bool,
     /// It is to be renewed at once.
     hurries: bool,
+    /// Renewals in a row that were not answered, and when it may be tried again.
+    silent_renewals: u32,
+    renew_after: Duration,
     /// What the camera said its time was, and when.
     clock: Option<(Timestamp, Duration)>,
 }
@@ -148,13 +162,13 @@ impl Held {
     /// How long until it is to be renewed: a minute before its end, or half its length if that is less, but never soon
     /// after it was renewed, whatever the camera grants.
     fn to_renewal(&self, now: Duration) -> Duration {
-        match (self.renewable, self.hurries) {
-            (false, _) => return Duration::MAX,
-            (true, true) => return Duration::ZERO,
-            (true, false) => {}
+        if !self.renewable {
+            return Duration::MAX;
         }
         let due = self.until.saturating_sub(SUBSCRIPTION_RENEW_LEFT.min(self.life / 2));
-        due.max(self.granted.saturating_add(self.life / 3)).saturating_sub(now)
+        let due = due.max(self.granted.saturating_add(self.life / 3));
+        let due = if self.hurries { Duration::ZERO } else { due };
+        due.max(self.renew_after).saturating_sub(now)
     }
 }
 
@@ -188,6 +202,8 @@ impl Upstream {
             synchronized: false,
             renewable: true,
             hurries: false,
+            silent_renewals: 0,
+            renew_after: Duration::ZERO,
             clock: None,
         });
     }
@@ -313,6 +329,7 @@ impl Upstream {
                     _ => {}
                 }
             }
+            (Step::Renew(_), Loss::Silence) if self.way() == Some(Way::Pull) => self.not_renewed(now),
             (Step::Synchronize, Loss::Gone | Loss::NotSupported) => self.synchronized(),
             (Step::Unsubscribe, Loss::Gone | Loss::NotSupported) => self.unsubscribed(),
             (Step::Pull | Step::Renew(_), Loss::Gone | Loss::NotSupported) => {
@@ -322,6 +339,15 @@ impl Upstream {
             (Step::Wait(_), _) => {}
             (_, Loss::Silence) => self.pause(now),
         }
+    }
+
+    /// The camera did not answer a renewal. It is asked for events before that is tried again: it may answer those, which
+    /// may keep the subscription as well.
+    fn not_renewed(&mut self, now: Duration) {
+        let Some(held) = &mut self.held else { return };
+        held.silent_renewals = held.silent_renewals.saturating_add(1);
+        held.renew_after = now.saturating_add(pause_of(held.silent_renewals));
+        held.renewable = held.silent_renewals < SUBSCRIPTION_SILENT_RENEWALS_MAX;
     }
 
     /// The camera answered a subscription with a fault. Where it cannot be asked, it may be able to send, which shows when
@@ -372,7 +398,7 @@ impl Upstream {
         // What is short again is no time the camera goes by.
         let life = life.filter(|_| !is_short).unwrap_or(SUBSCRIPTION_LIFE);
         held.life = life.min(SUBSCRIPTION_LIFE.saturating_mul(60));
-        (held.granted, held.hurries) = (now, false);
+        (held.granted, held.hurries, held.silent_renewals) = (now, false, 0);
         held.until = now.saturating_add(held.life);
         None
     }
@@ -399,10 +425,14 @@ impl Upstream {
 
     fn pause(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let doubled = 1_u32 << self.failures.saturating_sub(1).min(16);
-        let pause = SUBSCRIPTION_PAUSE_MIN.saturating_mul(doubled).min(SUBSCRIPTION_PAUSE_MAX);
-        self.not_before = now.saturating_add(pause);
+        self.not_before = now.saturating_add(pause_of(self.failures));
     }
+}
+
+/// The pause after so many failures in a row.
+fn pause_of(failures: u32) -> Duration {
+    let doubled = 1_u32 << failures.saturating_sub(1).min(16);
+    SUBSCRIPTION_PAUSE_MIN.saturating_mul(doubled).min(SUBSCRIPTION_PAUSE_MAX)
 }
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {
@@ -513,6 +543,32 @@ mod tests {
             upstream.pulled(seconds(90), Granted::default());
             assert_eq!(upstream.next(seconds(150), camera(), true), Step::Pull, "not over at 120");
         }
+    }
+
+    #[test]
+    fn a_camera_that_hangs_when_it_is_renewed_with_is_heard_meanwhile() {
+        let mut upstream = subscribed(120);
+        upstream.synchronized();
+        let (mut now, mut tried, mut pulled) = (seconds(60), 0, Vec::new());
+        while now < seconds(300) {
+            match upstream.next(now, camera(), true) {
+                Step::Renew(_) => {
+                    tried += 1;
+                    now += seconds(10);
+                    upstream.failed(Step::Renew(RELATIVE), Loss::Silence, now);
+                }
+                Step::Pull => {
+                    pulled.push(now);
+                    now += upstream.patience(now).clamp(seconds(1), seconds(30));
+                    upstream.pulled(now, Granted::default());
+                }
+                step => panic!("{step:?} at {now:?}"),
+            }
+        }
+        assert_eq!(tried, SUBSCRIPTION_SILENT_RENEWALS_MAX);
+        assert_eq!(pulled[..3], [seconds(70), seconds(81), seconds(93)], "after each try");
+        assert!(pulled.windows(2).all(|it| it[1] - it[0] <= seconds(30)), "{pulled:?}");
+        assert_eq!(upstream.failures(), 0);
     }
 
     #[test]
