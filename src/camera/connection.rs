@@ -35,8 +35,8 @@ use crate::{
     inventory::{Camera, Quirk},
     isolation::Dialler,
     limits::{
-        CAMERA_EXCHANGE_TIME_MAX, HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX, SOAP_ANSWER_BYTES_MAX,
-        TRANSFER_TIME_MAX,
+        CAMERA_EXCHANGE_TIME_MAX, EVENT_ANSWER_BYTES_MAX, HTTP_ERROR_BYTES_MAX, SNAPSHOT_BYTES_MAX,
+        SOAP_ANSWER_BYTES_MAX, TRANSFER_TIME_MAX,
     },
     schema::{AccessClass, Deviations, Document, OperationId, Tables},
     soap::{self, Answer, AnswerError, Fault, FaultCode, Headers, Proof, Subcode, Version},
@@ -262,6 +262,8 @@ impl Connection {
         let types = Types::of(&operation.soap_action)
             .map_err(|_| CameraError { failure: Failure::BadEndpoint, sent: false })?;
         let addressed = subscription.map(|(address, _)| &address.reference);
+        // Nobody of the core side asks for events, so that nobody waits for long answers either.
+        let bytes_max = if subscription.is_some() { EVENT_ANSWER_BYTES_MAX } else { SOAP_ANSWER_BYTES_MAX };
         let write = |token: Option<Token>, manner: Manner| {
             let security = token.map(|token| proof(token, !manner.soft_security));
             let version = if manner.soap11 { Version::Soap11 } else { Version::Soap12 };
@@ -280,10 +282,7 @@ impl Connection {
             kind,
             endpoint,
             post: Some(Post { write: &write, is_soap: true }),
-            into: Into::Memory(Wanted {
-                bytes_max: SOAP_ANSWER_BYTES_MAX,
-                begins: body::looks_like_envelope,
-            }),
+            into: Into::Memory(Wanted { bytes_max, begins: body::looks_like_envelope }),
             time_max: subscription.map(|(_, wait)| wait.saturating_add(CAMERA_EXCHANGE_TIME_MAX)),
             idempotent,
         };
@@ -333,7 +332,8 @@ impl Connection {
             } else {
                 let subscription = document.root().child("SubscriptionReference");
                 let subscription = subscription.and_then(|_| soap::subscription_reference(&answer.body));
-                Understood { subscription: subscription.map(Arc::new), ..understood(document, deviations) }
+                let (subscription, bytes) = (subscription.map(Arc::new), answer.body.len());
+                Understood { subscription, bytes, ..understood(document, deviations) }
             })),
         })
     }

@@ -85,6 +85,7 @@ pub(super) fn understood(document: Document, deviations: Deviations) -> Understo
         deviations: Arc::new(deviations),
         mark: None,
         subscription: None,
+        bytes: 0,
     }
 }
 

@@ -236,6 +236,8 @@ pub struct Understood {
     pub mark: Option<Mark>,
     /// Where the subscription is that it tells of, if it does.
     pub subscription: Option<Arc<Reference>>,
+    /// How long it was, if that matters to anybody.
+    pub bytes: usize,
 }
 
 /// Equal for two answers over one connection only if the same bytes answered the same operation, so that
