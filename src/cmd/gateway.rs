@@ -240,6 +240,7 @@ impl Gateway {
             front: streaming::Front::default(),
             standings: Standings::default(),
             hubs: Hubs::default(),
+            subscribers: Arc::default(),
             notices: Notices::default(),
             candidates: Mutex::default(),
             locators: Box::new(StoredLocators::new(Arc::clone(&clerk), Arc::clone(&clock))),
@@ -255,8 +256,7 @@ impl Gateway {
             clock,
             entropy,
         });
-        let zones = Zones::looked_at(Arc::clone(&house));
-        let certificate = CertificateState::default();
+        let (zones, certificate) = (Zones::looked_at(Arc::clone(&house)), CertificateState::default());
         let tls = loaded.tls.as_ref().map(|files| tls(files, loaded, &house, &certificate)).transpose()?;
         let (certificate_watch, tls) = tls.unzip();
         let login_key = key(&loaded.state_dir.join("login.key"), &*house.entropy)?;

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use crate::{
     ids::ClientId,
     limits::{
         PULL_BYTES_MAX, PULL_READ_EVENTS, SUBSCRIPTION_IDLE_TIME, SUBSCRIPTION_TIME_MAX,
-        SUBSCRIPTIONS_PER_CAMERA_MAX, SUBSCRIPTIONS_PER_CLIENT_MAX,
+        SUBSCRIPTIONS_PER_CAMERA_MAX, SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX, SUBSCRIPTIONS_PER_CLIENT_MAX,
     },
 };
 
@@ -85,6 +85,46 @@ pub enum Full {
     /// The camera has as many as it may.
     #[error("there are {SUBSCRIPTIONS_PER_CAMERA_MAX} subscriptions to this camera")]
     Camera,
+    /// The client has as many to all cameras as it may.
+    #[error("the client has {SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX} subscriptions to all cameras")]
+    Everywhere,
+}
+
+/// How many subscriptions to all cameras each client has.
+#[derive(Debug, Default)]
+pub struct Places(Mutex<BTreeMap<ClientId, usize>>);
+
+/// The place of one subscription, until this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    client: ClientId,
+}
+
+impl Places {
+    /// A place for one more of a client's.
+    pub fn take(self: &Arc<Self>, client: &ClientId) -> Result<Place, Full> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.entry(client.clone()).or_default();
+        if *own >= SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX {
+            return Err(Full::Everywhere);
+        }
+        *own = own.saturating_add(1);
+        Ok(Place { places: Arc::clone(self), client: client.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = taken.get_mut(&self.client).map(|own| {
+            *own = own.saturating_sub(1);
+            *own
+        });
+        if left == Some(0) {
+            taken.remove(&self.client);
+        }
+    }
 }
 
 /// One subscription, and what whoever serves it holds of it.
@@ -519,6 +559,21 @@ mod tests {
         assert_eq!(swept(&mut camera, "vms"), ["vms forbidden"]);
         assert!(camera.table.is_empty() && camera.table.remove(&two).is_none());
         assert_eq!(*hub.wanted().borrow(), 0);
+    }
+
+    #[test]
+    fn a_client_has_so_many_subscriptions_to_all_cameras_and_another_its_own() {
+        let places = Arc::new(Places::default());
+        let [vms, nvr] = ["vms", "nvr"].map(|it| ClientId::new(it).unwrap());
+        let take = |client| places.take(client);
+        let mut held: Vec<Place> =
+            (0..SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX).map(|_| take(&vms).unwrap()).collect();
+        assert_eq!(take(&vms).map(|_| ()), Err(Full::Everywhere));
+        assert!(take(&nvr).is_ok());
+        held.pop();
+        assert!(take(&vms).is_ok(), "one was given back, and so was that");
+        drop(held);
+        assert!(places.0.lock().unwrap().is_empty(), "nothing is kept of clients that have none");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     camera::Health,
     clock::{Clock, Entropy},
     discovery::Candidates,
-    events::Hubs,
+    events::{Hubs, Places},
     facade::{FacadeShared, Locators},
     gate::{Gate, Rules},
     ids::{CameraId, RequestId},
@@ -48,6 +48,8 @@ pub struct House {
     pub standings: Standings,
     /// Cameras' events.
     pub hubs: Hubs,
+    /// How many subscriptions to them each client has.
+    pub subscribers: Arc<Places>,
     /// The ways of what cameras leave for the gateway.
     pub notices: Notices,
     /// Cameras that were found in zones.

@@ -35,8 +35,8 @@ use crate::{
     auth::{Caller, Method},
     command::Command,
     events::{
-        self, Consumer, Event, NoConsumer, Order, Pull, Subscription, SubscriptionToken, Subscriptions,
-        Times, TopicError, Unacceptable,
+        self, Consumer, Event, NoConsumer, Order, Place, Pull, Subscription, SubscriptionToken,
+        Subscriptions, Times, TopicError, Unacceptable,
     },
     facade::{Entrance, Facade},
     gate::Series,
@@ -69,6 +69,8 @@ pub(super) struct Held {
     /// What was decided when it was made, and for whom: it lasts as long as that is permitted.
     command: Command,
     caller: Caller,
+    /// Its place among the client's.
+    _place: Place,
     /// The place of one whose events are sent to a consumer: then they are nobody's to pull.
     sent: Option<SemaphorePermit<'static>>,
     /// Whether it is pulled just now.
@@ -204,8 +206,15 @@ impl VirtualCamera {
         let token = SubscriptionToken::of(bits);
         let full = |why: String| Trouble::Own(Fault::named(FaultName::SubscribeCreationFailed, now, why));
         let sent = consumer.is_some().then(delivery_place).transpose().map_err(full)?;
-        let held =
-            Held { command: judged(command), caller: caller.clone(), sent, pulled: false, pulls: None };
+        let place = house.subscribers.take(&client).map_err(|it| full(it.to_string()))?;
+        let held = Held {
+            command: judged(command),
+            caller: caller.clone(),
+            _place: place,
+            sent,
+            pulled: false,
+            pulls: None,
+        };
         let lasts = lasts.unwrap_or(SUBSCRIPTION_TIME_USUAL);
         let order = Order { held, client: client.clone(), filter, lasts };
         let added =
