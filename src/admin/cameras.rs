@@ -204,6 +204,28 @@ pub struct CameraView {
     pub deviations: Vec<SeenDeviation>,
     /// When it last answered as asked, since then.
     pub answered: Option<Timestamp>,
+    /// How its events are had; none where no gateway runs.
+    #[serde(default)]
+    pub events: Option<EventsView>,
+}
+
+/// How a camera's events are had, and what came of them since the gateway started.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EventsView {
+    /// How the gateway is subscribed to them, `pull` or `push`; none if it is not.
+    pub subscribed: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// How many want them: subscriptions of clients, and the broker.
+    pub wanted: usize,
+    /// Events that were told.
+    pub told: u64,
+    /// Those that the camera told before.
+    pub twice: u64,
+    /// Those that were lost, since more came than may.
+    pub over_rate: u64,
+    /// Why nobody has them.
+    pub nobody: Option<String>,
 }
 
 /// One quirk of a camera, and where it is known from.
@@ -292,6 +314,7 @@ impl CameraView {
             services,
             deviations,
             answered,
+            events: None,
         }
     }
 }

@@ -9,7 +9,9 @@ use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde_json::json;
 
-pub use cameras::{CameraRow, CameraView, ExceptionView, FindingView, Fleet, Held, IdentityView, QuirkView};
+pub use cameras::{
+    CameraRow, CameraView, EventsView, ExceptionView, FindingView, Fleet, Held, IdentityView, QuirkView,
+};
 pub use candidates::{CandidateRow, KnownAs};
 
 use crate::{

@@ -21,7 +21,7 @@ use super::{
     reload::{Errand, ReloadCommandError, Wish, carry_out},
 };
 use crate::{
-    admin::{CameraRow, CameraView, Held, IdentityView, QuirkView},
+    admin::{CameraRow, CameraView, EventsView, Held, IdentityView, QuirkView},
     clock::{Clock, SystemClock},
     config::Loaded,
     facade::Setting,
@@ -261,16 +261,19 @@ impl Args {
 
 /// Which layer fails, in a sentence.
 fn why(loaded: &Loaded, camera: &str, out: &mut dyn Write) -> Result<bool, CameraError> {
-    let (why, source) = match view(loaded, camera) {
-        Ok(view) => (view.why, view.source),
+    let (why, source, events) = match view(loaded, camera) {
+        Ok(view) => (view.why, view.source, view.events),
         Err(CameraError::NotEnrolled(name)) => {
             let what = format!("camera `{name}` is not in the configuration");
-            (Layer::Enrolment.because(what), "the configuration".to_owned())
+            (Layer::Enrolment.because(what), "the configuration".to_owned(), None)
         }
         Err(other) => return Err(other),
     };
     writeln!(out, "{}: {}", why.layer.as_str(), why.sentence)?;
     writeln!(out, "  to do: {}", why.remedy)?;
+    if let Some(nobody) = events.and_then(|it| it.nobody) {
+        writeln!(out, "  events: nobody has any, since {nobody}")?;
+    }
     writeln!(out, "  by {source}")?;
     Ok(why.layer == Layer::Fine)
 }
@@ -457,6 +460,9 @@ fn show(view: &CameraView, out: &mut dyn Write) -> io::Result<()> {
     if let Some(answered) = view.answered {
         writeln!(out, "  answered  {answered:.0}")?;
     }
+    if let Some(it) = &view.events {
+        events(it, out)?;
+    }
     quirks(&view.quirks, out)?;
     for it in &view.deviations {
         writeln!(out, "  deviation {} {}: {} times, last {:.0}", it.kind, it.name, it.times, it.last)?;
@@ -488,6 +494,16 @@ fn held_to_be(verdict: &IdentityView, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  exception until {} (UTC), {}: {}", it.until, it.owner, it.reason)?;
     }
     Ok(())
+}
+
+fn events(events: &EventsView, out: &mut dyn Write) -> io::Result<()> {
+    let EventsView { subscribed, since, wanted, told, twice, over_rate, nobody } = events;
+    let how = match (subscribed.as_deref().zip(*since), nobody) {
+        (Some((way, since)), _) => format!("subscribed to by {way} since {since:.0}, wanted by {wanted}"),
+        (None, Some(nobody)) => format!("nobody has any, since {nobody}"),
+        (None, None) => format!("not subscribed to, wanted by {wanted}"),
+    };
+    writeln!(out, "  events    {how}; told {told}, twice {twice}, lost beyond the rate {over_rate}")
 }
 
 fn quirks(quirks: &[QuirkView], out: &mut dyn Write) -> io::Result<()> {

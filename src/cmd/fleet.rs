@@ -8,18 +8,18 @@ use std::{
 
 use super::pins;
 use crate::{
-    admin::{CameraRow, CameraView, CandidateRow, Fleet, Held},
+    admin::{CameraRow, CameraView, CandidateRow, EventsView, Fleet, Held},
     alarm::Alarm,
     command::{Command, Operation},
     discovery::Candidate,
     ids::{CameraId, RequestId, ZoneId},
-    inventory::{Acquaintances, Camera, Isolation, KnownQuirks},
+    inventory::{Acquaintances, Camera, EventsWay, Isolation, KnownQuirks},
     isolation::Neighbour,
     listener::{
         House,
-        diagnosis::{Diagnosis, Layer, Surroundings, diagnose},
+        diagnosis::{Diagnosis, Layer, Standing, Surroundings, diagnose},
     },
-    schema::AccessClass,
+    schema::{AccessClass, Operation as Row},
     store::Store,
 };
 
@@ -70,13 +70,44 @@ impl HouseFleet {
         None
     }
 
-    /// Whether policy permits any client anything that is not open to all.
-    fn any_client(&self, camera: &Camera) -> bool {
+    /// How the camera's events are had.
+    fn events(&self, camera: &Camera, standing: &Standing) -> EventsView {
+        let hub = self.house.hubs.of(&camera.id, &self.house.clock);
+        let (counts, wanted) = (hub.counts(), *hub.wanted().borrow());
+        let subscribes = |it: &Row| {
+            matches!(
+                (&*it.service, &*it.name),
+                ("events", "CreatePullPointSubscription") | ("events-wsn", "Subscribe")
+            )
+        };
+        let nobody = if camera.events == EventsWay::Off {
+            Some("the configuration has them off (`events = \"off\"`)")
+        } else if !standing.services.is_empty() && !standing.services.iter().any(|it| it == "events") {
+            Some("the camera names no event service")
+        } else if wanted == 0 && !self.any_client(camera, &subscribes) {
+            Some("no policy permits any client to subscribe, and no broker wants them")
+        } else {
+            None
+        };
+        EventsView {
+            subscribed: standing.subscribed.map(|(way, _)| way.as_str().to_owned()),
+            since: standing.subscribed.map(|(_, since)| since),
+            wanted,
+            told: counts.told,
+            twice: counts.duplicates,
+            over_rate: counts.over_rate,
+            nobody: nobody.map(str::to_owned),
+        }
+    }
+
+    /// Whether policy permits any client any of some operations, beyond what is open to all.
+    fn any_client(&self, camera: &Camera, of: &dyn Fn(&Row) -> bool) -> bool {
         let House { tables, catalogue, .. } = &*self.house;
         let edition = self.house.edition.load();
         let mut rows = tables.operations();
         rows.any(|(id, row)| {
-            let Some(class) = row.class.filter(|class| *class != AccessClass::PreAuth) else { return false };
+            let class = row.class.filter(|class| *class != AccessClass::PreAuth && of(row));
+            let Some(class) = class else { return false };
             let command = Command {
                 request: RequestId::from_bits(0),
                 camera: Some(camera.id.clone()),
@@ -106,7 +137,7 @@ impl Fleet for HouseFleet {
     fn show(&self, name: &str) -> Option<CameraView> {
         let edition = self.house.edition.load_full();
         let camera = &*edition.rules.camera(&CameraId::new(name).ok()?)?;
-        let why = self.why(camera, self.any_client(camera));
+        let why = self.why(camera, self.any_client(camera, &|_| true));
         let regard = edition.rules.regards().of(&camera.id);
         let held = Held { inventory: edition.rules.inventory(), regard: &regard };
         let standing = self.house.standings.read(&camera.id);
@@ -114,7 +145,9 @@ impl Fleet for HouseFleet {
             tracing::warn!(camera = %camera.id, %error, "the pin could not be read");
             None
         });
-        Some(CameraView::of("the running gateway", camera, why, standing, pin, &self.known, held))
+        let events = Some(self.events(camera, &standing));
+        let view = CameraView::of("the running gateway", camera, why, standing, pin, &self.known, held);
+        Some(CameraView { events, ..view })
     }
 
     fn candidates(&self) -> Vec<CandidateRow> {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::trouble::Trouble;
 use crate::{
     camera::{BreakerMemory, CameraError, CameraMemory, Failure, Phase},
+    events::Way,
     gate::Refusal,
     hatch::VerifyError,
     ids::CameraId,
@@ -31,6 +32,8 @@ pub struct Standing {
     pub memory: CameraMemory,
     /// The services it was heard to offer.
     pub services: Vec<String>,
+    /// How the gateway is subscribed to its events, and since when.
+    pub subscribed: Option<(Way, Timestamp)>,
     /// What the virtual camera says of itself in scopes, once the camera was asked who it is.
     pub scopes: Vec<String>,
     /// When a command to it last came to a good end.

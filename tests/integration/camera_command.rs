@@ -67,6 +67,7 @@ fn cameras_are_listed_shown_and_diagnosed() {
         "  quirk     sha-256-only (observed): its challenges name SHA-256 and not MD5",
         " times from 20",
         "            known from: field reports: onvif/specs issue 191",
+        "  events    not subscribed to, wanted by 0; told 0, twice 0, lost beyond the rate 0",
     ] {
         assert!(shown.contains(line), "`{line}` is missing in {shown}");
     }
