@@ -24,6 +24,8 @@ pub struct Event {
     pub topic: Topic,
     /// What happened to the property, if it is one (Core §9.4.2.3).
     pub operation: Option<Operation>,
+    /// Whether the hub took it up as the state of its property.
+    pub stands: bool,
     /// When it happened, by the camera's clock. None if the camera did not say; the message holds the gateway's then.
     pub at_camera: Option<Timestamp>,
     /// When it came, by the gateway's clock.
@@ -246,7 +248,7 @@ impl Event {
         }
         // It is a copy, which takes no more room than it needs.
         let message = Arc::new(cleansed(tables, &document, rules).map_err(|_| Unread::Address)?);
-        Ok(Self { sequence: 0, topic, operation, at_camera, at_gateway: at, message })
+        Ok(Self { sequence: 0, topic, operation, stands: false, at_camera, at_gateway: at, message })
     }
 
     /// Writes it as a `wsnt:NotificationMessage` into the element that is open: of a `tev:PullMessagesResponse`, a
@@ -262,6 +264,11 @@ impl Event {
     /// The same, told to somebody who has just come. What it says is shared.
     pub fn initialized(&self) -> Self {
         Self { operation: Some(Operation::Initialized), ..self.clone() }
+    }
+
+    /// That the property is no more.
+    pub fn deleted(&self) -> Self {
+        Self { operation: Some(Operation::Deleted), ..self.clone() }
     }
 
     /// Whether it tells of a property: of something that has a value between two events.

@@ -14,14 +14,17 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::event::{Event, Operation, Print};
+use super::{
+    event::{Event, Operation, Print},
+    upstream::Way,
+};
 use crate::{
     clock::Clock,
     ids::CameraId,
     limits::{
-        EVENT_BURST_PER_CAMERA_MAX, EVENT_PRINTS_PER_CAMERA_MAX, EVENTS_KEPT_BYTES_PER_CAMERA_MAX,
-        EVENTS_KEPT_PER_CAMERA_MAX, EVENTS_PER_CAMERA_PER_SECOND_MAX, PROPERTIES_BYTES_PER_CAMERA_MAX,
-        PROPERTIES_PER_CAMERA_MAX,
+        EVENT_BURST_PER_CAMERA_MAX, EVENT_LATE_MAX, EVENT_PRINTS_PER_CAMERA_MAX,
+        EVENTS_KEPT_BYTES_PER_CAMERA_MAX, EVENTS_KEPT_PER_CAMERA_MAX, EVENTS_PER_CAMERA_PER_SECOND_MAX,
+        PROPERTIES_BYTES_PER_CAMERA_MAX, PROPERTIES_PER_CAMERA_MAX, STATES_SETTLE_TIME,
     },
 };
 
@@ -40,16 +43,35 @@ struct Inside {
     ring: VecDeque<Arc<Event>>,
     ring_bytes: usize,
     latest: u64,
-    properties: HashMap<Print, Arc<Event>>,
+    properties: HashMap<Print, Property>,
     properties_bytes: usize,
     /// The last events, so that what is told twice is heard once.
     prints: VecDeque<Print>,
     known: HashMap<Print, u64>,
     /// Which subscription to the camera it is.
     generation: u64,
+    /// Whether its messages come one beside the other, and so may overtake each other.
+    overtaking: bool,
+    /// When the state of a property was told last by this subscription, as far as nothing was made of it yet.
+    states_at: Option<Duration>,
     /// Events that may come at once yet, in thousandths; none before the first came.
     allowance: Option<(u64, Duration)>,
     counts: Counts,
+}
+
+/// The last state of a property.
+struct Property {
+    event: Arc<Event>,
+    known: Known,
+}
+
+/// What the camera said of a property.
+#[derive(Clone, Copy)]
+struct Known {
+    /// By which subscription the camera told of it last.
+    heard: u64,
+    /// Whether the camera tells of it to whoever subscribes.
+    announced: bool,
 }
 
 /// What became of an event.
@@ -149,6 +171,43 @@ impl Hub {
     pub fn begin(&self) {
         let mut inside = self.inside();
         inside.generation = inside.generation.wrapping_add(1);
+        inside.states_at = None;
+    }
+
+    /// How events come by the subscription that there is.
+    pub fn comes_by(&self, way: Way) {
+        self.inside().overtaking = way == Way::Push;
+    }
+
+    /// What the camera told may have been lost on the way: that it did not tell of a property proves nothing.
+    pub fn doubt(&self) {
+        self.inside().states_at = None;
+    }
+
+    /// How long until there is something to settle, if the camera tells no more of its properties.
+    pub fn settles_in(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let at = self.inside().states_at?;
+        Some(at.saturating_add(STATES_SETTLE_TIME).saturating_sub(now))
+    }
+
+    /// Tells that properties are no more which vanished while the camera was not subscribed to: it announced them to an
+    /// earlier subscription, and to this one others, but not these. How many.
+    pub fn settle(&self) -> usize {
+        let now = self.clock.monotonic();
+        let (vanished, latest) = {
+            let mut inside = self.inside();
+            let vanished = inside.vanished(now);
+            let count = vanished.len();
+            for event in vanished {
+                inside.publish(event, now);
+            }
+            (count, inside.latest)
+        };
+        if vanished > 0 {
+            self.latest.send_replace(latest);
+        }
+        vanished
     }
 
     /// Takes up an event of the camera. The order in which they come counts: cameras' clocks are set back.
@@ -168,7 +227,7 @@ impl Hub {
     /// The state of every property and where to read on, as of one moment.
     pub fn join(&self) -> Joined {
         let inside = self.inside();
-        let mut state: Vec<&Arc<Event>> = inside.properties.values().collect();
+        let mut state: Vec<&Arc<Event>> = inside.properties.values().map(|it| &it.event).collect();
         state.sort_unstable_by_key(|it| it.sequence);
         let state = state.into_iter().map(|it| Arc::new(it.initialized())).collect();
         Joined { state, after: inside.latest }
@@ -203,11 +262,12 @@ impl Hub {
         self.inside().counts
     }
 
-    /// Forgets state and events: another device is there.
+    /// Forgets state and events: another device is there, or nobody hears the camera any more, so that nobody knows what
+    /// becomes of it.
     pub fn forget(&self) {
         let mut inside = self.inside();
-        let (latest, counts, generation) = (inside.latest, inside.counts, inside.generation);
-        *inside = Inside { latest, counts, generation, ..Inside::default() };
+        let Inside { latest, counts, generation, overtaking, .. } = *inside;
+        *inside = Inside { latest, counts, generation, overtaking, ..Inside::default() };
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -217,28 +277,37 @@ impl Hub {
 
 impl Inside {
     fn publish(&mut self, mut event: Event, now: Duration) -> Published {
+        let key = event.is_property().then(|| event.property());
+        let announced = event.operation == Some(Operation::Initialized);
+        if announced {
+            self.states_at = Some(now);
+        }
+        if let Some(Property { known, .. }) = key.and_then(|it| self.properties.get_mut(&it)) {
+            known.heard = self.generation;
+            known.announced |= announced;
+        }
         if !self.is_new(event.print()) {
             self.counts.duplicates = self.counts.duplicates.saturating_add(1);
             return Published::Duplicate;
         }
-        let key = event.is_property().then(|| event.property());
         let known = key.and_then(|it| self.properties.get(&it));
-        if event.operation == Some(Operation::Initialized)
-            && let Some(known) = known
-        {
-            if known.value() == event.value() {
+        if announced && let Some(known) = known {
+            if known.event.value() == event.value() {
                 self.counts.unchanged = self.counts.unchanged.saturating_add(1);
                 return Published::Unchanged;
             }
             // Who subscribed before heard of it: to him it is a change that nobody could tell.
             event.operation = Some(Operation::Changed);
         }
+        let is_late = known.is_some_and(|it| self.overtaking && is_late(&event, &it.event));
         let may = self.may(now);
         let sequence = if may { self.latest.saturating_add(1) } else { self.latest };
         event.sequence = sequence;
+        let place = key.filter(|_| !is_late).and_then(|key| self.place(key, &event, announced));
+        event.stands = place.is_some();
         let event = Arc::new(event);
-        if let Some(key) = key {
-            self.take_state(key, &event);
+        if let Some((key, known)) = place {
+            self.properties.insert(key, Property { event: Arc::clone(&event), known });
         }
         if !may {
             self.counts.over_rate = self.counts.over_rate.saturating_add(1);
@@ -283,20 +352,36 @@ impl Inside {
         may
     }
 
-    fn take_state(&mut self, key: Print, event: &Arc<Event>) {
-        if let Some(before) = self.properties.remove(&key) {
-            self.properties_bytes = self.properties_bytes.saturating_sub(before.bytes());
+    /// The properties that this subscription says nothing of, once it had time to.
+    fn vanished(&mut self, now: Duration) -> Vec<Event> {
+        let told = self.states_at.take_if(|at| now.saturating_sub(*at) >= STATES_SETTLE_TIME);
+        if told.is_none() {
+            return Vec::new();
+        }
+        let silent = |it: &&Property| it.known.announced && it.known.heard != self.generation;
+        let mut vanished: Vec<&Arc<Event>> =
+            self.properties.values().filter(silent).map(|it| &it.event).collect();
+        vanished.sort_unstable_by_key(|it| it.sequence);
+        vanished.into_iter().map(|it| it.deleted()).collect()
+    }
+
+    /// Room for the state of a property, in place of the one before; none if it has none any more, or finds no room.
+    fn place(&mut self, key: Print, event: &Event, announced: bool) -> Option<(Print, Known)> {
+        let before = self.properties.remove(&key);
+        if let Some(before) = &before {
+            self.properties_bytes = self.properties_bytes.saturating_sub(before.event.bytes());
         }
         if event.operation == Some(Operation::Deleted) {
-            return;
+            return None;
         }
         let bytes = self.properties_bytes.saturating_add(event.bytes());
         if self.properties.len() >= PROPERTIES_PER_CAMERA_MAX || bytes > PROPERTIES_BYTES_PER_CAMERA_MAX {
             self.counts.unkept = self.counts.unkept.saturating_add(1);
-            return;
+            return None;
         }
         self.properties_bytes = bytes;
-        self.properties.insert(key, Arc::clone(event));
+        let announced = announced || before.is_some_and(|it| it.known.announced);
+        Some((key, Known { heard: self.generation, announced }))
     }
 
     fn keep(&mut self, event: Arc<Event>) {
@@ -309,6 +394,12 @@ impl Inside {
             self.ring_bytes = self.ring_bytes.saturating_sub(oldest.bytes());
         }
     }
+}
+
+/// Whether an event was overtaken by one that happened after it. A clock that was set goes back further, or for good.
+fn is_late(event: &Event, known: &Event) -> bool {
+    let by = known.at_camera.zip(event.at_camera).map(|(known, event)| known.duration_since(event));
+    by.is_some_and(|it| it.is_positive() && it.unsigned_abs() <= EVENT_LATE_MAX)
 }
 
 #[cfg(test)]
@@ -397,6 +488,76 @@ mod tests {
     }
 
     #[test]
+    fn a_property_that_vanished_while_nobody_heard_is_told_to_be_no_more() {
+        let bench = bench();
+        let initialized = "PropertyOperation=\"Initialized\"";
+        for source in ["a", "b", "c"] {
+            bench.tell(source, "false", 1, initialized);
+        }
+        bench.change("never announced", "true", 2);
+        bench.hub.begin();
+        bench.tell("a", "false", 5, initialized);
+        bench.change("c", "true", 6);
+        bench.clock.advance(STATES_SETTLE_TIME - Duration::from_millis(1));
+        assert_eq!(bench.hub.settle(), 0, "there may be more to come");
+        assert_eq!(bench.hub.settles_in(), Some(Duration::from_millis(1)));
+        bench.clock.advance(Duration::from_millis(1));
+        let after = bench.hub.latest();
+        assert_eq!((bench.hub.settle(), bench.hub.settle()), (1, 0));
+        assert_eq!(bench.hub.settles_in(), None);
+        let told = bench.hub.read(after, 10).events;
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].operation, Some(Operation::Deleted));
+        assert_eq!(told[0].items(super::super::Part::Source).next().unwrap().value, "b");
+        assert_eq!(
+            bench.state(),
+            pairs(&[("a", "false"), ("never announced", "true"), ("c", "true")]),
+            "what was heard of, and what never was announced, stays"
+        );
+    }
+
+    #[test]
+    fn what_was_overtaken_is_told_and_sets_no_state_back() {
+        let bench = bench();
+        for (way, expected) in [(Way::Push, "newer"), (Way::Pull, "older")] {
+            bench.hub.forget();
+            bench.hub.comes_by(way);
+            bench.change("a", "newer", 100);
+            assert_eq!(bench.change("a", "older", 99), Published::Told);
+            assert_eq!(bench.state(), pairs(&[("a", expected)]), "{way:?}");
+            let stand: Vec<bool> = bench.hub.read(0, 9).events.iter().map(|it| it.stands).collect();
+            assert_eq!(stand, [true, way == Way::Pull], "{way:?}");
+        }
+        bench.hub.comes_by(Way::Push);
+        bench.change("a", "a clock was set", 80);
+        assert_eq!(bench.state(), pairs(&[("a", "a clock was set")]));
+    }
+
+    #[test]
+    fn nothing_is_no_more_because_a_camera_tells_nothing_or_its_answer_was_lost() {
+        let bench = bench();
+        let initialized = "PropertyOperation=\"Initialized\"";
+        for source in ["a", "b"] {
+            bench.tell(source, "true", 1, initialized);
+        }
+        bench.hub.begin();
+        bench.change("a", "false", 5);
+        bench.clock.advance(STATES_SETTLE_TIME);
+        assert_eq!(bench.hub.settle(), 0, "it announces nothing any more");
+        bench.tell("a", "false", 6, initialized);
+        bench.hub.doubt();
+        bench.clock.advance(STATES_SETTLE_TIME);
+        assert_eq!(bench.hub.settle(), 0, "what it told of the other may be lost");
+        bench.hub.begin();
+        // The same as before, time included.
+        for source in ["a", "b"] {
+            bench.tell(source, "true", 1, initialized);
+        }
+        bench.clock.advance(STATES_SETTLE_TIME);
+        assert_eq!(bench.hub.settle(), 0, "it told of both");
+    }
+
+    #[test]
     fn what_happens_twice_within_a_second_counts_twice_and_a_batch_told_again_not_at_all() {
         let bench = bench();
         let batch =
@@ -464,6 +625,8 @@ mod tests {
             bench.state().contains(&("0".to_owned(), "false".to_owned())),
             "one that has its place keeps it"
         );
+        let last = bench.hub.read(bench.hub.latest() - 2, 9).events;
+        assert_eq!(last.iter().map(|it| it.stands).collect::<Vec<_>>(), [false, true]);
     }
 
     #[tokio::test]

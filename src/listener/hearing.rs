@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    diagnosis::lock,
     doorway::Doorway,
     looks::{Looks, Often},
     sink::consumer,
@@ -31,9 +32,10 @@ use crate::{
     hatch::{AskKind, Reply, SubscriptionAddress, Understood},
     inventory::{EventsWay, Quirk},
     limits::{
-        EVENT_CLOSE_TIME_MAX, EVENT_PULL_EMPTY_INTERVAL_MIN, EVENT_PULL_GRACE, EVENT_PULL_INTERVAL_MIN,
-        EVENT_PULL_MESSAGES_MAX, EVENT_PULL_TIME, EVENT_SERIES_PULLS_MAX, EVENT_SERIES_TIME_MAX,
-        EVENTS_PER_CAMERA_PER_SECOND_MAX, SUBSCRIPTION_FAILURES_ALARM, SUBSCRIPTION_RENEW_LEFT,
+        EVENT_BYTES_PER_SECOND_MAX, EVENT_CLOSE_TIME_MAX, EVENT_PULL_EMPTY_INTERVAL_MIN, EVENT_PULL_GRACE,
+        EVENT_PULL_INTERVAL_MIN, EVENT_PULL_MESSAGES_MAX, EVENT_PULL_TIME, EVENT_SERIES_PULLS_MAX,
+        EVENT_SERIES_TIME_MAX, EVENTS_PER_CAMERA_PER_SECOND_MAX, SUBSCRIPTION_FAILURES_ALARM,
+        SUBSCRIPTION_RENEW_LEFT,
     },
     schema::{Deviations, Document},
     soap::{Reference, Subcode},
@@ -114,8 +116,9 @@ struct Hearing {
     pull_time: Duration,
     /// Whether the subscription at hand has answered.
     proven: bool,
-    /// When the camera was asked for events last, in monotonic time.
+    /// When the camera was asked for events last, in monotonic time, and for how long it is not asked then.
     pulled: Duration,
+    pause: Duration,
     /// Until when the subscription lasts as it is kept over a restart, in monotonic time.
     kept: Duration,
 }
@@ -125,6 +128,8 @@ struct Told {
     document: Arc<Document>,
     deviations: Arc<Deviations>,
     reference: Option<Arc<Reference>>,
+    /// How long the answer was.
+    bytes: usize,
 }
 
 impl Hearing {
@@ -146,6 +151,7 @@ impl Hearing {
         let address = kept.zip(left).map(|(kept, left)| {
             let way = if kept.push { Way::Push } else { Way::Pull };
             upstream.take_up(way, house.clock.monotonic(), left);
+            camera.hub.comes_by(way);
             Arc::new(kept.address)
         });
         Self {
@@ -157,6 +163,7 @@ impl Hearing {
             pull_time: EVENT_PULL_TIME,
             proven: false,
             pulled: Duration::ZERO,
+            pause: EVENT_PULL_INTERVAL_MIN,
             kept: Duration::ZERO,
         }
     }
@@ -175,13 +182,17 @@ impl Hearing {
         let ahead = jiff::SignedDuration::from_millis(ahead);
         let theirs = self.camera.house.clock.now().saturating_add(ahead).unwrap_or_default();
         let (was_held, now) = (self.upstream.is_held(), self.now());
+        if was_held {
+            self.camera.hub.settle();
+        }
         let step = self.upstream.next(now, theirs, wanted);
         if was_held && !self.upstream.is_held() {
             self.forget();
         }
         if step == Step::Wait(None) {
-            // What nobody wants is not missed.
+            // What nobody wants is not missed, and how things stand then is not known.
             self.watch();
+            self.camera.hub.forget();
         }
         step
     }
@@ -235,6 +246,7 @@ impl Hearing {
         self.address = Some(Arc::new(SubscriptionAddress { endpoint, reference }));
         (self.proven, self.pull_time) = (false, EVENT_PULL_TIME);
         camera.hub.begin();
+        camera.hub.comes_by(way);
         Ok(told)
     }
 
@@ -251,7 +263,7 @@ impl Hearing {
             Step::Subscribe(way, _) => {
                 let lesson = self.upstream.subscribed(way, now, granted);
                 let left = self.upstream.left(now).unwrap_or_default().as_secs();
-                let detail = json!({ "way": way_word(way), "seconds": left });
+                let detail = json!({ "way": way.as_str(), "seconds": left });
                 self.camera.record("events-subscribed", detail);
                 lesson
             }
@@ -274,6 +286,7 @@ impl Hearing {
     }
 
     fn failed(&mut self, step: Step, loss: Loss) {
+        self.camera.hub.doubt();
         self.upstream.failed(step, loss, self.now());
         if !self.upstream.is_held() {
             self.forget();
@@ -310,12 +323,17 @@ impl Hearing {
         self.camera.connection.keep_subscription(None);
     }
 
-    /// Says that events are wanted and cannot be had, and when that is over.
+    /// Says how the camera is subscribed to, that events are wanted and cannot be had, and when that is over.
     fn watch(&self) {
         let failures = self.upstream.failures();
         let found = (failures >= SUBSCRIPTION_FAILURES_ALARM).then(|| {
             format!("its events are wanted, and {failures} times in a row it could not be had or lost them")
         });
+        let (way, now) = (self.upstream.way(), self.camera.house.clock.now());
+        let mut standing = lock(&self.camera.standing);
+        let before = standing.subscribed.filter(|(before, _)| Some(*before) == way);
+        standing.subscribed = before.or_else(|| way.map(|it| (it, now)));
+        drop(standing);
         let subject = Subject::Camera(self.camera.camera.id.clone());
         self.camera.house.gate.watch().alarms.set(Alarm::EventsLost, subject, found.as_deref());
     }
@@ -324,9 +342,11 @@ impl Hearing {
     async fn ask_for_events(&mut self) {
         let camera = Rc::clone(&self.camera);
         let passed = self.now().saturating_sub(self.pulled);
-        sleep(EVENT_PULL_INTERVAL_MIN.saturating_sub(passed)).await;
+        sleep(self.pause.saturating_sub(passed)).await;
         let Some(address) = self.address.clone() else { return self.failed(Step::Pull, Loss::Gone) };
-        let longest = self.upstream.patience(self.now()).max(EVENT_PULL_EMPTY_INTERVAL_MIN);
+        let patience = self.upstream.patience(self.now());
+        let patience = camera.hub.settles_in().map_or(patience, |it| it.min(patience));
+        let longest = patience.max(EVENT_PULL_EMPTY_INTERVAL_MIN);
         let time = self.pull_time.min(longest);
         let Ok(request) = pull(&camera.house.tables, time, EVENT_PULL_MESSAGES_MAX) else {
             return self.failed(Step::Pull, Loss::NoService);
@@ -352,6 +372,7 @@ impl Hearing {
         match outcome {
             Ok(told) => {
                 self.proven = true;
+                self.pause = pause_after(told.bytes);
                 self.upstream.pulled(self.now(), Granted::read(&told.document));
                 // To be asked prolongs it, but not all that is told needs to be written down.
                 if self.kept.saturating_sub(self.now()) < SUBSCRIPTION_RENEW_LEFT {
@@ -365,6 +386,9 @@ impl Hearing {
             Err(trouble) => {
                 let loss = loss(&trouble);
                 tracing::debug!(camera = %camera.camera.id, %trouble, ?loss, "no events came");
+                if matches!(&trouble, Trouble::Camera(CameraError { failure: Failure::TooLarge(_), .. })) {
+                    camera.flooded("an answer with events was longer than one may be, and they are lost");
+                }
                 self.lost(loss).await;
             }
         }
@@ -486,8 +510,8 @@ impl VirtualCamera {
             }
         };
         let outcome = match self.ask(pass, kind, idempotent, true).await {
-            Ok(Reply::Document(Understood { document, deviations, subscription, .. })) => {
-                Ok(Told { document, deviations, reference: subscription })
+            Ok(Reply::Document(Understood { document, deviations, subscription, bytes, .. })) => {
+                Ok(Told { document, deviations, reference: subscription, bytes })
             }
             Ok(Reply::Fault(fault)) => {
                 Err(Trouble::Fault(crate::hatch::clean_fault(fault, &self.rules.borrow())))
@@ -499,6 +523,12 @@ impl VirtualCamera {
         self.stands(outcome.as_ref().err().filter(|it| !matches!(it, Trouble::Fault(_))));
         outcome
     }
+}
+
+/// How long a camera is not asked after an answer of so many bytes, from the question on.
+fn pause_after(bytes: usize) -> Duration {
+    let milliseconds = bytes.saturating_mul(1_000) / EVENT_BYTES_PER_SECOND_MAX;
+    EVENT_PULL_INTERVAL_MIN.max(Duration::from_millis(milliseconds as u64))
 }
 
 /// What a trouble says of the subscription.
@@ -515,13 +545,6 @@ fn loss(trouble: &Trouble) -> Loss {
         }
         Trouble::NoEndpoint => Loss::NoService,
         _ => Loss::Silence,
-    }
-}
-
-fn way_word(way: Way) -> &'static str {
-    match way {
-        Way::Pull => "pull",
-        Way::Push => "push",
     }
 }
 

@@ -104,6 +104,11 @@ impl Device {
         u64::try_from(next).ok().map(Duration::from_secs)
     }
 
+    /// Whether a property is not there: what it depends on was taken away.
+    fn lacks(&self, at: usize) -> bool {
+        PROPERTIES.get(at).is_none_or(|it| self.variable(&format!("{}.absent", it.name)) == "true")
+    }
+
     /// How often a property changes, and for how long, in seconds.
     fn schedule(&self, at: usize) -> Option<(i64, i64)> {
         let name = PROPERTIES.get(at)?.name;
@@ -126,11 +131,13 @@ impl Device {
     }
 
     fn message(&self, at: usize, value: bool, operation: &str, then: Timestamp) -> String {
-        let Some(Property { topic, source: (name, token), data, .. }) = PROPERTIES.get(at) else {
+        let Some(Property { name: property, topic, source: (name, token), data }) = PROPERTIES.get(at) else {
             return String::new();
         };
+        let own = self.variable(&format!("{property}.token"));
+        let token = if own.is_empty() { (*token).to_owned() } else { escaped(own) };
         let utc = self.time(then).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
-        notification(topic, &utc, operation, (name, token), (data, if value { "true" } else { "false" }))
+        notification(topic, &utc, operation, (name, &token), (data, if value { "true" } else { "false" }))
     }
 
     /// What a subscription has yet to be told, as XML, no more than `most`; the subscription is told by it.
@@ -159,6 +166,7 @@ impl Device {
         let mut text: String = values
             .iter()
             .enumerate()
+            .filter(|(at, _)| !self.lacks(*at))
             .map(|(at, value)| self.message(at, *value, "Initialized", now))
             .collect();
         let utc = self.time(now).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

@@ -170,6 +170,38 @@ fn a_camera_that_was_started_anew_is_subscribed_to_anew_and_tells_nothing_twice(
 }
 
 #[test]
+fn a_property_that_vanished_while_its_camera_was_not_heard_is_told_to_be_no_more() {
+    let house = House::open();
+    let camera = house.camera(LOBBY);
+    still(camera);
+    let subscription = Subscription::new(&house, LOBBY);
+    let is_input = |it: &Told| it.0 == "DigitalInput";
+    subscription.pull_until(|it| is_input(it) && it.1 == "Initialized");
+    camera.set_variable("input.absent", "true");
+    camera.forget_subscriptions();
+    let told = subscription.pull_until(|it| it.1 == "Deleted");
+    assert_eq!(told, [("DigitalInput".to_owned(), "Deleted".to_owned(), "false".to_owned())]);
+    let later = Subscription::new(&house, LOBBY).pull(5);
+    assert!(later.contains(&motion("Initialized", false)) && !later.iter().any(is_input), "{later:?}");
+}
+
+#[test]
+fn how_things_stood_when_nobody_heard_is_not_told_as_how_they_stand() {
+    let house = House::open();
+    let camera = house.camera(LOBBY);
+    still(camera);
+    let first = Subscription::new(&house, LOBBY);
+    first.pull_until(|it| *it == motion("Initialized", false));
+    first.sees(camera, true);
+    first.end();
+    wait("it is left", || camera.subscriptions() == 0);
+    camera.happens("motion", false);
+    let state = Subscription::new(&house, LOBBY).pull_until(|it| it.0 == "MotionAlarm");
+    assert!(state.contains(&motion("Initialized", false)), "{state:?}");
+    assert!(!state.iter().any(|it| it.2 == "true" && it.0 == "MotionAlarm"), "{state:?}");
+}
+
+#[test]
 fn a_place_at_a_camera_outlives_a_gateway_that_was_killed() {
     let mut house = House::open();
     still(house.camera(LOBBY));
