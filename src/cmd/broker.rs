@@ -90,8 +90,11 @@ impl Carrier {
         let mut pause = MQTT_PAUSE_MIN;
         loop {
             let began = std::cell::Cell::new(false);
-            let begin = || {
+            let begin = |given_up: Option<&str>| {
                 began.set(true);
+                if let Some(topic) = given_up {
+                    self.tell_given_up(topic);
+                }
                 sessions.send_modify(|it| *it = it.wrapping_add(1));
                 self.tell("broker-connected", None);
             };
@@ -104,7 +107,11 @@ impl Carrier {
         }
     }
 
-    async fn session(&self, queue: &mut BrokerQueue, begun: &dyn Fn()) -> Result<(), BrokerError> {
+    async fn session(
+        &self,
+        queue: &mut BrokerQueue,
+        begun: &dyn Fn(Option<&str>),
+    ) -> Result<(), BrokerError> {
         let MqttBroker { host, port, login, .. } = &self.broker;
         let connected = timeout(MQTT_ANSWER_TIME_MAX, TcpStream::connect((host.as_str(), *port))).await;
         let stream = connected.map_err(|_| BrokerError::Silent)??;
@@ -112,6 +119,15 @@ impl Carrier {
         let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
         let greeted = timeout(MQTT_ANSWER_TIME_MAX, tls.connect(name, stream)).await;
         queue.deliver(greeted.map_err(|_| BrokerError::Silent)??, login, begun).await
+    }
+
+    /// Puts on record that the broker does not have a message, since it seems not to bear it.
+    fn tell_given_up(&self, topic: &str) {
+        let broker = format!("{}:{}", self.broker.host, self.broker.port);
+        tracing::warn!(broker, topic, "a message is given up: the broker ended sessions over it");
+        self.house
+            .gate
+            .note(Event::new("broker-message-given-up", json!({ "broker": broker, "topic": topic })));
     }
 
     /// Puts on record how the broker stands, and sets the alarm.

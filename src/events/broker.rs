@@ -19,8 +19,8 @@ use super::{hub::Hub, json::BrokerMessage};
 use crate::{
     auth::Secret,
     limits::{
-        MQTT_ANSWER_TIME_MAX, MQTT_KEEP_ALIVE, MQTT_PACKET_BYTES_MAX, MQTT_WINDOW_MESSAGES_MAX,
-        PULL_READ_EVENTS,
+        MQTT_ANSWER_TIME_MAX, MQTT_FRUITLESS_SESSIONS_MAX, MQTT_KEEP_ALIVE, MQTT_PACKET_BYTES_MAX,
+        MQTT_WINDOW_MESSAGES_MAX, PULL_READ_EVENTS,
     },
 };
 
@@ -59,25 +59,46 @@ pub struct BrokerQueue {
     /// Sent and not acknowledged yet, in their order.
     sent: VecDeque<Publish>,
     next: u16,
+    /// Sessions in a row that ended although the broker had something to acknowledge, and did not.
+    fruitless: u32,
+    /// Whether this one acknowledged something.
+    acknowledged: bool,
 }
 
 impl BrokerQueue {
     /// Takes what cameras bring.
     pub fn new(news: mpsc::Receiver<BrokerMessage>) -> Self {
-        Self { news, sent: VecDeque::new(), next: 0 }
+        Self { news, sent: VecDeque::new(), next: 0, fruitless: 0, acknowledged: false }
     }
 
     /// Sends what comes over a connection, until that ends or, without an error, nobody brings anything any more.
-    /// `begun` hears when the broker has taken the login.
+    /// `begun` hears when the broker has taken the login, and the topic of a message that is given up: the one that was
+    /// sent first in sessions which the broker ended without a word of any.
     pub async fn deliver<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         stream: S,
         login: &BrokerLogin,
-        begun: &dyn Fn(),
+        begun: &dyn Fn(Option<&str>),
     ) -> Result<(), BrokerError> {
         let mut session = Session { stream, heard: BytesMut::new(), asked: false };
         session.log_in(login).await?;
-        begun();
+        let hopeless = self.fruitless >= MQTT_FRUITLESS_SESSIONS_MAX;
+        let given_up = hopeless.then(|| self.sent.pop_front()).flatten();
+        begun(given_up.as_ref().map(|it| it.topic.as_str()));
+        if given_up.is_some() {
+            self.fruitless = 0;
+        }
+        self.acknowledged = false;
+        let outcome = self.converse(&mut session).await;
+        let fruitless = outcome.is_err() && !self.acknowledged && !self.sent.is_empty();
+        self.fruitless = if fruitless { self.fruitless.saturating_add(1) } else { 0 };
+        outcome
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        session: &mut Session<S>,
+    ) -> Result<(), BrokerError> {
         for publish in &mut self.sent {
             publish.dup = true;
             session.say(Packet::Publish(publish.clone())).await?;
@@ -94,13 +115,17 @@ impl BrokerQueue {
                 message = self.news.recv(), if may_take => match message {
                     Some(message) => {
                         let publish = self.numbered(message);
-                        session.say(Packet::Publish(publish.clone())).await?;
-                        self.sent.push_back(publish);
+                        // Kept before it is sent: half of it may be all that is.
+                        self.sent.push_back(publish.clone());
+                        session.say(Packet::Publish(publish)).await?;
                     }
                     None => ending = true,
                 },
                 packet = session.packet() => match packet? {
-                    Packet::PubAck(ack) => self.sent.retain(|it| it.pkid != ack.pkid),
+                    Packet::PubAck(ack) => {
+                        self.acknowledged = true;
+                        self.sent.retain(|it| it.pkid != ack.pkid);
+                    }
                     Packet::PingResp => session.asked = false,
                     _ => return Err(BrokerError::Unexpected),
                 },
@@ -226,7 +251,9 @@ mod tests {
     fn queue(states: &[bool]) -> BrokerQueue {
         let (to, news) = mpsc::channel(9);
         for state in states {
-            to.try_send(BrokerMessage::of("gate", &motion("v0", *state))).unwrap();
+            let mut event = motion("v0", *state);
+            event.stands = true;
+            to.try_send(BrokerMessage::of("gate", &event)).unwrap();
         }
         BrokerQueue::new(news)
     }
@@ -266,7 +293,7 @@ mod tests {
     ) -> (Result<(), BrokerError>, bool) {
         let (near, other) = duplex(64 * 1024);
         let (begun, login) = (Cell::new(false), login());
-        let told = || begun.set(true);
+        let told = |_: Option<&str>| begun.set(true);
         let delivering = queue.deliver(near, &login, &told);
         let (outcome, ()) = tokio::join!(delivering, far(Far(other, BytesMut::new())));
         (outcome, begun.get())
@@ -299,6 +326,38 @@ mod tests {
         })
         .await;
         assert!(outcome.is_ok(), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_a_broker_does_not_bear_keeps_no_other_back() {
+        let (to, news) = mpsc::channel(9);
+        for source in ["evil", "v0"] {
+            to.try_send(BrokerMessage::of("gate", &motion(source, true))).unwrap();
+        }
+        drop(to);
+        let mut queue = BrokerQueue::new(news);
+        let accepted = || Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false));
+        let given_up = std::cell::RefCell::new(Vec::new());
+        let told = |it: Option<&str>| given_up.borrow_mut().push(it.map(str::to_owned));
+        for number in 0..3 {
+            let ((near, other), login) = (duplex(64 * 1024), login());
+            let far = async {
+                let mut far = Far(other, BytesMut::new());
+                far.packet().await;
+                far.say(accepted()).await;
+                let first = far.publish().await;
+                // It ends the connection over that one, before it says a word of the others.
+                assert_eq!(first.topic.ends_with("&evil"), number < 2, "{number}: {}", first.topic);
+                if number == 2 {
+                    far.say(Packet::PubAck(PubAck::new(first.pkid))).await;
+                    assert_eq!(far.packet().await, Packet::Disconnect);
+                }
+            };
+            let (outcome, ()) = tokio::join!(queue.deliver(near, &login, &told), far);
+            assert_eq!(outcome.is_ok(), number == 2, "{outcome:?}");
+        }
+        let topic = "gate/onvif-ej/VideoSource/MotionAlarm/&evil".to_owned();
+        assert_eq!(*given_up.borrow(), [None, None, Some(topic)]);
     }
 
     #[tokio::test]

@@ -3,7 +3,10 @@
 use serde_json::{Map, Number, Value};
 
 use super::event::{Event, ONVIF_TOPICS, Operation, Part, Topic};
-use crate::schema::{Element, ValueKind};
+use crate::{
+    limits::{MQTT_LEVEL_CHARACTERS_MAX, MQTT_SOURCE_ITEMS_MAX},
+    schema::{Element, ValueKind},
+};
 
 /// An event for a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,32 +15,39 @@ pub struct BrokerMessage {
     pub topic: String,
     /// JSON, or nothing: the property is no more.
     pub payload: Vec<u8>,
-    /// Whether the broker keeps it for whoever comes later: of a property.
+    /// Whether the broker keeps it for whoever comes later: the state of a property, of as many as the hub keeps.
     pub retained: bool,
 }
 
 impl BrokerMessage {
     /// Of an event, below a prefix that tells cameras apart.
     pub fn of(prefix: &str, event: &Event) -> Self {
-        let payload = if event.operation == Some(Operation::Deleted) {
-            Vec::new()
-        } else {
-            payload(event).to_string().into_bytes()
-        };
-        Self { topic: topic(prefix, event), payload, retained: event.is_property() }
+        let deleted = event.operation == Some(Operation::Deleted);
+        let payload = if deleted { Vec::new() } else { payload(event).to_string().into_bytes() };
+        Self { topic: topic(prefix, event), payload, retained: deleted || event.stands }
     }
 }
 
 /// `gate/onvif-ej/RuleEngine/LineDetector/Crossed/&1/2/MyImportantFence1`
+///
+/// Brokers end the connection over a topic that they do not bear, which is everybody's: each value is one level, however
+/// it is written, and neither levels nor characters are more than any camera needs.
 fn topic(prefix: &str, event: &Event) -> String {
     let mut topic = format!("{prefix}/onvif-ej/{}", local_topic(&event.topic));
-    for (at, item) in event.items(Part::Source).enumerate() {
+    for (at, item) in event.items(Part::Source).take(MQTT_SOURCE_ITEMS_MAX).enumerate() {
         topic.push_str(if at == 0 { "/&" } else { "/" });
-        topic.push_str(item.value);
+        let level = item.value.chars().take(MQTT_LEVEL_CHARACTERS_MAX);
+        topic.extend(level.map(|it| if it == '/' { '_' } else { it }));
     }
-    // Wildcards (MQTT 3.1.1 §4.7.1) and what no topic may hold.
-    topic.retain(|it| !matches!(it, '#' | '+') && !it.is_control());
+    topic.retain(is_of_topics);
     topic
+}
+
+/// Neither a wildcard (MQTT 3.1.1 §4.7.1) nor what a receiver may close the connection for (§1.5.3).
+fn is_of_topics(it: char) -> bool {
+    let code = u32::from(it);
+    let is_character = !(0xfdd0..=0xfdef).contains(&code) && code & 0xfffe != 0xfffe;
+    !matches!(it, '#' | '+') && !it.is_control() && is_character
 }
 
 /// Names of ONVIF's own stand alone, others with an alias of their namespace.
@@ -148,7 +158,10 @@ mod tests {
     fn a_property_is_kept_under_a_topic_with_its_source() {
         let message = BrokerMessage::of("gate", &motion("v0", true));
         assert_eq!(message.topic, "gate/onvif-ej/VideoSource/MotionAlarm/&v0");
-        assert!(message.retained);
+        assert!(!message.retained, "the hub does not keep it");
+        let mut kept = motion("v0", true);
+        kept.stands = true;
+        assert!(BrokerMessage::of("gate", &kept).retained);
         let payload = json_of(&message);
         assert_eq!(
             (&payload["Source"], &payload["Data"]),
@@ -160,9 +173,6 @@ mod tests {
         gone.operation = Some(Operation::Deleted);
         let message = BrokerMessage::of("gate", &gone);
         assert_eq!((message.payload.len(), message.retained), (0, true));
-        let mut passing = motion("v0", true);
-        passing.operation = None;
-        assert!(!BrokerMessage::of("gate", &passing).retained);
     }
 
     #[test]
@@ -171,6 +181,23 @@ mod tests {
             |topic: &str, source: &str| BrokerMessage::of("gate", &sample(topic, source, true)).topic;
         assert_eq!(topic_of("tns1:A/tns1:B", "a+b#c"), "gate/onvif-ej/A/B/&abc");
         assert_eq!(topic_of("tns1:Device/tnsaxis:IO/Port", "1"), "gate/onvif-ej/Device/axis:IO/Port/&1");
+    }
+
+    #[test]
+    fn topics_stay_such_as_brokers_bear_whatever_a_camera_calls_a_source() {
+        let of = |source: &str| BrokerMessage::of("gate", &sample("tns1:A/tns1:B", source, true)).topic;
+        assert_eq!(of("a/b//c"), "gate/onvif-ej/A/B/&a_b__c", "a value is one level");
+        assert_eq!(
+            of(&"a/".repeat(300)),
+            format!("gate/onvif-ej/A/B/&{}", "a_".repeat(MQTT_LEVEL_CHARACTERS_MAX / 2))
+        );
+        assert_eq!(of("a\u{fdd0}b\u{1fffe}c\u{10ffff}\u{fdef}"), "gate/onvif-ej/A/B/&abc");
+        assert_eq!(of("\u{fdcf}\u{fdf0}\u{1fffd}é"), "gate/onvif-ej/A/B/&\u{fdcf}\u{fdf0}\u{1fffd}é");
+        let long = of(&"é".repeat(14_000));
+        assert_eq!(long.chars().count(), "gate/onvif-ej/A/B/&".len() + MQTT_LEVEL_CHARACTERS_MAX);
+        let more = "x\"/><tt:SimpleItem Name=\"More\" Value=\"";
+        let many = of(&more.repeat(20));
+        assert_eq!(many.split('/').count(), 4 + MQTT_SOURCE_ITEMS_MAX, "{many}");
     }
 
     #[test]

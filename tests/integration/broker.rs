@@ -13,7 +13,7 @@ use cordon::clock::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::{
-    house::{CAMERA_SIDE, House, breathe},
+    house::{CAMERA_SIDE, CAR_PARK, House, LOBBY, breathe},
     skips::skipped,
 };
 
@@ -105,6 +105,29 @@ fn every_cameras_properties_are_kept_by_the_broker() {
     let _broker = Broker::start(dir.path(), at, "allow_anonymous true\n").unwrap();
     first(at, "site/lobby/#", &[]);
     assert_eq!(house.records().iter().filter(|it| connected(it)).count(), 2);
+}
+
+#[test]
+fn what_a_camera_calls_its_sources_keeps_no_other_from_the_broker() {
+    let (dir, at) = (tempfile::tempdir().unwrap(), place());
+    let Some(_broker) = Broker::start(dir.path(), at, "allow_anonymous true\n") else { return };
+    let house = house(&format!("broker = \"mqtt://{at}\"\n"));
+    let alarm =
+        |camera: &str, source: &str| format!("cordon/{camera}/onvif-ej/VideoSource/MotionAlarm/&{source}");
+    // mosquitto ends the connection over each of these.
+    let tokens = ["a/".repeat(300), "a\u{fdd0}b".to_owned(), "c\u{1fffe}d".to_owned()];
+    let levels = ["a_".repeat(64), "ab".to_owned(), "cd".to_owned()];
+    for (token, level) in tokens.iter().zip(&levels) {
+        house.camera(LOBBY).set_variable("motion.token", token);
+        house.camera(LOBBY).happens("motion", true);
+        let topic = alarm("lobby", level);
+        assert_eq!(first(at, &topic, &[]).0, topic);
+    }
+    house.camera(CAR_PARK).set_variable("motion.token", "afterwards");
+    house.camera(CAR_PARK).happens("motion", true);
+    first(at, &alarm("car-park", "afterwards"), &[]);
+    let lost = house.records().iter().filter(|it| it["what"] == "broker-lost").count();
+    assert_eq!(lost, 0, "{:#?}", house.records());
 }
 
 #[test]
