@@ -138,8 +138,9 @@ pub fn decode_request(tables: &Tables, bytes: &[u8]) -> Result<Envelope, DecodeE
     let mut version = Version::default();
     match read_request(tables, bytes, &mut version, &mut header, &mut operation) {
         Ok(body) => {
-            let Header { security, addressing, fault } = header;
-            match fault {
+            let Header { security, addressing, reply_to, fault } = header;
+            let elsewhere = reply_to.filter(|it| !is_own_consumer(&body, it));
+            match fault.or_else(|| elsewhere.map(|_| header::not_anonymous("ReplyTo"))) {
                 Some(fault) => {
                     Err(DecodeError { fault, version, security: security.map(Box::new), operation })
                 }
@@ -189,6 +190,15 @@ fn read_request(
     }
     close_envelope(&mut reader)?;
     Ok(body)
+}
+
+/// Whether an address is that of the consumer in a `wsnt:Subscribe`. Some clients (agsh's onvif) write it into `wsa:ReplyTo`
+/// as well: it names nobody whom the body does not, is judged there, and the answer goes back on the connection all the same.
+fn is_own_consumer(body: &Body, address: &str) -> bool {
+    let Body::Operation { document, .. } = body else { return false };
+    let root = document.root();
+    let consumer = root.find("ConsumerReference/Address").filter(|_| root.local() == "Subscribe");
+    consumer.is_some_and(|it| it.text().trim() == address)
 }
 
 /// The fault for a request that is not as declared.

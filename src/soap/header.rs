@@ -63,6 +63,8 @@ pub struct Addressing {
 pub(super) struct Header {
     pub(super) security: Option<UsernameToken>,
     pub(super) addressing: Addressing,
+    /// Where answers are to go in place of this connection.
+    pub(super) reply_to: Option<String>,
     /// Why the request cannot be taken, found while reading; the rest is read all the same, so that whoever
     /// asks is known.
     pub(super) fault: Option<Fault>,
@@ -123,9 +125,15 @@ fn addressing(
         "To" => &mut header.addressing.to,
         "Action" => &mut header.addressing.action,
         "MessageID" => &mut header.addressing.message_id,
-        "ReplyTo" | "FaultTo" => {
-            let fault = reply_address(reader, block)?;
-            header.fault = header.fault.take().or(fault);
+        "ReplyTo" => {
+            let before = header.reply_to.take();
+            header.reply_to = reply_address(reader)?.or(before);
+            return Ok(());
+        }
+        "FaultTo" => {
+            if reply_address(reader)?.is_some() {
+                header.fault.get_or_insert(not_anonymous(block));
+            }
             return Ok(());
         }
         "From" | "RelatesTo" => return Ok(reader.skip()?),
@@ -147,28 +155,30 @@ fn addressing(
     Ok(())
 }
 
-/// Replies go back on the connection they were asked on, nowhere else (Core §5.8; a destination in a header
-/// would make the device send its answer to a third party).
-fn reply_address(reader: &mut XmlReader<'_>, block: &str) -> Result<Option<Fault>, Trouble> {
-    let mut anonymous = true;
+/// The address in the open block, if it is not that of the connection: replies go back on the one they were asked on,
+/// nowhere else (Core §5.8; a destination in a header would make the device send its answer to a third party).
+fn reply_address(reader: &mut XmlReader<'_>) -> Result<Option<String>, Trouble> {
+    let mut elsewhere = None;
     loop {
         match reader.next_event()? {
             XmlEvent::Start(name) if name.local == "Address" && reader.uri(name.space) == WSA => {
                 let address = text_of(reader)?;
-                anonymous &= ANONYMOUS.contains(&address.trim());
+                if !ANONYMOUS.contains(&address.trim()) {
+                    elsewhere = Some(address.trim().to_owned());
+                }
             }
             XmlEvent::Start(_) => reader.skip()?,
-            XmlEvent::End => break,
+            XmlEvent::End => return Ok(elsewhere),
             XmlEvent::Text(_) => {}
             XmlEvent::Eof => return Err(Fault::well_formed("the header does not end").into()),
         }
     }
-    let fault = || {
-        Fault::invalid_argument_value(format!(
-            "wsa:{block} must be anonymous: answers go back on this connection"
-        ))
-    };
-    Ok((!anonymous).then(fault))
+}
+
+/// The fault for answers that are to go elsewhere.
+pub(super) fn not_anonymous(block: &str) -> Fault {
+    let reason = format!("wsa:{block} must be anonymous: answers go back on this connection");
+    Fault::invalid_argument_value(reason)
 }
 
 /// Reads a Security header: at most one UsernameToken; time stamps and the like are passed over.

@@ -147,6 +147,36 @@ fn a_body_that_is_not_as_declared_is_refused_and_still_says_who_asked_what() {
 }
 
 #[test]
+fn a_reply_may_be_wanted_where_the_consumer_of_events_is_and_nowhere_else() {
+    let tables = tables();
+    let hook = "http://203.0.113.9:8080/hook";
+    let subscribe = |consumer: &str| {
+        format!(
+            "<n:Subscribe xmlns:n=\"http://docs.oasis-open.org/wsn/b-2\"><n:ConsumerReference><a:Address>{consumer}\
+             </a:Address></n:ConsumerReference></n:Subscribe>"
+        )
+    };
+    let asked = |blocks: &str, body: &str| envelope(&format!("{blocks}{}", token(DIGEST, NONCE)), body);
+    let read = taken(&tables, &asked(&reply_to(hook), &subscribe(hook)));
+    assert!(matches!(read.body, Body::Operation { .. }));
+    let faults_too = reply_to(hook) + &reply_to(hook).replace("ReplyTo", "FaultTo");
+    for (blocks, body, block) in [
+        (reply_to(hook), subscribe("http://203.0.113.8:8080/hook"), "ReplyTo"),
+        (reply_to(hook) + &reply_to("http://203.0.113.8/"), subscribe(hook), "ReplyTo"),
+        (reply_to(hook), GET.to_owned(), "ReplyTo"),
+        (faults_too, subscribe(hook), "FaultTo"),
+    ] {
+        let error = refused(&tables, &asked(&blocks, &body));
+        let reason = format!("wsa:{block} must be anonymous: answers go back on this connection");
+        assert_eq!(
+            (error.fault.codes().as_str(), error.fault.reason),
+            ("Sender/ter:InvalidArgVal", reason),
+            "{blocks}"
+        );
+    }
+}
+
+#[test]
 fn what_is_harmless_in_a_header_is_taken() {
     let tables = tables();
     for block in [

@@ -3,11 +3,12 @@
 //     node events.js READY_FILE OUT_DIR
 //
 // For every camera of the ready file and its first client: makes a pull point, pulls until an event came, renews it,
-// ends it, and then lets the library do all of that by itself, as Scrypted does. OUT_DIR/results.jsonl holds one line a step;
+// ends it, and then lets the library do all of that by itself, as Scrypted does; at last it has them sent. OUT_DIR/results.jsonl holds one line a step;
 // OUT_DIR/received every answer.
 
 'use strict';
 const fs = require('fs');
+const http = require('http');
 const path = require('path');
 const { Cam } = require('onvif');
 
@@ -60,6 +61,28 @@ async function walk(camera, client) {
     });
     report('event', { topics: [await event] });
     cam.removeAllListeners('event');
+    await isSent(cam, report);
+}
+
+// Has events sent to a server of its own. The library names that in wsa:ReplyTo, too.
+async function isSent(cam, report) {
+    const server = http.createServer();
+    const told = new Promise((resolve) => {
+        server.on('request', (request, answer) => {
+            let body = '';
+            request.on('data', (more) => { body += more; });
+            request.on('end', () => {
+                answer.end();
+                resolve([...body.matchAll(/<wsnt:Topic [^>]*>([^<]*)</g)].map((found) => found[1]));
+            });
+        });
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await promise(cam, 'subscribe', { url: `http://127.0.0.1:${server.address().port}/hook` });
+    report('Subscribe', { topics: await told });
+    await promise(cam, 'unsubscribe');
+    server.closeAllConnections();
+    server.close();
 }
 
 (async () => {

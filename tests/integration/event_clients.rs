@@ -11,7 +11,11 @@ use crate::{
 fn walked(program: &str, script: &str) -> Option<Vec<Value>> {
     let mut results = Vec::new();
     for (name, plans) in [("first", &PLANS[..]), ("second", &OTHERS[..])] {
-        let house = House::with(plans);
+        let mut house = House::with(plans);
+        // The clients run here, and so do their consumers.
+        house.reconfigure(|text| {
+            format!("{text}\n[[network]]\nname = \"consumers\"\nprefixes = [\"127.0.0.1/32\"]\n")
+        });
         let walk = walk(&house, name, program, script)?;
         let received = String::from_utf8_lossy(&walk.received);
         for secret in CAMERA_SIDE {
@@ -63,5 +67,6 @@ fn agsh_onvif_has_the_events_of_every_maker() {
         assert_eq!(step(&results, camera, "Renew")["lasts"], json!(120), "{camera}");
         step(&results, camera, "Unsubscribe");
         told(&results, camera, "event");
+        told(&results, camera, "Subscribe");
     }
 }
