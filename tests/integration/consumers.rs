@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
+use cordon::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::{
     client::{self, Reply, SOAP, Token, User, within},
-    house::{ADMIN, CAR_PARK, House, LOBBY, VIEWER},
-    pull_points::{ask_at, path_of, pull, unsubscribe},
+    house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, VIEWER},
+    pull_points::{ask_at, path_of, pull, subscribed, unsubscribe},
 };
 
 /// Where the client is, and its consumer.
@@ -65,7 +66,7 @@ fn serve(mut stream: TcpStream, status: &str, tell: &mpsc::Sender<String>) {
                 return;
             }
             let answer =
-                format!("HTTP/1.1 {status}\r\nLocation: http://127.0.0.3:9/\r\nContent-Length: 0\r\n\r\n");
+                format!("HTTP/1.1 {status}\r\nLocation: http://127.0.3.250:9/\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).unwrap();
         }
         let mut more = [0; 16_384];
@@ -174,22 +175,47 @@ fn nothing_is_sent_where_a_camera_or_the_gateway_may_be_or_where_no_network_is_n
 }
 
 #[test]
-fn a_consumer_that_takes_nothing_is_given_up_and_no_redirection_is_followed() {
+fn consumers_that_take_nothing_are_given_up_keep_nobody_waiting_and_send_nobody_elsewhere() {
     let house = house();
-    let elsewhere = TcpListener::bind("127.0.0.3:9").unwrap();
+    let elsewhere = TcpListener::bind("127.0.3.250:9").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let consumer = Consumer::open("307 Temporary Redirect");
-    let made = subscribe(&house, LOBBY, VIEWER, &format!("http://{}/hook", consumer.address));
-    assert_eq!(made.status, 200, "{}", made.text());
-    let is_end = |it: &&Value| it["what"] == "subscription-ended";
-    let records = house.wait_for(|records| records.iter().any(|it| is_end(&it)));
-    let end = records.iter().find(is_end).unwrap();
-    assert!(end["detail"]["why"].as_str().unwrap().contains("did not take events"), "{end}");
-    assert!(end["detail"]["why"].as_str().unwrap().contains("307"), "{end}");
+    // One takes connections and requests and says nothing, and nobody is at the other.
+    let hanging = TcpListener::bind((HERE, 0)).unwrap();
+    let nobody = TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap();
+    let asked = [consumer.address, hanging.local_addr().unwrap(), nobody];
+    let made = asked.map(|it| subscribe(&house, LOBBY, VIEWER, &format!("http://{it}/hook")));
+    for made in &made {
+        assert_eq!(made.status, 200, "{}", made.text());
+    }
+    let puller = subscribed(&house, LOBBY, OPERATOR);
+    let clock = SystemClock::new();
+    let (mut told, mut ended) = (0, Vec::new());
+    while ended.len() < asked.len() {
+        assert!(clock.monotonic() < Duration::from_secs(120), "never given up: {ended:?}");
+        let pulled = ask_at(&house, LOBBY, &puller, OPERATOR, &pull("PT5S", "100"));
+        assert_eq!(pulled.status, 200, "{}", pulled.text());
+        told += pulled.text().matches("PropertyOperation=\"Changed\"").count();
+        let of_viewer =
+            |it: &&Value| it["what"] == "subscription-ended" && it["detail"]["client"] == VIEWER.0;
+        ended = house.records().iter().filter(of_viewer).map(|it| it["detail"]["why"].to_string()).collect();
+    }
+    let took = clock.monotonic();
+    for why in ["status 307", "did not answer in time", "no connection"] {
+        assert_eq!(
+            ended.iter().filter(|it| it.contains("did not take events") && it.contains(why)).count(),
+            1,
+            "{ended:?}"
+        );
+    }
+    // Six tries of five seconds, with pauses of 31 s in all between them.
+    assert!((Duration::from_secs(55)..Duration::from_secs(90)).contains(&took), "{took:?}");
+    assert!(told >= 3, "whoever pulls has his events meanwhile: {told}");
     assert_eq!(consumer.heard.try_iter().count(), 6, "tries");
     let raised = |it: &&Value| it["what"] == "alarm-raised" && it["detail"]["id"] == "consumer-given-up";
     house.wait_for(|records| records.iter().any(|it| raised(&it)));
     assert!(elsewhere.accept().is_err(), "nobody came where it was sent to");
-    let gone = ask_at(&house, LOBBY, &path_of(&made), VIEWER, &pull("PT0S", "1"));
+    let gone = ask_at(&house, LOBBY, &path_of(&made[0]), VIEWER, &pull("PT0S", "1"));
     assert!(gone.text().contains("wsrf-r:ResourceUnknownFault"), "{}", gone.text());
+    drop(hanging);
 }
