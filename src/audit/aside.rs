@@ -84,7 +84,7 @@ pub(super) fn recorded(dir: &Path, asides: &[Aside]) -> io::Result<()> {
         fs::rename(dir.join(format!("{stem}{UNRECORDED}")), dir.join(name))?;
     }
     let mut kept = named(dir, RECORDED)?;
-    kept.sort_by(|(_, one), (_, other)| number(one).cmp(&number(other)));
+    kept.sort_by(|(_, one), (_, other)| number(one).cmp(number(other)));
     let beyond = kept.len().saturating_sub(AUDIT_CUTS_MAX);
     for (_, stem) in kept.iter().take(beyond) {
         fs::remove_file(dir.join(format!("{stem}{RECORDED}")))?;
