@@ -1,9 +1,10 @@
 /* Viewers of the media benchmark: `viewers tcp|udp FD...`, sockets on which a stream plays already, or will: the answer to
- * PLAY may stand before the first frame.
+ * PLAY may stand before the first frame. Where it stands behind one, which GStreamer's server does to who joins a stream under way,
+ * it is counted.
  *
  * A line on standard input ends a window and begins the next; each window is told on standard output as a line of JSON:
- * bytes of media, packets, access units, packets missing by sequence number, sockets that ended, and how old access units were
- * when their last packet came (see cameras.c), in microseconds.
+ * bytes of media, packets, access units, packets missing by sequence number, sockets that ended, late answers, and how old access
+ * units were when their last packet came (see cameras.c), in microseconds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +26,7 @@ struct viewer {
     uint8_t *buffer;
 };
 
-static uint64_t bytes, packets, units, missing, ended, late[STEPS + 1];
+static uint64_t bytes, packets, units, missing, ended, answers, late[STEPS + 1];
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -55,10 +56,11 @@ static int frames(struct viewer *it) {
     int at = 0;
     while (it->length - at >= 4) {
         uint8_t *p = it->buffer + at;
-        if (p[0] == 'R' && !it->begun) {
+        if (p[0] == 'R') {
             uint8_t *end = memmem(p, it->length - at, "\r\n\r\n", 4);
             if (!end) break;
             if (memcmp(p, "RTSP/1.0 200 ", 13)) fprintf(stderr, "not played: %.60s\n", p), exit(1);
+            answers += it->begun;
             at = end + 4 - it->buffer;
             continue;
         }
@@ -112,8 +114,8 @@ int main(int argc, char **argv) {
             if (events[i].data.u32 == 0) {
                 char line[64];
                 if (read(0, line, sizeof line) <= 0) return 0;
-                printf("{\"bytes\": %lu, \"packets\": %lu, \"units\": %lu, \"missing\": %lu, \"ended\": %lu, \"p50_us\": %lu, "
-                       "\"p99_us\": %lu}\n", bytes, packets, units, missing, ended, percentile(0.5), percentile(0.99));
+                printf("{\"bytes\": %lu, \"packets\": %lu, \"units\": %lu, \"missing\": %lu, \"ended\": %lu, \"answers\": %lu, "
+                       "\"p50_us\": %lu, \"p99_us\": %lu}\n", bytes, packets, units, missing, ended, answers, percentile(0.5), percentile(0.99));
                 fflush(stdout);
                 bytes = packets = units = missing = ended = 0;
                 memset(late, 0, sizeof late);
