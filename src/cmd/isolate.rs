@@ -42,6 +42,8 @@ impl Args {
 pub enum IsolateError {
     #[error("{0} of the zones are not as they should be, see above; the others are")]
     Zones(usize),
+    #[error("{0} of the zones cannot be made here yet, see above; the others can")]
+    Unready(usize),
     #[error(transparent)]
     Keeper(#[from] KeeperError),
     #[error("the table that counts on the core side stays")]
@@ -77,7 +79,7 @@ pub(super) fn run(
     for zone in keeper.zones() {
         let name = &zone.zone;
         let outcome = match args {
-            Args::Plan(_) => keeper.plan(zone).map(|planned| (planned.text, true)),
+            Args::Plan(_) => keeper.plan(zone).map(|planned| (planned.text, planned.lacks.is_none())),
             Args::Apply(_) => keeper.apply(zone).map(|was| match was.len() {
                 0 => (format!("zone {name}: isolated, nothing was to be done\n"), true),
                 many => (format!("zone {name}: isolated; {many} differences were mended\n"), true),
@@ -121,5 +123,9 @@ pub(super) fn run(
     if matches!(args, Args::Plan(_)) {
         write!(out, "\n{NOT_SHOWN}")?;
     }
-    if wrong > 0 { Err(IsolateError::Zones(wrong)) } else { Ok(()) }
+    match (wrong, args) {
+        (0, _) => Ok(()),
+        (_, Args::Plan(_)) => Err(IsolateError::Unready(wrong)),
+        _ => Err(IsolateError::Zones(wrong)),
+    }
 }

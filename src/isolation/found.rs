@@ -73,6 +73,21 @@ pub struct AddressInfo {
 }
 
 impl Link {
+    /// One that is switched off and carries nothing.
+    pub(super) fn bare(name: &str) -> Self {
+        Self {
+            ifname: name.to_owned(),
+            flags: BTreeSet::new(),
+            address: None,
+            link: None,
+            link_netnsid: None,
+            master: None,
+            linkinfo: None,
+            xdp: None,
+            addr_info: Vec::new(),
+        }
+    }
+
     /// Whether it is switched on.
     pub fn is_up(&self) -> bool {
         self.flags.contains("UP")

@@ -9,6 +9,7 @@ use std::{
 use super::{
     compare::{Difference, compare},
     desired::Desired,
+    found::Link,
     kernel::{self, NetError},
     plan::{CoreSide, Plan, PlanError, Step},
     show::{Grade, zone_text},
@@ -53,6 +54,8 @@ pub struct Planned {
     pub grade: Grade,
     /// Both as text.
     pub text: String,
+    /// The interface is not there yet: this is the plan for one that carries nothing.
+    pub lacks: Option<PlanError>,
 }
 
 impl Keeper {
@@ -103,16 +106,26 @@ impl Keeper {
         Ok(())
     }
 
-    /// What would be done for a zone.
+    /// What would be done for a zone, also before its interface is plugged in.
     ///
     /// # Errors
     /// It cannot be looked at, or its interface cannot be taken.
     pub fn plan(&self, zone: &Desired) -> Result<Planned, KeeperError> {
-        let found = self.look(zone)?;
-        let plan = Plan::to(zone, &found, &self.core).map_err(|error| locate(error, zone))?;
+        let mut found = self.look(zone)?;
+        let planned = Plan::to(zone, &found, &self.core).map_err(|error| locate(error, zone));
+        let (plan, lacks) = match planned {
+            Err(lacks @ PlanError::NoInterface { .. }) if lacks.is_nowhere() => {
+                found.home.links.push(Link::bare(zone.leg.attachment.carrier()));
+                (Plan::to(zone, &found, &self.core)?, Some(lacks))
+            }
+            planned => (planned?, None),
+        };
         let grade = Grade::of(zone, &found, kernel::is_virtual_machine());
-        let text = zone_text(zone, &plan, grade);
-        Ok(Planned { plan, grade, text })
+        let mut text = zone_text(zone, &plan, grade);
+        if let Some(lacks) = &lacks {
+            text = format!("{lacks}; what follows is for when it is there and carries nothing\n{text}");
+        }
+        Ok(Planned { plan, grade, text, lacks })
     }
 
     /// How well a zone is kept apart.

@@ -102,6 +102,13 @@ pub enum PlanError {
     MadeOnIt { zone: String, interface: String, link: String },
 }
 
+impl PlanError {
+    /// Whether what is wrong is only that the interface is in no namespace of this machine.
+    pub(super) fn is_nowhere(&self) -> bool {
+        matches!(self, Self::NoInterface { elsewhere, .. } if elsewhere.is_empty())
+    }
+}
+
 /// What is to be done for one zone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {

@@ -518,6 +518,34 @@ fn what_cannot_be_isolated_is_told_and_left_as_it_was() {
     check("two zones on one interface", &twice, "is on `cam0` too");
 }
 
+/// As one does who has the configuration before the machine has the interface.
+#[test]
+fn what_would_be_done_is_shown_before_the_interface_is_there() {
+    let Some(network) = Network::build() else { return };
+    let steps = |said: &str, name: &str| -> Vec<String> {
+        let lines = said.lines().skip_while(|it| !it.starts_with(&format!("zone {}: ", network.zone(0))));
+        let zone: Vec<_> =
+            lines.take_while(|it| !it.starts_with(&format!("zone {}: ", network.zone(1)))).collect();
+        let steps = zone.iter().filter(|it| it.starts_with("  ") && !it.contains(" grade: "));
+        steps.map(|it| it.replace(name, "IT")).filter(|it| !it.contains("address del")).collect()
+    };
+    network.configure(|text| text);
+    let (ready, there) = network.isolate("plan");
+    assert!(ready, "{there}");
+    network.configure(|text| text.replace("\"cam0\"", "\"later0\""));
+    let before = interfaces(&network);
+    let (ready, missing) = network.isolate("plan");
+    assert!(!ready && missing.contains("there is no interface `later0` here"), "{missing}");
+    assert!(
+        missing.contains("1 of the zones cannot be made here yet, see above; the others can"),
+        "{missing}"
+    );
+    let (there, missing) = (steps(&there, "cam0"), steps(&missing, "later0"));
+    assert!(missing.len() > 20, "{missing:?}");
+    assert_eq!(missing, there);
+    assert!(interfaces(&network) == before && !has_namespace(&network), "nothing was done");
+}
+
 #[test]
 fn without_nft_nothing_is_begun_that_could_not_be_finished() {
     let Some(network) = Network::build() else { return };
