@@ -438,7 +438,7 @@ impl Draft {
                 continue;
             }
             let texts = self.parameters.iter().filter(|(of, _)| of == payload_type);
-            let parameters = texts.flat_map(|(_, text)| parameters(codec, text)).collect();
+            let parameters = parameters(codec, texts.map(|(_, text)| text.as_str()));
             let format = Format { payload_type: *payload_type, codec, clock_rate, channels, parameters };
             self.media.formats.push(format);
         }
@@ -462,10 +462,10 @@ fn map(value: &str) -> Option<(u8, Codec, u32, Option<u8>)> {
     Some((payload_type, codec, clock_rate, channels))
 }
 
-/// The parameters of a codec that are known and of the right form.
-fn parameters(codec: Codec, text: &str) -> Vec<(&'static str, String)> {
+/// The parameters of a codec that are known and of the right form; the first of a name, on whatever line.
+fn parameters<'a>(codec: Codec, texts: impl Iterator<Item = &'a str>) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
-    for part in text.split(';') {
+    for part in texts.flat_map(|it| it.split(';')) {
         let Some((name, value)) = part.split_once('=') else { continue };
         let (name, value) = (name.trim(), value.trim());
         let known = codec.parameters().iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -533,6 +533,15 @@ mod tests {
         let written = description.write(1, 1, |_| "stream=0".into());
         assert!(!written.contains("10.0.0.1"), "{written}");
         assert!(!written.contains("fmtp"), "{written}");
+    }
+
+    #[test]
+    fn of_several_lines_of_parameters_each_name_is_told_once() {
+        let twice = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 profile-level-id=840058; \
+            packetization-m90000\na=fmtp:96 profile-level-id=420029; packetization-mode=1\n";
+        let written = Description::parse(twice.as_bytes()).unwrap().write(1, 1, |_| "stream=0".into());
+        let lines: Vec<_> = written.lines().filter(|it| it.starts_with("a=fmtp")).collect();
+        assert_eq!(lines, ["a=fmtp:96 profile-level-id=840058;packetization-mode=1"]);
     }
 
     #[test]
