@@ -111,9 +111,7 @@ impl Sink {
         }
         Rc::clone(&known.1)
     }
-}
 
-impl Sink {
     /// What a camera is told of what became of its message, which is counted.
     fn replied(&self, became: Noticed) -> Reply {
         self.house.gate.watch().metrics.noticed(became);

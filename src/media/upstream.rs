@@ -84,9 +84,7 @@ impl Seat {
         let said = said.begins.iter().find(|it| it.0 == stream).map(|it| (it.1, it.2));
         first.map(known).or(said)
     }
-}
 
-impl Seat {
     /// What became of the camera's packets so far.
     pub fn came(&self) -> PacketCounts {
         self.upstream.counts.get()

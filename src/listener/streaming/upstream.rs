@@ -118,46 +118,39 @@ impl Streams {
 impl VirtualCamera {
     /// What a camera offers at an address: as it is known while somebody watches, else asked.
     pub(super) async fn described(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
-        if let Some(open) = self.streams.open_at(endpoint) {
-            return Ok(open);
-        }
-        let turn = self.streams.turn(endpoint, self.house.clock.monotonic());
-        let mut last = turn.opening.lock().await;
-        if let Some(open) = self.streams.open_at(endpoint) {
-            return Ok(open);
-        }
-        if let Some(trouble) = turn.refused(last.as_ref()) {
-            return Err(trouble);
-        }
-        let described = self.describe(endpoint).await;
-        self.remember(&mut last, &described);
-        described
+        self.in_turn(endpoint, Streams::open_at, async || self.describe(endpoint).await).await
     }
 
     /// A stream that plays.
     pub(super) async fn playing(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
-        // Whoever watches another stream, or comes to one that plays, waits for nobody.
-        if let Some(playing) = self.streams.playing_at(endpoint) {
-            return Ok(playing);
+        self.in_turn(endpoint, Streams::playing_at, async || self.have_played(endpoint).await).await
+    }
+
+    /// What is there already, or what this opens, one for all who want it at the same time. Whoever watches another
+    /// stream, or comes to one that is there, waits for nobody.
+    async fn in_turn(
+        &self,
+        endpoint: &Endpoint,
+        there: impl Fn(&Streams, &Endpoint) -> Option<Rc<Upstream>>,
+        open: impl AsyncFnOnce() -> Result<Rc<Upstream>, Trouble>,
+    ) -> Result<Rc<Upstream>, Trouble> {
+        if let Some(there) = there(&self.streams, endpoint) {
+            return Ok(there);
         }
         let turn = self.streams.turn(endpoint, self.house.clock.monotonic());
         let mut last = turn.opening.lock().await;
-        if let Some(playing) = self.streams.playing_at(endpoint) {
-            return Ok(playing);
+        if let Some(there) = there(&self.streams, endpoint) {
+            return Ok(there);
         }
         if let Some(trouble) = turn.refused(last.as_ref()) {
             return Err(trouble);
         }
-        let played = self.have_played(endpoint).await;
-        self.remember(&mut last, &played);
-        played
-    }
-
-    /// Keeps what the camera said for those who wait.
-    fn remember(&self, last: &mut Option<(Duration, CameraError)>, opened: &Result<Rc<Upstream>, Trouble>) {
-        if let Err(Trouble::Camera(error)) = opened {
+        let opened = open().await;
+        if let Err(Trouble::Camera(error)) = &opened {
+            // Those who wait are told the same.
             *last = Some((self.house.clock.monotonic(), error.clone()));
         }
+        opened
     }
 
     async fn have_played(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {

@@ -125,7 +125,7 @@ impl Plain {
         Self { half, rest: RefCell::default() }
     }
 
-    /// Writes the rest of what was begun and some of this behind it: how many bytes of this.
+    /// Writes the rest of what was begun, or, once that is through, some of this: how many bytes of this.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut rest = self.rest.borrow_mut();
         let written = if rest.is_empty() {
