@@ -233,6 +233,10 @@ pub const SDP_MEDIA_MAX: usize = 32;
 pub const SDP_CONTROL_BYTES_MAX: usize = 512;
 /// One parameter of a codec; the parameter sets of H.265 are the longest.
 pub const SDP_PARAMETER_BYTES_MAX: usize = 2 * 1024;
+/// The name of an encoding; the longest that is registered has 31.
+pub const SDP_ENCODING_NAME_BYTES_MAX: usize = 40;
+/// Encodings of one session description that are told not to pass.
+pub const SDP_LEFT_OUT_MAX: usize = 16;
 
 /// How far `wsu:Created` may lie from the gateway's clock, either way (WSS UsernameToken Profile §3.1).
 pub const WSSE_CREATED_SKEW_MAX: Duration = Duration::from_secs(300);

@@ -117,8 +117,8 @@ impl Connection {
     /// Opens an RTSP session and asks what there is.
     pub async fn describe(&self, ask: &Ask) -> Result<CameraStream, CameraError> {
         match ask.kind() {
-            AskKind::Describe { endpoint, screen, talk } if *ask.camera() == self.camera => {
-                CameraStream::open(endpoint, screen, *talk, &self.session).await
+            AskKind::Describe { endpoint, screen, talk, unknown } if *ask.camera() == self.camera => {
+                CameraStream::open(endpoint, screen, (*talk, *unknown), &self.session).await
             }
             _ => Err(misdirected()),
         }

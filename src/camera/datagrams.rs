@@ -175,7 +175,7 @@ impl Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::Description;
+    use crate::rtsp::{Description, UnknownCodecs};
 
     const SDP: &[u8] = b"v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:1\r\n";
 
@@ -199,7 +199,7 @@ mod tests {
         let mut heard = [0; 64];
         let (length, from) = camera.recv_from(&mut heard).await.unwrap();
         assert_eq!((&heard[..length], from.port()), (&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7][..], rtp));
-        let description = Description::parse(SDP).unwrap();
+        let description = Description::parse(SDP, UnknownCodecs::Passed).unwrap();
         let mut packets = Packets::new(&[(&description.media[0], Ssrc(7))]);
         packets.on_channels(0, (0, 1));
         other.send_to(&packet(1), (here, rtp)).await.unwrap();
@@ -230,7 +230,7 @@ mod tests {
         datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
         let (rtp, _) = datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
         assert_eq!(datagrams.sockets.len(), 1, "that before it is closed");
-        let description = Description::parse(SDP).unwrap();
+        let description = Description::parse(SDP, UnknownCodecs::Passed).unwrap();
         let media = &description.media[0];
         let mut packets = Packets::new(&[(media, Ssrc(7)), (media, Ssrc(8))]);
         packets.on_channels(1, (2, 3));

@@ -23,6 +23,7 @@ use crate::{
     },
     clock::SimulatedClock,
     hatch::Endpoint,
+    rtsp::UnknownCodecs,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -588,7 +589,10 @@ async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
     let port = listener.local_addr().unwrap().port();
     let session = peer(vec![]).await.session.over_tls(CameraTls::new(Vec::new(), Box::new(NoPins)));
     let endpoint = Endpoint { port: Some(port), path_and_query: "/live".into() };
-    let failed = CameraStream::open(&endpoint, &screen(), false, &session).await.err().unwrap();
+    let failed = CameraStream::open(&endpoint, &screen(), (false, UnknownCodecs::Refused), &session)
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
 }
@@ -762,7 +766,10 @@ async fn a_stream_that_is_forbidden_counts_unless_the_login_was_taken() {
             peer.post(false).await.unwrap();
         }
         let endpoint = Endpoint { port: Some(peer.session.address.port), path_and_query: "/live".into() };
-        let failed = CameraStream::open(&endpoint, &screen(), false, &peer.session).await.err().unwrap();
+        let failed = CameraStream::open(&endpoint, &screen(), (false, UnknownCodecs::Refused), &peer.session)
+            .await
+            .err()
+            .unwrap();
         let forbidden = failed.failure == Failure::BadRtspStatus(403);
         assert_eq!(forbidden, taken, "{failed:?}");
         let breaker = peer.session.memory().breaker;

@@ -38,7 +38,8 @@ use crate::{
     },
     rtsp::{
         BACKCHANNEL_FEATURE, Begins, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
-        REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, Writer, receiver_report,
+        REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, UnknownCodecs, Writer,
+        receiver_report,
     },
 };
 
@@ -122,21 +123,22 @@ struct Wire {
 }
 
 impl CameraStream {
-    /// Connects, logs in and asks what there is. `logins` counts what is refused over all protocols.
+    /// Connects, logs in and asks what there is: with back channels or without, and with encodings that are not known or
+    /// without. `logins` counts what is refused over all protocols.
     pub(super) async fn open(
         endpoint: &Endpoint,
         screen: &Arc<Screen>,
-        talk: bool,
+        wanted: (bool, UnknownCodecs),
         logins: &Logins,
     ) -> Result<Self, CameraError> {
         let address = SocketAddr::new(logins.host(), endpoint.port.unwrap_or(RTSP_PORT));
-        in_time(Self::describe(address, endpoint, (screen, talk), logins)).await
+        in_time(Self::describe(address, endpoint, (screen, wanted), logins)).await
     }
 
     async fn describe(
         address: SocketAddr,
         endpoint: &Endpoint,
-        (screen, talk): (&Arc<Screen>, bool),
+        (screen, (talk, unknown)): (&Arc<Screen>, (bool, UnknownCodecs)),
         logins: &Logins,
     ) -> Result<Self, Failure> {
         if logins.is_over_tls() {
@@ -168,7 +170,7 @@ impl CameraStream {
         let described = wire.ask(&Method::Describe, &uri, &accept, logins, &mut hear).await?;
         ok(&described)?;
         logins.show(&shown::of_description(&described.body));
-        let mut description = Description::parse(&described.body)
+        let mut description = Description::parse(&described.body, unknown)
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
         // Some offer back channels to whoever did not ask.
         description.media.retain(|media| talk || media.direction == Direction::Receive);

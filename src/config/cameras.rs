@@ -64,6 +64,7 @@ impl Reader<'_> {
         let device_path = self.device_path(raw.device_path.as_ref());
         let quirks = self.quirks(raw.quirks.as_ref());
         let events = self.events_way(raw.events.as_ref());
+        let streams = self.stream_ways(&raw, &vendor);
         let replacement = replacement(&raw);
         let own = self.own_address(&raw);
         let mount = self.mount(&raw, around);
@@ -102,6 +103,7 @@ impl Reader<'_> {
             model: raw.model,
             quirks,
             events,
+            streams,
             replacement,
             exception: None,
             quarantined: false,

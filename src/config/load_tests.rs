@@ -519,7 +519,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
+        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `unknown_codecs`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -698,6 +698,13 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "\"real\"",
         "`real` is no choice of mac",
         "write \"virtual\" or \"camera\"",
+    ),
+    (
+        "mac = \"virtual\"",
+        "unknown_codecs = \"allow\"",
+        "\"allow\"",
+        "`allow` is no choice of unknown_codecs",
+        "write \"refuse\" or \"pass\"",
     ),
     (
         "username = \"cordon\"",
@@ -920,6 +927,11 @@ fn what_somebody_should_know_is_a_warning() {
             "restricted camera `gate` hangs in a zone without isolation",
         ),
         ("\"Hikvision\"", "\"Acme\"", "maker `Acme` is not in the vendor table: treated as restricted"),
+        (
+            "# unknown_codecs = \"refuse\"",
+            "unknown_codecs = \"pass\"",
+            "encodings that nobody here can check pass at a restricted camera",
+        ),
     ] {
         let loaded = folder.load(&EXAMPLE.replacen(from, to, 1)).unwrap();
         let messages: Vec<_> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();

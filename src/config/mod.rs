@@ -18,6 +18,7 @@ mod reader;
 mod secret;
 mod secure;
 mod source;
+mod streams;
 mod vendors;
 
 use std::{

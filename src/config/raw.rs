@@ -175,6 +175,7 @@ pub(super) struct Camera {
     pub(super) tls_port: Option<Spanned<u16>>,
     pub(super) mac: Option<Text>,
     pub(super) events: Option<Text>,
+    pub(super) unknown_codecs: Option<Text>,
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
     pub(super) quirks: Option<Spanned<Vec<QuirkLine>>>,

@@ -47,6 +47,7 @@ fn camera() -> Camera {
         model: None,
         quirks: Vec::new(),
         events: Default::default(),
+        streams: Default::default(),
         replacement: None,
         exception: None,
         quarantined: false,

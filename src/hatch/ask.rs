@@ -10,7 +10,7 @@ use crate::{
     command::{HttpTransfer, Operation, RtspMethod},
     gate::Pass,
     ids::{CameraId, RequestId},
-    rtsp::Playback,
+    rtsp::{Playback, UnknownCodecs},
     schema::{Deviations, Document, OperationId},
     soap::{Fault, Reference},
 };
@@ -68,6 +68,8 @@ pub enum AskKind {
         screen: Arc<Screen>,
         /// Whether back channels are asked for, too.
         talk: bool,
+        /// What becomes of streams in encodings that are not known here.
+        unknown: UnknownCodecs,
     },
     /// A stream that was described, with a back channel.
     Talk {
@@ -264,7 +266,8 @@ mod tests {
         let soap = AskKind::Soap { operation: time, document, endpoint: endpoint.clone() };
         let screen = Arc::new(Screen::new(&tables, AddressRules::default()));
         let picture = AskKind::Picture { endpoint: endpoint.clone() };
-        let describe = AskKind::Describe { endpoint: endpoint.clone(), screen, talk: false };
+        let (endpoint_of, unknown) = (endpoint.clone(), UnknownCodecs::Refused);
+        let describe = AskKind::Describe { endpoint: endpoint_of, screen, talk: false, unknown };
         let play = AskKind::Play { endpoint: endpoint.clone() };
         let replay = AskKind::Replay {
             endpoint: endpoint.clone(),

@@ -571,13 +571,13 @@ fn is_key(codec: Codec, payload: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::Description;
+    use crate::rtsp::{Description, UnknownCodecs};
 
     const OWN: Ssrc = Ssrc(0x0102_0304);
 
     fn packets() -> Packets {
         let text = "m=audio 0 RTP/AVP 0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
-        let description = Description::parse(text.as_bytes()).unwrap();
+        let description = Description::parse(text.as_bytes(), UnknownCodecs::Passed).unwrap();
         let media: Vec<_> = description.media.iter().map(|it| (it, OWN)).collect();
         let mut packets = Packets::new(&media);
         packets.on_channels(0, (10, 11));
@@ -689,7 +689,7 @@ mod tests {
     #[test]
     fn documents_are_numbered_anew_and_positions_go_by_that() {
         let text = "m=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n";
-        let description = Description::parse(text.as_bytes()).unwrap();
+        let description = Description::parse(text.as_bytes(), UnknownCodecs::Passed).unwrap();
         let mut packets = Packets::new(&[(&description.media[0], OWN)]);
         packets.on_channels(0, (0, 1));
         assert!(!packets.is_renumbered(0));

@@ -128,12 +128,12 @@ impl Talk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::Description;
+    use crate::rtsp::{Description, UnknownCodecs};
 
     fn talk() -> Talk {
         let text =
             "m=audio 0 RTP/AVP 0 8\na=sendonly\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=sendonly\n";
-        let description = Description::parse(text.as_bytes()).unwrap();
+        let description = Description::parse(text.as_bytes(), UnknownCodecs::Passed).unwrap();
         assert!(Talk::new(&description.media[1], Ssrc(1)).is_none(), "pictures are not sent to cameras");
         Talk::new(&description.media[0], Ssrc(0x0102_0304)).unwrap()
     }

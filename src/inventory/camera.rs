@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{MacAddress, QuirkOrder, Replacement, SiteException, VendorVerdict};
+use super::{MacAddress, QuirkOrder, Replacement, SiteException, StreamWays, VendorVerdict};
 use crate::{
     auth::KnownCertificate,
     ids::{CameraId, SiteId, ZoneId},
@@ -106,6 +106,8 @@ pub struct Camera {
     pub quirks: Vec<QuirkOrder>,
     /// How its events are had.
     pub events: EventsWay,
+    /// How its streams are had.
+    pub streams: StreamWays,
     /// How far its replacement is, if there is to be one.
     pub replacement: Option<Replacement>,
     /// On whose word it is served although it is restricted and its site is sensitive.

@@ -89,6 +89,7 @@ impl House {
             model: None,
             quirks: Vec::new(),
             events: Default::default(),
+            streams: Default::default(),
             replacement: None,
             exception: None,
             quarantined: false,

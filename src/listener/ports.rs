@@ -79,6 +79,7 @@ pub(super) mod tests {
                 model: None,
                 quirks: Vec::new(),
                 events: Default::default(),
+                streams: Default::default(),
                 replacement: None,
                 exception: None,
                 quarantined: false,

@@ -489,6 +489,7 @@ fn camera(
         model: None,
         quirks: Vec::new(),
         events: Default::default(),
+        streams: Default::default(),
         replacement: None,
         exception: (place == Place::Excepted).then(|| SiteException {
             owner: "the walk".into(),

@@ -197,6 +197,7 @@ pub(super) fn inventory() -> Inventory {
         model: None,
         quirks: Vec::new(),
         events: Default::default(),
+        streams: Default::default(),
         replacement: None,
         exception: id.starts_with("sensitive").then(|| SiteException {
             owner: "A. Owner".into(),

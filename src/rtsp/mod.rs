@@ -4,6 +4,7 @@
 //! is written is made of values, never of what was read.
 
 mod decode;
+mod encoding;
 mod fields;
 mod message;
 mod playback;
@@ -13,6 +14,7 @@ mod sdp;
 mod tests;
 
 pub use decode::{DecodeError, Decoder, FRAME_HEAD_BYTES, Peer, Received};
+pub use encoding::{EncodingName, UnknownCodecs};
 pub use fields::{BACKCHANNEL_FEATURE, Begins, Lower, Session, Transport};
 pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, Writer};
 pub use playback::{Frames, Playback, PlaybackError, REPLAY_FEATURE, Range, Rate};

@@ -6,8 +6,10 @@
 
 use std::fmt::{self, Write as _};
 
+use super::encoding::{EncodingName, UnknownCodecs};
 use crate::limits::{
-    SDP_BYTES_MAX, SDP_CONTROL_BYTES_MAX, SDP_LINES_MAX, SDP_MEDIA_MAX, SDP_PARAMETER_BYTES_MAX,
+    SDP_BYTES_MAX, SDP_CONTROL_BYTES_MAX, SDP_LEFT_OUT_MAX, SDP_LINES_MAX, SDP_MEDIA_MAX,
+    SDP_PARAMETER_BYTES_MAX,
 };
 
 /// What a camera offers at one address.
@@ -19,6 +21,8 @@ pub struct Description {
     pub media: Vec<Media>,
     /// Lines that were no `x=value`, or came where they mean nothing.
     pub forgiven: usize,
+    /// Encodings of its streams that do not pass, `SDP_LEFT_OUT_MAX` of them at most.
+    pub left_out: Vec<String>,
 }
 
 /// Kinds of streams.
@@ -87,18 +91,25 @@ pub struct Format {
 
 macro_rules! codecs {
     ($($variant:ident = $name:literal,)*) => {
-        /// Encodings whose descriptions are understood.
+        /// Encodings.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the names are those of the IANA registry and the ONVIF Streaming Specification")]
-        pub enum Codec { $($variant,)* }
+        pub enum Codec {
+            $($variant,)*
+            /// None of those: nothing is known of it but its name.
+            Unverified(EncodingName),
+        }
 
         impl Codec {
-            /// Every one.
+            /// Every one that is understood.
             const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// As `a=rtpmap` writes it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Unverified(name) => name.as_str(),
+                }
             }
         }
     };
@@ -128,12 +139,37 @@ codecs! {
 
 impl Codec {
     fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|it| it.as_str().eq_ignore_ascii_case(name))
+        let known = Self::ALL.iter().copied().find(|it| it.as_str().eq_ignore_ascii_case(name));
+        known.or_else(|| EncodingName::new(name).map(Self::Unverified))
+    }
+
+    /// Whether streams of this kind and direction pass in it. What is sent to the camera is not tried out on it, and
+    /// documents that cannot be read may hold any address.
+    fn passes(self, media: &Media, unknown: UnknownCodecs) -> bool {
+        match self {
+            Self::MetadataExi | Self::MetadataExiExtended => false,
+            Self::Unverified(_) => {
+                unknown == UnknownCodecs::Passed
+                    && media.kind != MediaKind::Application
+                    && media.direction == Direction::Receive
+            }
+            _ => true,
+        }
     }
 
     /// Codec, clock rate and channels of the payload types that need no `a=rtpmap` (RFC 3551 §6).
     fn of_static(payload_type: u8) -> Option<(Self, u32, Option<u8>)> {
+        let unverified = |name, rate| Some((Self::Unverified(EncodingName::new(name)?), rate, None));
         match payload_type {
+            3 => unverified("GSM", 8_000),
+            4 => unverified("G723", 8_000),
+            14 => unverified("MPA", 90_000),
+            15 => unverified("G728", 8_000),
+            18 => unverified("G729", 8_000),
+            31 => unverified("H261", 90_000),
+            32 => unverified("MPV", 90_000),
+            33 => unverified("MP2T", 90_000),
+            34 => unverified("H263", 90_000),
             0 => Some((Self::Pcmu, 8_000, None)),
             8 => Some((Self::Pcma, 8_000, None)),
             9 => Some((Self::G722, 8_000, None)),
@@ -199,7 +235,8 @@ impl Codec {
             | Self::Metadata
             | Self::MetadataGzip
             | Self::MetadataExi
-            | Self::MetadataExiExtended => &[],
+            | Self::MetadataExiExtended
+            | Self::Unverified(_) => &[],
         }
     }
 }
@@ -233,7 +270,7 @@ impl Form {
 }
 
 /// Why bytes are no description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum SdpError {
     #[error("the description is longer than {SDP_BYTES_MAX} bytes")]
@@ -244,6 +281,8 @@ pub enum SdpError {
     Media,
     #[error("the description has no stream that is understood")]
     Nothing,
+    #[error("the description has no stream in an encoding that passes, but {0}")]
+    Encodings(String),
 }
 
 /// A stream as far as it has been read.
@@ -257,8 +296,8 @@ struct Draft {
 }
 
 impl Description {
-    /// Reads a camera's description.
-    pub fn parse(bytes: &[u8]) -> Result<Self, SdpError> {
+    /// Reads a camera's description. Streams whose encodings do not pass are not among those of the result.
+    pub fn parse(bytes: &[u8], unknown: UnknownCodecs) -> Result<Self, SdpError> {
         if bytes.len() > SDP_BYTES_MAX {
             return Err(SdpError::Long);
         }
@@ -293,8 +332,23 @@ impl Description {
                 Some(_) | None => description.forgiven += 1,
             }
         }
-        description.media = drafts.into_iter().filter_map(Draft::finish).collect();
-        if description.media.is_empty() { Err(SdpError::Nothing) } else { Ok(description) }
+        for draft in drafts {
+            description.media.extend(draft.finish(unknown, &mut description.left_out));
+        }
+        match (description.media.is_empty(), description.left_out.is_empty()) {
+            (false, _) => Ok(description),
+            (true, true) => Err(SdpError::Nothing),
+            (true, false) => Err(SdpError::Encodings(description.left_out.join(", "))),
+        }
+    }
+
+    /// The names of encodings that pass although they are not known here.
+    pub fn unverified(&self) -> impl Iterator<Item = &str> {
+        let formats = self.media.iter().flat_map(|media| &media.formats);
+        formats.filter_map(|it| match &it.codec {
+            Codec::Unverified(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     fn attribute(&mut self, value: &str) {
@@ -428,21 +482,32 @@ impl Draft {
         }
     }
 
-    /// The stream, if any of its payload types is understood.
-    fn finish(mut self) -> Option<Media> {
+    /// The stream, if any of its payload types passes; what does not is told.
+    fn finish(mut self, unknown: UnknownCodecs, left_out: &mut Vec<String>) -> Option<Media> {
+        if self.left_out {
+            return None;
+        }
         for payload_type in &self.types {
-            let mapped = self.maps.iter().find(|it| it.0 == *payload_type).map(|it| (it.1, it.2, it.3));
-            let known = mapped.or_else(|| Codec::of_static(*payload_type));
-            let Some((codec, clock_rate, channels)) = known else { continue };
             if self.media.formats.iter().any(|it| it.payload_type == *payload_type) {
                 continue;
             }
+            let mapped = self.maps.iter().find(|it| it.0 == *payload_type).map(|it| (it.1, it.2, it.3));
+            let known = mapped.or_else(|| Codec::of_static(*payload_type));
+            let Some((codec, clock_rate, channels)) = known.filter(|it| it.0.passes(&self.media, unknown))
+            else {
+                let name = known.as_ref().map(|it| it.0.as_str().to_owned());
+                let name = name.unwrap_or_else(|| format!("payload type {payload_type}"));
+                if left_out.len() < SDP_LEFT_OUT_MAX && !left_out.contains(&name) {
+                    left_out.push(name);
+                }
+                continue;
+            };
             let texts = self.parameters.iter().filter(|(of, _)| of == payload_type);
             let parameters = parameters(codec, texts.map(|(_, text)| text.as_str()));
             let format = Format { payload_type: *payload_type, codec, clock_rate, channels, parameters };
             self.media.formats.push(format);
         }
-        (!self.left_out && !self.media.formats.is_empty()).then_some(self.media)
+        (!self.media.formats.is_empty()).then_some(self.media)
     }
 }
 
@@ -504,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_description_is_written_anew() {
-        let description = Description::parse(CAMERA.as_bytes()).unwrap();
+        let description = Description::parse(CAMERA.as_bytes(), UnknownCodecs::Refused).unwrap();
         assert_eq!(description.control.as_deref(), Some("rtsp://192.168.1.64/Streaming/channels/101/"));
         let controls: Vec<_> = description.media.iter().map(|it| it.control.as_str()).collect();
         assert_eq!(
@@ -520,7 +585,7 @@ mod tests {
             m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=recvonly\r\na=control:stream=2\r\n\
             m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendonly\r\na=control:stream=3\r\n";
         assert_eq!(written, expected);
-        let again = Description::parse(written.as_bytes()).unwrap();
+        let again = Description::parse(written.as_bytes(), UnknownCodecs::Refused).unwrap();
         assert_eq!(again.write(7, 8, |number| format!("stream={number}")), written);
     }
 
@@ -529,7 +594,7 @@ mod tests {
         let evil = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
             a=fmtp:96 packetization-mode=1 http://10.0.0.1;profile-level-id=zz;sprop-parameter-sets=http://10.0.0.1\r\n\
             a=framerate:10.0.0.1\r\na=x-onvif-track:10.0.0.1/x\r\na=control:http://10.0.0.1/\u{7f}\r\n";
-        let description = Description::parse(evil.as_bytes()).unwrap();
+        let description = Description::parse(evil.as_bytes(), UnknownCodecs::Refused).unwrap();
         let written = description.write(1, 1, |_| "stream=0".into());
         assert!(!written.contains("10.0.0.1"), "{written}");
         assert!(!written.contains("fmtp"), "{written}");
@@ -539,7 +604,10 @@ mod tests {
     fn of_several_lines_of_parameters_each_name_is_told_once() {
         let twice = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 profile-level-id=840058; \
             packetization-m90000\na=fmtp:96 profile-level-id=420029; packetization-mode=1\n";
-        let written = Description::parse(twice.as_bytes()).unwrap().write(1, 1, |_| "stream=0".into());
+        let written =
+            Description::parse(twice.as_bytes(), UnknownCodecs::Refused)
+                .unwrap()
+                .write(1, 1, |_| "stream=0".into());
         let lines: Vec<_> = written.lines().filter(|it| it.starts_with("a=fmtp")).collect();
         assert_eq!(lines, ["a=fmtp:96 profile-level-id=840058;packetization-mode=1"]);
     }
@@ -547,15 +615,68 @@ mod tests {
     #[test]
     fn bounds_hold() {
         let media = "m=video 0 RTP/AVP 26\n";
-        assert_eq!(Description::parse(&vec![b'a'; SDP_BYTES_MAX + 1]), Err(SdpError::Long));
-        assert_eq!(Description::parse("a=x\n".repeat(SDP_LINES_MAX + 1).as_bytes()), Err(SdpError::Lines));
-        assert_eq!(Description::parse(media.repeat(SDP_MEDIA_MAX + 1).as_bytes()), Err(SdpError::Media));
         assert_eq!(
-            Description::parse(media.repeat(SDP_MEDIA_MAX).as_bytes()).unwrap().media.len(),
+            Description::parse(&vec![b'a'; SDP_BYTES_MAX + 1], UnknownCodecs::Refused),
+            Err(SdpError::Long)
+        );
+        assert_eq!(
+            Description::parse("a=x\n".repeat(SDP_LINES_MAX + 1).as_bytes(), UnknownCodecs::Refused),
+            Err(SdpError::Lines)
+        );
+        assert_eq!(
+            Description::parse(media.repeat(SDP_MEDIA_MAX + 1).as_bytes(), UnknownCodecs::Refused),
+            Err(SdpError::Media)
+        );
+        assert_eq!(
+            Description::parse(media.repeat(SDP_MEDIA_MAX).as_bytes(), UnknownCodecs::Refused)
+                .unwrap()
+                .media
+                .len(),
             SDP_MEDIA_MAX
         );
-        for nothing in ["", "v=0\r\n", "m=video 0 RTP/AVP 96\r\n", "m=text 0 RTP/AVP 0\r\n"] {
-            assert_eq!(Description::parse(nothing.as_bytes()), Err(SdpError::Nothing), "{nothing}");
+        for nothing in ["", "v=0\r\n", "m=video 0 RTP/AVP\r\n", "m=text 0 RTP/AVP 0\r\n"] {
+            assert_eq!(
+                Description::parse(nothing.as_bytes(), UnknownCodecs::Refused),
+                Err(SdpError::Nothing),
+                "{nothing}"
+            );
         }
+    }
+
+    #[test]
+    fn encodings_that_are_not_known_pass_by_order_and_are_told() {
+        use UnknownCodecs::{Passed, Refused};
+        let text = "m=video 0 RTP/AVP 96 97\na=rtpmap:96 AV1/90000\na=fmtp:96 profile=10.0.0.1\na=rtpmap:97 H264/90000\n\
+            m=audio 0 RTP/AVP 14 98 99\na=rtpmap:98 10.0.0.1/8000\n\
+            m=application 0 RTP/AVP 100\na=rtpmap:100 vnd.onvif.metadata.exi.onvif/90000\n\
+            m=application 0 RTP/AVP 101\na=rtpmap:101 x-own/90000\n\
+            m=audio 0 RTP/AVP 102\na=rtpmap:102 EVS/16000\na=sendonly\n\
+            m=video 0 RTP/AVP 103\na=rtpmap:103 VP9/90000\na=inactive\n";
+        let read = |unknown| Description::parse(text.as_bytes(), unknown).unwrap();
+        let exi = Codec::MetadataExi.as_str();
+        let (refused, passed) = (read(Refused), read(Passed));
+        let left_out = ["AV1", "MPA", "payload type 98", "payload type 99", exi, "x-own", "EVS"];
+        assert_eq!(refused.left_out, left_out);
+        assert_eq!(refused.unverified().count(), 0);
+        let written = |it: &Description| {
+            let text = it.write(1, 1, |number| format!("stream={number}"));
+            text.split_once("a=control:*\r\n").unwrap().1.to_owned()
+        };
+        let video = "a=rtpmap:97 H264/90000\r\na=recvonly\r\na=control:stream=0\r\n";
+        assert_eq!(written(&refused), format!("m=video 0 RTP/AVP 97\r\n{video}"));
+        assert_eq!(passed.left_out, ["payload type 98", "payload type 99", exi, "x-own", "EVS"]);
+        assert_eq!(passed.unverified().collect::<Vec<_>>(), ["AV1", "MPA"]);
+        let sound = "m=audio 0 RTP/AVP 14\r\na=rtpmap:14 MPA/90000\r\na=recvonly\r\na=control:stream=1\r\n";
+        let expected = format!("m=video 0 RTP/AVP 96 97\r\na=rtpmap:96 AV1/90000\r\n{video}{sound}");
+        assert_eq!(written(&passed), expected);
+        let alone = "m=video 0 RTP/AVP 96\na=rtpmap:96 AV1/90000\n";
+        let error = Description::parse(alone.as_bytes(), Refused).unwrap_err();
+        let said = "the description has no stream in an encoding that passes, but AV1";
+        assert_eq!((error.to_string().as_str(), error), (said, SdpError::Encodings("AV1".into())));
+        let many: String = (60..80).map(|it| format!("m=video 0 RTP/AVP {it}\n")).collect();
+        let Err(SdpError::Encodings(told)) = Description::parse(many.as_bytes(), Passed) else {
+            panic!("{many}")
+        };
+        assert_eq!(told.split(", ").count(), SDP_LEFT_OUT_MAX);
     }
 }

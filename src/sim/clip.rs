@@ -292,7 +292,7 @@ fn metadata(said: &str, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::{Description, Rtcp, Ssrc};
+    use crate::rtsp::{Description, Rtcp, Ssrc, UnknownCodecs};
 
     #[test]
     fn the_clip_is_forty_pictures_with_a_key_frame_a_second() {
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn the_tracks_describe_themselves() {
         let text: String = Track::ALL.iter().map(|track| track.description()).collect();
-        let description = Description::parse(text.as_bytes()).unwrap();
+        let description = Description::parse(text.as_bytes(), UnknownCodecs::Passed).unwrap();
         let types: Vec<_> = description.media.iter().map(|it| it.formats[0].payload_type).collect();
         assert_eq!(types, Track::ALL.map(Track::payload_type));
         assert_eq!(description.media[0].formats[0].parameters.len(), 3);

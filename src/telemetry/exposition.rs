@@ -321,6 +321,11 @@ impl Exposition {
         for (id, meter) in &cameras {
             happened(&mut family, [("camera", id.as_str())], "kind", meter.media.disorder.iter())?;
         }
+        let help = "Encodings that cannot be checked, each time a camera described a stream in one: left out, or passed";
+        let mut family = page.counters("cordon_stream_unknown_encodings", help)?;
+        for (id, meter) in &cameras {
+            happened(&mut family, [("camera", id.as_str())], "result", meter.media.encodings.iter())?;
+        }
         Ok(())
     }
 
@@ -498,7 +503,7 @@ mod tests {
     use super::*;
     use crate::{
         alarm::{Alarm, Board, Subject},
-        telemetry::{Delivered, Disorder, Ended, Packet, Sent, Tally, Watching},
+        telemetry::{Delivered, Disorder, Encoding, Ended, Packet, Sent, Tally, Watching},
     };
 
     #[test]
@@ -545,6 +550,7 @@ mod tests {
         meter.media.packets(Packet::Passed, 90);
         meter.media.packets(Packet::Channel, 2);
         meter.media.disorder(Disorder::Missing, 3);
+        meter.media.encodings(Encoding::LeftOut, 2);
         meter.media.bytes(900, 20);
         meter.media.delivered(Delivered::Pull, 4);
         meter.media.missed(1);
@@ -563,6 +569,7 @@ mod tests {
             "cordon_stream_bytes_total{camera=\"gate\",result=\"passed\"} 900",
             "cordon_stream_bytes_total{camera=\"gate\",result=\"dropped\"} 20",
             "cordon_stream_disorder_total{camera=\"gate\",kind=\"missing\"} 3",
+            "cordon_stream_unknown_encodings_total{camera=\"gate\",result=\"left_out\"} 2",
             "cordon_viewers{camera=\"gate\",client=\"vms\"} 1",
             "cordon_viewers{camera=\"gate\",client=\"wall\"} 0",
             "cordon_viewer_bytes_total{camera=\"gate\",client=\"vms\"} 30",

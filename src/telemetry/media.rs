@@ -43,6 +43,16 @@ words!(
 );
 
 words!(
+    /// What becomes of streams in encodings that cannot be checked, each time a camera describes them.
+    Encoding {
+        /// They are left out.
+        LeftOut "left_out"
+        /// They pass unverified.
+        Unverified "unverified"
+    }
+);
+
+words!(
     /// To whom events were delivered.
     Delivered {
         /// To a client that pulls.
@@ -57,6 +67,7 @@ words!(
 pub struct MediaMeter {
     pub(super) packets: Counts<Packet>,
     pub(super) disorder: Counts<Disorder>,
+    pub(super) encodings: Counts<Encoding>,
     /// Bytes of packets that passed, and of those that did not.
     pub(super) bytes: [AtomicU64; 2],
     /// Events that clients and consumers got, and those that they could not get since they were too slow.
@@ -98,6 +109,11 @@ impl MediaMeter {
     /// Counts where packets were not in their order.
     pub fn disorder(&self, what: Disorder, more: u64) {
         self.disorder.add(what, more);
+    }
+
+    /// Counts encodings that cannot be checked.
+    pub fn encodings(&self, what: Encoding, more: usize) {
+        self.encodings.add(what, more as u64);
     }
 
     /// Counts bytes of packets that passed, and of those that did not.

@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 pub use self::{
     count::Word,
     exposition::{AuditReadings, CONTENT_TYPE, Readings, render},
-    media::{Delivered, Disorder, EventReadings, MediaMeter, Packet, Sent, ViewerMeter, Watching},
+    media::{Delivered, Disorder, Encoding, EventReadings, MediaMeter, Packet, Sent, ViewerMeter, Watching},
     metrics::{
         Budget, CameraHealth, CameraMeter, Decided, Ended, Metrics, Noticed, Reloaded, RetentionStopped,
         Searched, Tally, ZoneCounts,

@@ -30,6 +30,7 @@ mod differential;
 mod discovery;
 mod disk;
 mod downloads;
+mod encodings;
 mod endings;
 mod event_clients;
 mod event_quirks;

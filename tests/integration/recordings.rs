@@ -13,7 +13,7 @@ use std::{
 
 use bytes::BytesMut;
 use cordon::{
-    rtsp::{Decoder, Description, Peer, Received},
+    rtsp::{Decoder, Description, Peer, Received, UnknownCodecs},
     schema::{Document, Tables},
     soap::{Answer, AnswerError, decode_answer},
 };
@@ -125,7 +125,7 @@ fn recorded_streams_are_read_and_described_anew() {
             }
         };
         let Some(description) = description else { continue };
-        match Description::parse(&description) {
+        match Description::parse(&description, UnknownCodecs::Passed) {
             Err(why) => refused.push(format!("{name}: {why}")),
             Ok(read) => {
                 described += 1;
@@ -134,7 +134,8 @@ fn recorded_streams_are_read_and_described_anew() {
                 for address in ADDRESSES {
                     assert!(!written.contains(address), "{name}: {address} in {written}");
                 }
-                let again = Description::parse(written.as_bytes()).expect("what is written can be read");
+                let again = Description::parse(written.as_bytes(), UnknownCodecs::Passed)
+                    .expect("what is written can be read");
                 assert_eq!(again.write(1, 1, control), written, "{name}");
             }
         }

@@ -91,6 +91,12 @@ impl Viewer {
         identified: &Identified,
     ) -> Result<(Pass, Command), Refused> {
         let house = &*self.camera.house;
+        let mut arguments = json!({ "profile": locator.profile, "protocol": locator.protocol });
+        if let Some(unverified) = self.unverified(method)
+            && let Some(arguments) = arguments.as_object_mut()
+        {
+            arguments.insert("unverified_codecs".to_owned(), unverified.into());
+        }
         let command = Command {
             request: house.request_id(),
             camera: Some(self.camera.camera.id.clone()),
@@ -98,7 +104,7 @@ impl Viewer {
             class: method.class(),
             traits: [Trait::Session].into_iter().collect(),
             destinations: Vec::new(),
-            arguments: json!({ "profile": locator.profile, "protocol": locator.protocol }),
+            arguments,
         };
         let nonce = identified.nonce.map(|it| it.to_string());
         match house.gate.decide(&self.camera.edition.rules, command.clone(), &identified.caller, nonce).await
@@ -116,6 +122,16 @@ impl Viewer {
             Err(Refusal::Unauthenticated) => Err(Refused::Challenge { stale: false }),
             Err(refusal) => Err(Refused::With(status_of(&refusal))),
         }
+    }
+
+    /// The encodings of what is to play that pass without being checked, if there are any.
+    fn unverified(&self, method: RtspMethod) -> Option<Vec<String>> {
+        if !matches!(method, RtspMethod::Play | RtspMethod::Replay | RtspMethod::Talk) {
+            return None;
+        }
+        let unverified = self.session.as_ref()?.upstream.description.unverified();
+        let names: Vec<_> = unverified.map(str::to_owned).collect();
+        (!names.is_empty()).then_some(names)
     }
 
     /// Counts the client as one who watches, as long as what is given lives.

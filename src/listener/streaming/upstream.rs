@@ -25,8 +25,9 @@ use crate::{
     hatch::{Ask, AskKind, Endpoint, Screen},
     limits::{STREAM_DESCRIBED_TIME_MAX, STREAMS_PER_CAMERA_MAX},
     media::{Measures, Upstream},
-    rtsp::Description,
+    rtsp::{Description, UnknownCodecs},
     schema::{AccessClass, Trait},
+    telemetry::{CameraMeter, Encoding},
 };
 
 /// The streams of one camera that somebody has asked for.
@@ -245,18 +246,22 @@ impl VirtualCamera {
         let mut pass = self.stream_pass(RtspMethod::Describe, endpoint).await?;
         let rules = self.rules.borrow().clone();
         let screen = Arc::new(Screen::new(&self.house.tables, rules));
-        let ask = Ask::new(&mut pass, AskKind::Describe { endpoint: endpoint.clone(), screen, talk }, true)?;
+        let kind =
+            AskKind::Describe { endpoint: endpoint.clone(), screen, talk, unknown: self.unknown_codecs() };
+        let ask = Ask::new(&mut pass, kind, true)?;
         let described = self.connection.describe(&ask).await;
         self.take_news();
         match described {
             Ok(stream) => {
+                let encodings = Encodings::of(&stream.description);
+                encodings.count(&self.meter);
                 pass.finish(Ended {
                     disposal: Disposal::Answered,
                     status: None,
                     fault: None,
                     deviations: Vec::new(),
                     bytes: 0,
-                    note: None,
+                    note: encodings.told(),
                 });
                 Ok(stream)
             }
@@ -266,6 +271,12 @@ impl VirtualCamera {
                 Err(trouble)
             }
         }
+    }
+
+    /// What becomes of streams of the camera in encodings that are not known here, as it is treated at the moment.
+    pub(super) fn unknown_codecs(&self) -> UnknownCodecs {
+        let treated = self.edition.rules.camera(&self.camera.id);
+        treated.map_or(UnknownCodecs::Refused, |it| it.streams.unknown_codecs(&it.vendor))
     }
 
     /// A session that nobody lets play is given back: a camera has few.
@@ -306,6 +317,34 @@ impl VirtualCamera {
             .gate
             .decide(&self.edition.rules, command, &Caller::Gateway(Reason::Stream), None)
             .await?)
+    }
+}
+
+/// What a camera offers in encodings that cannot be checked.
+struct Encodings<'a> {
+    left_out: &'a [String],
+    unverified: Vec<&'a str>,
+}
+
+impl<'a> Encodings<'a> {
+    fn of(description: &'a Description) -> Self {
+        Self { left_out: &description.left_out, unverified: description.unverified().collect() }
+    }
+
+    fn count(&self, meter: &CameraMeter) {
+        meter.media.encodings(Encoding::LeftOut, self.left_out.len());
+        meter.media.encodings(Encoding::Unverified, self.unverified.len());
+    }
+
+    /// In words, if there is anything to tell.
+    fn told(&self) -> Option<String> {
+        let part = |what, names: String| (!names.is_empty()).then(|| format!("{what}: {names}"));
+        let parts = [
+            part("left out, since it cannot be checked", self.left_out.join(", ")),
+            part("let through without being checked", self.unverified.join(", ")),
+        ];
+        let told: Vec<_> = parts.into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 }
 

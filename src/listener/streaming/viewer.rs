@@ -24,7 +24,7 @@ use super::{
     datagrams::Outgoing,
     front::{Guest, Port},
     seats::Seated,
-    viewing::Viewing,
+    viewing::{Play, Viewing},
     ways::{Ways, are_their_own, translated},
     wire::{SLICES_MAX, Wire},
 };
@@ -35,7 +35,7 @@ use crate::{
         STREAM_SESSION_TIMEOUT, STREAM_UNPLAYED_TIME_MAX,
     },
     media::{Passage, Queue},
-    rtsp::{Decoder, Method, Peer, Received, Status, Writer},
+    rtsp::{Decoder, Method, Peer, Received, Status, UnknownCodecs, Writer},
 };
 
 /// How often it is looked whether a viewer may go on, and does.
@@ -271,6 +271,13 @@ impl Viewer {
             self.end("the isolation of the camera's zone is not in force any more");
             return false;
         }
+        let is_unverified = viewing.upstream.description.unverified().next().is_some();
+        if is_unverified && camera.unknown_codecs() == UnknownCodecs::Refused {
+            // Whoever comes next is told what passes now.
+            viewing.upstream.stop();
+            self.end("encodings that cannot be checked do not pass any more");
+            return false;
+        }
         if !camera.edition.rules.may_go_on(&play.command, &viewing.caller, house.clock.now()) {
             self.end("policy does not permit it any more");
             return false;
@@ -280,16 +287,8 @@ impl Viewer {
         let sent = play.sent();
         if sent - bytes >= STREAM_HEARTBEAT_BYTES || now.saturating_sub(at) >= STREAM_HEARTBEAT_INTERVAL {
             play.told = (sent, now);
-            let losses = play.seat.queue.losses();
-            let detail = json!({
-                "request": play.command.request.to_string(),
-                "bytes": sent,
-                "seconds": now.saturating_sub(play.began).as_secs(),
-                "lost_bytes": losses.bytes,
-                "lost_packets": play.lost_packets,
-            });
             let camera = Some(camera.camera.id.to_string());
-            house.gate.note(Event { camera, ..Event::new("stream", detail) });
+            house.gate.note(Event { camera, ..Event::new("stream", heartbeat(play, now)) });
         }
         true
     }
@@ -322,6 +321,17 @@ impl Viewer {
         })
         .await?
     }
+}
+
+/// What the log is told now and then of a stream that goes on.
+fn heartbeat(play: &Play, now: Duration) -> serde_json::Value {
+    json!({
+        "request": play.command.request.to_string(),
+        "bytes": play.sent(),
+        "seconds": now.saturating_sub(play.began).as_secs(),
+        "lost_bytes": play.seat.queue.losses().bytes,
+        "lost_packets": play.lost_packets,
+    })
 }
 
 /// Sends what is to go in datagrams; the socket that is full, if one is.

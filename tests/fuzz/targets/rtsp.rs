@@ -6,7 +6,7 @@ use std::{sync::OnceLock, time::Duration};
 use bytes::BytesMut;
 use cordon::{
     hatch::{AddressRules, Packets, Screen, Talk},
-    rtsp::{Codec, Decoder, Description, Peer, Playback, Received, RtpHeader, Ssrc},
+    rtsp::{Codec, Decoder, Description, Peer, Playback, Received, RtpHeader, Ssrc, UnknownCodecs},
     schema::Tables,
 };
 use libfuzzer_sys::fuzz_target;
@@ -52,9 +52,9 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(read(peer, data, piece), Some(found), "pieces make no difference");
         }
     }
-    if let Ok(description) = Description::parse(data) {
+    if let Ok(description) = Description::parse(data, UnknownCodecs::Passed) {
         let written = description.write(1, 1, |number| format!("stream={number}"));
-        let again = Description::parse(written.as_bytes()).expect("what is written can be read");
+        let again = Description::parse(written.as_bytes(), UnknownCodecs::Passed).expect("what is written can be read");
         assert_eq!(again.write(1, 1, |number| format!("stream={number}")), written, "and says the same");
         let media: Vec<_> = description.media.iter().map(|it| (it, Ssrc(1))).collect();
         let mut packets = Packets::new(&media);
@@ -64,7 +64,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(passed + buffer.len() <= before + 64 * before, "reports of ours are short");
     }
     let text = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\nm=audio 0 RTP/AVP 0\n";
-    let description = Description::parse(text.as_bytes()).expect("a plain description");
+    let description = Description::parse(text.as_bytes(), UnknownCodecs::Passed).expect("a plain description");
     let media: Vec<_> = description.media.iter().map(|it| (it, Ssrc(7))).collect();
     let mut packets = Packets::new(&media);
     packets.on_channels(0, (0, 1));

@@ -1,0 +1,20 @@
+//! How the gateway has a camera's streams.
+
+use super::VendorVerdict;
+use crate::rtsp::UnknownCodecs;
+
+/// What the owner says of a camera's streams.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamWays {
+    /// What becomes of pictures and sound in encodings that are not known here; none if it goes by the maker.
+    pub unknown_codecs: Option<UnknownCodecs>,
+}
+
+impl StreamWays {
+    /// What becomes of pictures and sound in encodings that are not known here. Nobody can look into them, so that they
+    /// are left out at cameras of makers that are not trusted, unless the owner says otherwise.
+    pub fn unknown_codecs(&self, vendor: &VendorVerdict) -> UnknownCodecs {
+        let usual = if vendor.class.is_restricted() { UnknownCodecs::Refused } else { UnknownCodecs::Passed };
+        self.unknown_codecs.unwrap_or(usual)
+    }
+}
