@@ -143,6 +143,11 @@ pub const STREAM_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const STREAM_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long the oldest of them may wait.
 pub const STREAM_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
+/// Bytes of a stream that are kept since its last key frame, for viewers who begin there. They go into a viewer's queue,
+/// together with what comes meanwhile.
+pub const STREAM_GROUP_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The time since that key frame.
+pub const STREAM_GROUP_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a stream plays on that nobody watches.
 pub const STREAM_LINGER: Duration = Duration::from_secs(5);
 /// How long a stream that was described waits for being played.
@@ -759,6 +764,7 @@ const _: () = assert!(
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
 const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);
+const _: () = assert!(2 * STREAM_GROUP_BYTES_MAX <= STREAM_QUEUE_BYTES_MAX);
 const _: () = assert!(AUDIT_ARGUMENTS_BYTES_MAX < AUDIT_LINE_BYTES_MAX);
 const _: () = assert!(AUDIT_PROOF_BYTES_MAX > AUDIT_LINE_BYTES_MAX * 4 / 3 + 64 * 45 + 1_024);
 const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX.as_secs());

@@ -519,7 +519,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `unknown_codecs`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
+        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `unknown_codecs`, `streams_begin`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -705,6 +705,13 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "\"allow\"",
         "`allow` is no choice of unknown_codecs",
         "write \"refuse\" or \"pass\"",
+    ),
+    (
+        "mac = \"virtual\"",
+        "streams_begin = \"now\"",
+        "\"now\"",
+        "`now` is no choice of streams_begin",
+        "write \"next-key-frame\" or \"last-key-frame\"",
     ),
     (
         "username = \"cordon\"",

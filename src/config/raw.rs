@@ -176,6 +176,7 @@ pub(super) struct Camera {
     pub(super) mac: Option<Text>,
     pub(super) events: Option<Text>,
     pub(super) unknown_codecs: Option<Text>,
+    pub(super) streams_begin: Option<Text>,
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
     pub(super) quirks: Option<Spanned<Vec<QuirkLine>>>,

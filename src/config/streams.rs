@@ -2,13 +2,29 @@
 
 use super::{raw, reader::Reader};
 use crate::{
-    inventory::{StreamWays, VendorVerdict},
+    inventory::{StreamBegin, StreamWays, VendorVerdict},
     rtsp::UnknownCodecs,
 };
 
 impl Reader<'_> {
     pub(super) fn stream_ways(&mut self, raw: &raw::Camera, vendor: &VendorVerdict) -> StreamWays {
-        StreamWays { unknown_codecs: self.unknown_codecs(raw.unknown_codecs.as_ref(), vendor) }
+        StreamWays {
+            unknown_codecs: self.unknown_codecs(raw.unknown_codecs.as_ref(), vendor),
+            begin: self.stream_begin(raw.streams_begin.as_ref()),
+        }
+    }
+
+    fn stream_begin(&mut self, raw: Option<&raw::Text>) -> StreamBegin {
+        let Some(raw) = raw else { return StreamBegin::default() };
+        match raw.get_ref().as_str() {
+            "next-key-frame" => StreamBegin::NextKeyFrame,
+            "last-key-frame" => StreamBegin::LastKeyFrame,
+            other => {
+                let what = format!("`{}` is no choice of streams_begin", other.escape_debug());
+                self.error(raw.span(), &what, "write \"next-key-frame\" or \"last-key-frame\"");
+                StreamBegin::default()
+            }
+        }
     }
 
     fn unknown_codecs(&mut self, raw: Option<&raw::Text>, vendor: &VendorVerdict) -> Option<UnknownCodecs> {

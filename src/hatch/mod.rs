@@ -16,7 +16,7 @@ mod verify;
 
 pub use ask::{Ask, AskError, AskKind, Mark, Reply, SubscriptionAddress, Understood};
 pub use metadata::{MetadataError, Screen};
-pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart};
+pub use packets::{PacketCounts, Packets, Positions, Segment, UnitStart, begins_of};
 pub use picture::picture;
 pub use sink::{Sink, SinkError, Tally};
 pub use spool::{Spool, SpoolWriter};

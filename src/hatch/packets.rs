@@ -498,6 +498,19 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= length).then_some(length)
 }
 
+/// Takes up number and timestamp of the first packet of each stream in a run of whole frames, where none is known yet.
+pub fn begins_of(mut run: &[u8], begins: &mut [Option<(u16, u32)>]) {
+    while let Some((frame, rest)) = frame_length(run).and_then(|length| run.split_at_checked(length)) {
+        run = rest;
+        let Some(([_, channel, ..], packet)) = frame.split_first_chunk::<FRAME_HEAD_BYTES>() else { return };
+        if channel % 2 == 0
+            && let Some(begin) = begins.get_mut(usize::from(channel / 2)).filter(|it| it.is_none())
+        {
+            *begin = RtpHeader::parse(packet).ok().map(|it| (it.sequence, it.timestamp));
+        }
+    }
+}
+
 /// Ends the run of frames at the buffer's front.
 fn cut(buffer: &mut BytesMut, run: &mut usize, units: &mut Vec<UnitStart>, segments: &mut Vec<Segment>) {
     if *run > 0 {

@@ -44,7 +44,7 @@ pub use regard::{
 pub use registry::{Block, RegistryError, mac_file, registry};
 pub use replacement::{Day, Replacement, ReplacementState};
 pub use snapshot::{Inventory, InventoryError};
-pub use stream_ways::StreamWays;
+pub use stream_ways::{StreamBegin, StreamWays};
 pub use vendor::{Claim, Confidence, Lines, Listing, MacUse, OrderScope, Parent, Producer, Vendor};
 pub use vendors::{VendorError, Vendors};
 pub use verdict::{Finding, Judgement, Standing, Weight};

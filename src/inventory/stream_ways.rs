@@ -8,6 +8,18 @@ use crate::rtsp::UnknownCodecs;
 pub struct StreamWays {
     /// What becomes of pictures and sound in encodings that are not known here; none if it goes by the maker.
     pub unknown_codecs: Option<UnknownCodecs>,
+    /// Where a new viewer begins.
+    pub begin: StreamBegin,
+}
+
+/// Where a new viewer of a live stream begins, if others watch already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum StreamBegin {
+    /// At the next key frame.
+    #[default]
+    NextKeyFrame,
+    /// At the last one, if not too much has come since.
+    LastKeyFrame,
 }
 
 impl StreamWays {

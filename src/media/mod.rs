@@ -1,5 +1,6 @@
 //! Streams: one session with the camera for the many viewers of a live one, one for each viewer of a recording.
 
+mod group;
 mod pace;
 mod queue;
 mod recording;

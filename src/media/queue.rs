@@ -93,6 +93,15 @@ impl Queue {
         Self { state: RefCell::new(state), ..Self::default() }
     }
 
+    /// Has the viewer begin with these runs, of which the first is one that a decoder can begin with. `now` is monotonic.
+    pub(super) fn begin_with<'a>(&self, runs: impl Iterator<Item = &'a Bytes>, now: Duration) {
+        let mut state = self.state.borrow_mut();
+        for run in runs {
+            state.flow = Flow::Flowing;
+            state.keep(run.clone(), now);
+        }
+    }
+
     /// Waits until there is room for more of a recording.
     pub async fn room(&self) {
         while self.state.borrow().bytes >= REPLAY_QUEUE_BYTES_MAX {

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    group::Group,
     pace::{Kind, Pace},
     queue::Queue,
 };
@@ -36,6 +37,8 @@ pub struct Upstream {
     /// The source of each of its streams, as viewers see it.
     pub sources: Vec<Ssrc>,
     viewers: RefCell<Vec<Rc<Queue>>>,
+    /// What viewers begin with; nothing unless somebody wanted to.
+    group: RefCell<Option<Group>>,
     playing: Cell<bool>,
     left: Notify,
     stopping: Cell<bool>,
@@ -63,17 +66,17 @@ pub struct Seat {
     upstream: Rc<Upstream>,
     /// What is to be sent to the viewer.
     pub queue: Rc<Queue>,
-    /// How far each stream was when it was taken.
-    joined: Vec<Option<Positions>>,
+    /// Number and timestamp of what each stream begins with, as far as that was known when it was taken.
+    joined: Vec<Option<(u16, u32)>>,
 }
 
 impl Seat {
-    /// Sequence number and timestamp that a stream is heard from, at the earliest: of its next packet when the place
-    /// was taken, or of its first. Waits a little for that; of a stream that is quiet, what the camera says is told.
+    /// Sequence number and timestamp that a stream is heard from, at the earliest: of the first packet that is sent again
+    /// or else of its next when the place was taken, or of its first. Waits a little for that; of a stream that is quiet, what the camera says is told.
     pub async fn begins(&self, stream: usize) -> Option<(Option<u16>, Option<u32>)> {
         let known = |(sequence, timestamp)| (Some(sequence), Some(timestamp));
         if let Some(joined) = self.joined.get(stream).copied().flatten() {
-            return Some(known(joined.next));
+            return Some(known(joined));
         }
         if self.upstream.positions.borrow().is_empty() {
             // Without it nothing is said.
@@ -119,6 +122,7 @@ impl Upstream {
             description,
             sources,
             viewers: RefCell::default(),
+            group: RefCell::default(),
             playing: Cell::new(false),
             left: Notify::new(),
             stopping: Cell::new(false),
@@ -149,7 +153,24 @@ impl Upstream {
     pub fn join(self: &Rc<Self>) -> Seat {
         let queue = Rc::new(if self.recorded { Queue::of_recording() } else { Queue::default() });
         self.viewers.borrow_mut().push(Rc::clone(&queue));
-        Seat { upstream: Rc::clone(self), queue, joined: self.positions.borrow().clone() }
+        let joined = self.positions.borrow().iter().map(|it| it.map(|it| it.next)).collect();
+        Seat { upstream: Rc::clone(self), queue, joined }
+    }
+
+    /// Takes a place, and is sent first what came since the last picture that a decoder can begin with, as far as that is
+    /// kept: it is from now on.
+    pub fn join_at_last_key_frame(self: &Rc<Self>) -> Seat {
+        let mut seat = self.join();
+        let now = self.clock.monotonic();
+        let mut group = self.group.borrow_mut();
+        let group = group.get_or_insert_default();
+        seat.queue.begin_with(group.runs(now), now);
+        if group.runs(now).next().is_some() {
+            for (joined, begins) in seat.joined.iter_mut().zip(group.begins(self.description.media.len())) {
+                *joined = begins.or(*joined);
+            }
+        }
+        seat
     }
 
     /// How many watch.
@@ -186,6 +207,9 @@ impl Upstream {
 
     /// Puts what came into the queues of all who watch. `now` is monotonic.
     pub(super) fn push(&self, segments: &[Segment], now: Duration) {
+        if let Some(group) = &mut *self.group.borrow_mut() {
+            group.push(segments, now);
+        }
         for viewer in self.viewers.borrow().iter() {
             viewer.push(segments, now);
         }

@@ -45,6 +45,7 @@ mod identity;
 mod interface;
 mod isolation;
 mod process;
+mod joining;
 mod mounts;
 mod mutate;
 mod operations;

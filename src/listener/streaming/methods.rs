@@ -19,6 +19,7 @@ use crate::{
     command::RtspMethod,
     facade::{Entrance, Facade, Locator, LocatorKind},
     gate::Pass,
+    inventory::StreamBegin,
     limits::STREAM_SESSION_TIMEOUT,
     media::Upstream,
     rtsp::{
@@ -161,6 +162,7 @@ impl Viewer {
             caller: identified.caller,
             ways: way.none(),
             play: None,
+            has_played: false,
             touched: now,
             idle: now,
         });
@@ -236,7 +238,11 @@ impl Viewer {
                 self.session = None;
                 return Err(Refused::With(Status::SessionNotFound));
             }
-            let seat = Rc::new(upstream.join());
+            // Who goes on after a pause has had what came before, and datagrams that come all at once are lost on the way.
+            let at_once = !std::mem::replace(&mut viewing.has_played, true)
+                && matches!(viewing.ways, Ways::Interleaved(_))
+                && self.camera.camera.streams.begin == StreamBegin::LastKeyFrame;
+            let seat = Rc::new(if at_once { upstream.join_at_last_key_frame() } else { upstream.join() });
             viewing.upstream = upstream;
             viewing.caller = identified.caller;
             viewing.play = Some(Play::new(seat, command, (pass, watching), now));

@@ -27,6 +27,8 @@ pub(super) struct Viewing {
     /// How each stream that was set up goes.
     pub(super) ways: Ways,
     pub(super) play: Option<Play>,
+    /// Whether it has played before.
+    pub(super) has_played: bool,
     pub(super) touched: Duration,
     /// Since when nothing plays, where that is so.
     pub(super) idle: Duration,

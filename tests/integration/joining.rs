@@ -1,0 +1,172 @@
+//! Where viewers begin who come to a stream that others watch already.
+#![expect(clippy::print_stderr, reason = "figures are said")]
+
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use cordon::clock::{Clock, SystemClock};
+
+use crate::{
+    house::{House, LOBBY, VIEWER, breathe},
+    streams::{Answer, CAMERAS, Player, address, skipped, with_login},
+};
+
+/// Viewers whose wait is measured, each way.
+const VIEWERS: usize = 5;
+
+fn house(begin: &str) -> (House, String) {
+    let mut house = House::open();
+    let more = format!("name = \"lobby\"\nstreams_begin = \"{begin}\"\n");
+    house.reconfigure(|text| text.replacen("name = \"lobby\"\n", &more, 1));
+    let at = address(&house, LOBBY, CAMERAS[1].1);
+    (house, at)
+}
+
+/// A viewer of pictures, what he is told, and his session.
+fn watch(house: &House, at: &str) -> (Player, Answer, String) {
+    let mut player = Player::connect(house, at, VIEWER);
+    let session = format!("Session: {}\r\n", player.set_up());
+    let playing = player.ask("PLAY", "", &session);
+    assert_eq!(playing.status, 200, "{}", playing.head);
+    (player, playing, session)
+}
+
+/// The next packet of the pictures.
+fn picture(player: &mut Player) -> Vec<u8> {
+    loop {
+        let (channel, packet) = player.frame().unwrap();
+        if channel == 6 {
+            return packet;
+        }
+    }
+}
+
+fn timestamp(packet: &[u8]) -> u32 {
+    u32::from_be_bytes(packet[4..8].try_into().unwrap())
+}
+
+fn sequence(packet: &[u8]) -> u16 {
+    u16::from_be_bytes([packet[2], packet[3]])
+}
+
+/// Whether a key frame begins here: the simulated camera sends its parameter sets before each.
+fn begins(packet: &[u8]) -> bool {
+    packet[12] & 0x1f == 7
+}
+
+/// A viewer who reads all the time, and what he got.
+struct First(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl First {
+    fn begin(house: &House, at: &str) -> Self {
+        let (mut player, ..) = watch(house, at);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::downgrade(&seen);
+        // It ends with the test, which has the pictures.
+        std::thread::spawn(move || {
+            while let (Some(all), Some((channel, packet))) = (all.upgrade(), player.frame()) {
+                if channel == 6 {
+                    all.lock().unwrap().push(packet);
+                }
+            }
+        });
+        Self(seen)
+    }
+
+    /// Waits until so many pictures have come after the last key frame.
+    fn wait_for(&self, after: usize) {
+        loop {
+            let seen = self.0.lock().unwrap().clone();
+            let group = seen.rsplit(|it| begins(it)).next().unwrap_or_default();
+            let mut moments: Vec<_> = group.iter().map(|it| timestamp(it)).collect();
+            moments.dedup();
+            // The key frame itself has the moment of its parameter sets.
+            if group.len() < seen.len() && moments.len() == after + 1 {
+                return;
+            }
+            breathe();
+        }
+    }
+}
+
+#[test]
+fn a_new_viewer_begins_with_what_another_got_since_the_last_key_frame() {
+    let (house, at) = house("last-key-frame");
+    let first = First::begin(&house, &at);
+    first.wait_for(3);
+    let before = first.0.lock().unwrap().len();
+    let (mut second, playing, session) = watch(&house, &at);
+    let mut got = vec![picture(&mut second)];
+    assert!(begins(&got[0]), "{:?}", &got[0][..16]);
+    let told = format!("url={at}/stream=0;seq={};rtptime={}", sequence(&got[0]), timestamp(&got[0]));
+    assert_eq!(playing.field("RTP-Info"), Some(told.as_str()));
+    while got.len() < 60 {
+        got.push(picture(&mut second));
+    }
+    let seen = loop {
+        let seen = first.0.lock().unwrap().clone();
+        if seen.iter().any(|it| it == got.last().unwrap()) {
+            break seen;
+        }
+        breathe();
+    };
+    // These are the very packets that the first viewer got, from one on that he had before.
+    let from = seen.iter().position(|it| *it == got[0]).unwrap();
+    assert!(from < before, "begins with packet {from} of {before} that had come");
+    assert_eq!(seen[from..from + got.len()], got);
+    // Who goes on after a pause has seen what came before.
+    let last = sequence(got.last().unwrap());
+    assert_eq!(second.ask("PAUSE", "", &session).status, 200);
+    first.wait_for(3);
+    assert_eq!(second.ask("PLAY", "", &session).status, 200);
+    let next = picture(&mut second);
+    let had = first.0.lock().unwrap().iter().rposition(|it| *it == next);
+    assert!(begins(&next) && sequence(&next).wrapping_sub(last) < 0x7fff, "{last} {}", sequence(&next));
+    assert!(had.is_none_or(|it| it > from + got.len()), "{had:?}");
+}
+
+#[test]
+fn a_decoder_begins_with_a_key_frame_and_finds_no_error() {
+    if skipped("ffprobe") {
+        return;
+    }
+    let (house, at) = house("last-key-frame");
+    let first = First::begin(&house, &at);
+    first.wait_for(3);
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-rtsp_transport", "tcp", "-select_streams", "v", "-read_intervals", "%+#15"])
+        .args(["-show_frames", "-show_entries", "frame=key_frame,pict_type", "-of", "csv=p=0"])
+        .arg(with_login(&at, VIEWER))
+        .output()
+        .unwrap();
+    let (told, frames) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(told.is_empty(), "{told}");
+    let frames: Vec<_> = frames.lines().filter(|it| !it.is_empty()).collect();
+    assert!(frames.len() >= 15 && frames[0].starts_with("1,I"), "{frames:?}");
+}
+
+#[test]
+fn who_begins_at_the_last_key_frame_waits_less() {
+    let clock = SystemClock::new();
+    let waits = |begin: &str| {
+        let (house, at) = house(begin);
+        let first = First::begin(&house, &at);
+        let mut waits: Vec<_> = (0..VIEWERS)
+            .map(|_| {
+                first.wait_for(3);
+                let began = clock.monotonic();
+                let (mut second, ..) = watch(&house, &at);
+                picture(&mut second);
+                clock.monotonic() - began
+            })
+            .collect();
+        waits.sort();
+        waits[VIEWERS / 2]
+    };
+    let (next, last) = (waits("next-key-frame"), waits("last-key-frame"));
+    eprintln!("to the first picture: {next:.0?} at the next key frame, {last:.0?} at the last one");
+    // Key frames come once a second, and each viewer comes some three tenths after one.
+    assert!(last < next, "{last:?} {next:?}");
+}
