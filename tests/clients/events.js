@@ -3,8 +3,8 @@
 //     node events.js READY_FILE OUT_DIR
 //
 // For every camera of the ready file and its first client: makes a pull point, pulls until an event came, renews it,
-// ends it, and then lets the library do all of that by itself, as Scrypted does; at last it has them sent. OUT_DIR/results.jsonl holds one line a step;
-// OUT_DIR/received every answer.
+// ends it, and then lets the library do all of that by itself, as Scrypted does; at last it has them sent, to the address
+// `consumer` of the ready file. OUT_DIR/results.jsonl holds one line a step; OUT_DIR/received every answer.
 
 'use strict';
 const fs = require('fs');
@@ -77,8 +77,9 @@ async function isSent(cam, report) {
             });
         });
     });
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    await promise(cam, 'subscribe', { url: `http://127.0.0.1:${server.address().port}/hook` });
+    const own = ready.consumer || '127.0.0.1';
+    await new Promise((resolve) => server.listen(0, own, resolve));
+    await promise(cam, 'subscribe', { url: `http://${own}:${server.address().port}/hook` });
     report('Subscribe', { topics: await told });
     await promise(cam, 'unsubscribe');
     server.closeAllConnections();

@@ -52,7 +52,7 @@ pub struct Plan {
     pub name: &'static str,
     pub vendor: &'static str,
     pub zone: &'static str,
-    dialect: fn() -> Dialect,
+    pub dialect: fn() -> Dialect,
     address: Ipv4Addr,
     lan: Ipv4Addr,
     skew_seconds: i64,

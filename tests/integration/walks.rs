@@ -3,9 +3,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use cordon::{
@@ -61,6 +61,16 @@ pub struct Walk {
 
 /// Lets a script walk a house; none where the clients are not installed.
 pub fn walk(house: &House, folder: &str, program: &str, script: &str) -> Option<Walk> {
+    walk_by(&ready_file(house), folder, (program, script), |mut it| it.output())
+}
+
+/// Lets a script walk what a ready file tells of; `run` says where it runs. None where the clients are not installed.
+pub fn walk_by(
+    ready_file: &Value,
+    folder: &str,
+    (program, script): (&str, &str),
+    run: impl FnOnce(Command) -> io::Result<Output>,
+) -> Option<Walk> {
     let Some(clients) = std::env::var_os(CLIENTS_VARIABLE).map(PathBuf::from) else {
         crate::skips::skipped(&format!(
             "{CLIENTS_VARIABLE} is not set; run tests/run, which installs the clients"
@@ -69,13 +79,12 @@ pub fn walk(house: &House, folder: &str, program: &str, script: &str) -> Option<
     };
     let dir = tempfile::tempdir().unwrap();
     let ready = dir.path().join("ready.json");
-    fs::write(&ready, ready_file(house).to_string()).unwrap();
+    fs::write(&ready, ready_file.to_string()).unwrap();
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    let output = Command::new(clients.join(program))
-        .args([&scripts.join(script), &ready, &dir.path().join(folder)])
-        .env("NODE_PATH", clients.join("node/node_modules"))
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let mut command = Command::new(clients.join(program));
+    command.args([&scripts.join(script), &ready, &dir.path().join(folder)]);
+    command.env("NODE_PATH", clients.join("node/node_modules"));
+    let output = run(command).unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = fs::read_to_string(dir.path().join(folder).join("results.jsonl")).unwrap();
     let results = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

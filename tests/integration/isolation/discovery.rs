@@ -27,16 +27,16 @@ use super::{
 };
 use crate::house::{CAMERA_PASSWORD, CAMERA_USER, records_of};
 
-const DN: &str = "http://www.onvif.org/ver10/network/wsdl";
-const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
+pub(super) const DN: &str = "http://www.onvif.org/ver10/network/wsdl";
+pub(super) const TDS: &str = "http://www.onvif.org/ver10/device/wsdl";
 
 /// Answers on the core side, too.
-fn findable(text: String) -> String {
+pub(super) fn findable(text: String) -> String {
     format!("[discovery]\nlisten = [\"{GATEWAY_CORE}/24\", \"2001:db8:77::1/64\"]\n\n{text}")
 }
 
 /// What the library WSDiscovery finds from the core side.
-fn found(network: &Network, clients: &Path, what: &[&str]) -> Vec<Value> {
+pub(super) fn found(network: &Network, clients: &Path, what: &[&str]) -> Vec<Value> {
     let mut command = Command::new(clients.join("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/discover.py")).arg("3").args(what);
     let output = inside(&network.core(), || command.output().unwrap());

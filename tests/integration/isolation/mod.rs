@@ -4,6 +4,7 @@
 mod consumer;
 mod core;
 mod discovery;
+mod makers;
 mod neighbours;
 mod network;
 mod routed;
