@@ -241,7 +241,8 @@ impl Event {
         let mut builder = Builder::new(tables, root);
         let utc = inside.attribute("UtcTime").filter(|_| at_camera.is_some());
         let utc = utc.map_or_else(|| at.to_string(), |it| it.trim().to_owned());
-        write(&mut builder, stated, inside, (&utc, operation)).map_err(|_| Unread::Undeclared)?;
+        let marks = Marks { utc: &utc, came: None, operation };
+        write(&mut builder, stated, inside, marks).map_err(|_| Unread::Undeclared)?;
         let document = builder.finish().map_err(|_| Unread::Undeclared)?;
         if document.bytes() > EVENT_BYTES_MAX {
             return Err(Unread::Long);
@@ -252,13 +253,14 @@ impl Event {
     }
 
     /// Writes it as a `wsnt:NotificationMessage` into the element that is open: of a `tev:PullMessagesResponse`, a
-    /// `wsnt:Notify`. The time is the camera's, the operation that of this event.
+    /// `wsnt:Notify`. The time is the camera's, the gateway's stands beside it; the operation is that of this event.
     pub fn write_into(&self, builder: &mut Builder<'_>) -> Result<(), BuildError> {
         let message = self.message.root().child("NotificationMessage");
         let topic = message.and_then(|it| it.child("Topic"));
         let (Some(topic), Some(inside)) = (topic, self.inside()) else { return Ok(()) };
         let utc = inside.attribute("UtcTime").unwrap_or_default();
-        write(builder, topic, inside, (utc, self.operation))
+        let came = self.came();
+        write(builder, topic, inside, Marks { utc, came: Some(&came), operation: self.operation })
     }
 
     /// The same, told to somebody who has just come. What it says is shared.
@@ -266,9 +268,14 @@ impl Event {
         Self { operation: Some(Operation::Initialized), ..self.clone() }
     }
 
-    /// That the property is no more.
-    pub fn deleted(&self) -> Self {
-        Self { operation: Some(Operation::Deleted), ..self.clone() }
+    /// That the property is no more, as it is known since then.
+    pub fn deleted(&self, at: Timestamp) -> Self {
+        Self { operation: Some(Operation::Deleted), at_gateway: at, ..self.clone() }
+    }
+
+    /// When it came, by the gateway's clock, as it is told.
+    pub fn came(&self) -> String {
+        format!("{:.3}", self.at_gateway)
     }
 
     /// Whether it tells of a property: of something that has a value between two events.
@@ -364,18 +371,30 @@ impl Print {
     }
 }
 
-/// Writes a notification message of a topic and a `tt:Message`, with this time and operation.
+/// The attributes of a `tt:Message`.
+struct Marks<'a> {
+    /// When it happened, by the camera's clock.
+    utc: &'a str,
+    /// When it came, by the gateway's.
+    came: Option<&'a str>,
+    operation: Option<Operation>,
+}
+
+/// Writes a notification message of a topic and a `tt:Message`, with these attributes.
 fn write(
     builder: &mut Builder<'_>,
     topic: Element<'_>,
     inside: Element<'_>,
-    (utc, operation): (&str, Option<Operation>),
+    Marks { utc, came, operation }: Marks<'_>,
 ) -> Result<(), BuildError> {
     builder.open("wsnt:NotificationMessage")?;
     builder.open("wsnt:Topic")?.attribute("Dialect", CONCRETE_SET)?.graft_text(topic)?.close()?;
     builder.open("wsnt:Message")?.open("tt:Message")?.attribute("UtcTime", utc)?;
     if let Some(operation) = operation {
         builder.attribute("PropertyOperation", operation.as_str())?;
+    }
+    if let Some(came) = came {
+        builder.attribute(GATEWAY_TIME, came)?;
     }
     for part in inside.children() {
         builder.graft(part)?;
@@ -412,6 +431,8 @@ pub(super) fn moment(text: &str) -> Option<Timestamp> {
     })
 }
 
+/// The attribute, and the member of JSON, that says when an event came, by the gateway's clock.
+pub(super) const GATEWAY_TIME: &str = "GatewayTime";
 /// The operation as which a message of one event is kept.
 const NOTIFY: &str = "wsntw:Notify";
 /// The namespace of ONVIF's own topics.
@@ -480,7 +501,9 @@ pub(super) mod tests {
     #[test]
     fn an_event_is_read_and_written_anew_without_anything_of_the_cameras_side() {
         let tables = Tables::embedded().unwrap();
-        let attributes = "UtcTime=\"2026-11-26T09:59:59.5Z\" PropertyOperation=\"Changed\"";
+        // Its word of the gateway's time counts for nothing.
+        let attributes = "UtcTime=\"2026-11-26T09:59:59.5Z\" PropertyOperation=\"Changed\" \
+            xmlns:c=\"urn:cordon:event\" c:GatewayTime=\"1999-01-01T00:00:00Z\"";
         let inside = format!("{STATE}<tt:Data/><v:own xmlns:v='urn:v'>http://10.20.0.5/</v:own>");
         let read = read(&tables, &[("t:VideoSource/axis:Motion/Area", attributes, &inside)]);
         let [event] = read.events.as_slice() else { panic!("{:?}", read.why) };
@@ -497,13 +520,18 @@ pub(super) mod tests {
         for part in [
             "tns1=http://www.onvif.org/ver10/topics",
             "=http://www.axis.com/2009/event/topics",
-            "<tt:Message UtcTime=\"2026-11-26T09:59:59.5Z\" PropertyOperation=\"Changed\"><tt:Source>\
+            "=urn:cordon:event",
+            "<tt:Message UtcTime=\"2026-11-26T09:59:59.5Z\" PropertyOperation=\"Changed\" \
+             cordon:GatewayTime=\"2026-11-26T10:00:01.000Z\"><tt:Source>\
              <tt:SimpleItem Name=\"Source\" Value=\"v1\"/></tt:Source>",
             "Dialect=\"http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet\">tns1:VideoSource/",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!text.contains("10.20.0.5") && !text.contains("SubscriptionReference"), "{text}");
+        assert!(
+            !text.contains("1999") && !text.contains("10.20.0.5") && !text.contains("SubscriptionReference"),
+            "{text}"
+        );
         let initialized = written(&tables, &event.initialized());
         assert!(initialized.contains("PropertyOperation=\"Initialized\""), "{initialized}");
     }

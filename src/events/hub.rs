@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
@@ -197,7 +198,7 @@ impl Hub {
         let now = self.clock.monotonic();
         let (vanished, latest) = {
             let mut inside = self.inside();
-            let vanished = inside.vanished(now);
+            let vanished = inside.vanished(now, self.clock.now());
             let count = vanished.len();
             for event in vanished {
                 inside.publish(event, now);
@@ -353,7 +354,7 @@ impl Inside {
     }
 
     /// The properties that this subscription says nothing of, once it had time to.
-    fn vanished(&mut self, now: Duration) -> Vec<Event> {
+    fn vanished(&mut self, now: Duration, at: Timestamp) -> Vec<Event> {
         let told = self.states_at.take_if(|at| now.saturating_sub(*at) >= STATES_SETTLE_TIME);
         if told.is_none() {
             return Vec::new();
@@ -362,7 +363,7 @@ impl Inside {
         let mut vanished: Vec<&Arc<Event>> =
             self.properties.values().filter(silent).map(|it| &it.event).collect();
         vanished.sort_unstable_by_key(|it| it.sequence);
-        vanished.into_iter().map(|it| it.deleted()).collect()
+        vanished.into_iter().map(|it| it.deleted(at)).collect()
     }
 
     /// Room for the state of a property, in place of the one before; none if it has none any more, or finds no room.
@@ -508,6 +509,7 @@ mod tests {
         let told = bench.hub.read(after, 10).events;
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].operation, Some(Operation::Deleted));
+        assert_eq!(told[0].at_gateway, bench.clock.now(), "known since now");
         assert_eq!(told[0].items(super::super::Part::Source).next().unwrap().value, "b");
         assert_eq!(
             bench.state(),

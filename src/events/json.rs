@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::event::{Event, ONVIF_TOPICS, Operation, Part, Topic};
+use super::event::{Event, GATEWAY_TIME, ONVIF_TOPICS, Operation, Part, Topic};
 use crate::{
     limits::{MQTT_LEVEL_CHARACTERS_MAX, MQTT_SOURCE_ITEMS_MAX},
     schema::{Element, ValueKind},
@@ -80,6 +80,8 @@ fn payload(event: &Event) -> Value {
     let utc = inside.and_then(|it| it.attribute("UtcTime")).unwrap_or_default();
     let mut payload = Map::new();
     payload.insert("UtcTime".to_owned(), utc.into());
+    // Beyond the standard's members: whoever does not know it leaves it.
+    payload.insert(GATEWAY_TIME.to_owned(), event.came().into());
     for part in Part::ALL {
         let list = inside.and_then(|it| it.child(part.as_str()));
         let items: Map<String, Value> = list.iter().flat_map(Element::children).filter_map(item).collect();
@@ -156,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_property_is_kept_under_a_topic_with_its_source() {
-        let message = BrokerMessage::of("gate", &motion("v0", true));
+        let event = motion("v0", true);
+        let message = BrokerMessage::of("gate", &event);
         assert_eq!(message.topic, "gate/onvif-ej/VideoSource/MotionAlarm/&v0");
         assert!(!message.retained, "the hub does not keep it");
         let mut kept = motion("v0", true);
@@ -168,7 +171,9 @@ mod tests {
             (&json!({ "Source": "v0" }), &json!({ "State": true }))
         );
         assert!(payload["UtcTime"].as_str().unwrap().ends_with('Z'));
-        assert_eq!(payload.as_object().unwrap().len(), 3, "neither operation nor key: {payload}");
+        let came = payload["GatewayTime"].as_str().unwrap();
+        assert_eq!(came.parse::<jiff::Timestamp>().unwrap(), event.at_gateway, "{payload}");
+        assert_eq!(payload.as_object().unwrap().len(), 4, "neither operation nor key: {payload}");
         let mut gone = motion("v0", true);
         gone.operation = Some(Operation::Deleted);
         let message = BrokerMessage::of("gate", &gone);

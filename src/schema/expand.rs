@@ -208,15 +208,18 @@ impl<'d> Expander<'d> {
     }
 
     fn attributes(&mut self, id: NodeId, body: &Body<'d>) -> Result<(), LoadError> {
+        let own = self.overlay.attributes.find(self.direction, &self.path);
+        let own = own.map(|(name, of)| (*name, TypeRef::Builtin(*of), false, NodeKind::OwnAttribute));
+        let declared = body.attributes.iter().map(|(name, of, min)| (*name, *of, *min, NodeKind::Attribute));
         let first = self.next_node();
-        for (name, of, required) in &body.attributes {
-            let of = self.resolve(*of)?;
+        for (name, of, required, kind) in declared.chain(own) {
+            let of = self.resolve(of)?;
             let content = Content::Simple(self.simple_type(of)?);
-            let occurs = Occurs { min: u32::from(*required), max: 1 };
-            let mut node = Node::new(*name, Some(id), NodeKind::Attribute, occurs, false);
+            let occurs = Occurs { min: u32::from(required), max: 1 };
+            let mut node = Node::new(name, Some(id), kind, occurs, false);
             node.content = content;
             let attribute = self.push(node)?;
-            self.path.push((*name, true));
+            self.path.push((name, true));
             self.judge(attribute);
             self.path.pop();
         }

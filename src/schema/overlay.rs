@@ -6,6 +6,7 @@
 //! prefix    PREFIX NAMESPACE                      the prefix we write for a namespace
 //! service   NAME PREFIX NAMESPACE                 a service; the operations below it are its own
 //! element   NAME TYPE                             a global element the schemas leave undeclared
+//! attribute request|answer|both PATH NAME TYPE    one that we alone write, of a type of XSD's own
 //! document  NAME                                  an element that cameras send by itself, as answers are judged
 //! address   KIND TYPE                             texts of this type are addresses (ipv4 ipv6 host uri mac)
 //! operation NAME CLASS TRAIT...                   its access class and what always holds of it
@@ -25,7 +26,8 @@ use std::collections::HashMap;
 use super::{
     facts::{AccessClass, AddressEffect, Traits},
     names::Names,
-    tables::{AddressKind, NameId},
+    tables::{AddressKind, Builtin, NameId},
+    xsd::built_in,
 };
 
 /// A step of a path: a name, and whether it is an attribute.
@@ -49,6 +51,8 @@ pub(super) struct Overlay {
     pub(super) effects: Rules<AddressEffect>,
     pub(super) secrets: Rules<bool>,
     pub(super) contents: Rules<Contents>,
+    /// Attributes of elements, with their types.
+    pub(super) attributes: Rules<(NameId, Builtin)>,
     operations: HashMap<(Box<str>, Box<str>), OperationRow>,
 }
 
@@ -188,6 +192,15 @@ impl Overlay {
                 let (name, of) = (self.name(names, name)?, self.name(names, of)?);
                 self.elements.push((name, of));
                 Ok(())
+            }
+            ["attribute", direction, path, name, of] => {
+                let (path, rooted) = self.path(names, path)?;
+                let name = self.name(names, name)?;
+                let of = of
+                    .strip_prefix("xs:")
+                    .and_then(built_in)
+                    .ok_or_else(|| format!("`{of}` is no type of XSD's"))?;
+                each(direction, |one| self.attributes.add(one, &path, rooted, (name, of)))
             }
             ["document", name] => {
                 let name = self.name(names, name)?;

@@ -74,6 +74,8 @@ pub struct Occurs {
 pub enum NodeKind {
     /// An element.
     Element,
+    /// An attribute that nobody but the gateway writes: of a message that is read it is none.
+    OwnAttribute,
     /// An attribute: `min` is 1 where its use is required.
     Attribute,
 }
@@ -425,7 +427,7 @@ impl Tables {
         let mut steps = Vec::new();
         let mut at = Some(id);
         while let Some(node) = at.and_then(|id| self.node(id)) {
-            let mark = if node.kind == NodeKind::Attribute { "@" } else { "" };
+            let mark = if node.kind == NodeKind::Element { "" } else { "@" };
             steps.push(format!("{mark}{}", self.qualified(node.name)));
             at = node.parent;
         }

@@ -457,5 +457,10 @@ fn builtin(local: &str) -> Option<TypeRef> {
     if local == "anyType" {
         return Some(TypeRef::Any);
     }
-    BUILTINS.iter().find(|(name, _)| *name == local).map(|(_, builtin)| TypeRef::Builtin(*builtin))
+    built_in(local).map(TypeRef::Builtin)
+}
+
+/// The simple type of XSD's own with a name.
+pub(super) fn built_in(local: &str) -> Option<Builtin> {
+    BUILTINS.iter().find(|(name, _)| *name == local).map(|(_, builtin)| *builtin)
 }

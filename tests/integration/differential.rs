@@ -6,12 +6,16 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     path::Path,
+    sync::Arc,
 };
 
 use cordon::{
+    events::{self, Event, Times},
+    hatch::AddressRules,
     schema::{Deviations, Document, NodeId, OperationId, Refusal, Tables},
     soap::{self, Answer, AnswerError, Body},
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -44,6 +48,8 @@ fn messages_are_written_for_another_validator() {
             }
         }
     }
+    let told = told(&tables, &mut random, tries, &mut out);
+    assert!(told > 0, "no message had an event in it");
     let recorded = recorded(&tables, &mut out);
     out.flush().unwrap();
     eprintln!("{recorded} recorded messages");
@@ -103,6 +109,41 @@ impl Side<'_> {
         writeln!(out, "{line}").unwrap();
     }
 }
+
+/// Writes what clients and consumers are told of the events in made messages of cameras, and how often there were any.
+fn told(tables: &Tables, random: &mut Random, tries: u64, out: &mut impl Write) -> u64 {
+    let of = |name: &str| tables.operation_by_name(name).unwrap();
+    let (pull, notify) = (of("tev:PullMessages"), of("wsntw:Notify"));
+    let answer = tables.operation(pull).unwrap().output.unwrap();
+    let notice = tables.operation(notify).unwrap().input;
+    let at = Timestamp::UNIX_EPOCH;
+    let mut told = 0;
+    for _ in 0..MESSAGES_EACH * tries {
+        let made = message(tables, answer, Tape::new(random.bytes(400)));
+        let Ok((document, _)) = Document::parse_answer(tables, &made.text, answer) else { continue };
+        if !made.whole {
+            continue;
+        }
+        let events = Event::read_all(tables, &document, &AddressRules::default(), at).events;
+        let events: Vec<_> = events.into_iter().map(Arc::new).collect();
+        if events.is_empty() {
+            continue;
+        }
+        let pulled = events::pulled(tables, answer, Times { now: at, ends: at }, &events).unwrap().0;
+        let sent = events::notify(tables, notice, &events).unwrap().0;
+        for (operation, root, document) in [(pull, answer, pulled), (notify, notice, sent)] {
+            let text = written(tables, &document);
+            assert_eq!(text.matches(":GatewayTime=").count(), text.matches("<tt:Message ").count(), "{text}");
+            let side = Side { tables, operation, root, request: operation == notify };
+            side.line("told", "", &text, Ok((document, None)), out);
+        }
+        told += 1;
+    }
+    told
+}
+
+/// For each try: not every message has an event in it.
+const MESSAGES_EACH: u64 = 16;
 
 /// A refusal by its kind, then in words.
 fn named(refusal: &Refusal) -> String {

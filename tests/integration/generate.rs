@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use cordon::schema::{
-    AddressKind, Builtin, Content, NamespaceId, NodeId, Occurs, Particle, ParticleId, Tables, TypeId, Variety,
+    AddressKind, Builtin, Content, NamespaceId, NodeId, NodeKind, Occurs, Particle, ParticleId, Tables,
+    TypeId, Variety,
 };
 
 /// Where choices come from. What is left out reads as zero, and zero is always the smallest choice, so that a
@@ -75,7 +76,9 @@ impl Maker<'_> {
         let name = tables.qualified(node.name);
         self.spaces.insert(tables.namespace_of(node.name));
         let _ = write!(self.out, "<{name}");
-        for (_, attribute) in tables.attributes(id) {
+        // Those of the gateway's own nobody else writes.
+        let attributes = tables.attributes(id).filter(|(_, it)| it.kind == NodeKind::Attribute);
+        for (_, attribute) in attributes {
             if attribute.occurs.min == 0 && self.tape.below(3) == 0 {
                 continue;
             }

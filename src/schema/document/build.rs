@@ -69,7 +69,7 @@ impl<'t> Builder<'t> {
         let named = |node: &NodeId| {
             tables
                 .node(*node)
-                .is_some_and(|it| it.kind == NodeKind::Attribute && tables.local(it.name) == local)
+                .is_some_and(|it| it.kind != NodeKind::Element && tables.local(it.name) == local)
         };
         let last = format!("@{local}");
         let node = inside.attributes.clone().map(NodeId).find(named);
