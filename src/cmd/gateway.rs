@@ -25,6 +25,7 @@ use super::{
     search,
     serving::{Plan, Serving},
     sinks::SinkWatch,
+    subscriptions::StoredSubscriptions,
     tripwire,
     watcher::Watcher,
     zones::{self, ZoneWatch, Zones},
@@ -216,8 +217,7 @@ impl Gateway {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
         let tables = Tables::embedded()?;
-        folder(&loaded.state_dir)?;
-        folder(&loaded.audit_dir)?;
+        [&loaded.state_dir, &loaded.audit_dir].into_iter().try_for_each(|it| folder(it))?;
         let metrics = Arc::new(Metrics::default());
         let (log, report) = Log::open(&of_the_log(&loaded, &metrics), Arc::clone(&clock), &*entropy)?;
         let configuration = Configuration::with_policies(loaded)?;
@@ -241,6 +241,7 @@ impl Gateway {
             standings: Standings::default(),
             hubs: Hubs::default(),
             subscribers: Arc::default(),
+            subscriptions: Box::new(StoredSubscriptions::open(&clerk, &log)),
             notices: Notices::default(),
             candidates: Mutex::default(),
             locators: Box::new(StoredLocators::new(Arc::clone(&clerk), Arc::clone(&clock))),

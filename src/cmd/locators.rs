@@ -93,7 +93,7 @@ fn read(row: &store::Locator) -> Option<Locator> {
 }
 
 /// What became of something given to the clerk; none if that is not known in time.
-async fn in_time(give: impl FnOnce(Told)) -> Option<Result<(), NotKept>> {
+pub(super) async fn in_time(give: impl FnOnce(Told)) -> Option<Result<(), NotKept>> {
     let (tell, told) = oneshot::channel();
     // Who has waited long enough is not there any more.
     give(Box::new(move |kept| drop(tell.send(kept))));

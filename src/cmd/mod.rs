@@ -46,6 +46,7 @@ mod serving_thread;
 mod settling;
 mod sinks;
 mod showcase;
+mod subscriptions;
 mod tripwire;
 mod trust;
 mod vendors;

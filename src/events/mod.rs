@@ -34,7 +34,8 @@ pub use hub::{Batch, Counts, Hub, Hubs, Joined, Published, Want};
 pub use json::BrokerMessage;
 pub use requests::{Pull, Unacceptable, filter_of, lasts};
 pub use subscriptions::{
-    Filter, Full, Order, Place, Places, Subscription, SubscriptionToken, Subscriptions, Swept,
+    Filter, Full, OpenSubscription, Order, Place, Places, Subscription, SubscriptionBook, SubscriptionToken,
+    Subscriptions, Swept,
 };
 pub use topic::{TopicError, TopicExpression};
 pub use upstream::{Granted, Lesson, Lifetime, Loss, Step, Upstream, Way};

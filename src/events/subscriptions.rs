@@ -1,14 +1,19 @@
 //! The virtual subscriptions of clients to one camera: each is a cursor into the camera's hub, with a filter and an end.
 //!
 //! They live in memory alone. Whoever subscribed before the gateway was started anew hears that its subscription is unknown and
-//! subscribes again, as with a camera that was started anew (ONVIF Core §9.1.6).
+//! subscribes again, as with a camera that was started anew (ONVIF Core §9.1.6). Which there are is kept beside
+//! ([`SubscriptionBook`]), so that the next start can put on record what a crash ended.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     event::{Event, Operation},
@@ -17,7 +22,7 @@ use super::{
     topic::TopicExpression,
 };
 use crate::{
-    ids::ClientId,
+    ids::{CameraId, ClientId},
     limits::{
         PULL_BYTES_MAX, PULL_READ_EVENTS, SUBSCRIPTION_IDLE_TIME, SUBSCRIPTION_TIME_MAX,
         SUBSCRIPTIONS_PER_CAMERA_MAX, SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX, SUBSCRIPTIONS_PER_CLIENT_MAX,
@@ -51,6 +56,37 @@ impl fmt::Debug for SubscriptionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SubscriptionToken(***)")
     }
+}
+
+/// That there is a subscription, as it is kept over a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSubscription {
+    /// The name of whose it is.
+    pub client: String,
+    /// When it was made.
+    pub since: Timestamp,
+    /// Whether its events are sent to a consumer, and not pulled.
+    pub sent: bool,
+}
+
+impl OpenSubscription {
+    /// How its events reach its client, as records say it.
+    pub fn how(&self) -> &'static str {
+        if self.sent { "sent" } else { "pulled" }
+    }
+}
+
+/// Where it is kept which subscriptions to a camera there are.
+pub trait SubscriptionBook: Send + Sync {
+    /// Keeps that there are these, in place of what was kept before.
+    fn keep(&self, camera: &CameraId, open: &[OpenSubscription]);
+
+    /// The same; ready once it would outlast a crash, or that is waited for no longer.
+    fn keep_ahead<'a>(
+        &'a self,
+        camera: &'a CameraId,
+        open: &[OpenSubscription],
+    ) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 }
 
 /// Which events of a camera somebody wants.
@@ -340,6 +376,11 @@ impl<T> Subscriptions<T> {
         let ended: Vec<_> =
             self.0.iter().filter_map(|(token, it)| Some((token.clone(), why(it, permits)?))).collect();
         ended.into_iter().filter_map(|(token, why)| Some((self.0.remove(&token)?, why))).collect()
+    }
+
+    /// All of them, to be looked at.
+    pub fn all(&self) -> impl Iterator<Item = &Subscription<T>> {
+        self.0.values()
     }
 
     /// All of them.

@@ -118,6 +118,8 @@ pub const SUBSCRIPTIONS_PER_CLIENT_MAX: usize = 8;
 pub const SUBSCRIPTIONS_PER_CAMERA_MAX: usize = 32;
 /// Subscriptions of one client to all cameras: some to each of as many as there can be.
 pub const SUBSCRIPTIONS_PER_CLIENT_EVERYWHERE_MAX: usize = 32_768;
+/// Subscriptions that a crash ended whose records wait for the disk together.
+pub const SUBSCRIPTIONS_ENDED_AT_ONCE_MAX: usize = 512;
 /// How long a subscription lasts whose client names no time.
 pub const SUBSCRIPTION_TIME_USUAL: Duration = Duration::from_secs(60);
 /// How long a subscription lasts at most, unless it is renewed: longer than any client is seen to ask for.

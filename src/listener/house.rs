@@ -12,7 +12,7 @@ use crate::{
     camera::Health,
     clock::{Clock, Entropy},
     discovery::Candidates,
-    events::{Hubs, Places},
+    events::{Hubs, Places, SubscriptionBook},
     facade::{FacadeShared, Locators},
     gate::{Gate, Rules},
     ids::{CameraId, RequestId},
@@ -50,6 +50,8 @@ pub struct House {
     pub hubs: Hubs,
     /// How many subscriptions to them each client has.
     pub subscribers: Arc<Places>,
+    /// Where it is kept which there are.
+    pub subscriptions: Box<dyn SubscriptionBook>,
     /// The ways of what cameras leave for the gateway.
     pub notices: Notices,
     /// Cameras that were found in zones.

@@ -35,8 +35,8 @@ use crate::{
     auth::{Caller, Method},
     command::Command,
     events::{
-        self, Consumer, Event, NoConsumer, Order, Place, Pull, Subscription, SubscriptionToken,
-        Subscriptions, Times, TopicError, Unacceptable,
+        self, Consumer, Event, NoConsumer, OpenSubscription, Order, Place, Pull, Subscription,
+        SubscriptionToken, Subscriptions, Times, TopicError, Unacceptable,
     },
     facade::{Entrance, Facade},
     gate::Series,
@@ -69,6 +69,8 @@ pub(super) struct Held {
     /// What was decided when it was made, and for whom: it lasts as long as that is permitted.
     command: Command,
     caller: Caller,
+    /// When it was made.
+    since: Timestamp,
     /// Its place among the client's.
     _place: Place,
     /// The place of one whose events are sent to a consumer: then they are nobody's to pull.
@@ -210,6 +212,7 @@ impl VirtualCamera {
         let held = Held {
             command: judged(command),
             caller: caller.clone(),
+            since: now,
             _place: place,
             sent,
             pulled: false,
@@ -227,6 +230,7 @@ impl VirtualCamera {
             }
             Err(error) => return Err(full(error.to_string())),
         }
+        house.subscriptions.keep_ahead(&self.camera.id, &self.subscribed.open()).await;
         self.sweep_later();
         if let Some(consumer) = consumer {
             let subscription = Watched { token: token.clone(), client };
@@ -511,13 +515,20 @@ impl Subscribed {
         !self.table.borrow().is_empty()
     }
 
+    /// Which there are, as it is kept over a crash.
+    fn open(&self) -> Vec<OpenSubscription> {
+        self.table.borrow().all().map(open).collect()
+    }
+
     /// Puts on record that a subscription ended, and what came of it.
     fn tell_end(&self, house: &House, camera: &CameraId, subscription: &Subscription<Held>, why: &str) {
+        house.subscriptions.keep(camera, &self.open());
         let (missed, told) = subscription.counts();
         let client = subscription.client().as_str();
         house.gate.watch().metrics.camera(camera).media.missed(missed);
         tracing::info!(%camera, client, why, told, missed, "a subscription ended");
-        let detail = json!({ "client": client, "why": why, "told": told, "missed": missed });
+        let how = open(subscription).how();
+        let detail = json!({ "client": client, "why": why, "how": how, "told": told, "missed": missed });
         let event = audit::Event::new("subscription-ended", detail);
         house.gate.note(audit::Event { camera: Some(camera.to_string()), ..event });
     }
@@ -556,6 +567,11 @@ impl Drop for Pulling {
     fn drop(&mut self) {
         self.with(|it| it.held.pulled = false);
     }
+}
+
+fn open(subscription: &Subscription<Held>) -> OpenSubscription {
+    let Held { since, sent, .. } = &subscription.held;
+    OpenSubscription { client: subscription.client().to_string(), since: *since, sent: sent.is_some() }
 }
 
 /// Whether a command would be permitted at this moment, and the camera is served at all.

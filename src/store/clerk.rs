@@ -145,6 +145,13 @@ impl Clerk {
         copy.states.get(&(camera.to_owned(), key.to_owned())).map(Arc::clone)
     }
 
+    /// The values of all cameras under a key.
+    pub fn states_under(&self, key: &str) -> Vec<(String, Arc<str>)> {
+        let copy = self.0.copy.read().unwrap_or_else(PoisonError::into_inner);
+        let under = copy.states.iter().filter(|((_, it), _)| it == key);
+        under.map(|((camera, _), value)| (camera.clone(), Arc::clone(value))).collect()
+    }
+
     /// Keeps a value under a camera and a key, in place of what was kept before; it can be read at once. What cannot be
     /// written is tried again. Who is to be told has it written though it may stand there already.
     pub fn keep_state(&self, camera: &str, key: &str, value: &str, told: Option<Told>) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{self, Reply, SOAP, Token, User, within},
     house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, VIEWER, breathe},
+    process::Running,
     reload::BY,
 };
 
@@ -275,6 +276,40 @@ fn there_are_few_places_and_they_come_back() {
         "Sender/ter:InvalidArgVal",
         UNKNOWN,
     );
+}
+
+#[test]
+fn what_a_crash_ends_is_on_record_once() {
+    let mut house = House::open();
+    house.stop();
+    let gateway = Running::start(house.dir());
+    let path = subscribed(&house, LOBBY, VIEWER);
+    subscribed(&house, LOBBY, OPERATOR);
+    subscribed(&house, CAR_PARK, VIEWER);
+    is_answer(&ask_at(&house, LOBBY, &path, VIEWER, &unsubscribe()), "UnsubscribeResponse");
+    drop(gateway);
+    house.restart_after_stop();
+    let ended = |house: &House, why: &str| {
+        let records = house.records().into_iter();
+        let ended = records.filter(|it| it["what"] == "subscription-ended" && it["detail"]["why"] == why);
+        let mut ended: Vec<_> = ended
+            .map(|it| {
+                [&it["camera"], &it["detail"]["client"], &it["detail"]["how"]]
+                    .map(|it| it.as_str().unwrap().to_owned())
+            })
+            .collect();
+        ended.sort();
+        ended
+    };
+    let cut_short = "the gateway stopped without ending it";
+    let two = [["car-park", VIEWER.0, "pulled"], ["lobby", OPERATOR.0, "pulled"]];
+    assert_eq!(ended(&house, cut_short), two);
+    assert_eq!(ended(&house, "unsubscribed"), [["lobby", VIEWER.0, "pulled"]]);
+    // What a gateway ends that stops in order, the next does not end once more.
+    subscribed(&house, LOBBY, OPERATOR);
+    house.restart();
+    assert_eq!(ended(&house, cut_short), two);
+    assert_eq!(ended(&house, "the camera is not served any more"), [["lobby", OPERATOR.0, "pulled"]]);
 }
 
 /// Begins to pull and waits until that is under way: then nobody else is given anything.
