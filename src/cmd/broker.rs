@@ -18,7 +18,7 @@ use crate::{
     alarm::{Alarm, Subject},
     audit::Event,
     config::{Loaded, MqttBroker},
-    events::{BrokerError, BrokerMessage, BrokerQueue, bring},
+    events::{BrokerError, BrokerNews, BrokerQueue, bring},
     ids::CameraId,
     limits::{
         EVENT_CLOSE_TIME_MAX, MQTT_ANSWER_TIME_MAX, MQTT_CAMERAS_INTERVAL, MQTT_PAUSE_MAX, MQTT_PAUSE_MIN,
@@ -59,7 +59,7 @@ impl Carrier {
     }
 
     /// Has the events of every camera that is configured brought, as long as it is.
-    async fn fetch(&self, to: mpsc::Sender<BrokerMessage>, sessions: watch::Receiver<u64>) {
+    async fn fetch(&self, to: mpsc::Sender<BrokerNews>, sessions: watch::Receiver<u64>) {
         let mut tasks = JoinSet::new();
         let mut cameras: BTreeMap<CameraId, AbortHandle> = BTreeMap::new();
         let mut tick = interval(MQTT_CAMERAS_INTERVAL);
@@ -78,7 +78,8 @@ impl Carrier {
                 if !cameras.contains_key(&camera.id) {
                     let hub = self.house.hubs.of(&camera.id, &self.house.clock);
                     let prefix = format!("{}/{}", self.broker.topic_prefix, camera.id);
-                    let bringing = bring(hub, prefix, to.clone(), sessions.clone());
+                    let meter = self.house.gate.watch().metrics.camera(&camera.id);
+                    let bringing = bring((hub, meter), prefix, to.clone(), sessions.clone());
                     cameras.insert(camera.id.clone(), tasks.spawn(bringing));
                 }
             }

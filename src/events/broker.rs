@@ -22,6 +22,7 @@ use crate::{
         MQTT_ANSWER_TIME_MAX, MQTT_FRUITLESS_SESSIONS_MAX, MQTT_KEEP_ALIVE, MQTT_PACKET_BYTES_MAX,
         MQTT_WINDOW_MESSAGES_MAX, PULL_READ_EVENTS,
     },
+    telemetry::{CameraMeter, Delivered},
 };
 
 /// Who the gateway is to a broker.
@@ -53,11 +54,26 @@ pub enum BrokerError {
     Malformed(mqttbytes::Error),
 }
 
+/// What a camera brings a broker.
+#[derive(Debug)]
+pub struct BrokerNews {
+    /// For the broker.
+    pub message: BrokerMessage,
+    /// Where it is counted that the broker has it.
+    pub meter: Arc<CameraMeter>,
+}
+
+/// What was sent and is not acknowledged yet.
+struct Sent {
+    publish: Publish,
+    meter: Arc<CameraMeter>,
+}
+
 /// What is between the cameras and a broker.
 pub struct BrokerQueue {
-    news: mpsc::Receiver<BrokerMessage>,
+    news: mpsc::Receiver<BrokerNews>,
     /// Sent and not acknowledged yet, in their order.
-    sent: VecDeque<Publish>,
+    sent: VecDeque<Sent>,
     next: u16,
     /// Sessions in a row that ended although the broker had something to acknowledge, and did not.
     fruitless: u32,
@@ -67,7 +83,7 @@ pub struct BrokerQueue {
 
 impl BrokerQueue {
     /// Takes what cameras bring.
-    pub fn new(news: mpsc::Receiver<BrokerMessage>) -> Self {
+    pub fn new(news: mpsc::Receiver<BrokerNews>) -> Self {
         Self { news, sent: VecDeque::new(), next: 0, fruitless: 0, acknowledged: false }
     }
 
@@ -84,7 +100,7 @@ impl BrokerQueue {
         session.log_in(login).await?;
         let hopeless = self.fruitless >= MQTT_FRUITLESS_SESSIONS_MAX;
         let given_up = hopeless.then(|| self.sent.pop_front()).flatten();
-        begun(given_up.as_ref().map(|it| it.topic.as_str()));
+        begun(given_up.as_ref().map(|it| it.publish.topic.as_str()));
         if given_up.is_some() {
             self.fruitless = 0;
         }
@@ -99,7 +115,7 @@ impl BrokerQueue {
         &mut self,
         session: &mut Session<S>,
     ) -> Result<(), BrokerError> {
-        for publish in &mut self.sent {
+        for Sent { publish, .. } in &mut self.sent {
             publish.dup = true;
             session.say(Packet::Publish(publish.clone())).await?;
         }
@@ -113,10 +129,10 @@ impl BrokerQueue {
             let may_take = !ending && self.sent.len() < MQTT_WINDOW_MESSAGES_MAX;
             tokio::select! {
                 message = self.news.recv(), if may_take => match message {
-                    Some(message) => {
+                    Some(BrokerNews { message, meter }) => {
                         let publish = self.numbered(message);
                         // Kept before it is sent: half of it may be all that is.
-                        self.sent.push_back(publish.clone());
+                        self.sent.push_back(Sent { publish: publish.clone(), meter });
                         session.say(Packet::Publish(publish)).await?;
                     }
                     None => ending = true,
@@ -124,7 +140,10 @@ impl BrokerQueue {
                 packet = session.packet() => match packet? {
                     Packet::PubAck(ack) => {
                         self.acknowledged = true;
-                        self.sent.retain(|it| it.pkid != ack.pkid);
+                        let at = self.sent.iter().position(|it| it.publish.pkid == ack.pkid);
+                        if let Some(Sent { meter, .. }) = at.and_then(|at| self.sent.remove(at)) {
+                            meter.media.delivered(Delivered::Broker, 1);
+                        }
                     }
                     Packet::PingResp => session.asked = false,
                     _ => return Err(BrokerError::Unexpected),
@@ -201,11 +220,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
 /// Brings the events of a camera until nobody takes them any more, and how its properties stand with each session that
 /// `sessions` counts: a broker that was started anew has forgotten what it kept. Where events were lost on the way, how they
-/// stand is brought again, too.
+/// stand is brought again, too. The camera's meter counts both.
 pub async fn bring(
-    hub: Arc<Hub>,
+    (hub, meter): (Arc<Hub>, Arc<CameraMeter>),
     prefix: String,
-    to: mpsc::Sender<BrokerMessage>,
+    to: mpsc::Sender<BrokerNews>,
     mut sessions: watch::Receiver<u64>,
 ) {
     let _want = hub.want();
@@ -219,8 +238,10 @@ pub async fn bring(
         let batch = hub.read(after, PULL_READ_EVENTS);
         after = batch.after;
         stale = batch.missed > 0;
+        meter.media.missed(batch.missed);
         for event in state.iter().chain(&batch.events) {
-            if to.send(BrokerMessage::of(&prefix, event)).await.is_err() {
+            let message = BrokerMessage::of(&prefix, event);
+            if to.send(BrokerNews { message, meter: Arc::clone(&meter) }).await.is_err() {
                 return;
             }
         }
@@ -241,11 +262,18 @@ mod tests {
     use rumqttc::mqttbytes::v4::{ConnAck, PubAck};
     use tokio::io::{DuplexStream, duplex};
 
-    use super::{super::samples::motion, *};
+    use super::{
+        super::{event::Event, samples::motion},
+        *,
+    };
     use crate::clock::SimulatedClock;
 
     fn login() -> BrokerLogin {
         BrokerLogin { client: "house".into(), user: Some(("cordon".into(), Secret::new("word".into()))) }
+    }
+
+    fn news_of(event: &Event) -> BrokerNews {
+        BrokerNews { message: BrokerMessage::of("gate", event), meter: Arc::default() }
     }
 
     fn queue(states: &[bool]) -> BrokerQueue {
@@ -253,7 +281,7 @@ mod tests {
         for state in states {
             let mut event = motion("v0", *state);
             event.stands = true;
-            to.try_send(BrokerMessage::of("gate", &event)).unwrap();
+            to.try_send(news_of(&event)).unwrap();
         }
         BrokerQueue::new(news)
     }
@@ -332,7 +360,7 @@ mod tests {
     async fn a_message_that_a_broker_does_not_bear_keeps_no_other_back() {
         let (to, news) = mpsc::channel(9);
         for source in ["evil", "v0"] {
-            to.try_send(BrokerMessage::of("gate", &motion(source, true))).unwrap();
+            to.try_send(news_of(&motion(source, true))).unwrap();
         }
         drop(to);
         let mut queue = BrokerQueue::new(news);
@@ -400,15 +428,15 @@ mod tests {
         let hub = Hub::new(Arc::new(SimulatedClock::new("2026-11-26T08:00:00Z".parse().unwrap())));
         hub.publish(motion("v0", true));
         let ((to, mut news), (count, sessions)) = (mpsc::channel(9), watch::channel(0));
-        let task = tokio::spawn(bring(Arc::clone(&hub), "gate".into(), to, sessions));
+        let task = tokio::spawn(bring((Arc::clone(&hub), Arc::default()), "gate".into(), to, sessions));
         for session in 1..3 {
             count.send_replace(session);
-            let message = news.recv().await.unwrap();
+            let message = news.recv().await.unwrap().message;
             assert!(String::from_utf8_lossy(&message.payload).contains("\"State\":true"), "{session}");
         }
         assert_eq!(*hub.wanted().borrow(), 1);
         hub.publish(motion("v0", false));
-        let message = news.recv().await.unwrap();
+        let message = news.recv().await.unwrap().message;
         assert!(String::from_utf8_lossy(&message.payload).contains("\"State\":false"));
         drop(news);
         task.await.unwrap();

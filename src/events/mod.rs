@@ -26,7 +26,7 @@ mod topic;
 mod upstream;
 
 pub use answers::{Times, created, done, notify, pulled, renewed};
-pub use broker::{BrokerError, BrokerLogin, BrokerQueue, bring};
+pub use broker::{BrokerError, BrokerLogin, BrokerNews, BrokerQueue, bring};
 pub use consumer::{Consumer, NoConsumer};
 pub use event::{Event, Operation, Part, Read, SimpleItem, Topic, TopicName, Unread};
 pub use filter::{FilterError, ItemFilter};

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     event::{Event, Operation},
     filter::ItemFilter,
-    hub::{Hub, Want},
+    hub::{Batch, Hub, Want},
     topic::TopicExpression,
 };
 use crate::{
@@ -184,6 +184,8 @@ pub struct Subscription<T> {
     /// Whether it lost events: once it has the rest it is told how things stand.
     behind: bool,
     missed: u64,
+    /// How many of them nobody has asked for yet.
+    uncounted: u64,
     told: u64,
     /// Says that somebody wants the camera's events.
     _want: Want,
@@ -208,6 +210,25 @@ impl<T> Subscription<T> {
     /// How many events came that it could not be told because it was too slow, and how many it was told.
     pub fn counts(&self) -> (u64, u64) {
         (self.missed, self.told)
+    }
+
+    /// How many events it missed since this was asked last, those included for which it did not come yet.
+    pub fn newly_missed(&mut self, hub: &Hub) -> u64 {
+        // None is read, but the cursor goes to where there is one still.
+        self.pass(&hub.read(self.after, 0));
+        std::mem::take(&mut self.uncounted)
+    }
+
+    /// How many of those that it missed nobody asked for.
+    pub fn uncounted(&self) -> u64 {
+        self.uncounted
+    }
+
+    fn pass(&mut self, batch: &Batch) {
+        self.after = batch.after;
+        self.missed = self.missed.saturating_add(batch.missed);
+        self.uncounted = self.uncounted.saturating_add(batch.missed);
+        self.behind |= batch.missed > 0;
     }
 
     /// It is used, and lasts `lasts` from now on, or as long as it did.
@@ -269,9 +290,7 @@ impl<T> Subscription<T> {
                 return Some(event);
             }
             let batch = hub.read(self.after, PULL_READ_EVENTS);
-            self.after = batch.after;
-            self.missed = self.missed.saturating_add(batch.missed);
-            self.behind |= batch.missed > 0;
+            self.pass(&batch);
             if !batch.events.is_empty() {
                 self.waiting.extend(batch.events.into_iter().filter(|it| self.filter.wants(it)));
             } else if std::mem::take(&mut self.behind) {
@@ -341,6 +360,7 @@ impl<T> Subscriptions<T> {
             waiting: VecDeque::new(),
             behind: false,
             missed: 0,
+            uncounted: 0,
             told: 0,
             _want: want,
         };
@@ -362,6 +382,11 @@ impl<T> Subscriptions<T> {
     pub fn only_of(&self, client: &ClientId, is: &dyn Fn(&T) -> bool) -> Option<SubscriptionToken> {
         let mut own = self.0.iter().filter(|(_, it)| it.client == *client && is(&it.held));
         own.next().filter(|_| own.next().is_none()).map(|(token, _)| token.clone())
+    }
+
+    /// How many events all of them missed since this was asked last.
+    pub fn newly_missed(&mut self, hub: &Hub) -> u64 {
+        self.0.values_mut().fold(0, |missed, it| missed.saturating_add(it.newly_missed(hub)))
     }
 
     /// Ends those whose time is over, or that are not permitted any more.
@@ -472,6 +497,27 @@ mod tests {
         let items = super::super::event::Part::ALL.into_iter().flat_map(|part| event.items(part));
         let values: Vec<&str> = items.map(|it| it.value).collect();
         format!("{} {}", values.join(" "), event.operation.map_or("-", Operation::as_str))
+    }
+
+    #[test]
+    fn what_is_missed_is_counted_once_whether_or_not_somebody_comes_for_the_rest() {
+        let mut camera = Camera::new();
+        let one = camera.subscribe("vms", Filter::default()).unwrap();
+        assert_eq!(camera.take(&one, "vms", 1), [""; 0]);
+        let kept = EVENTS_KEPT_PER_CAMERA_MAX;
+        for number in 0..kept + 3 {
+            camera.hub.publish(motion("v0", number % 2 == 0));
+        }
+        assert_eq!([(); 2].map(|()| camera.table.newly_missed(&camera.hub)), [3, 0]);
+        assert_eq!(camera.take(&one, "vms", usize::MAX).len(), kept + 1, "the rest, and how things stand");
+        camera.clock.advance(Duration::from_secs(60));
+        for number in 0..kept + 5 {
+            camera.hub.publish(motion("v0", number % 2 == 0));
+        }
+        camera.take(&one, "vms", 1);
+        assert_eq!(camera.table.newly_missed(&camera.hub), 5);
+        let client = ClientId::new("vms").unwrap();
+        assert_eq!(camera.table.of(&one, &client).unwrap().counts().0, 8);
     }
 
     #[test]

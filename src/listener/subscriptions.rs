@@ -443,11 +443,13 @@ impl VirtualCamera {
             return;
         }
         let (subscribed, house) = (Rc::downgrade(&self.subscribed), Arc::clone(&self.house));
-        let camera = self.camera.id.clone();
+        let (camera, hub) = (self.camera.id.clone(), Arc::clone(&self.hub));
         tokio::task::spawn_local(async move {
             loop {
                 sleep(SUBSCRIPTION_SWEEP_INTERVAL).await;
                 let Some(subscribed) = subscribed.upgrade() else { return };
+                let missed = subscribed.table.borrow_mut().newly_missed(&hub);
+                house.gate.watch().metrics.camera(&camera).media.missed(missed);
                 if !subscribed.sweep(&house, &camera) {
                     subscribed.swept.set(false);
                     return;
@@ -525,7 +527,7 @@ impl Subscribed {
         house.subscriptions.keep(camera, &self.open());
         let (missed, told) = subscription.counts();
         let client = subscription.client().as_str();
-        house.gate.watch().metrics.camera(camera).media.missed(missed);
+        house.gate.watch().metrics.camera(camera).media.missed(subscription.uncounted());
         tracing::info!(%camera, client, why, told, missed, "a subscription ended");
         let how = open(subscription).how();
         let detail = json!({ "client": client, "why": why, "how": how, "told": told, "missed": missed });

@@ -382,12 +382,12 @@ impl Exposition {
             happened(&mut family, [("camera", id.as_str())], "result", readings.by_word().into_iter())?;
         }
         let cameras = self.metrics.cameras();
-        let help = "Events of a camera that were delivered, by the way to the client or consumer";
+        let help = "Events of a camera that were delivered, by the way to the client, consumer or broker";
         let mut family = page.counters("cordon_events_delivered", help)?;
         for (id, meter) in &cameras {
             happened(&mut family, [("camera", id.as_str())], "by", meter.media.delivered.iter())?;
         }
-        let help = "Events of a camera that a client or consumer missed since it was too slow, known when its subscription ends";
+        let help = "Events of a camera that a client, consumer or broker missed since it was too slow";
         let mut family = page.counters("cordon_events_missed", help)?;
         for (id, meter) in &cameras {
             match meter.media.missed.load(Ordering::Relaxed) {

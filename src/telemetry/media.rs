@@ -59,6 +59,8 @@ words!(
         Pull "pull"
         /// To a consumer that is notified.
         Notify "notify"
+        /// To a broker, which acknowledged it.
+        Broker "broker"
     }
 );
 
@@ -70,7 +72,7 @@ pub struct MediaMeter {
     pub(super) encodings: Counts<Encoding>,
     /// Bytes of packets that passed, and of those that did not.
     pub(super) bytes: [AtomicU64; 2],
-    /// Events that clients and consumers got, and those that they could not get since they were too slow.
+    /// Events that clients, consumers and the broker got, and those that they could not get since they were too slow.
     pub(super) delivered: Counts<Delivered>,
     pub(super) missed: AtomicU64,
     /// By client. There are as many as were ever configured, and one for whoever need not log in.

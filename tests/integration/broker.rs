@@ -13,8 +13,11 @@ use cordon::clock::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::{
+    client,
     house::{CAMERA_SIDE, CAR_PARK, House, LOBBY, breathe},
+    process::Running,
     skips::skipped,
+    watch::wait_until,
 };
 
 /// Where Debian puts it.
@@ -85,7 +88,11 @@ fn house(section: &str) -> House {
 fn every_cameras_properties_are_kept_by_the_broker() {
     let (dir, at) = (tempfile::tempdir().unwrap(), place());
     let Some(broker) = Broker::start(dir.path(), at, "allow_anonymous true\n") else { return };
-    let house = house(&format!("broker = \"mqtt://{at}\"\ntopic_prefix = \"site\"\n"));
+    let mut house = House::open();
+    house.stop();
+    let section = format!("broker = \"mqtt://{at}\"\ntopic_prefix = \"site\"\n");
+    house.write(&format!("{}\n[mqtt]\n{section}", house.configuration()));
+    let _running = Running::start(house.dir());
     for plan in house.plans() {
         let (topic, payload) = first(at, &format!("site/{}/#", plan.name), &[]);
         assert!(topic.starts_with(&format!("site/{}/onvif-ej/", plan.name)), "{topic}");
@@ -97,6 +104,10 @@ fn every_cameras_properties_are_kept_by_the_broker() {
         let (again, _) = first(at, &topic, &["--retained-only"]);
         assert_eq!(again, topic);
     }
+    // Counted once the broker has said so.
+    let counted = "cordon_events_delivered_total{camera=\"lobby\",by=\"broker\"} ";
+    let metrics = || client::send(house.admin(), &client::request("GET", "/metrics", &[], b""));
+    wait_until("it is counted", || metrics().text().contains(counted));
     let connected = |it: &Value| it["what"] == "broker-connected";
     house.wait_for(|records| records.iter().any(connected));
     // One that was started anew is told again.
