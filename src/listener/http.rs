@@ -176,6 +176,9 @@ pub trait Service {
         None
     }
 
+    /// Takes note of a request whose body did not come as it must: too large, broken or too slow.
+    fn cut_short(&self, _source: SocketAddr, _why: StatusCode) {}
+
     /// Whether a request brings a file, whose bytes the service reads itself.
     fn takes_file(&self, _method: &Method, _path: &str) -> bool {
         false
@@ -475,7 +478,10 @@ async fn connection<S: Service + 'static>(
             } else if service.takes_file(&head.method, head.uri.path()) {
                 Ok((Bytes::new(), Some(body)))
             } else {
-                collect(body, request_bytes_max).await.map(|body| (body, None))
+                let whole = collect(body, request_bytes_max).await;
+                whole
+                    .inspect_err(|reply| service.cut_short(peer.source, reply.status))
+                    .map(|body| (body, None))
             };
             let reply = match collected {
                 Ok((body, file)) => {

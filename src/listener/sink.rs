@@ -34,9 +34,9 @@ use crate::{
     gate::{Disposal, Ended},
     ids::{CameraId, ZoneId},
     limits::{
-        EVENT_BYTES_PER_SECOND_MAX, EVENT_NOTICE_PRINTS_MAX, EVENT_NOTICE_REFUSED_PAUSE,
-        EVENT_NOTICE_TIME_MAX, EVENT_NOTICES_PER_SECOND_MAX, EVENT_NOTICES_WAITING_MAX,
-        EVENT_SERIES_NOTICES_MAX, EVENT_SERIES_TIME_MAX,
+        EVENT_BYTES_PER_SECOND_MAX, EVENT_NOTICE_BYTES_MAX, EVENT_NOTICE_PRINTS_MAX,
+        EVENT_NOTICE_REFUSED_PAUSE, EVENT_NOTICE_TIME_MAX, EVENT_NOTICES_PER_SECOND_MAX,
+        EVENT_NOTICES_WAITING_MAX, EVENT_SERIES_NOTICES_MAX, EVENT_SERIES_TIME_MAX,
     },
     schema::{AccessClass, Traits},
     soap::{Answer, decode_notice},
@@ -117,7 +117,7 @@ impl Sink {
         self.house.gate.watch().metrics.noticed(became);
         match became {
             Noticed::Taken | Noticed::Twice => Reply::plain(StatusCode::OK, ""),
-            Noticed::NotUnderstood => Reply::plain(StatusCode::BAD_REQUEST, ""),
+            Noticed::NotUnderstood | Noticed::CutShort => Reply::plain(StatusCode::BAD_REQUEST, ""),
             Noticed::Foreign => Reply::plain(StatusCode::NOT_FOUND, "there is nothing here\n"),
             Noticed::TooOften | Noticed::Refused | Noticed::Full | Noticed::Late => {
                 Reply::plain(StatusCode::SERVICE_UNAVAILABLE, "")
@@ -140,6 +140,16 @@ impl Service for Sink {
         }
         let is_post = method == Method::POST;
         (!is_post).then(|| Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "events are sent with POST\n"))
+    }
+
+    fn cut_short(&self, source: SocketAddr, why: StatusCode) {
+        let why = match why {
+            StatusCode::PAYLOAD_TOO_LARGE => &format!("it is larger than {EVENT_NOTICE_BYTES_MAX} bytes"),
+            StatusCode::REQUEST_TIMEOUT => "it did not come in time",
+            _ => "its body is broken",
+        };
+        self.house.gate.notice_refused(&self.house.edition.load().rules, source, &self.zone, why);
+        self.house.gate.watch().metrics.noticed(Noticed::CutShort);
     }
 
     async fn answer(self: Rc<Self>, request: Request) -> Reply {

@@ -98,6 +98,8 @@ words!(
         Twice "twice"
         /// It is no notification.
         NotUnderstood "not_understood"
+        /// It was too large, broken or too slow to be taken whole.
+        CutShort "cut_short"
         /// Nobody whom this path was told sends from there.
         Foreign "foreign"
         /// Its camera sends more than it may.

@@ -81,7 +81,7 @@ fn notices(lobby: &str, path: &str) -> Vec<Notice> {
         made("with another token", sent(lobby, "POST", &other, &good), 404, Refused(unknown)),
         made("without a token", sent(lobby, "POST", "/events/", &good), 404, Refused(unknown)),
         made("not by POST", sent(lobby, "PUT", path, &good), 405, Nothing),
-        own("of 10,000 messages", &notify(&many(10_000)), 413, Nothing),
+        own("of 10,000 messages", &notify(&many(10_000)), 413, Refused("it is larger than 262144 bytes")),
         own("a bomb", &format!("{BOMB}{}", notify("&b;")), 400, Counted("")),
         own("deeper than any", &notify(&"<a>".repeat(1_000)), 400, Counted("")),
         own("no notice", "hello", 400, Counted("")),
