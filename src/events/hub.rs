@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     event::{Event, Operation, Print},
+    room::Room,
     upstream::Way,
 };
 use crate::{
@@ -32,6 +33,8 @@ use crate::{
 /// The events of one camera.
 pub struct Hub {
     clock: Arc<dyn Clock>,
+    /// What it shares with the hubs of other cameras.
+    room: Arc<Room>,
     inside: Mutex<Inside>,
     /// The number of the last event.
     latest: watch::Sender<u64>,
@@ -125,18 +128,22 @@ pub struct Batch {
 
 /// The hubs of all cameras.
 #[derive(Default)]
-pub struct Hubs(Mutex<BTreeMap<CameraId, Arc<Hub>>>);
+pub struct Hubs {
+    all: Mutex<BTreeMap<CameraId, Arc<Hub>>>,
+    room: Arc<Room>,
+}
 
 impl Hubs {
     /// That of one camera; made when it is asked for first.
     pub fn of(&self, camera: &CameraId, clock: &Arc<dyn Clock>) -> Arc<Hub> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(camera.clone()).or_insert_with(|| Hub::new(Arc::clone(clock))))
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Hub::within(Arc::clone(clock), &self.room);
+        Arc::clone(all.entry(camera.clone()).or_insert_with(make))
     }
 
     /// What became of the events of each camera.
     pub fn counts(&self) -> Vec<(CameraId, Counts)> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|(camera, hub)| (camera.clone(), hub.counts())).collect()
     }
 }
@@ -151,10 +158,17 @@ impl Drop for Want {
 }
 
 impl Hub {
-    /// Of a camera of which nothing is known yet.
+    /// Of a camera of which nothing is known yet, with room of its own.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::within(clock, &Arc::default())
+    }
+
+    /// The same in room that is shared.
+    pub(super) fn within(clock: Arc<dyn Clock>, room: &Arc<Room>) -> Arc<Self> {
         let (latest, wanted) = (watch::Sender::new(0), watch::Sender::new(0));
-        Arc::new(Self { clock, inside: Mutex::default(), latest, wanted })
+        let hub = Arc::new(Self { clock, room: Arc::clone(room), inside: Mutex::default(), latest, wanted });
+        room.enter(&hub);
+        hub
     }
 
     /// Says that somebody wants events, so that the camera is subscribed to.
@@ -196,15 +210,14 @@ impl Hub {
     /// earlier subscription, and to this one others, but not these. How many.
     pub fn settle(&self) -> usize {
         let now = self.clock.monotonic();
-        let (vanished, latest) = {
-            let mut inside = self.inside();
+        let (vanished, latest) = self.change(|inside| {
             let vanished = inside.vanished(now, self.clock.now());
             let count = vanished.len();
             for event in vanished {
                 inside.publish(event, now);
             }
             (count, inside.latest)
-        };
+        });
         if vanished > 0 {
             self.latest.send_replace(latest);
         }
@@ -214,11 +227,7 @@ impl Hub {
     /// Takes up an event of the camera. The order in which they come counts: cameras' clocks are set back.
     pub fn publish(&self, event: Event) -> Published {
         let now = self.clock.monotonic();
-        let (published, latest) = {
-            let mut inside = self.inside();
-            let published = inside.publish(event, now);
-            (published, inside.latest)
-        };
+        let (published, latest) = self.change(|inside| (inside.publish(event, now), inside.latest));
         if published == Published::Told {
             self.latest.send_replace(latest);
         }
@@ -266,9 +275,34 @@ impl Hub {
     /// Forgets state and events: another device is there, or nobody hears the camera any more, so that nobody knows what
     /// becomes of it.
     pub fn forget(&self) {
+        self.change(|inside| {
+            let Inside { latest, counts, generation, overtaking, .. } = *inside;
+            *inside = Inside { latest, counts, generation, overtaking, ..Inside::default() };
+        });
+    }
+
+    /// Memory of the events that are kept.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.inside().ring_bytes
+    }
+
+    /// Keeps no more events than take so many bytes.
+    pub(super) fn shed(&self, bytes_max: usize) {
         let mut inside = self.inside();
-        let Inside { latest, counts, generation, overtaking, .. } = *inside;
-        *inside = Inside { latest, counts, generation, overtaking, ..Inside::default() };
+        let before = inside.ring_bytes;
+        inside.shed(bytes_max);
+        self.room.changed(before, inside.ring_bytes);
+    }
+
+    /// Changes what is kept, within the room there is.
+    fn change<T>(&self, what: impl FnOnce(&mut Inside) -> T) -> T {
+        let mut inside = self.inside();
+        let before = inside.ring_bytes;
+        let made = what(&mut inside);
+        self.room.changed(before, inside.ring_bytes);
+        drop(inside);
+        self.room.keep_within();
+        made
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -299,6 +333,11 @@ impl Inside {
             }
             // Who subscribed before heard of it: to him it is a change that nobody could tell.
             event.operation = Some(Operation::Changed);
+        }
+        // A topic stands in memory once, as far as that is seen at once.
+        let topic = known.map(|it| &it.event.topic).or_else(|| self.ring.back().map(|it| &it.topic));
+        if let Some(topic) = topic.filter(|it| **it == event.topic) {
+            event.topic = topic.clone();
         }
         let is_late = known.is_some_and(|it| self.overtaking && is_late(&event, &it.event));
         let may = self.may(now);
@@ -388,9 +427,11 @@ impl Inside {
     fn keep(&mut self, event: Arc<Event>) {
         self.ring_bytes = self.ring_bytes.saturating_add(event.bytes());
         self.ring.push_back(event);
-        while self.ring.len() > EVENTS_KEPT_PER_CAMERA_MAX
-            || self.ring_bytes > EVENTS_KEPT_BYTES_PER_CAMERA_MAX
-        {
+        self.shed(EVENTS_KEPT_BYTES_PER_CAMERA_MAX);
+    }
+
+    fn shed(&mut self, bytes_max: usize) {
+        while self.ring.len() > EVENTS_KEPT_PER_CAMERA_MAX || self.ring_bytes > bytes_max {
             let Some(oldest) = self.ring.pop_front() else { return };
             self.ring_bytes = self.ring_bytes.saturating_sub(oldest.bytes());
         }

@@ -2,6 +2,7 @@
 //!
 //! - `event`: one event, as it is kept and written anew
 //! - `hub`: the events and the state of one camera, between who hears them and who wants them
+//! - `room`: how much the events of all cameras may take together
 //! - `upstream`: when a camera is subscribed to, asked, renewed with, and left
 //! - `subscriptions`: the virtual subscriptions of clients, each a cursor into the hub with a filter and an end
 //! - `topic`, `filter`: the languages of filters
@@ -19,6 +20,7 @@ mod hour_tests;
 mod hub;
 mod json;
 mod requests;
+mod room;
 #[cfg(test)]
 mod samples;
 mod subscriptions;

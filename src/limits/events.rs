@@ -14,6 +14,8 @@ pub const TOPIC_LEVELS_MAX: usize = 16;
 pub const EVENTS_KEPT_PER_CAMERA_MAX: usize = 512;
 /// Memory that they may take.
 pub const EVENTS_KEPT_BYTES_PER_CAMERA_MAX: usize = 1024 * 1024;
+/// Memory that those of all cameras may take together.
+pub const EVENTS_KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Properties of one camera whose last state is kept.
 pub const PROPERTIES_PER_CAMERA_MAX: usize = 512;
 /// Memory that they may take.
@@ -98,6 +100,7 @@ const _: () =
 const _: () = assert!(SUBSCRIPTION_LIFE.as_secs() > SUBSCRIPTION_RENEW_LEFT.as_secs());
 const _: () = assert!(EVENT_SINK_CONNECTIONS_PER_SOURCE_MAX < EVENT_SINK_CONNECTIONS_MAX);
 const _: () = assert!(EVENT_NOTICE_BYTES_MAX <= EVENT_BYTES_PER_SECOND_MAX);
+const _: () = assert!(EVENTS_KEPT_BYTES_PER_CAMERA_MAX < EVENTS_KEPT_BYTES_MAX / 16);
 const _: () = assert!(EVENT_PULL_MESSAGES_MAX <= EVENTS_PER_MESSAGE_MAX);
 
 /// Bytes of one topic expression of a filter.

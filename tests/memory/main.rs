@@ -1,4 +1,5 @@
-//! What hostile documents cost in memory, counted by the allocator: the bound is a multiple of the message.
+//! What hostile documents cost in memory, counted by the allocator: the bound is a multiple of the message. And what events
+//! cost that are kept, against what they are counted as.
 #![allow(unsafe_code, reason = "an allocator that counts is made of unsafe calls to the system's")]
 #![allow(
     clippy::unwrap_used,
@@ -9,11 +10,17 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     fmt::Write as _,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use cordon::{
-    limits::{SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX, XML_NODES_MAX},
+    clock::SimulatedClock,
+    events::{Event, Hub, Published},
+    hatch::AddressRules,
+    limits::{EVENTS_KEPT_PER_CAMERA_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX, XML_NODES_MAX},
     schema::Tables,
     soap::{self, Answer, Body},
 };
@@ -63,6 +70,9 @@ const PEAK_MAX: usize = 24 * 1024 * 1024;
 /// Bytes that any message may cost.
 const ANY_MAX: usize = 256 * 1024;
 
+/// What is held is everybody's: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 struct Case {
     name: &'static str,
     message: String,
@@ -74,6 +84,7 @@ struct Case {
 
 #[test]
 fn no_document_costs_more_than_a_multiple_of_its_bytes() {
+    let _alone = ALONE.lock();
     let tables = Tables::embedded().unwrap();
     println!("{:44}{:>10}{:>14}{:>10}  result", "bad input: documents", "bytes", "peak bytes", "per byte");
     let mut wrong = Vec::new();
@@ -97,6 +108,49 @@ fn no_document_costs_more_than_a_multiple_of_its_bytes() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The bound of all that is kept counts events as they count themselves.
+#[test]
+fn a_kept_event_takes_little_more_than_it_counts_as() {
+    let _alone = ALONE.lock();
+    let tables = Tables::embedded().unwrap();
+    let operation = tables.operation_by_name("wsntw:Notify").unwrap();
+    let tell = |hub: &Hub, number: usize| {
+        let message = format!(
+            "<w:Notify xmlns:w=\"http://docs.oasis-open.org/wsn/b-2\" xmlns:t=\"http://www.onvif.org/ver10/topics\">\
+             <w:NotificationMessage><w:Topic>t:RuleEngine/CellMotionDetector/Motion</w:Topic><w:Message><tt:Message \
+             UtcTime=\"2026-11-26T10:{:02}:{:02}Z\" PropertyOperation=\"Changed\"><tt:Source><tt:SimpleItem \
+             Name=\"VideoSourceConfigurationToken\" Value=\"VideoSourceToken\"/><tt:SimpleItem \
+             Name=\"VideoAnalyticsConfigurationToken\" Value=\"VideoAnalyticsToken\"/><tt:SimpleItem Name=\"Rule\" \
+             Value=\"MyMotionDetectorRule\"/></tt:Source><tt:Data><tt:SimpleItem Name=\"IsMotion\" Value=\"true\"/>\
+             </tt:Data></tt:Message></w:Message></w:NotificationMessage></w:Notify>",
+            number / 60,
+            number % 60
+        );
+        let message = envelope("", &message);
+        let Ok(Answer::Document(document, _)) = soap::decode_notice(&tables, message.as_bytes(), operation)
+        else {
+            panic!("{message}")
+        };
+        let at = "2026-11-26T10:00:00Z".parse().unwrap();
+        let events = Event::read_all(&tables, &document, &AddressRules::default(), at).events;
+        for event in events {
+            assert_eq!(hub.publish(event), Published::Told);
+        }
+    };
+    let hub = Hub::new(Arc::new(SimulatedClock::new("2026-11-26T10:00:00Z".parse().unwrap())));
+    // What is made once.
+    tell(&hub, 0);
+    let before = HELD.load(Ordering::Relaxed);
+    for number in 1..EVENTS_KEPT_PER_CAMERA_MAX {
+        tell(&hub, number);
+    }
+    let kept = EVENTS_KEPT_PER_CAMERA_MAX - 1;
+    let held = (HELD.load(Ordering::Relaxed) - before) / kept;
+    let counted = hub.read(1, kept).events.iter().map(|it| it.bytes()).sum::<usize>() / kept;
+    println!("an event that is kept: {held} bytes held, counted as {counted}, n = {kept}");
+    assert!(held * 4 <= counted * 5 && counted <= held * 2, "{held} bytes held, counted as {counted}");
 }
 
 /// Reads a message as the gateway does, and says what came of it.

@@ -137,7 +137,8 @@ impl Document {
 
     /// Bytes of memory it takes, roughly.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.tokens.as_slice()) + self.text.len()
+        let spaces = self.spaces.extra.iter().map(|uri| size_of::<Box<str>>() + uri.len()).sum::<usize>();
+        size_of::<Self>() + size_of_val(self.tokens.as_slice()) + self.text.len() + spaces
     }
 
     fn value(&self, token: &Token) -> Option<Value<'_>> {
