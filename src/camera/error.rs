@@ -33,7 +33,7 @@ pub enum Failure {
     TimedOut(Phase),
     /// TLS cannot be made with this camera, and nothing else is tried.
     #[error(
-        "no TLS connection can be made with the camera: {0}; set tls = false for it to be reached in clear"
+        "no TLS connection can be made with the camera: {0}; set tls = false for it to be reached in clear, or plain_streams = true for its streams alone"
     )]
     TlsUnsupported(&'static str),
     /// The camera shows another certificate than the one that is pinned or configured.

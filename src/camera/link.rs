@@ -6,7 +6,6 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -26,24 +25,21 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
 
 use super::{
     body::BEGINNING_BYTES,
     error::{Failure, Phase},
     lenient::Seeker,
+    line::Line,
     sending::Sending,
-    tls::CameraTls,
 };
 use crate::{
     hatch::{Sink, SinkError},
-    isolation::{DialError, Dialler},
     limits::{
-        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, CAMERA_RECEIVE_BUFFER_BYTES, HTTP_ERROR_BYTES_MAX,
-        HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, TRANSFER_STALL_MAX,
+        CAMERA_EXCHANGE_TIME_MAX, HTTP_ERROR_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX,
+        TRANSFER_STALL_MAX,
     },
 };
 
@@ -78,27 +74,12 @@ pub(super) struct Broken {
 }
 
 impl Link {
-    /// Dials the camera; over TLS where that is how it is reached, and then in no other way.
-    /// With `lenient`, what stands before the one answer of the connection is passed over.
-    pub(super) async fn open(
-        address: SocketAddr,
-        by: &Dialler,
-        tls: Option<&CameraTls>,
-        lenient: bool,
-    ) -> Result<Self, Failure> {
-        let stream = dial(address, by).await?;
+    /// Over a connection to this port of the camera. With `lenient`, what stands before the one answer of the connection
+    /// is passed over.
+    pub(super) async fn over(line: Line, port: u16, lenient: bool) -> Result<Self, Failure> {
         let traffic = Arc::new(Traffic::default());
-        let stream = match tls {
-            None => Stream::Plain(stream),
-            Some(tls) => Stream::Tls(Box::new(match Box::pin(tls.connect(stream, address.ip())).await {
-                Err(_) if tls.knows_better() => {
-                    Box::pin(tls.connect(dial(address, by).await?, address.ip())).await?
-                }
-                connected => connected?,
-            })),
-        };
         let wire = Wire {
-            stream,
+            line,
             traffic: Arc::clone(&traffic),
             seeker: lenient.then(Seeker::default),
             found: Bytes::new(),
@@ -110,13 +91,7 @@ impl Link {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(|_| Failure::Reset)?;
-        Ok(Self {
-            port: address.port(),
-            used: Duration::ZERO,
-            sender,
-            driver: Some(Box::pin(driver)),
-            traffic,
-        })
+        Ok(Self { port, used: Duration::ZERO, sender, driver: Some(Box::pin(driver)), traffic })
     }
 
     /// Whether an idle connection is still open and silent, as far as one look can tell.
@@ -203,26 +178,6 @@ impl Link {
     fn drive(&mut self, cx: &mut Context<'_>) {
         poll_driver(&mut self.driver, cx);
     }
-}
-
-/// Connects to a camera from where its zone is.
-pub(super) async fn dial(address: SocketAddr, by: &Dialler) -> Result<TcpStream, Failure> {
-    let stream = timeout(CAMERA_CONNECT_TIME_MAX, by.dial(address, CAMERA_RECEIVE_BUFFER_BYTES))
-        .await
-        .map_err(|_| Failure::TimedOut(Phase::Connect))?
-        .map_err(|error| match error {
-            DialError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Failure::NotListening
-            }
-            DialError::Connect(_) => Failure::Unreachable,
-            DialError::NoSocket { zone, source } => {
-                tracing::warn!(%zone, error = %source, "no camera of the zone can be dialled");
-                Failure::NoSocket
-            }
-        })?;
-    // Best effort: without it an exchange is slower, not wrong.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
 }
 
 /// Where an answer's body goes.
@@ -335,25 +290,9 @@ struct Traffic {
     headless: AtomicBool,
 }
 
-/// What an exchange goes over.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// Calls a method of whichever stream it is.
-macro_rules! either {
-    ($stream:expr, $method:ident $(, $argument:expr)*) => {
-        match $stream {
-            Stream::Plain(stream) => Pin::new(stream).$method($($argument),*),
-            Stream::Tls(stream) => Pin::new(stream).$method($($argument),*),
-        }
-    };
-}
-
 /// A stream that notes whether bytes of messages went either way; those of handshakes do not count.
 struct Wire {
-    stream: Stream,
+    line: Line,
     traffic: Arc<Traffic>,
     /// Looks for the beginning of the answer, where that is called for and it has not been found.
     seeker: Option<Seeker>,
@@ -367,7 +306,7 @@ impl Wire {
         while let Some(seeker) = &mut self.seeker {
             let mut bytes = [0; SEEK_BYTES];
             let mut buffer = ReadBuf::new(&mut bytes);
-            ready!(either!(&mut self.stream, poll_read, cx, &mut buffer))?;
+            ready!(Pin::new(&mut self.line).poll_read(cx, &mut buffer))?;
             if buffer.filled().is_empty() {
                 self.seeker = None;
                 break;
@@ -397,7 +336,7 @@ impl AsyncRead for Wire {
         let before = buffer.filled().len();
         ready!(self.poll_seek(cx))?;
         let polled = if self.found.is_empty() {
-            either!(&mut self.stream, poll_read, cx, buffer)
+            Pin::new(&mut self.line).poll_read(cx, buffer)
         } else {
             let part = self.found.len().min(buffer.remaining());
             buffer.put_slice(&self.found.split_to(part));
@@ -412,7 +351,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = either!(&mut self.stream, poll_write, cx, bytes);
+        let polled = Pin::new(&mut self.line).poll_write(cx, bytes);
         if matches!(polled, Poll::Ready(Ok(1..))) {
             self.traffic.written.store(true, Ordering::Relaxed);
         }
@@ -424,7 +363,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = either!(&mut self.stream, poll_write_vectored, cx, slices);
+        let polled = Pin::new(&mut self.line).poll_write_vectored(cx, slices);
         if matches!(polled, Poll::Ready(Ok(1..))) {
             self.traffic.written.store(true, Ordering::Relaxed);
         }
@@ -432,17 +371,14 @@ impl AsyncWrite for Wire {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.line.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut self.stream, poll_flush, cx)
+        Pin::new(&mut self.line).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut self.stream, poll_shutdown, cx)
+        Pin::new(&mut self.line).poll_shutdown(cx)
     }
 }

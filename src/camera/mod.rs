@@ -5,10 +5,12 @@
 //!
 //! - `body`, `offset`, `negotiation`, `breaker`, `manner`, `lenient`: pure rules
 //! - `habits`, `memory`: what was learnt of the camera, and what of it outlives a restart
+//! - `line`: a connection, in clear or over TLS
 //! - `link`: one bounded HTTP/1.1 connection
 //! - `tls`: certificates pinned, and what cannot be spoken named
 //! - `errand`: what is exchanged, and what its answer says
 //! - `session`: pool, login, retry and deadline of one camera
+//! - `stream`: one RTSP session, on a connection of its own
 //! - `connection`: asks and replies, the door of the room
 
 mod body;
@@ -19,6 +21,7 @@ mod errand;
 mod error;
 mod habits;
 mod lenient;
+mod line;
 mod link;
 mod manner;
 mod memo;

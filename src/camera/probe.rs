@@ -13,7 +13,8 @@ use tokio::{
 };
 
 use super::{
-    link::{HttpAnswer, Into, Link, Wanted, dial},
+    line::{Line, dial},
+    link::{HttpAnswer, Into, Link, Wanted},
     sending::Sending,
     shown,
     tls::{CameraTls, Pin, PinBook, PinError},
@@ -115,7 +116,8 @@ fn told(error: impl Display) -> String {
 
 async fn http(place: &Place<'_>, path: &str, envelope: Option<&Bytes>) -> Result<HttpAnswer, String> {
     let at = place.http;
-    let mut link = Link::open(at, &place.dialler, None, false).await.map_err(told)?;
+    let line = Line::open(at, &place.dialler, None).await.map_err(told)?;
+    let mut link = Link::over(line, at.port(), false).await.map_err(told)?;
     let request = Request::builder()
         .method(if envelope.is_some() { http::Method::POST } else { http::Method::GET })
         .uri(path)

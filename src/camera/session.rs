@@ -24,6 +24,7 @@ use super::{
     errand::{Errand, Heard, Judged, Manners, Token, Written},
     error::{CameraError, Failure, Phase},
     habits::{Habits, Identity},
+    line::Line,
     link::{HttpAnswer, Link},
     manner::{Hitch, Manner, Stakes},
     memory::{CameraMemory, Clockwork, KeptSubscription, MemoryBook},
@@ -56,6 +57,8 @@ pub(super) struct Session {
     address: CameraAddress,
     /// How TLS is made with the camera, if that is how it is reached.
     tls: Option<CameraTls>,
+    /// Whether its streams are had in clear nevertheless.
+    plain_streams: bool,
     /// From where it is dialled.
     dialler: Dialler,
     login: Login,
@@ -127,6 +130,7 @@ impl Session {
             camera,
             address,
             tls: None,
+            plain_streams: false,
             dialler: Dialler::Here,
             login,
             clock,
@@ -155,6 +159,11 @@ impl Session {
     /// Reaches the camera over TLS, and in no other way.
     pub(super) fn over_tls(self, tls: CameraTls) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// Has its streams in clear, even if everything else goes over TLS.
+    pub(super) fn with_plain_streams(self, plain_streams: bool) -> Self {
+        Self { plain_streams, ..self }
     }
 
     /// Dials it from where its zone is.
@@ -445,9 +454,9 @@ impl Session {
         self.address.host
     }
 
-    /// Whether the camera is reached over TLS and in no other way.
-    pub(super) fn is_over_tls(&self) -> bool {
-        self.tls.is_some()
+    /// How TLS is made for its streams, if they are had so, and then in no other way.
+    fn tls_of_streams(&self) -> Option<&CameraTls> {
+        self.tls.as_ref().filter(|_| !self.plain_streams)
     }
 
     /// Where randomness comes from.
@@ -553,10 +562,16 @@ impl Session {
     async fn dial(&self, errand: &Errand<'_>, manner: Manner, progress: &Progress) -> Result<Link, Failure> {
         progress.phase.set(Phase::Connect);
         let address = SocketAddr::new(self.address.host, self.place(errand).0);
-        let opened = Link::open(address, &self.dialler, self.tls.as_ref(), manner.lenient).await;
+        let opened = Line::open(address, &self.dialler, self.tls.as_ref()).await;
         if let Some(shown) = self.tls.as_ref().and_then(CameraTls::shown) {
             self.show(&shown);
         }
+        self.heed(&opened);
+        Link::over(opened?, address.port(), manner.lenient).await
+    }
+
+    /// Takes up what trying to connect tells of the camera.
+    fn heed(&self, opened: &Result<Line, Failure>) {
         let mut breaker = self.breaker.borrow_mut();
         match opened {
             Ok(_) if breaker.reached(self.clock.now()) => self.forget_boot(),
@@ -565,6 +580,17 @@ impl Session {
                 breaker.distrusted();
             }
             Err(_) => breaker.unreachable(),
+        }
+    }
+
+    /// A connection for a stream. That nothing is at its port says nothing of the camera; another certificate does.
+    pub(super) async fn stream_line(&self, address: SocketAddr) -> Result<Line, Failure> {
+        let opened = Line::open(address, &self.dialler, self.tls_of_streams()).await;
+        if let Some(shown) = self.tls_of_streams().and_then(CameraTls::shown) {
+            self.show(&shown);
+        }
+        if matches!(opened, Err(Failure::CertificateChanged | Failure::PinUnavailable)) {
+            self.breaker.borrow_mut().distrusted();
         }
         opened
     }

@@ -584,9 +584,16 @@ fn screen() -> Arc<crate::hatch::Screen> {
 
 #[tokio::test]
 async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = vec![0; 4_096];
+        let length = stream.read(&mut heard).await.unwrap();
+        stream.write_all(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n").await.unwrap();
+        heard.truncate(length);
+        heard
+    });
     let session = peer(vec![]).await.session.over_tls(CameraTls::new(Vec::new(), Box::new(NoPins)));
     let endpoint = Endpoint { port: Some(port), path_and_query: "/live".into() };
     let failed = CameraStream::open(&endpoint, &screen(), (false, UnknownCodecs::Refused), &session)
@@ -594,7 +601,9 @@ async fn streams_of_a_camera_that_is_reached_over_tls_are_not_had_in_clear() {
         .err()
         .unwrap();
     assert!(matches!(failed.failure, Failure::TlsUnsupported(_)), "{failed:?}");
-    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody knocked");
+    let heard = heard.await.unwrap();
+    assert_eq!(heard[..2], [22, 3], "a handshake");
+    assert!(!heard.windows(4).any(|it| it == b"rtsp"), "and nothing else");
 }
 
 fn is_login(request: &str) -> bool {

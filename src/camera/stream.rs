@@ -3,45 +3,29 @@
 //! Packets come interleaved with the messages of the one connection. Whatever addresses the camera names, the enrolled
 //! host is dialled and asked; of theirs, path and query are taken.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
-    task::{Poll, ready},
-    time::Duration,
-};
+mod wire;
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{
     datagrams::Datagrams,
-    error::{CameraError, Failure, Phase, Retry},
-    link::dial,
+    error::{CameraError, Failure, Phase},
     session::Session as Logins,
     shown,
 };
 use crate::{
-    auth::digest::{Challenge, Credentials},
-    clock::Entropy,
     hatch::{Endpoint, PacketCounts, Packets, Positions, Screen, Segment},
     inventory::Quirk,
-    limits::{
-        CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_READ_BYTES, STREAM_WAITING_BYTES_MAX,
-        STREAM_WAITING_PACKETS_MAX,
-    },
+    limits::{CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX},
     rtsp::{
-        BACKCHANNEL_FEATURE, Begins, Decoder, Description, Direction, Field, Media, Method, Peer, Playback,
-        REPLAY_FEATURE, Range, Received, Response, Session, Ssrc, Status, Transport, UnknownCodecs, Writer,
-        receiver_report,
+        BACKCHANNEL_FEATURE, Begins, Description, Direction, Field, Media, Method, Playback, REPLAY_FEATURE,
+        Range, Response, Session, Ssrc, Status, Transport, UnknownCodecs,
     },
 };
+use wire::{Hearing, Wire};
 
 /// A session that has been described, and perhaps plays.
 pub struct CameraStream {
@@ -110,18 +94,6 @@ pub struct Played {
     pub begins: Vec<(usize, Option<u16>, Option<u32>)>,
 }
 
-/// Connection, login and numbering.
-struct Wire {
-    stream: TcpStream,
-    address: SocketAddr,
-    decoder: Decoder,
-    buffer: BytesMut,
-    cseq: u32,
-    challenge: Option<(Challenge, u32)>,
-    login: crate::auth::Login,
-    entropy: Arc<dyn Entropy>,
-}
-
 impl CameraStream {
     /// Connects, logs in and asks what there is: with back channels or without, and with encodings that are not known or
     /// without. `logins` counts what is refused over all protocols.
@@ -141,25 +113,13 @@ impl CameraStream {
         (screen, (talk, unknown)): (&Arc<Screen>, (bool, UnknownCodecs)),
         logins: &Logins,
     ) -> Result<Self, Failure> {
-        if logins.is_over_tls() {
-            return Err(Failure::TlsUnsupported("its streams would go in clear, and RTSPS is not built yet"));
-        }
         logins.may_try()?;
         let entropy = logins.entropy();
-        let stream = dial(address, logins.dialler()).await?;
+        let line = logins.stream_line(address).await?;
         let mut random = [0; 4];
         entropy.fill(&mut random).map_err(|_| Failure::NoEntropy)?;
-        let mut wire = Wire {
-            stream,
-            address,
-            decoder: Decoder::new(Peer::Camera),
-            buffer: BytesMut::new(),
-            cseq: 0,
-            challenge: None,
-            login: logins.login().clone(),
-            entropy,
-        };
-        let uri = format!("rtsp://{address}{}", endpoint.path_and_query);
+        let mut wire = Wire::new(line, address, logins);
+        let uri = wire.at(&endpoint.path_and_query);
         let mut nothing = Packets::new(&[]);
         let mut none = VecDeque::new();
         let mut hear = Hearing { packets: &mut nothing, early: &mut none };
@@ -179,7 +139,7 @@ impl CameraStream {
         }
         let named = [Field::ContentBase, Field::ContentLocation];
         let named = named.iter().find_map(|field| described.fields.get(*field));
-        let base = named.and_then(|base| at_host(address, base)).unwrap_or(uri);
+        let base = named.and_then(|base| wire.at_host(base)).unwrap_or(uri);
         Ok(Self {
             wire,
             base,
@@ -234,12 +194,14 @@ impl CameraStream {
         self.said_on.clear();
         self.report_on = None;
         let mut kept_back = None;
-        let mut in_datagrams = logins.has(Quirk::DatagramsOnly);
+        // What goes over TLS otherwise is not had in datagrams, which go in clear.
+        let may_go_in_datagrams = !self.wire.is_over_tls();
+        let mut in_datagrams = may_go_in_datagrams && logins.has(Quirk::DatagramsOnly);
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
             let mut answer = self.ask_for(number, media, in_datagrams, besides, logins).await?;
             // Nothing was set up yet, so all may go the other way.
             let refused = answer.status == Status::UnsupportedTransport.code() && self.session.is_none();
-            if refused && !in_datagrams {
+            if refused && may_go_in_datagrams && !in_datagrams {
                 logins.observe(Quirk::DatagramsOnly, "it refused a stream on the connection (461)");
                 if logins.has(Quirk::DatagramsOnly) {
                     in_datagrams = true;
@@ -366,8 +328,7 @@ impl CameraStream {
     ) -> Result<Response, Failure> {
         let uri = self.control(&media.control);
         let asked = if in_datagrams {
-            let here = self.wire.stream.local_addr().map_err(|_| Failure::Reset)?.ip();
-            let way = (here, self.wire.address.ip());
+            let way = (self.wire.here()?, self.wire.address.ip());
             let ports = self.datagrams.open(channels(number)?.0 / 2, logins.dialler(), way).await?;
             Transport { server_port: None, ..Transport::datagrams(ports, ports) }
         } else {
@@ -480,7 +441,7 @@ impl CameraStream {
         // A camera that does not take it notices the end of the connection.
         let goodbye = async {
             self.wire.send(&Method::Teardown, &uri, &fields).await.ok()?;
-            self.wire.stream.shutdown().await.ok()
+            self.wire.shut().await.ok()
         };
         let _ = timeout(CAMERA_CONNECT_TIME_MAX, goodbye).await;
     }
@@ -536,8 +497,7 @@ impl CameraStream {
     /// A control address: absolute ones at the enrolled host, others below the base (RFC 2326 §C.1.1, as players
     /// read it: joined, not resolved).
     fn control(&self, control: &str) -> String {
-        if let Some(absolute) = control.contains("://").then(|| at_host(self.wire.address, control)).flatten()
-        {
+        if let Some(absolute) = control.contains("://").then(|| self.wire.at_host(control)).flatten() {
             return absolute;
         }
         match control {
@@ -573,13 +533,6 @@ fn source(first: Ssrc, number: usize) -> Ssrc {
 /// The port where an address names none (RFC 2326 §3.2).
 const RTSP_PORT: u16 = 554;
 
-/// An address at the enrolled host: path and query of the camera's.
-fn at_host(address: SocketAddr, uri: &str) -> Option<String> {
-    let rest = uri.rsplit_once("://").map(|(_, rest)| rest)?;
-    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
-    path.bytes().all(|byte| byte.is_ascii_graphic()).then(|| format!("rtsp://{address}{path}"))
-}
-
 fn ok(answer: &Response) -> Result<(), Failure> {
     match answer.status {
         code if code == Status::Ok.code() => Ok(()),
@@ -593,210 +546,4 @@ pub(super) fn exactly(mut read: Vec<u8>) -> BytesMut {
     read.shrink_to_fit();
     // Nothing is copied.
     Bytes::from(read).into()
-}
-
-/// Where packets go that come while an answer is waited for.
-struct Hearing<'a> {
-    packets: &'a mut Packets,
-    early: &'a mut VecDeque<Segment>,
-}
-
-impl Wire {
-    /// One exchange, with a login where the camera wants one.
-    async fn ask(
-        &mut self,
-        method: &Method,
-        uri: &str,
-        fields: &[(Field, String)],
-        logins: &Logins,
-        hear: &mut Hearing<'_>,
-    ) -> Result<Response, Failure> {
-        loop {
-            let used = self.challenge.as_ref().map(|(challenge, _)| challenge.nonce.clone());
-            let trying = if used.is_some() { Some(logins.trying().await?) } else { None };
-            self.send(method, uri, fields).await?;
-            let answer = self.answer(hear).await?;
-            logins.show(&shown::of_fields(&answer.fields));
-            if answer.status != Status::Unauthorized.code() {
-                match trying {
-                    Some(trying) if answer.status == Status::Ok.code() => logins.passed(&trying),
-                    // Who is known to be let in lacks a right; others may not be let in.
-                    Some(trying) if answer.status == Status::Forbidden.code() && !logins.is_confirmed() => {
-                        logins.refused(&trying);
-                        return Err(Failure::LoginRefused(Retry(logins.pause())));
-                    }
-                    Some(_) | None => {}
-                }
-                return Ok(answer);
-            }
-            let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
-            let offered = Challenge::parse_all(&headers);
-            let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
-            let anew = challenge.stale || used.as_deref().is_some_and(|nonce| nonce != challenge.nonce);
-            let fresh = self.challenge.as_ref().is_none_or(|(_, uses)| *uses <= 1);
-            self.challenge = Some((challenge.clone(), 0));
-            match trying {
-                None => {}
-                // A nonce that grew old is no refusal; one that was never used before is.
-                Some(_) if anew && !fresh => {}
-                Some(trying) => {
-                    logins.refused(&trying);
-                    return Err(Failure::LoginRefused(Retry(logins.pause())));
-                }
-            }
-        }
-    }
-
-    /// Takes up the nonce of a refusal that nobody waited for. One of a nonce that was just given says that the login is
-    /// no good any more: it is not shown again.
-    fn renew(&mut self, answer: &Response) -> Result<(), Failure> {
-        let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
-        let offered = Challenge::parse_all(&headers);
-        let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
-        if self.challenge.as_ref().is_some_and(|(_, uses)| *uses <= 1) && !challenge.stale {
-            return Err(Failure::LoginRefused(Retry(None)));
-        }
-        self.challenge = Some((challenge.clone(), 0));
-        Ok(())
-    }
-
-    async fn send(&mut self, method: &Method, uri: &str, fields: &[(Field, String)]) -> Result<(), Failure> {
-        self.cseq = self.cseq.wrapping_add(1) & 0x7fff_ffff;
-        let mut writer = Writer::request(method, uri, self.cseq).field(Field::UserAgent, "Cordon");
-        for (field, value) in fields {
-            writer = writer.field(*field, value);
-        }
-        if let Some((challenge, uses)) = &mut self.challenge {
-            let mut bytes = [0; 8];
-            self.entropy.fill(&mut bytes).map_err(|_| Failure::NoEntropy)?;
-            let cnonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            *uses = uses.saturating_add(1);
-            let answer = Credentials::answer(challenge, &self.login, method.as_str(), uri, &cnonce, *uses);
-            writer = writer.field(Field::Authorization, answer);
-        }
-        let message = writer.finish().map_err(|_| Failure::BadEndpoint)?;
-        self.write(&message).await
-    }
-
-    /// Tells the camera that it is heard, on the connection.
-    async fn report(&mut self, channel: u8, own: Ssrc) -> Result<(), Failure> {
-        let report = receiver_report(own);
-        let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
-        self.write(&[&[b'$', channel, length[0], length[1]], report.as_slice()].concat()).await
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = timeout(CAMERA_CONNECT_TIME_MAX, self.stream.write_all(bytes)).await;
-        written.map_err(|_| Failure::TimedOut(Phase::Answer))?.map_err(|_| Failure::Reset)
-    }
-
-    /// The answer to the request sent last.
-    async fn answer(&mut self, hear: &mut Hearing<'_>) -> Result<Response, Failure> {
-        loop {
-            while let Some(answer) = self.next(hear)? {
-                // Some leave the number out; a late answer to an earlier request is passed over.
-                if answer.cseq.is_none_or(|cseq| cseq == self.cseq) {
-                    return Ok(answer);
-                }
-            }
-            self.read().await?;
-        }
-    }
-
-    /// The next answer in what has come; packets before it are heard.
-    fn next(&mut self, hear: &mut Hearing<'_>) -> Result<Option<Response>, Failure> {
-        loop {
-            if self.buffer.first() == Some(&b'$') && !self.decoder.is_within_message() {
-                let before = self.buffer.len();
-                hear.early.extend(hear.packets.take(&mut self.buffer));
-                let waiting: usize = hear.early.iter().map(|it| it.bytes.len()).sum();
-                if hear.early.len() > STREAM_WAITING_PACKETS_MAX || waiting > STREAM_WAITING_BYTES_MAX {
-                    return Err(Failure::TooLarge(STREAM_WAITING_BYTES_MAX));
-                }
-                if self.buffer.len() == before {
-                    return Ok(None);
-                }
-                continue;
-            }
-            let malformed = |error| Failure::NotRtsp(error);
-            match self.decoder.next(&mut self.buffer).map_err(malformed)? {
-                None => return Ok(None),
-                Some(Received::Response(response)) => return Ok(Some(response)),
-                // What a camera asks of its client is not done; that nobody answers tells it so.
-                Some(Received::Request(_) | Received::Frame { .. }) => {}
-            }
-        }
-    }
-
-    /// Waits for more. Nothing is lost if it is given up.
-    async fn read(&mut self) -> Result<(), Failure> {
-        let Self { stream, buffer, .. } = self;
-        // What is left, part of a frame at most, does not hold all that it came with while it waits.
-        *buffer = BytesMut::from(&buffer[..]);
-        let read = poll_fn(|cx| {
-            ready!(stream.poll_read_ready(cx))?;
-            // Room is made for what is there, and given back as soon as it is read: memory that was used a moment ago for
-            // another camera costs less than any of this one's own, and what waits for viewers holds nothing else.
-            let mut room = Vec::with_capacity(buffer.len() + STREAM_READ_BYTES);
-            room.extend_from_slice(buffer);
-            let read = ready!(pin!(stream.read_buf(&mut room)).poll(cx));
-            *buffer = exactly(room);
-            Poll::Ready(read)
-        });
-        match read.await {
-            Ok(1..) => Ok(()),
-            Ok(0) | Err(_) => Err(Failure::Reset),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::{
-        auth::{Login, Secret},
-        clock::SystemEntropy,
-    };
-
-    #[tokio::test]
-    async fn what_is_left_goes_before_what_comes_next_and_holds_nothing_else() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let mut camera = accepted.unwrap().0;
-        let mut wire = Wire {
-            stream: stream.unwrap(),
-            address,
-            decoder: Decoder::new(Peer::Camera),
-            buffer: BytesMut::new(),
-            cseq: 0,
-            challenge: None,
-            login: Login { username: "gate".into(), password: Secret::new("secret".into()) },
-            entropy: Arc::new(SystemEntropy),
-        };
-        let frame = [&[b'$', 0, 0, 4][..], b"1234"].concat();
-        let (mut left, mut came) = (Vec::new(), Vec::new());
-        // Each time all but the last three bytes of what is there by now is taken.
-        for piece in [&frame.repeat(100)[..797], b"2", b"34$", &[b'x'; 3]] {
-            camera.write_all(piece).await.unwrap();
-            let expected = left.len() + piece.len();
-            while wire.buffer.len() < expected {
-                wire.read().await.unwrap();
-            }
-            let taken = wire.buffer.split_to(expected - 3).freeze();
-            left = wire.buffer.to_vec();
-            {
-                let mut waits = pin!(wire.read());
-                assert!(poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
-            }
-            assert!(taken.is_unique(), "{} bytes are held by what is left of them", taken.len());
-            came.extend_from_slice(&taken);
-        }
-        assert_eq!(came, [&frame.repeat(100)[..797], b"234$"].concat());
-        assert_eq!((wire.buffer.as_ref(), wire.buffer.capacity()), (&b"xxx"[..], 3));
-        drop(camera);
-        assert_eq!(wire.read().await, Err(Failure::Reset));
-    }
 }

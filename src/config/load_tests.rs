@@ -519,7 +519,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "mac = ",
         "mack = ",
         "mack",
-        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `unknown_codecs`, `streams_begin`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
+        "unknown field `mack`, expected one of `name`, `address`, `hardware_address`, `tls`, `certificate_sha256`, `key_sha256`, `device_path`, `zone`, `site`, `vendor`, `vendor_decision`, `username`, `password`, `listen_address`, `listen_path`, `listen_port`, `tls_port`, `mac`, `events`, `unknown_codecs`, `streams_begin`, `plain_streams`, `rtsps_port`, `manufacturer`, `model`, `quirks`, `replacement`, `replace_by`",
         "compare the section with cordon.example.toml",
     ),
     (
@@ -698,6 +698,27 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "\"real\"",
         "`real` is no choice of mac",
         "write \"virtual\" or \"camera\"",
+    ),
+    (
+        "mac = \"virtual\"",
+        "plain_streams = true",
+        "true",
+        "the streams of a camera that is not reached over TLS are in clear anyway",
+        "leave plain_streams out, or set tls = true",
+    ),
+    (
+        "mac = \"virtual\"",
+        "rtsps_port = 0",
+        "0",
+        "0 is no port",
+        "write the port of the camera's streams over TLS, often 322",
+    ),
+    (
+        "mac = \"virtual\"",
+        "tls = true\nplain_streams = true\nrtsps_port = 322",
+        "322",
+        "the streams of this camera are had in clear",
+        "leave rtsps_port out, or set tls = true without plain_streams",
     ),
     (
         "mac = \"virtual\"",

@@ -177,6 +177,8 @@ pub(super) struct Camera {
     pub(super) events: Option<Text>,
     pub(super) unknown_codecs: Option<Text>,
     pub(super) streams_begin: Option<Text>,
+    pub(super) plain_streams: Option<Spanned<bool>>,
+    pub(super) rtsps_port: Option<Spanned<u16>>,
     pub(super) manufacturer: Option<String>,
     pub(super) model: Option<String>,
     pub(super) quirks: Option<Spanned<Vec<QuirkLine>>>,

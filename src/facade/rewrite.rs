@@ -123,7 +123,8 @@ impl Facade {
     }
 
     /// What the camera is asked in place of a request for a stream's address: its own transport is the gateway's
-    /// affair, so it is asked for plain RTSP whatever the client would have. None for any other request.
+    /// affair, so it is asked for plain RTSP whatever the client would have, or for RTSP over TLS if that is how its streams
+    /// are had. None for any other request.
     pub fn asked_of_camera(
         &self,
         operation: OperationId,
@@ -133,7 +134,13 @@ impl Facade {
         let Some(row) = row.filter(|it| matches!(&*it.name, "GetStreamUri" | "GetReplayUri")) else {
             return Ok(None);
         };
-        let plain = if &*row.service == "media2" { "RtspUnicast" } else { "RTSP" };
+        let usual = match &*row.service {
+            "media2" if self.camera.has_secure_streams() && self.camera.streams.secure_port.is_none() => {
+                RTSP_OVER_TLS
+            }
+            "media2" => "RtspUnicast",
+            _ => "RTSP",
+        };
         let mut refusal = None;
         let asked = request.rewrite(&self.shared.tables, &mut |value| {
             let offered = match (value.local, value.text.trim()) {
@@ -143,7 +150,7 @@ impl Facade {
                 ("Protocol", RTSP_OVER_TLS) if self.camera.advertise_rtsps.is_none() => {
                     Err("streams over TLS, since it has no certificate for that,")
                 }
-                ("Protocol", text) if text != plain => Ok(Edit::Replace(plain.to_owned())),
+                ("Protocol", text) if text != usual => Ok(Edit::Replace(usual.to_owned())),
                 _ => Ok(Edit::Keep),
             };
             offered.unwrap_or_else(|what| {
@@ -253,9 +260,14 @@ impl Facade {
         made: &mut Vec<Named>,
     ) -> Result<String, RewriteRefusal> {
         let uri = Uri::parse(text).ok_or(RewriteRefusal::Address)?;
-        let port = self.locator_port(kind, &uri).ok_or(RewriteRefusal::NotOffered(
-            "streams other than plain RTSP, or pictures over TLS of a camera that is not reached so",
-        ))?;
+        let streams = matches!(kind, LocatorKind::Stream | LocatorKind::Replay);
+        let port = self.locator_port(kind, &uri).ok_or(RewriteRefusal::NotOffered(match streams {
+            true if self.camera.has_secure_streams() => {
+                "streams in clear, of a camera that is reached over TLS,"
+            }
+            true => "streams other than plain RTSP",
+            false => "pictures over TLS of a camera that is not reached so",
+        }))?;
         let endpoint = services::endpoint(&uri).ok_or(RewriteRefusal::Address)?;
         let endpoint = crate::hatch::Endpoint { port, ..endpoint };
         let locator = Locator {
@@ -297,6 +309,10 @@ impl Facade {
     /// always name theirs.
     fn locator_port(&self, kind: LocatorKind, uri: &Uri<'_>) -> Option<Option<u16>> {
         match kind {
+            LocatorKind::Stream | LocatorKind::Replay if self.camera.has_secure_streams() => {
+                let named = uri.scheme.eq_ignore_ascii_case("rtsps").then(|| uri.port.unwrap_or(RTSPS_PORT));
+                self.camera.streams.secure_port.or(named).map(Some)
+            }
             LocatorKind::Stream | LocatorKind::Replay => {
                 uri.scheme.eq_ignore_ascii_case("rtsp").then(|| uri.port.or(Some(554)))
             }
@@ -539,6 +555,8 @@ fn asked_protocol(request: &Document) -> String {
 
 const SOCKETS_URI: &str = "RTSPWebSocketUri";
 const PULL_POINTS: &str = "MaxPullPoints";
+/// The port where an address of RTSP over TLS names none (RFC 2326 has none; this is what IANA registered).
+const RTSPS_PORT: u16 = 322;
 const RTSP_OVER_TLS: &str = "RtspsUnicast";
 const RTSP_OVER_HTTP: &str = "RtspOverHttp";
 const RTSP_OVER_HTTP_MEDIA1: &str = "RTP-Unicast/HTTP";

@@ -6,7 +6,9 @@ use super::*;
 use crate::{
     hatch::{AddressRules, CoreAddresses, VerifyError, assert_clean, verify, verify_request},
     ids::{CameraId, RequestId, SiteId, ZoneId},
-    inventory::{Camera, CameraAddress, Isolation, MacPolicy, SecureDoor, VendorClass, VendorVerdict, Zone},
+    inventory::{
+        Camera, CameraAddress, Isolation, MacPolicy, SecureDoor, StreamWays, VendorClass, VendorVerdict, Zone,
+    },
     limits::LOCATORS_PER_ANSWER_MAX,
     onvif::{Catalogue, with_movement_timeout},
     schema::{Deviations, Document, OperationId, Tables, Trait},
@@ -56,8 +58,11 @@ fn camera() -> Camera {
 }
 
 fn bench() -> Bench {
+    bench_of(camera())
+}
+
+fn bench_of(camera: Camera) -> Bench {
     let tables = Tables::embedded().unwrap();
-    let camera = camera();
     let prefixes = vec!["10.20.0.0/16".parse().unwrap()];
     let zone = Zone {
         id: camera.zone.clone(),
@@ -207,6 +212,50 @@ fn services_are_shown_at_the_gateway_and_only_those_let_through() {
     let older = bench.own_xml("tds:GetCapabilities", "");
     assert!(older.contains("device_service") && !older.contains("PTZ"), "{older}");
     assert_eq!(bench.facade.service_at("/onvif/media2_service"), Some("media2"));
+}
+
+#[test]
+fn streams_of_a_camera_that_is_reached_over_tls_are_asked_for_and_had_so() {
+    let secure = || Camera { certificates: Some(Vec::new()), ..camera() };
+    let with = |streams: StreamWays| bench_of(Camera { streams, ..secure() });
+    let usual = with(StreamWays::default());
+    let (plain, port) = (
+        with(StreamWays { plain: true, ..StreamWays::default() }),
+        with(StreamWays { secure_port: Some(3322), ..StreamWays::default() }),
+    );
+    let asked = "<m:Protocol>RtspUnicast</m:Protocol><m:ProfileToken>p1</m:ProfileToken>";
+    for (bench, protocol) in
+        [(&bench(), "RtspUnicast"), (&usual, "RtspsUnicast"), (&plain, "RtspUnicast"), (&port, "RtspUnicast")]
+    {
+        let request = bench.request("tr2:GetStreamUri", asked);
+        let asked = bench.facade.asked_of_camera(bench.id("tr2:GetStreamUri"), &request).unwrap().unwrap();
+        let xml = bench.xml(&asked);
+        assert!(xml.contains(&format!("<tr2:Protocol>{protocol}</tr2:Protocol>")), "{xml}");
+    }
+    let refused = |what| Err(RewriteRefusal::NotOffered(what));
+    let clear = "streams in clear, of a camera that is reached over TLS,";
+    let other = "streams other than plain RTSP";
+    let cases = [
+        (&usual, "rtsps://10.20.0.5/live", Ok(322)),
+        (&usual, "rtsps://10.20.0.5:5322/live", Ok(5322)),
+        (&usual, "rtsp://10.20.0.5/live", refused(clear)),
+        (&plain, "rtsp://10.20.0.5/live", Ok(554)),
+        (&plain, "rtsps://10.20.0.5/live", refused(other)),
+        (&port, "rtsp://10.20.0.5:554/live", Ok(3322)),
+        (&port, "rtsps://10.20.0.5/live", Ok(3322)),
+    ];
+    for (bench, uri, port) in cases {
+        let answer = bench.answer("tr2:GetStreamUri", &format!("<m:Uri>{uri}</m:Uri>"));
+        let verified = verify(&bench.tables, bench.id("tr2:GetStreamUri"), &answer, &bench.rules).unwrap();
+        let request = bench.request("tr2:GetStreamUri", asked);
+        let made = bench.facade.rewrite_answer(
+            bench.id("tr2:GetStreamUri"),
+            asked_plainly(&request),
+            &verified.document,
+        );
+        let found = made.map(|(_, made)| made[0].locator.endpoint.port.unwrap());
+        assert_eq!(found, port, "{uri}");
+    }
 }
 
 #[test]

@@ -118,6 +118,11 @@ pub struct Camera {
 }
 
 impl Camera {
+    /// Whether its streams are had over TLS, and in no other way.
+    pub fn has_secure_streams(&self) -> bool {
+        self.certificates.is_some() && !self.streams.plain
+    }
+
     /// Every address the gateway listens at on its behalf.
     pub fn doors(&self) -> impl Iterator<Item = SocketAddr> {
         [Some(self.listen), self.secure.as_ref().map(|it| it.listen)].into_iter().flatten()

@@ -10,6 +10,10 @@ pub struct StreamWays {
     pub unknown_codecs: Option<UnknownCodecs>,
     /// Where a new viewer begins.
     pub begin: StreamBegin,
+    /// Of a camera that is reached over TLS: its streams are had in clear.
+    pub plain: bool,
+    /// Of one whose streams go over TLS, too: the port where that is so, whatever it names.
+    pub secure_port: Option<u16>,
 }
 
 /// Where a new viewer of a live stream begins, if others watch already.

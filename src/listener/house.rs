@@ -141,8 +141,10 @@ impl Enrolled<'_> {
     /// Whether the camera is reached as before: at the same address, in the same way, with the same login and the
     /// same word of its owner about its quirks.
     pub fn is_reached_like(&self, before: &Enrolled<'_>) -> bool {
-        let reached =
-            |it: &Enrolled<'_>| (it.camera.address, it.camera.certificates.clone(), it.camera.quirks.clone());
+        let reached = |it: &Enrolled<'_>| {
+            let camera = it.camera;
+            (camera.address, camera.certificates.clone(), camera.streams.plain, camera.quirks.clone())
+        };
         let place = |it: &Enrolled<'_>| (it.zone.id.clone(), it.zone.isolation == Isolation::None);
         reached(self) == reached(before) && place(self) == place(before) && self.login == before.login
     }

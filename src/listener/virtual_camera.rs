@@ -409,9 +409,7 @@ impl VirtualCamera {
         let began = self.house.clock.monotonic();
         let reply = self.connection.ask(ask).await;
         let took = self.house.clock.monotonic().saturating_sub(began);
-        if let Some(news) = self.connection.certificate_news() {
-            self.tell(news);
-        }
+        self.take_certificate_news();
         let health = self.connection.state();
         // An answer that waits for something to tell says nothing of how quick the camera is.
         let waits = matches!(ask.kind(), AskKind::Subscribed { wait, .. } if !wait.is_zero());
@@ -452,6 +450,13 @@ impl VirtualCamera {
     /// Writes down how a command to the camera ended.
     pub(super) fn stands(&self, trouble: Option<&Trouble>) {
         lock(&self.standing).ended(self.house.clock.now(), trouble);
+    }
+
+    /// Puts on record what happened to the camera's certificate, if anything did.
+    pub(super) fn take_certificate_news(&self) {
+        if let Some(news) = self.connection.certificate_news() {
+            self.tell(news);
+        }
     }
 
     /// Puts on record that the camera's certificate was pinned or refused.

@@ -229,6 +229,7 @@ fn identity(options: &Options, address: SocketAddr, stream_port: u16) -> Vec<(&'
         ("host", address.ip().to_string()),
         ("port", address.port().to_string()),
         ("authority", address.to_string()),
+        ("rtsp.scheme", "rtsp".to_owned()),
         ("rtsp.port", stream_port.to_string()),
         ("lan.address", options.lan_address.to_string()),
         ("lan.address.bare", options.lan_address.to_string().replace('.', "")),
@@ -312,7 +313,7 @@ impl RunningCamera {
         self.shared.state().device.variable(name).to_owned()
     }
 
-    /// Makes it speak TLS on new connections, and nothing else; or plain HTTP again.
+    /// Makes it speak TLS on new connections, and nothing else; or plain HTTP again. Its streams are had in clear, too.
     pub fn set_tls(&self, tls: Option<Arc<ServerConfig>>) {
         self.shared.state().tls = tls;
     }
@@ -388,6 +389,11 @@ impl Shared {
         if state.said.len() < SIM_SAID_PACKETS_MAX {
             state.said.push(packet.to_vec());
         }
+    }
+
+    /// How it speaks TLS, if it does.
+    pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.state().tls.clone()
     }
 
     /// Random bytes.

@@ -13,10 +13,11 @@ use tokio::{
     sync::{Semaphore, watch},
     time::{Interval, MissedTickBehavior, interval},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     clip::{Sender, TICK_MILLISECONDS, Track},
-    fault::{Fault, Said},
+    fault::{Fault, Said, Wire},
     login::Verdict,
     oddity::Oddity,
     recording::{Recording, Reel},
@@ -52,22 +53,39 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: 
         tokio::spawn(async move {
             let _place = place;
             let ticks = ticks();
-            let connection = Connection {
-                stream,
-                peer,
-                shared,
-                decoder: Decoder::new(Peer::Client),
-                session: None,
-                ticks,
-                mute_ticks: 0,
+            let begin = async {
+                let here = stream.local_addr()?.ip();
+                let connection = Connection {
+                    stream: line(stream, &shared).await?,
+                    here,
+                    peer,
+                    shared,
+                    decoder: Decoder::new(Peer::Client),
+                    session: None,
+                    ticks,
+                    mute_ticks: 0,
+                };
+                connection.serve().await
             };
             tokio::select! {
                 // A client may go at any moment.
-                _ = connection.serve() => {}
+                _ = begin => {}
                 _ = stopped.changed() => {}
             }
         });
     }
+}
+
+/// A connection as the client begins it: over TLS or, at the same port, in clear.
+async fn line(stream: TcpStream, shared: &Shared) -> std::io::Result<Box<dyn Wire + Send>> {
+    let mut first = [0];
+    let Some(tls) = shared.tls() else { return Ok(Box::new(stream)) };
+    stream.peek(&mut first).await?;
+    // The type of a handshake's records (RFC 8446 §5.1).
+    if first != [22] {
+        return Ok(Box::new(stream));
+    }
+    Ok(Box::new(TlsAcceptor::from(tls).accept(stream).await?))
 }
 
 fn ticks() -> Interval {
@@ -77,7 +95,8 @@ fn ticks() -> Interval {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Wire + Send>,
+    here: IpAddr,
     peer: SocketAddr,
     shared: Arc<Shared>,
     decoder: Decoder,
@@ -385,9 +404,9 @@ impl Connection {
             return plain(Status::BadRequest);
         }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
-        let here = self.stream.local_addr().map(|it| (it.ip(), self.peer.ip()));
         let datagrams_only = self.shared.is(Oddity::DatagramsOnly);
-        let Ok(Some((way, transport))) = here.and_then(|here| Way::open(&asked, datagrams_only, here)) else {
+        let Ok(Some((way, transport))) = Way::open(&asked, datagrams_only, (self.here, self.peer.ip()))
+        else {
             return plain(Status::UnsupportedTransport);
         };
         let mut random = [0; 18];

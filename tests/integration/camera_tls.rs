@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// What a camera shows: a certificate it signed itself, for no name, as openssl makes them by default.
-struct Shown {
-    config: Arc<ServerConfig>,
-    certificate: Certificate,
+pub struct Shown {
+    pub config: Arc<ServerConfig>,
+    pub certificate: Certificate,
 }
 
 impl Shown {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(&KeyPair::generate().unwrap(), 2021)
     }
 
@@ -50,7 +50,7 @@ impl Shown {
 }
 
 /// A house whose lobby camera is reached over TLS, which `keys` of the configuration may say more about.
-fn house(shown: &Shown, keys: &str) -> House {
+pub fn house(shown: &Shown, keys: &str) -> House {
     let mut house = House::open();
     house.camera(LOBBY).set_tls(Some(Arc::clone(&shown.config)));
     house.reconfigure(|text| with_keys(&text, &format!("tls = true\n{keys}")));
@@ -88,7 +88,7 @@ fn quarantined(house: &House) {
 }
 
 /// The certificates of events of one kind, oldest first.
-fn events(records: &[Value], what: &str) -> Vec<String> {
+pub fn events(records: &[Value], what: &str) -> Vec<String> {
     let of = |it: &&Value| it["what"] == what && it["camera"] == "lobby";
     records.iter().filter(of).map(|it| it["detail"]["certificate"].as_str().unwrap().to_owned()).collect()
 }

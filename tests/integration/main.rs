@@ -66,6 +66,7 @@ mod soap11;
 mod stage;
 mod stopping;
 mod strangers;
+mod secure_streams;
 mod skips;
 mod streams;
 mod talking;

@@ -249,7 +249,9 @@ impl VirtualCamera {
         let kind =
             AskKind::Describe { endpoint: endpoint.clone(), screen, talk, unknown: self.unknown_codecs() };
         let ask = Ask::new(&mut pass, kind, true)?;
+        self.mind_acceptance();
         let described = self.connection.describe(&ask).await;
+        self.take_certificate_news();
         self.take_news();
         match described {
             Ok(stream) => {
