@@ -71,6 +71,9 @@ pub enum Failure {
     /// More packets or bytes than any stream has.
     #[error("the camera floods: more packets, bytes or metadata in a second than any stream has")]
     Flooding,
+    /// All its sources have left the session.
+    #[error("the camera said goodbye for all of the streams (RTCP BYE)")]
+    Goodbye,
     /// A recording without a pace of its own is asked of a camera that sends datagrams only.
     #[error("the camera sends datagrams only: a recording cannot be had from it faster than it plays")]
     NotHeldBack,

@@ -461,6 +461,11 @@ impl CameraStream {
         self.own = first;
     }
 
+    /// Whether the camera has said that all of its streams are over.
+    pub fn have_ended(&self) -> bool {
+        self.packets.have_ended()
+    }
+
     /// How far each of its streams is.
     pub fn positions(&self) -> impl Iterator<Item = Option<Positions>> + '_ {
         self.packets.positions()

@@ -16,7 +16,7 @@ use crate::{
     limits::{RTP_LATE_STEP_MAX, RTP_SEQUENCE_STEP_MAX, STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX},
     rtsp::{
         Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, REPLAY_EXTENSION, Rtcp, RtpError, RtpHeader,
-        SenderReport, Ssrc,
+        SenderReport, Ssrc, receiver_report, write_goodbye,
     },
 };
 
@@ -40,6 +40,8 @@ struct Track {
     octets: u32,
     /// Of metadata, the document under way.
     document: Assembly,
+    /// Its source has said goodbye, and nothing has come since.
+    gone: bool,
 }
 
 /// What was dropped or noticed, by reason.
@@ -73,6 +75,8 @@ pub struct PacketCounts {
     pub late: u64,
     /// Times at which numbering or source began anew.
     pub resyncs: u64,
+    /// Times at which a source said goodbye.
+    pub byes: u64,
 }
 
 impl PacketCounts {
@@ -99,6 +103,7 @@ impl PacketCounts {
             missing: more(|it| it.missing),
             late: more(|it| it.late),
             resyncs: more(|it| it.resyncs),
+            byes: more(|it| it.byes),
         }
     }
 
@@ -189,6 +194,7 @@ impl Packets {
             packets: 0,
             octets: 0,
             document: Assembly::default(),
+            gone: false,
         };
         let pictures = |(media, _): &(&Media, Ssrc)| media.kind == crate::rtsp::MediaKind::Video;
         Self {
@@ -230,6 +236,12 @@ impl Packets {
             let next = track.document.own_next().unwrap_or(sequence.wrapping_add(1));
             Some(Positions { first: track.first?, next: (next, timestamp) })
         })
+    }
+
+    /// Whether every source that sent anything has said goodbye, and nothing has come since.
+    pub fn have_ended(&self) -> bool {
+        let mut heard = self.tracks.iter().filter(|track| track.pinned.is_some()).peekable();
+        heard.peek().is_some() && heard.all(|track| track.gone)
     }
 
     /// Whether packets of a stream have other numbers by now than the camera's.
@@ -345,9 +357,13 @@ impl Packets {
 
     /// Takes a packet of reports: one of ours stands in its place.
     fn judge_report(&mut self, (place, channel): (usize, u8), packet: &[u8]) -> Judged {
-        let Some(track) = self.tracks.get(place) else { return Judged::Dropped };
+        let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
         let count = match report(track, packet) {
-            Ok(Some(report)) => return Judged::Replaced(framed(channel, &report), 1, None),
+            Ok(Some((report, bye))) => {
+                track.gone |= bye;
+                self.counts.byes += u64::from(bye);
+                return Judged::Replaced(framed(channel, &report), 1, None);
+            }
             Ok(None) => &mut self.counts.reports,
             Err(_) => &mut self.counts.malformed,
         };
@@ -414,6 +430,7 @@ impl Track {
             }
         };
         self.pinned = Some((header.ssrc, header.sequence, header.timestamp));
+        self.gone = false;
         self.first.get_or_insert((header.sequence, header.timestamp));
         self.calm += 1;
         if self.calm >= STREAM_RESYNC_FORGIVEN_PACKETS {
@@ -475,14 +492,25 @@ fn document(
     taken
 }
 
-/// The report that stands in for a camera's; none if it holds none, or not of the pinned source.
-fn report(track: &Track, packet: &[u8]) -> Result<Option<Vec<u8>>, crate::rtsp::RtcpError> {
-    let found = Rtcp::parse(packet)?.report;
+/// The report that stands in for a camera's, and whether it says goodbye; none if it holds neither, or not of the pinned
+/// source.
+fn report(track: &Track, packet: &[u8]) -> Result<Option<(Vec<u8>, bool)>, crate::rtsp::RtcpError> {
+    let Rtcp { report, byes, .. } = Rtcp::parse(packet)?;
     let pinned = track.pinned.map(|(source, ..)| source);
-    let found = found.filter(|it| pinned.is_none_or(|source| source == it.ssrc));
-    Ok(found.map(|it| {
-        SenderReport { ssrc: track.own, packets: track.packets, octets: track.octets, ..it }.write()
-    }))
+    let found = report.filter(|it| pinned.is_none_or(|source| source == it.ssrc));
+    let bye = pinned.is_some_and(|source| byes.contains(&source));
+    let mut written = match found {
+        Some(it) => {
+            SenderReport { ssrc: track.own, packets: track.packets, octets: track.octets, ..it }.write()
+        }
+        // A compound packet begins with a report (RFC 3550 §6.1).
+        None if bye => receiver_report(track.own),
+        None => return Ok(None),
+    };
+    if bye {
+        write_goodbye(&mut written, track.own);
+    }
+    Ok(Some((written, bye)))
 }
 
 fn framed(channel: u8, packet: &[u8]) -> Vec<u8> {
@@ -789,6 +817,38 @@ mod tests {
         // Those that a receiver sends, or nobody.
         packets.take(&mut frames(&[(1, crate::rtsp::receiver_report(Ssrc(7))), (1, Vec::new())]));
         assert_eq!((packets.counts.reports, packets.counts.dropped()), (3, 3));
+    }
+
+    #[test]
+    fn a_goodbye_is_the_gateways_own_and_ends_what_nothing_follows() {
+        let mut packets = packets();
+        let picture = |sequence| (0, rtp(96, sequence, 9, 7, &[0x67, 1]));
+        let bye = |source| {
+            let mut bytes = Vec::new();
+            write_goodbye(&mut bytes, Ssrc(source));
+            (1, bytes)
+        };
+        packets.take(&mut frames(&[bye(7)]));
+        assert_eq!((packets.counts.byes, packets.have_ended()), (0, false), "of nobody yet");
+        packets.take(&mut frames(&[picture(1), bye(8)]));
+        assert_eq!((packets.counts.byes, packets.have_ended()), (0, false), "of somebody else");
+        let segments = packets.take(&mut frames(&[bye(7)]));
+        let mut expected = receiver_report(OWN);
+        write_goodbye(&mut expected, OWN);
+        assert_eq!(segments[0].bytes, framed(3, &expected));
+        assert_eq!((packets.counts.byes, packets.have_ended()), (1, true));
+        packets.take(&mut frames(&[picture(2)]));
+        assert!(!packets.have_ended(), "it goes on");
+        let report = SenderReport { ssrc: Ssrc(7), ntp: 5, rtp: 9, packets: 2, octets: 4 };
+        let both = (1, [report.write(), bye(7).1].concat());
+        let segments = packets.take(&mut frames(&[(10, rtp(0, 5, 5, 8, b"sound")), both]));
+        let mut expected = SenderReport { ssrc: OWN, ..report }.write();
+        write_goodbye(&mut expected, OWN);
+        assert_eq!(segments[1].bytes, framed(3, &expected));
+        assert!(!packets.have_ended(), "the sound is there");
+        packets.take(&mut frames(&[(11, bye(8).1)]));
+        assert_eq!((packets.counts.byes, packets.have_ended()), (3, true));
+        assert_eq!((packets.counts.reports, packets.counts.dropped()), (2, 2), "the first two");
     }
 
     #[test]

@@ -365,6 +365,7 @@ fn of_failure(failure: &Failure) -> Option<Layer> {
         | Failure::BadRtspStatus(_)
         | Failure::NotPicture => Layer::Onvif,
         Failure::Unwanted
+        | Failure::Goodbye
         | Failure::NotHeldBack
         | Failure::Misdirected
         | Failure::BadEndpoint

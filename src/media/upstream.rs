@@ -237,9 +237,12 @@ impl Upstream {
         ] {
             media.packets(what, packets);
         }
-        for (what, packets) in
-            [(Disorder::Missing, more.missing), (Disorder::Late, more.late), (Disorder::Anew, more.resyncs)]
-        {
+        for (what, packets) in [
+            (Disorder::Missing, more.missing),
+            (Disorder::Late, more.late),
+            (Disorder::Anew, more.resyncs),
+            (Disorder::Goodbye, more.byes),
+        ] {
             media.disorder(what, packets);
         }
     }
@@ -270,6 +273,9 @@ impl Upstream {
                         self.begun.notify_waiters();
                     }
                     pace.look(stream.counts(), now)?;
+                    if stream.have_ended() {
+                        return Err(Failure::Goodbye);
+                    }
                     if stream.is_sign_due() {
                         sign_due.set(sleep(stream.keep_alive().await?));
                     }

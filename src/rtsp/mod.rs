@@ -20,6 +20,6 @@ pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, 
 pub use playback::{Frames, Playback, PlaybackError, REPLAY_FEATURE, Range, Rate};
 pub use rtp::{
     JPEG_EXTENSIONS, REPLAY_EXTENSION, Rtcp, RtcpError, RtpError, RtpHeader, SenderReport, Ssrc,
-    receiver_report,
+    receiver_report, write_goodbye,
 };
 pub use sdp::{Codec, Description, Direction, Format, Media, MediaKind, SdpError};

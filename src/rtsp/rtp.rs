@@ -117,12 +117,12 @@ pub struct SenderReport {
 }
 
 /// What one compound packet of a camera says that is of use here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rtcp {
     /// The last sender report.
     pub report: Option<SenderReport>,
-    /// The source that says goodbye.
-    pub bye: bool,
+    /// The sources that say goodbye.
+    pub byes: Vec<Ssrc>,
     /// Whether there is a receiver report, which is a sign of life (ONVIF Streaming Specification §5.2.2.2).
     pub receiver_report: bool,
 }
@@ -161,13 +161,19 @@ impl Rtcp {
             match kind {
                 SENDER_REPORT => found.report = Some(sender_report(packet).ok_or(RtcpError::Short)?),
                 RECEIVER_REPORT => found.receiver_report = true,
-                GOODBYE => found.bye = true,
+                GOODBYE => found.byes.extend(goodbyes(first, packet).ok_or(RtcpError::Short)?),
                 _ => {}
             }
             bytes = rest;
         }
         Ok(found)
     }
+}
+
+/// The sources of a packet that says goodbye for so many (RFC 3550 §6.6).
+fn goodbyes(first: u8, packet: &[u8]) -> Option<impl Iterator<Item = Ssrc>> {
+    let sources = packet.get(4..4 + 4 * usize::from(first & 0x1f))?;
+    Some(sources.as_chunks().0.iter().map(|it| Ssrc(u32::from_be_bytes(*it))))
 }
 
 fn sender_report(packet: &[u8]) -> Option<SenderReport> {
@@ -208,6 +214,12 @@ pub fn receiver_report(own: Ssrc) -> Vec<u8> {
     bytes.extend_from_slice(&own.0.to_be_bytes());
     write_name(&mut bytes, own);
     bytes
+}
+
+/// Says goodbye for a source (RFC 3550 §6.6), behind a report.
+pub fn write_goodbye(bytes: &mut Vec<u8>, own: Ssrc) {
+    bytes.extend_from_slice(&[0x81, GOODBYE, 0, 1]);
+    bytes.extend_from_slice(&own.0.to_be_bytes());
 }
 
 /// A source description whose canonical name says nothing about anybody.
@@ -269,8 +281,14 @@ mod tests {
         assert_eq!(Rtcp::parse(&written), Ok(Rtcp { report: Some(report), ..Rtcp::default() }));
         let own = receiver_report(Ssrc(9));
         assert_eq!(Rtcp::parse(&own), Ok(Rtcp { receiver_report: true, ..Rtcp::default() }));
-        let bye = [0x81, GOODBYE, 0, 1, 0, 0, 0, 5];
-        assert!(Rtcp::parse(&bye).unwrap().bye);
+        let mut bye = own.clone();
+        write_goodbye(&mut bye, Ssrc(9));
+        assert_eq!(bye[own.len()..], [0x81, GOODBYE, 0, 1, 0, 0, 0, 9]);
+        let parsed = Rtcp { receiver_report: true, byes: vec![Ssrc(9)], ..Rtcp::default() };
+        assert_eq!(Rtcp::parse(&bye), Ok(parsed));
+        let two = [0x82, GOODBYE, 0, 3, 0, 0, 0, 5, 0, 0, 0, 6, 3, b'b', b'y', b'e'];
+        assert_eq!(Rtcp::parse(&two).unwrap().byes, [Ssrc(5), Ssrc(6)], "with a reason");
+        assert_eq!(Rtcp::parse(&[0x82, GOODBYE, 0, 1, 0, 0, 0, 5]), Err(RtcpError::Short));
         for cut in 1..written.len() {
             if cut != 28 {
                 assert_eq!(Rtcp::parse(&written[..cut]), Err(RtcpError::Short), "{cut}");

@@ -315,8 +315,7 @@ impl Exposition {
                 .map(|(it, count)| (it, count.load(Ordering::Relaxed)));
             happened(&mut family, [("camera", id.as_str())], "result", bytes.into_iter())?;
         }
-        let help =
-            "Packets of a camera's streams that were not in their order: missing, come late, numbered anew";
+        let help = "Packets of a camera's streams that were not in their order: missing, come late, numbered anew, a goodbye";
         let mut family = page.counters("cordon_stream_disorder", help)?;
         for (id, meter) in &cameras {
             happened(&mut family, [("camera", id.as_str())], "kind", meter.media.disorder.iter())?;

@@ -39,6 +39,8 @@ words!(
         Late "late"
         /// Numbers or source began anew.
         Anew "anew"
+        /// A source said goodbye.
+        Goodbye "goodbye"
     }
 );
 

@@ -1,6 +1,10 @@
 //! Several viewers of a camera's live streams: what each goes on with, what he waits for, and what he is told.
 
-use std::{net::UdpSocket, sync::Arc, time::Duration};
+use std::{
+    net::UdpSocket,
+    sync::Arc,
+    time::Duration,
+};
 
 use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
@@ -150,6 +154,36 @@ fn a_report_in_a_datagram_is_a_sign_of_life() {
     let mute =
         |it: &Value| it["note"].as_str().is_some_and(|it| it.starts_with("the viewer gave no sign of life"));
     house.wait_for(|records| records.iter().any(mute));
+}
+
+#[test]
+fn a_goodbye_of_the_camera_is_handed_on_and_ends_the_stream() {
+    let mut house = House::open();
+    let at = address(&house, LOBBY, CAMERAS[1].1);
+    // A goodbye (RFC 3550 §6.6) of the source of the packet before it.
+    let goodbye = [0x81, 203, 0, 1, 1, 2, 3, 4];
+    let both = [framed(0, &packet(96, &[0x65])), framed(1, &goodbye)].concat();
+    house.camera(LOBBY).set_fault_of("rtsp:playing", Some(once(both)));
+    let (mut player, _) = watch(&house, &at);
+    let (channel, picture) = player.frame().unwrap();
+    assert_eq!((channel, &picture[12..]), (6, &[0x65][..]));
+    let (channel, report) = player.frame().unwrap();
+    assert_eq!((channel, &report[..4]), (9, &[0x80, 201, 0, 1][..]), "it begins with a report");
+    let source = &picture[8..12];
+    assert_eq!(
+        report[report.len() - 8..],
+        [&[0x81, 203, 0, 1][..], source].concat(),
+        "of the source it was told"
+    );
+    assert!(player.next().is_none());
+    house.stop();
+    let records = house.records();
+    let notes: Vec<_> = records.iter().filter_map(|it| it["note"].as_str()).collect();
+    assert!(notes.iter().any(|it| it.starts_with("the camera's stream ended")), "{notes:?}");
+    assert!(
+        notes.iter().any(|it| it.starts_with("the camera said goodbye for all of the streams")),
+        "{notes:?}"
+    );
 }
 
 #[test]
