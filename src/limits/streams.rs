@@ -70,7 +70,7 @@ pub const STREAM_HEARTBEAT_BYTES: u64 = 100 * 1024 * 1024;
 pub const REPLAY_PLAYS_REMEMBERED_MAX: usize = 16;
 /// What one viewer of a recording is still to be sent; with more, the camera is not read.
 pub const REPLAY_QUEUE_BYTES_MAX: usize = 1024 * 1024;
-/// A session with a recording in which nothing is asked and nothing comes ends after this.
+/// A session with a recording in which nothing comes and whose viewer gives no sign of life ends after this.
 pub const REPLAY_IDLE_MAX: Duration = Duration::from_secs(600);
 /// Sessions with recordings of one camera. Cameras have few.
 pub const REPLAYS_PER_CAMERA_MAX: usize = 8;

@@ -92,7 +92,7 @@ impl Upstream {
                 }
                 () = sleep(due) => {
                     signed = self.clock.monotonic();
-                    if signed.saturating_sub(course.stirred) > REPLAY_IDLE_MAX {
+                    if signed.saturating_sub(course.stirred.max(self.stirred.get())) > REPLAY_IDLE_MAX {
                         return Err(Failure::TimedOut(Phase::Answer));
                     }
                     next_sign = stream.keep_alive().await?;

@@ -52,6 +52,8 @@ pub struct Upstream {
     begun: Notify,
     /// Where the camera says that they begin.
     said: RefCell<Played>,
+    /// When the viewer gave a sign of life last.
+    pub(super) stirred: Cell<Duration>,
     /// What metrics have of its packets so far.
     metered: Cell<PacketCounts>,
     meter: Arc<CameraMeter>,
@@ -132,6 +134,7 @@ impl Upstream {
             positions: RefCell::default(),
             begun: Notify::new(),
             said: RefCell::default(),
+            stirred: Cell::default(),
             metered: Cell::default(),
             meter,
             clock,
@@ -142,6 +145,11 @@ impl Upstream {
     pub fn plays(&self, said: Played) {
         self.said.replace(said);
         self.playing.set(true);
+    }
+
+    /// Says that the viewer of a recording is there.
+    pub fn stir(&self, now: Duration) {
+        self.stirred.set(now);
     }
 
     /// Whether it plays, and not only was described.

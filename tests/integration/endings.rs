@@ -13,6 +13,7 @@ use std::{
 };
 
 use cordon::clock::{Clock, SystemClock};
+use jiff::SignedDuration;
 
 use crate::{
     house::{House, VIEWER, breathe},
@@ -122,7 +123,16 @@ fn viewers_survive_a_reload_and_go_when_policy_forbids_it() {
     };
     let mut secured = secured;
     secured.house.stop();
-    assert_eq!(secured.house.records().into_iter().filter(ended).count(), count);
+    let records = secured.house.records();
+    let ends: Vec<_> = records.iter().filter(|it| ended(it)).collect();
+    assert_eq!(ends.len(), count);
+    // By the gateway's own clock: when the rule was in force, and when each lost the stream.
+    let time = |it: &serde_json::Value| it["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let reload = records.iter().rfind(|it| it["operation"] == "admin:Reload").unwrap();
+    let in_force = time(records.iter().find(|it| it["intent"] == reload["seq"]).unwrap());
+    let latest = ends.iter().map(|it| time(it).duration_since(in_force)).max().unwrap();
+    eprintln!("the last of {count} lost the stream {latest:#} after the rule was in force");
+    assert!(latest <= SignedDuration::from_secs(1), "{latest:#}");
 }
 
 /// One viewer of a camera on each transport there is.

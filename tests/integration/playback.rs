@@ -5,11 +5,13 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::Duration,
 };
 
 use cordon::{
-    limits::{HTTP_WRITE_STALL_MAX, STREAM_PACKETS_PER_SECOND_MAX},
+    clock::{Clock, SimulatedClock, SystemClock},
+    limits::{HTTP_WRITE_STALL_MAX, REPLAY_IDLE_MAX, STREAM_PACKETS_PER_SECOND_MAX},
     sim::Oddity,
 };
 use serde_json::Value;
@@ -431,4 +433,40 @@ fn what_a_recording_is_not_asked_for() {
         it["note"].as_str().is_some_and(|it| it == "the value of `Scale` is none that is known")
     });
     assert_eq!(malformed.count(), 1);
+}
+
+#[test]
+fn a_paused_recording_lives_as_long_as_its_viewer_gives_signs_of_life() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    let camera = house.camera(LOBBY);
+    // It is told each second that the gateway is there, which then looks whether the viewer is.
+    camera.set_oddities(&[Oddity::EndsMuteSessions]);
+    let mut watcher = Watcher::open(&house);
+    let part = "Range: clock=20261120T000010Z-20261120T000012Z\r\nRate-Control: no\r\n";
+    assert_eq!(watcher.ask("PLAY", part).status, 200);
+    let all = watcher.rest().len();
+    assert_eq!(watcher.ask("PAUSE", "").status, 200);
+    let signs = || camera.log().iter().filter(|it| it.method == "GET_PARAMETER").count();
+    let looked = |count: usize| {
+        let before = signs();
+        house.wait_for(|_| signs() >= before + count);
+    };
+    for _ in 0..4 {
+        clock.advance(REPLAY_IDLE_MAX / 2);
+        assert_eq!(watcher.ask("GET_PARAMETER", "").status, 200);
+        looked(2);
+    }
+    // The login of a quarter of an hour ago is none any more.
+    watcher.player.challenge = None;
+    let told = watcher.ask("PLAY", part);
+    let challenge = told.head.lines().find_map(|it| it.strip_prefix("WWW-Authenticate: ")).unwrap();
+    watcher.player.challenge = Some(digest_auth::parse(challenge).unwrap());
+    let again = watcher.ask("PLAY", part);
+    assert_eq!(again.status, 200, "{}", again.head);
+    watcher.last = None;
+    assert_eq!(watcher.rest().len(), all);
+    clock.advance(REPLAY_IDLE_MAX + Duration::from_secs(1));
+    let ended = watcher.player.stream.read_to_end(&mut Vec::new());
+    ended.expect("a viewer who is silent so long is not there");
 }

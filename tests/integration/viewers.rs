@@ -1,6 +1,7 @@
 //! Several viewers of a camera's live streams: what each goes on with, what he waits for, and what he is told.
 
 use std::{
+    io::{ErrorKind, Read, Write},
     net::UdpSocket,
     sync::Arc,
     time::Duration,
@@ -154,6 +155,31 @@ fn a_report_in_a_datagram_is_a_sign_of_life() {
     let mute =
         |it: &Value| it["note"].as_str().is_some_and(|it| it.starts_with("the viewer gave no sign of life"));
     house.wait_for(|records| records.iter().any(mute));
+}
+
+#[test]
+fn a_report_on_the_connection_is_a_sign_of_life_too() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    let at = address(&house, LOBBY, CAMERAS[1].1);
+    let [(mut reports, session), (mut silent, _)] = [(); 2].map(|()| {
+        let mut player = Player::connect(&house, &at, VIEWER);
+        let session = format!("Session: {}\r\n", player.set_up());
+        (player, session)
+    });
+    let almost = STREAM_SESSION_TIMEOUT - Duration::from_secs(1);
+    clock.advance(almost);
+    reports.stream.get_mut().write_all(&framed(7, &[0x80, 201, 0, 1, 1, 2, 3, 4])).unwrap();
+    // What is answered after it was heard after it.
+    assert_eq!(Player::connect(&house, &at, VIEWER).ask("DESCRIBE", "", "").status, 200);
+    clock.advance(almost);
+    assert!(silent.next().is_none(), "a minute without a sign");
+    // It is looked once a second.
+    reports.stream.get_ref().set_read_timeout(Some(Duration::from_millis(1_500))).unwrap();
+    let read = reports.stream.get_mut().read(&mut [0]);
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::WouldBlock, "it is still there");
+    reports.stream.get_ref().set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert_eq!(reports.ask("PLAY", "", &session).status, 200);
 }
 
 #[test]

@@ -48,6 +48,11 @@ impl Alone {
         Rc::ptr_eq(&self.upstream, upstream)
     }
 
+    /// Its viewer is there.
+    pub(super) fn stir(&self, now: Duration) {
+        self.upstream.stir(now);
+    }
+
     async fn order(&self, ask: Ask) -> Result<Played, Trouble> {
         let (told, answer) = oneshot::channel();
         self.orders.send(Order { ask, told }).await.map_err(|_| Trouble::Lost)?;

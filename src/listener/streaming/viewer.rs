@@ -30,10 +30,7 @@ use super::{
 };
 use crate::{
     audit::Event,
-    limits::{
-        HTTP_WRITE_STALL_MAX, RTSP_HEAD_BYTES_MAX, STREAM_HEARTBEAT_BYTES, STREAM_HEARTBEAT_INTERVAL,
-        STREAM_SESSION_TIMEOUT, STREAM_UNPLAYED_TIME_MAX,
-    },
+    limits::{HTTP_WRITE_STALL_MAX, RTSP_HEAD_BYTES_MAX, STREAM_SESSION_TIMEOUT, STREAM_UNPLAYED_TIME_MAX},
     media::{Passage, Queue},
     rtsp::{Decoder, Method, Peer, Received, Status, UnknownCodecs, Writer},
 };
@@ -101,6 +98,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, place: Place, stop
 
 impl Viewer {
     async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+        let mut renewals = self.doorway.renewals();
         let mut look = interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -133,6 +131,12 @@ impl Viewer {
                     }
                 }
                 _ = look.tick() => {
+                    if !self.may_go_on() {
+                        return Ok(());
+                    }
+                }
+                // What a new configuration forbids ends at once.
+                _ = renewals.changed() => {
                     if !self.may_go_on() {
                         return Ok(());
                     }
@@ -203,6 +207,9 @@ impl Viewer {
             if let Some(viewing) = &mut self.session {
                 // Reports of a viewer are signs of life (ONVIF Streaming Specification §5.2.2.2).
                 viewing.touched = now;
+            }
+            if let Some(alone) = &self.alone {
+                alone.stir(now);
             }
             let request = match received {
                 Received::Request(request) => request,
@@ -283,10 +290,8 @@ impl Viewer {
             return false;
         }
         play.count();
-        let (bytes, at) = play.told;
         let sent = play.sent();
-        if sent - bytes >= STREAM_HEARTBEAT_BYTES || now.saturating_sub(at) >= STREAM_HEARTBEAT_INTERVAL {
-            play.told = (sent, now);
+        if play.beats.is_due(sent, now) {
             let camera = Some(camera.camera.id.to_string());
             house.gate.note(Event { camera, ..Event::new("stream", heartbeat(play, now)) });
         }

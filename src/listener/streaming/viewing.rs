@@ -11,6 +11,7 @@ use crate::{
     facade::Locator,
     gate::Pass,
     hatch::{PacketCounts, Talk, TalkCounts},
+    limits::{STREAM_HEARTBEAT_BYTES, STREAM_HEARTBEAT_INTERVAL},
     media::{Losses, Seat, Upstream, Word},
     rtsp::{Field, Request, Session},
     telemetry::{Sent, Watching},
@@ -50,10 +51,28 @@ pub(super) struct Play {
     /// Of a session with the camera that the viewer has for himself: what had come before this, and before the next.
     pub(super) came_before: Option<PacketCounts>,
     pub(super) came_after: Option<PacketCounts>,
-    pub(super) told: (u64, Duration),
+    pub(super) beats: Beats,
     pub(super) began: Duration,
     pub(super) ending: &'static str,
     pub(super) talking: Option<Talking>,
+}
+
+/// When the log was told last that a stream goes on, and how many bytes that were.
+pub(super) struct Beats {
+    bytes: u64,
+    at: Duration,
+}
+
+impl Beats {
+    /// Whether it is to be told again, with so many bytes by now: it is taken to be.
+    pub(super) fn is_due(&mut self, bytes: u64, now: Duration) -> bool {
+        let due = bytes.saturating_sub(self.bytes) >= STREAM_HEARTBEAT_BYTES
+            || now.saturating_sub(self.at) >= STREAM_HEARTBEAT_INTERVAL;
+        if due {
+            *self = Self { bytes, at: now };
+        }
+        due
+    }
 }
 
 /// The viewer is heard at the camera.
@@ -103,7 +122,7 @@ impl Play {
             watching,
             bytes: 0,
             lost_packets: 0,
-            told: (0, now),
+            beats: Beats { bytes: 0, at: now },
             began: now,
             ending: "the viewer left",
             talking: None,
@@ -152,5 +171,23 @@ impl Drop for Play {
         if let Some(pass) = self.pass.take() {
             pass.finish(ended(200, self.sent(), Some(note)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_told_of_each_minute_and_each_hundred_mebibytes() {
+        let minute = STREAM_HEARTBEAT_INTERVAL;
+        let mut beats = Beats { bytes: 0, at: Duration::ZERO };
+        let (soon, much) = (minute - Duration::from_millis(1), STREAM_HEARTBEAT_BYTES);
+        assert!(!beats.is_due(much - 1, soon));
+        assert!(beats.is_due(much, soon), "by bytes");
+        assert!(!beats.is_due(2 * much - 1, minute), "both begin anew");
+        assert!(beats.is_due(2 * much, minute));
+        assert!(!beats.is_due(2 * much, 2 * minute - Duration::from_millis(1)));
+        assert!(beats.is_due(2 * much, 2 * minute), "by time");
     }
 }
