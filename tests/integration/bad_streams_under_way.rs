@@ -255,7 +255,7 @@ fn left(streams: &mut Vec<TcpStream>, most: usize) -> Duration {
 
 #[test]
 fn half_open_sessions_leave_room_for_others() {
-    let count = env::var("CORDON_HALF_OPEN").map_or(600, |it| it.parse::<usize>().unwrap());
+    let count = env::var("CORDON_HALF_OPEN").map_or(10_000, |it| it.parse::<usize>().unwrap());
     let (bench, at) = bench();
     head("sessions that are begun and not ended");
     requests_without_an_end(&bench, &at, count, (&ELSEWHERE[..1], STREAM_CONNECTIONS_PER_SOURCE_MAX));
