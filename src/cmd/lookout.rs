@@ -213,6 +213,7 @@ impl Lookout {
             audit: self.audit_readings(),
             certificate_ends: self.certificate.ends(),
             events: self.event_readings(),
+            events_kept: self.house.hubs.kept_bytes(),
             alarms,
             alarms_left_out,
         };

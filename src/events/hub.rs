@@ -141,6 +141,11 @@ impl Hubs {
         Arc::clone(all.entry(camera.clone()).or_insert_with(make))
     }
 
+    /// Memory of the events that are kept of all cameras.
+    pub fn kept_bytes(&self) -> usize {
+        self.room.taken()
+    }
+
     /// What became of the events of each camera.
     pub fn counts(&self) -> Vec<(CameraId, Counts)> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);

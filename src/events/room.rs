@@ -60,7 +60,7 @@ impl Room {
         hubs.iter().for_each(|it| it.shed(share));
     }
 
-    #[cfg(test)]
+    /// How much is taken, in bytes.
     pub(super) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }

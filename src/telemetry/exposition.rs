@@ -49,6 +49,8 @@ pub struct Readings {
     pub certificate_ends: Option<i64>,
     /// What became of the events of cameras that somebody wanted some of.
     pub events: Vec<(CameraId, EventReadings)>,
+    /// Memory of the events that are kept, in bytes.
+    pub events_kept: usize,
     /// The active alarms.
     pub alarms: Vec<Active>,
     /// Alarms that were not raised since there were too many.
@@ -380,6 +382,8 @@ impl Exposition {
         for (id, readings) in &self.readings.events {
             happened(&mut family, [("camera", id.as_str())], "result", readings.by_word().into_iter())?;
         }
+        let help = "Memory of the events that are kept for whoever reads them later";
+        page.gauge("cordon_events_kept_bytes", help, self.readings.events_kept)?;
         let cameras = self.metrics.cameras();
         let help = "Events of a camera that were delivered, by the way to the client, consumer or broker";
         let mut family = page.counters("cordon_events_delivered", help)?;
@@ -601,6 +605,7 @@ mod tests {
             decisions: (5, 6),
             alarms: board.active(),
             audit,
+            events_kept: 4_096,
             ..Readings::default()
         };
         let text = render(&Arc::default(), readings);
@@ -611,6 +616,7 @@ mod tests {
             "cordon_audit_writable 0",
             "cordon_audit_journal_used_bytes 700",
             "cordon_audit_signed_lines 4",
+            "cordon_events_kept_bytes 4096",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in {text}");
         }
