@@ -115,7 +115,7 @@ fn every_cameras_properties_are_kept_by_the_broker() {
     house.wait_for(|records| records.iter().any(|it| it["what"] == "broker-lost"));
     let _broker = Broker::start(dir.path(), at, "allow_anonymous true\n").unwrap();
     first(at, "site/lobby/#", &[]);
-    assert_eq!(house.records().iter().filter(|it| connected(it)).count(), 2);
+    house.wait_for(|records| records.iter().filter(|it| connected(it)).count() == 2);
 }
 
 #[test]

@@ -287,6 +287,8 @@ fn what_a_crash_ends_is_on_record_once() {
     subscribed(&house, LOBBY, OPERATOR);
     subscribed(&house, CAR_PARK, VIEWER);
     is_answer(&ask_at(&house, LOBBY, &path, VIEWER, &unsubscribe()), "UnsubscribeResponse");
+    // What happened is written a moment later.
+    house.wait_for(|records| records.iter().any(|it| it["what"] == "subscription-ended"));
     drop(gateway);
     house.restart_after_stop();
     let ended = |house: &House, why: &str| {
