@@ -409,6 +409,8 @@ fn a_session_is_its_clients_own() {
     for method in ["PLAY", "PAUSE"] {
         assert_eq!(other.ask(method, "", &session).status, 454, "{method} on another connection");
     }
+    let first = format!("{session}Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n");
+    assert_eq!(other.ask("SETUP", "/stream=0", &first).status, 454, "nor does it begin one of that name");
     // Without a login nothing is told but how to log in: some ask so each time.
     let login = player.challenge.take();
     for method in ["PLAY", "PAUSE"] {
@@ -431,5 +433,5 @@ fn a_session_is_its_clients_own() {
     });
     let mut refused: Vec<_> = refused.map(|it| it["operation"].as_str().unwrap().to_owned()).collect();
     refused.sort();
-    assert_eq!(refused, ["rtsp:PAUSE", "rtsp:PAUSE", "rtsp:PLAY", "rtsp:PLAY"]);
+    assert_eq!(refused, ["rtsp:PAUSE", "rtsp:PAUSE", "rtsp:PLAY", "rtsp:PLAY", "rtsp:SETUP"]);
 }

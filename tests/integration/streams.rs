@@ -504,7 +504,7 @@ fn what_is_no_good_request_is_refused() {
         ("GET_PARAMETER", "", "Session: other\r\n", 454),
         ("DESCRIBE", "", "Require: onvif-replay\r\n", 551),
         ("SETUP", "/stream=7", "Transport: RTP/AVP/TCP;unicast\r\n", 404),
-        ("SETUP", "/stream=1", "Session: other\r\nTransport: RTP/AVP/TCP;unicast\r\n", 455),
+        ("SETUP", "/stream=1", "Session: other\r\nTransport: RTP/AVP/TCP;unicast\r\n", 454),
     ];
     for (method, path, fields, status) in cases {
         assert_eq!(player.ask(method, path, fields).status, status, "{method} {path} {fields}");

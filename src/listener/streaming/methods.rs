@@ -107,6 +107,9 @@ impl Viewer {
 
     pub(super) async fn set_up(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Setup).await?;
+        if request.fields.get(Field::Session).is_some() && !self.is_in_session(request) {
+            return Err(self.foreign(request).await);
+        }
         let (pass, _) = self.decide(RtspMethod::Setup, &locator, &identified).await?;
         // Of a session with back channels only these are asked for with the feature.
         let talk = self.alone.as_ref().is_some_and(|it| it.talk)
