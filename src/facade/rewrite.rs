@@ -310,8 +310,11 @@ impl Facade {
     fn locator_port(&self, kind: LocatorKind, uri: &Uri<'_>) -> Option<Option<u16>> {
         match kind {
             LocatorKind::Stream | LocatorKind::Replay if self.camera.has_secure_streams() => {
-                let named = uri.scheme.eq_ignore_ascii_case("rtsps").then(|| uri.port.unwrap_or(RTSPS_PORT));
-                self.camera.streams.secure_port.or(named).map(Some)
+                let is = |scheme: &str| uri.scheme.eq_ignore_ascii_case(scheme);
+                match self.camera.streams.secure_port {
+                    Some(port) => (is("rtsps") || is("rtsp")).then_some(Some(port)),
+                    None => is("rtsps").then(|| uri.port.or(Some(RTSPS_PORT))),
+                }
             }
             LocatorKind::Stream | LocatorKind::Replay => {
                 uri.scheme.eq_ignore_ascii_case("rtsp").then(|| uri.port.or(Some(554)))

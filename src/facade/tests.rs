@@ -243,6 +243,7 @@ fn streams_of_a_camera_that_is_reached_over_tls_are_asked_for_and_had_so() {
         (&plain, "rtsps://10.20.0.5/live", refused(other)),
         (&port, "rtsp://10.20.0.5:554/live", Ok(3322)),
         (&port, "rtsps://10.20.0.5/live", Ok(3322)),
+        (&port, "http://10.20.0.5/live", refused(clear)),
     ];
     for (bench, uri, port) in cases {
         let answer = bench.answer("tr2:GetStreamUri", &format!("<m:Uri>{uri}</m:Uri>"));

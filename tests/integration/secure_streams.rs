@@ -5,21 +5,11 @@ use serde_json::Value;
 
 use crate::{
     camera_tls::{Shown, events, house},
-    client::{self, trt_with},
     house::{House, LOBBY, VIEWER},
-    streams::{CAMERAS, Player, address, address2, decodes, skipped},
+    streams::{CAMERAS, Player, address, address2, asked, decodes, skipped},
 };
 
 const PROFILE: &str = CAMERAS[1].1;
-
-/// What the older media service answers who wants the address of a stream.
-fn asked(house: &House) -> client::Reply {
-    let body = format!(
-        "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
-         </x:StreamSetup><x:ProfileToken>{PROFILE}</x:ProfileToken>"
-    );
-    client::ask(house.door(LOBBY), "media", VIEWER, &trt_with("GetStreamUri", &body))
-}
 
 /// Plays so many packets of pictures.
 fn plays(house: &House, at: &str, packets: usize) {
@@ -48,7 +38,7 @@ fn streams_come_over_tls_from_the_pinned_camera_and_from_no_other() {
     let (shown, other) = (Shown::new(), Shown::new());
     let mut house = house(&shown, "");
     let camera = house.camera(LOBBY);
-    let refused = asked(&house);
+    let refused = asked(&house, LOBBY, PROFILE);
     let told = house.outcome(LOBBY, refused.source);
     let note = told["note"].as_str().unwrap_or_default();
     assert!(note.contains("streams in clear, of a camera that is reached over TLS,"), "{told}");

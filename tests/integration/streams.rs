@@ -12,7 +12,7 @@ use cordon::clock::{Clock, SimulatedClock, SystemClock};
 use serde_json::Value;
 
 use crate::{
-    client::{self, trt_with},
+    client::{self, Reply, trt_with},
     house::{ADMIN, CAMERA_SIDE, CAR_PARK, House, LOBBY, LOBBY_ONLY, VIEWER},
     reload::{self, SIGNAL},
     tls::Secured,
@@ -20,13 +20,18 @@ use crate::{
 
 pub const CAMERAS: [(usize, &str); 2] = [(CAR_PARK, "Profile_1"), (LOBBY, "profile_1_h264")];
 
-/// The address of a camera's stream, as a VMS gets it.
-pub fn address(house: &House, camera: usize, profile: &str) -> String {
+/// What a VMS is answered that asks for the address of a camera's stream.
+pub fn asked(house: &House, camera: usize, profile: &str) -> Reply {
     let body = format!(
         "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
          </x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>"
     );
-    let reply = client::ask(house.door(camera), "media", VIEWER, &trt_with("GetStreamUri", &body));
+    client::ask(house.door(camera), "media", VIEWER, &trt_with("GetStreamUri", &body))
+}
+
+/// The address of a camera's stream, as a VMS gets it.
+pub fn address(house: &House, camera: usize, profile: &str) -> String {
+    let reply = asked(house, camera, profile);
     reply.element("Uri").unwrap_or_else(|| panic!("{}", reply.text()))
 }
 
