@@ -64,10 +64,13 @@ fn unknown_encodings_pass_by_order_and_exi_never() {
         let (channel, packet) = player.frame().unwrap();
         assert_eq!((channel, packet[1], &packet[12..]), (6, 98, PICTURE));
     }
+    let mut later = Player::connect(&house, trusted, VIEWER);
+    let session = later.set_up();
     // Who goes by the order is heard at once.
     let text = house.configuration();
     house.write(&text.replacen("name = \"lobby\"\n", "name = \"lobby\"\nunknown_codecs = \"refuse\"\n", 1));
     house.reloader().reload(&SIGNAL, None).unwrap();
+    assert_eq!(later.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 454);
     while player.frame().is_some() {}
     let ended = |it: &Value| {
         let note = it["note"].as_str();
@@ -95,7 +98,7 @@ fn unknown_encodings_pass_by_order_and_exi_never() {
         format!("left out, since it cannot be checked: {EXI}; let through without being checked: AV1");
     assert_eq!(notes("lobby"), [json!(passed), json!(left_out)]);
     let plays = intents("lobby", "rtsp:PLAY", "client");
-    assert_eq!(plays.len(), 1);
+    assert_eq!(plays.len(), 2);
     assert_eq!(plays[0]["arguments"]["unverified_codecs"], json!(["AV1"]), "{}", plays[0]);
     let relay = &intents("lobby", "rtsp:PLAY", "gateway")[0];
     let relayed = records.iter().find(|it| it["intent"] == relay["seq"]).unwrap()["note"].to_string();

@@ -235,9 +235,14 @@ impl Viewer {
             let (upstream, pass) = told(playing, pass)?;
             let (now, watching) = (self.camera.house.clock.monotonic(), self.watching(&identified));
             let Some(viewing) = &mut self.session else { return Err(Refused::With(Status::SessionNotFound)) };
-            if !are_alike(&viewing.upstream, &upstream) {
-                let note = "the camera describes the stream otherwise than when it was set up".to_owned();
-                pass.finish(ended(Status::SessionNotFound.code(), 0, Some(note)));
+            let changed = if !are_alike(&viewing.upstream, &upstream) {
+                Some("the camera describes the stream otherwise than when it was set up")
+            } else {
+                let stops = self.camera.stops_unverified(&upstream);
+                stops.then_some("encodings that cannot be checked do not pass any more")
+            };
+            if let Some(note) = changed {
+                pass.finish(ended(Status::SessionNotFound.code(), 0, Some(note.to_owned())));
                 self.session = None;
                 return Err(Refused::With(Status::SessionNotFound));
             }

@@ -275,8 +275,19 @@ impl VirtualCamera {
         }
     }
 
+    /// Whether a stream has something in it that does not pass any more. It ends for all who watch, so that whoever comes
+    /// next is told what passes now.
+    pub(super) fn stops_unverified(&self, upstream: &Upstream) -> bool {
+        let stops = upstream.description.unverified().next().is_some()
+            && self.unknown_codecs() == UnknownCodecs::Refused;
+        if stops {
+            upstream.stop();
+        }
+        stops
+    }
+
     /// What becomes of streams of the camera in encodings that are not known here, as it is treated at the moment.
-    pub(super) fn unknown_codecs(&self) -> UnknownCodecs {
+    fn unknown_codecs(&self) -> UnknownCodecs {
         let treated = self.edition.rules.camera(&self.camera.id);
         treated.map_or(UnknownCodecs::Refused, |it| it.streams.unknown_codecs(&it.vendor))
     }

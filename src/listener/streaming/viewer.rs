@@ -32,7 +32,7 @@ use crate::{
     audit::Event,
     limits::{HTTP_WRITE_STALL_MAX, RTSP_HEAD_BYTES_MAX, STREAM_SESSION_TIMEOUT, STREAM_UNPLAYED_TIME_MAX},
     media::{Passage, Queue},
-    rtsp::{Decoder, Method, Peer, Received, Status, UnknownCodecs, Writer},
+    rtsp::{Decoder, Method, Peer, Received, Status, Writer},
 };
 
 /// How often it is looked whether a viewer may go on, and does.
@@ -278,10 +278,7 @@ impl Viewer {
             self.end("the isolation of the camera's zone is not in force any more");
             return false;
         }
-        let is_unverified = viewing.upstream.description.unverified().next().is_some();
-        if is_unverified && camera.unknown_codecs() == UnknownCodecs::Refused {
-            // Whoever comes next is told what passes now.
-            viewing.upstream.stop();
+        if camera.stops_unverified(&viewing.upstream) {
             self.end("encodings that cannot be checked do not pass any more");
             return false;
         }
