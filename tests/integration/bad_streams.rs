@@ -122,6 +122,12 @@ fn methods(at: &str) -> Vec<Sent> {
         ("a feature nobody knows", asked("DESCRIBE", "Require: x\r\n"), &[551], ""),
         ("TEARDOWN of a session that is none of its own", asked("TEARDOWN", "Session: 0123\r\n"), &[454], ""),
         ("PLAY without a login", asked("PLAY", "Session: 0123\r\n"), &[454], ""),
+        (
+            "SETUP for a session that was never given",
+            asked("SETUP", "Session: 0123\r\nTransport: RTP/AVP/TCP;unicast\r\n"),
+            &[454],
+            "the session it names is not this client's on this connection",
+        ),
     ]
 }
 

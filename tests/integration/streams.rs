@@ -514,6 +514,11 @@ fn what_is_no_good_request_is_refused() {
     for (method, path, fields, status) in cases {
         assert_eq!(player.ask(method, path, fields).status, status, "{method} {path} {fields}");
     }
+    // A session is the connection's on which it began: elsewhere nobody goes on with it, nor begins one of its name.
+    let mut other = Player::connect(&house, &address, ADMIN);
+    let answer = other.ask("SETUP", "/stream=0", &format!("{named}Transport: RTP/AVP/TCP;unicast\r\n"));
+    assert_eq!((answer.status, answer.field("Session")), (454, None), "{}", answer.head);
+    assert_eq!(other.ask("PLAY", "", &named).status, 454);
     for transport in [
         "RTP/AVP;unicast;client_port=5000-5001",
         "RTP/AVP/TCP;unicast;interleaved=6-7",
@@ -543,7 +548,7 @@ fn what_is_no_good_request_is_refused() {
     let refused = |operation: &str| {
         house.records().iter().filter(|it| it["operation"] == operation && it["decision"] == "denied").count()
     };
-    assert_eq!([refused("rtsp:unsupported"), refused("rtsp:PLAY")], [2, 4]);
+    assert_eq!([refused("rtsp:unsupported"), refused("rtsp:SETUP"), refused("rtsp:PLAY")], [2, 2, 5]);
     for unreadable in
         ["DESCRIBE x RTSP/1.0\nCSeq: 1\n\n", "GET / HTTP/1.1\r\n\r\n", "RTSP/1.0 200 OK\r\n\r\n"]
     {

@@ -107,6 +107,7 @@ impl Viewer {
 
     pub(super) async fn set_up(&mut self, request: &Request) -> Result<Written, Refused> {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Setup).await?;
+        // A name that was never given, or to another, begins nothing (RFC 2326 §11.3.5).
         if request.fields.get(Field::Session).is_some() && !self.is_in_session(request) {
             return Err(self.foreign(request).await);
         }
@@ -132,7 +133,6 @@ impl Viewer {
         let alone = self.alone.as_ref().is_some_and(|it| it.is_at(&upstream));
         if self.session.as_ref().is_some_and(|it| {
             it.locator != locator
-                || !it.names(request)
                 || !it.is_of(&identified.caller)
                 || it.play.is_some()
                 || alone != self.is_alone()
