@@ -185,7 +185,7 @@ impl Codec {
         match self {
             Self::H264 => &[
                 ("packetization-mode", Form::Number),
-                ("profile-level-id", Form::Hex),
+                ("profile-level-id", Form::Profile),
                 ("sprop-parameter-sets", Form::Base64),
             ],
             Self::H265 => &[
@@ -246,12 +246,22 @@ impl Codec {
 enum Form {
     Number,
     Hex,
+    /// Three bytes (RFC 6184 §8.1).
+    Profile,
     /// One or more, with commas between them.
     Base64,
     Word,
 }
 
 impl Form {
+    /// Without the blanks that some put between several.
+    fn tidied(self, value: &str) -> String {
+        match self {
+            Self::Base64 => value.replace(' ', ""),
+            Self::Number | Self::Hex | Self::Profile | Self::Word => value.to_owned(),
+        }
+    }
+
     fn holds(self, value: &str) -> bool {
         let digits = |most: usize| value.len() <= most && value.bytes().all(|byte| byte.is_ascii_digit());
         let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b',');
@@ -260,6 +270,7 @@ impl Form {
             && match self {
                 Self::Number => digits(10),
                 Self::Hex => value.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                Self::Profile => value.len() == 6 && value.bytes().all(|byte| byte.is_ascii_hexdigit()),
                 Self::Base64 => value.bytes().all(base64),
                 Self::Word => {
                     value.len() <= 32
@@ -313,10 +324,11 @@ impl Description {
                     if drafts.len() >= SDP_MEDIA_MAX {
                         return Err(SdpError::Media);
                     }
-                    match Draft::new(value) {
-                        Some(draft) => drafts.push(draft),
-                        None => description.forgiven += 1,
-                    }
+                    // What follows one that is none of ours is about that, and not about the one before.
+                    drafts.push(Draft::new(value).unwrap_or_else(|| {
+                        description.forgiven += 1;
+                        Draft::of(MediaKind::Application, Vec::new(), true)
+                    }));
                 }
                 Some(("a", value)) => match drafts.last_mut() {
                     Some(draft) => draft.attribute(value),
@@ -332,6 +344,7 @@ impl Description {
                 Some(_) | None => description.forgiven += 1,
             }
         }
+        regroup(&mut drafts);
         for draft in drafts {
             description.media.extend(draft.finish(unknown, &mut description.left_out));
         }
@@ -444,6 +457,11 @@ impl Draft {
         let profile = words.next()?;
         let types: Vec<u8> =
             words.filter_map(|word| word.parse().ok()).filter(|it| *it < 128).take(16).collect();
+        Some(Self::of(kind, types, !matches!(profile, "RTP/AVP" | "RTP/AVP/TCP" | "RTP/AVP/UDP")))
+    }
+
+    /// One of these payload types, of which nothing more is known.
+    fn of(kind: MediaKind, types: Vec<u8>, left_out: bool) -> Self {
         let media = Media {
             kind,
             formats: Vec::new(),
@@ -453,8 +471,7 @@ impl Draft {
             frame_rate: None,
             track: None,
         };
-        let left_out = !matches!(profile, "RTP/AVP" | "RTP/AVP/TCP" | "RTP/AVP/UDP");
-        Some(Self { media, types, maps: Vec::new(), parameters: Vec::new(), left_out })
+        Self { media, types, maps: Vec::new(), parameters: Vec::new(), left_out }
     }
 
     fn attribute(&mut self, value: &str) {
@@ -491,8 +508,11 @@ impl Draft {
             if self.media.formats.iter().any(|it| it.payload_type == *payload_type) {
                 continue;
             }
-            let mapped = self.maps.iter().find(|it| it.0 == *payload_type).map(|it| (it.1, it.2, it.3));
-            let known = mapped.or_else(|| Codec::of_static(*payload_type));
+            let fixed = Codec::of_static(*payload_type);
+            let mapped = || self.maps.iter().filter(|it| it.0 == *payload_type).map(|it| (it.1, it.2, it.3));
+            // Of several the one that the type stands for anyway.
+            let agrees = mapped().find(|it| fixed.is_some_and(|fixed| fixed.0 == it.0));
+            let known = agrees.or_else(|| mapped().next()).or(fixed);
             let Some((codec, clock_rate, channels)) = known.filter(|it| it.0.passes(&self.media, unknown))
             else {
                 let name = known.as_ref().map(|it| it.0.as_str().to_owned());
@@ -508,6 +528,22 @@ impl Draft {
             self.media.formats.push(format);
         }
         (!self.media.formats.is_empty()).then_some(self.media)
+    }
+}
+
+/// Some servers put the parameters of one stream below another. Those of a payload type that the stream above them does
+/// not have belong to the one that has it, if that is one.
+fn regroup(drafts: &mut [Draft]) {
+    let mut strays = Vec::new();
+    for draft in drafts.iter_mut().filter(|it| !it.left_out) {
+        let types = &draft.types;
+        strays.extend(draft.parameters.extract_if(.., |(of, _)| !types.contains(of)));
+    }
+    for (of, text) in strays {
+        let mut having = drafts.iter_mut().filter(|it| it.types.contains(&of));
+        if let (Some(draft), None) = (having.next(), having.next()) {
+            draft.parameters.push((of, text));
+        }
     }
 }
 
@@ -532,11 +568,12 @@ fn parameters<'a>(codec: Codec, texts: impl Iterator<Item = &'a str>) -> Vec<(&'
     let mut found: Vec<(&'static str, String)> = Vec::new();
     for part in texts.flat_map(|it| it.split(';')) {
         let Some((name, value)) = part.split_once('=') else { continue };
-        let (name, value) = (name.trim(), value.trim());
+        let name = name.trim();
         let known = codec.parameters().iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let Some((known, _)) = known.filter(|(_, form)| form.holds(value)) else { continue };
-        if !found.iter().any(|(name, _)| name == known) {
-            found.push((known, value.to_owned()));
+        let Some((known, form)) = known else { continue };
+        let value = form.tidied(value.trim());
+        if form.holds(&value) && !found.iter().any(|(name, _)| name == known) {
+            found.push((known, value));
         }
     }
     found
@@ -610,6 +647,57 @@ mod tests {
                 .write(1, 1, |_| "stream=0".into());
         let lines: Vec<_> = written.lines().filter(|it| it.starts_with("a=fmtp")).collect();
         assert_eq!(lines, ["a=fmtp:96 profile-level-id=840058;packetization-mode=1"]);
+    }
+
+    #[test]
+    fn what_cameras_say_of_one_stream_is_not_taken_for_another() {
+        let said = |text: &str| {
+            let description = Description::parse(text.as_bytes(), UnknownCodecs::Refused).unwrap();
+            let one = |it: &Media| {
+                let format = &it.formats[0];
+                (it.control.clone(), format.codec, format.parameters.len())
+            };
+            (description.media.iter().map(one).collect::<Vec<_>>(), description.forgiven)
+        };
+        let media = |control: &str, codec, parameters| (control.to_owned(), codec, parameters);
+        // TP-Link's, Hanwha's and Canon's kinds of streams.
+        for unknown in
+            ["application/TP-LINK 0 RTP/AVP smart/1/90000", "text 0 RTP/AVP 103", "vana", "meta 0 RTP/AVP 8"]
+        {
+            let text = format!(
+                "m=audio 0 RTP/AVP 8\na=control:track2\nm={unknown}\na=control:track3\na=rtpmap:8 PCMU/8000\n\
+                 a=sendonly\nb=AS:9\nm=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n\
+                 a=control:track4\n"
+            );
+            let expected = vec![media("track2", Codec::Pcma, 0), media("track4", Codec::Metadata, 0)];
+            assert_eq!(said(&text), (expected, 1), "{unknown}");
+        }
+        let h264 = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=control:track0\n";
+        let below =
+            "a=fmtp:96 packetization-mode=1;profile-level-id=64001F;sprop-parameter-sets=Z0IA, aM48\n";
+        let sound = "m=audio 0 RTP/AVP 8\na=control:track1\n";
+        let expected = vec![media("track0", Codec::H264, 3), media("track1", Codec::Pcma, 0)];
+        assert_eq!(said(&format!("{h264}{sound}{below}")), (expected.clone(), 0), "below the sound");
+        let twice = format!("{h264}{sound}{}{below}", h264.replace("track0", "track2"));
+        assert_eq!(said(&twice).0[2], media("track2", Codec::H264, 3));
+        assert_eq!(
+            said(&twice).0[0],
+            media("track0", Codec::H264, 0),
+            "of two, the one that it stands below"
+        );
+        let strayed = format!("{h264}{}{sound}{below}", h264.replace("track0", "track2"));
+        assert_eq!(said(&strayed).0[0], media("track0", Codec::H264, 0), "of two that stand above, none");
+        let odd = below.replace("64001F", "5046314").replace("Z0IA, aM48", "Z0IA, aM 48");
+        let read = Description::parse(format!("{h264}{odd}").as_bytes(), UnknownCodecs::Refused).unwrap();
+        let written = read.write(1, 1, |_| "x".into());
+        assert!(
+            written.contains("a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0IA,aM48\r\n"),
+            "{written}"
+        );
+        // A back channel of Uniview's.
+        let back = "m=audio 0 RTP/AVP 0\na=control:b\na=rtpmap:0 PCMA/8000\na=rtpmap:0 PCMU/8000\n";
+        assert_eq!(said(back).0, [media("b", Codec::Pcmu, 0)]);
+        assert_eq!(said(&back.replace("a=rtpmap:0 PCMU/8000\n", "")).0, [media("b", Codec::Pcma, 0)]);
     }
 
     #[test]
