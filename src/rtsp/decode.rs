@@ -211,7 +211,13 @@ impl Decoder {
             return Err(DecodeError::Character);
         }
         self.forgiven += 1;
-        Ok(head.iter().map(|byte| if odd(byte) { '?' } else { char::from(*byte) }).collect())
+        let forgiven = |byte: &u8| match byte {
+            // As good as a blank (RFC 2616 §2.2).
+            b'\t' => ' ',
+            it if odd(it) => '?',
+            it => char::from(*it),
+        };
+        Ok(head.iter().map(forgiven).collect())
     }
 
     fn fields<'a>(&mut self, lines: impl Iterator<Item = &'a str>) -> Result<Fields, DecodeError> {
@@ -224,7 +230,14 @@ impl Decoder {
             if line.len() > RTSP_FIELD_BYTES_MAX {
                 return Err(DecodeError::FieldTooLong);
             }
-            let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_token(name)) else {
+            let split = line.split_once(':').map(|(name, value)| match name.trim_end_matches(' ') {
+                bare if strict || bare.len() == name.len() => (name, value),
+                bare => {
+                    self.forgiven += 1;
+                    (bare, value)
+                }
+            });
+            let Some((name, value)) = split.filter(|(name, _)| is_token(name)) else {
                 if strict {
                     return Err(DecodeError::FieldName);
                 }

@@ -210,8 +210,8 @@ impl Session {
         if id.is_empty() || id.len() > RTSP_SESSION_BYTES_MAX || !id.bytes().all(fits) {
             return None;
         }
-        let timeouts = parameters.split(';').filter_map(|it| it.trim().strip_prefix("timeout="));
-        let timeout = timeouts.filter_map(|it| it.trim().parse().ok()).find(|seconds: &u32| *seconds > 0);
+        let timeouts = parameters.split(';').filter_map(|it| value_of("timeout", it));
+        let timeout = timeouts.filter_map(|it| it.parse().ok()).find(|seconds: &u32| *seconds > 0);
         Some(Self { id: id.to_owned(), timeout_seconds: timeout.unwrap_or(Self::TIMEOUT_SECONDS) })
     }
 }
@@ -277,6 +277,7 @@ mod tests {
         let session = Session::parse("0d6e8f; timeout=20 ").unwrap();
         assert_eq!((session.id.as_str(), session.timeout_seconds), ("0d6e8f", 20));
         assert_eq!(session.to_string(), "0d6e8f;timeout=20");
+        assert_eq!(Session::parse("a ;x=1; Timeout = 20").unwrap().timeout_seconds, 20);
         assert_eq!(Session::parse("a;timeout=0").unwrap().timeout_seconds, 60);
         assert_eq!(Session::parse("a;timeout=x").unwrap().timeout_seconds, 60);
         let long = "a".repeat(RTSP_SESSION_BYTES_MAX + 1);

@@ -139,7 +139,7 @@ fn clients_are_read_strictly() {
 
 #[test]
 fn cameras_are_forgiven_what_has_one_reading() {
-    let cases: [(&[u8], u16, Option<u32>); 9] = [
+    let cases: [(&[u8], u16, Option<u32>); 12] = [
         (b"RTSP/1.0 200 OK\nCSeq: 2\n\n", 200, Some(2)),
         (b"\0\0  \r\nRTSP/1.0 200 OK\r\nCSeq: 2\r\n\r\n", 200, Some(2)),
         (b"RTSP/1.0  401  Unauthorized\r\nCSeq: 1 \r\n\r\n", 401, Some(1)),
@@ -149,6 +149,9 @@ fn cameras_are_forgiven_what_has_one_reading() {
         (b"RTSP/1.0 200 OK\r\nCSeq: 2\r\n folded\r\nnothing\r\n\r\n", 200, Some(2)),
         (b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\nCSeq: 2\r\nContent-Length: 0\r\n\r\n", 200, Some(2)),
         (b"RTSP/1.0 200 \xff\xfe\r\nCSeq: 0\r\n\r\n", 200, Some(0)),
+        (b"RTSP/1.0 200 OK\r\nCSeq:\t2\t\r\n\r\n", 200, Some(2)),
+        (b"RTSP/1.0 200 OK\r\nCSeq : 2\r\n\r\n", 200, Some(2)),
+        (b"RTSP/1.0 200 OK\r\nCSeq\t: 2\r\n CSeq: 3\r\n\r\n", 200, Some(2)),
     ];
     for (bytes, status, cseq) in cases {
         let answer = one_answer(bytes);
