@@ -35,6 +35,8 @@ pub struct CameraStream {
     /// What the camera offers towards the gateway.
     pub description: Description,
     session: Option<Session>,
+    /// Something was set up: not all name a session.
+    is_set_up: bool,
     packets: Packets,
     /// Where packets come in, if not on the connection.
     datagrams: Datagrams,
@@ -146,6 +148,7 @@ impl CameraStream {
             description,
             endpoint: endpoint.clone(),
             session: None,
+            is_set_up: false,
             packets: nothing,
             datagrams: Datagrams::default(),
             screen: Arc::clone(screen),
@@ -200,7 +203,7 @@ impl CameraStream {
         for (number, (media, _)) in tracks.iter().enumerate().filter(|(number, _)| wanted.contains(number)) {
             let mut answer = self.ask_for(number, media, in_datagrams, besides, logins).await?;
             // Nothing was set up yet, so all may go the other way.
-            let refused = answer.status == Status::UnsupportedTransport.code() && self.session.is_none();
+            let refused = answer.status == Status::UnsupportedTransport.code() && !self.is_set_up;
             if refused && may_go_in_datagrams && !in_datagrams {
                 logins.observe(Quirk::DatagramsOnly, "it refused a stream on the connection (461)");
                 if logins.has(Quirk::DatagramsOnly) {
@@ -221,12 +224,13 @@ impl CameraStream {
             let session = answer.fields.get(Field::Session).and_then(Session::parse);
             // Some give a new name with each stream; the last is the one they go by.
             self.session = session.or(self.session.take());
+            self.is_set_up = true;
             let given = answer.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
             self.take_way(number, given.first(), in_datagrams)?;
         }
         // Before the camera begins: what lies on the way is to let its packets in.
         self.datagrams.report(self.own);
-        kept_back.filter(|_| self.session.is_none()).map_or(Ok(()), Err)
+        kept_back.filter(|_| !self.is_set_up).map_or(Ok(()), Err)
     }
 
     /// Sets the streams of a recording up, if they are not, and has a part of it played for the request of this
@@ -240,7 +244,7 @@ impl CameraStream {
     ) -> Result<Played, CameraError> {
         let required = (Field::Require, REPLAY_FEATURE.to_owned());
         let played = async {
-            if self.session.is_none() {
+            if !self.is_set_up {
                 self.set_up(wanted, std::slice::from_ref(&required), logins).await?;
             }
             // Datagrams that come faster than they are taken are lost, and nobody would say so.
@@ -285,7 +289,7 @@ impl CameraStream {
     /// Sets streams up, back channels among them, and lets them play: what the camera says that it plays.
     pub(super) async fn talk(&mut self, wanted: &[usize], logins: &Logins) -> Result<Played, CameraError> {
         let talking = async {
-            if self.session.is_none() {
+            if !self.is_set_up {
                 self.set_up(wanted, &[backchannel()], logins).await?;
             }
             let mut fields = vec![backchannel()];
@@ -364,8 +368,9 @@ impl CameraStream {
             return Ok(());
         }
         self.packets.on_channels(number, own);
-        // Some name none, and are heard all the same.
-        self.datagrams.named(own.0 / 2, given.and_then(|it| it.server_port).unwrap_or_default());
+        // Some name none, and are heard all the same; what they count on from zero is none either.
+        let ports = given.and_then(|it| it.server_port).filter(|(rtp, _)| *rtp != 0);
+        self.datagrams.named(own.0 / 2, ports.unwrap_or_default());
         Ok(())
     }
 
@@ -433,10 +438,10 @@ impl CameraStream {
     /// Says goodbye and closes, so that the camera has a place for the next.
     pub async fn close(mut self) {
         let uri = self.aggregate();
-        let mut fields: Vec<_> = self.session_field().into_iter().collect();
-        if fields.is_empty() {
+        if !self.is_set_up {
             return;
         }
+        let mut fields: Vec<_> = self.session_field().into_iter().collect();
         fields.extend(self.talk.then(backchannel));
         // A camera that does not take it notices the end of the connection.
         let goodbye = async {
