@@ -392,7 +392,8 @@ impl CameraStream {
             while let Some(answer) = self.wire.next(&mut hear)? {
                 self.signs.hear(&answer);
                 if answer.status == Status::Unauthorized.code() {
-                    self.wire.renew(&answer)?;
+                    // The sign was none, so that another is due at once.
+                    self.signs.refused = self.wire.renew(&answer)?;
                 }
             }
         }

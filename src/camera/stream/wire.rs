@@ -104,6 +104,7 @@ impl Wire {
         logins: &Logins,
         hear: &mut Hearing<'_>,
     ) -> Result<Response, Failure> {
+        let mut unsaid = false;
         loop {
             let used = self.challenge.as_ref().map(|(challenge, _)| challenge.nonce.clone());
             let trying = if used.is_some() { Some(logins.trying().await?) } else { None };
@@ -123,6 +124,10 @@ impl Wire {
                 return Ok(answer);
             }
             let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
+            // Some do not say how to log in before they are asked again.
+            if headers.is_empty() && trying.is_none() && !std::mem::replace(&mut unsaid, true) {
+                continue;
+            }
             let offered = Challenge::parse_all(&headers);
             let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
             let anew = challenge.stale || used.as_deref().is_some_and(|nonce| nonce != challenge.nonce);
@@ -140,17 +145,18 @@ impl Wire {
         }
     }
 
-    /// Takes up the nonce of a refusal that nobody waited for. One of a nonce that was just given says that the login is
-    /// no good any more: it is not shown again.
-    pub(super) fn renew(&mut self, answer: &Response) -> Result<(), Failure> {
+    /// Takes up the nonce of a refusal that nobody waited for: whether the one before was good for something. One of a
+    /// nonce that was just given says that the login is no good any more: it is not shown again.
+    pub(super) fn renew(&mut self, answer: &Response) -> Result<bool, Failure> {
         let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
         let offered = Challenge::parse_all(&headers);
         let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
-        if self.challenge.as_ref().is_some_and(|(_, uses)| *uses <= 1) && !challenge.stale {
+        let fresh = self.challenge.as_ref().is_some_and(|(_, uses)| *uses <= 1);
+        if fresh && !challenge.stale {
             return Err(Failure::LoginRefused(Retry(None)));
         }
         self.challenge = Some((challenge.clone(), 0));
-        Ok(())
+        Ok(!fresh)
     }
 
     pub(super) async fn send(
