@@ -129,7 +129,8 @@ impl CameraStream {
         let signs = Signs::new(options.fields.get(Field::Public).unwrap_or_default());
         let mut accept = vec![(Field::Accept, "application/sdp".to_owned())];
         accept.extend(talk.then(backchannel));
-        let described = wire.ask(&Method::Describe, &uri, &accept, logins, &mut hear).await?;
+        let (described, uri) =
+            wire.ask_where_it_is(&Method::Describe, uri, &accept, logins, &mut hear).await?;
         ok(&described)?;
         logins.show(&shown::of_description(&described.body));
         let mut description = Description::parse(&described.body, unknown)

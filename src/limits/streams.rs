@@ -37,6 +37,8 @@ pub const STREAM_PACKETS_PER_SECOND_MAX: u64 = 50_000;
 pub const STREAM_BYTES_PER_SECOND_MAX: u64 = 100_000_000;
 /// Bytes of metadata that a camera may send in a second: each is read and written anew.
 pub const METADATA_BYTES_PER_SECOND_MAX: u64 = 2 * 1024 * 1024;
+/// How often in turn a camera may send on to another address of its own.
+pub const STREAM_REDIRECTS_MAX: usize = 3;
 /// Bytes that are read of a camera's stream at once.
 pub const STREAM_READ_BYTES: usize = 64 * 1024;
 /// How long a camera that plays may say nothing.

@@ -93,6 +93,7 @@ fields! {
     ContentType = "Content-Type",
     Frames = "Frames",
     Immediate = "Immediate",
+    Location = "Location",
     Public = "Public",
     Range = "Range",
     RateControl = "Rate-Control",

@@ -190,12 +190,13 @@ pub fn described(description: &str, fields: &str) -> Fault {
     ))
 }
 
-fn lies(core: std::net::SocketAddr) -> Vec<Lie> {
+fn lies(core: std::net::SocketAddr, own: &str) -> Vec<Lie> {
     let good = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:stream=0\r\n";
     let elsewhere = format!("{good}m=audio 0 RTP/AVP 0\r\na=control:rtsp://{core}/stream=1\r\n");
     let endless = |bytes: &[u8]| Fault::Say(Said { bytes: bytes.into(), times: 0, stays: true });
     let status = |line: &str| once(format!("RTSP/1.0 {line}\r\n\r\n"));
-    let core = format!("Location: rtsp://{core}/\r\n");
+    let moved = |to: &str| status(&format!("302 Found\r\nLocation: rtsp://{to}"));
+    let host = own.split_once(':').unwrap().0;
     let many = "m=video 0 RTP/AVP 26\r\n".repeat(100);
     vec![
         ("453 to SETUP", "SETUP", status("453 Not Enough Bandwidth"), 502, "RTSP status 453"),
@@ -222,12 +223,22 @@ fn lies(core: std::net::SocketAddr) -> Vec<Lie> {
         ),
         ("a description without streams", "DESCRIBE", described("v=0\r\n", ""), 502, "no stream"),
         ("a description of 100 streams", "DESCRIBE", described(&many, ""), 502, "streams"),
+        ("a redirect into the core network", "DESCRIBE", moved(&format!("{core}/")), 502, "redirected"),
+        ("a redirect to another camera", "DESCRIBE", moved("127.0.1.11/onvif"), 502, "redirected"),
         (
-            "a redirect into the core network",
+            "a redirect to another port of its own",
             "DESCRIBE",
-            status(&format!("302 Found\r\n{core}")),
+            moved(&format!("{host}:22/")),
             502,
             "redirected",
+        ),
+        ("redirects in a circle", "DESCRIBE", moved(&format!("{own}/again")), 502, "redirected"),
+        (
+            "a login in clear",
+            "DESCRIBE",
+            status("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"IPC\""),
+            502,
+            "no kind of login that the gateway uses",
         ),
         ("453", "DESCRIBE", status("453 Not Enough Bandwidth"), 502, "RTSP status 453"),
         (
@@ -254,7 +265,9 @@ fn a_camera_that_lies_about_streams_is_refused_by_name() {
     house.stop();
     let bench = Bench::new(house);
     head("bad input of a camera's streams");
-    let cases = lies(bench.house.door(LOBBY));
+    let camera = bench.house.camera(LOBBY);
+    let own = format!("{}:{}", camera.address().ip(), camera.variable("rtsp.port"));
+    let cases = lies(bench.house.door(LOBBY), &own);
     let mut wrong = Vec::new();
     for (name, method, lie, status, note) in &cases {
         let camera = bench.house.camera(LOBBY);

@@ -29,7 +29,8 @@ use crate::{
     clock::Entropy,
     hatch::{Packets, Segment},
     limits::{
-        CAMERA_CONNECT_TIME_MAX, STREAM_READ_BYTES, STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
+        CAMERA_CONNECT_TIME_MAX, STREAM_READ_BYTES, STREAM_REDIRECTS_MAX, STREAM_WAITING_BYTES_MAX,
+        STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{Decoder, Field, Method, Peer, Received, Response, Ssrc, Status, Writer, receiver_report},
 };
@@ -85,14 +86,32 @@ impl Wire {
 
     /// An address at the enrolled host: path and query of the camera's.
     pub(super) fn at_host(&self, uri: &str) -> Option<String> {
-        let rest = uri.rsplit_once("://").map(|(_, rest)| rest)?;
-        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
-        path.bytes().all(|byte| byte.is_ascii_graphic()).then(|| self.at(path))
+        path_of(uri).map(|path| self.at(path))
     }
 
     /// Says that nothing more is asked.
     pub(super) async fn shut(&mut self) -> Result<(), Failure> {
         self.line.shutdown().await.map_err(|_| Failure::Reset)
+    }
+
+    /// The same, where the camera says that it has moved to: the address that was asked in the end. Within the camera,
+    /// that is; elsewhere nobody is asked.
+    pub(super) async fn ask_where_it_is(
+        &mut self,
+        method: &Method,
+        mut uri: String,
+        fields: &[(Field, String)],
+        logins: &Logins,
+        hear: &mut Hearing<'_>,
+    ) -> Result<(Response, String), Failure> {
+        for _ in 0..=STREAM_REDIRECTS_MAX {
+            let answer = self.ask(method, &uri, fields, logins, hear).await?;
+            let moved = answer.fields.get(Field::Location).filter(|_| (300..400).contains(&answer.status));
+            let moved = moved.filter(|it| is_within(&self.at(""), it)).and_then(|it| self.at_host(it));
+            let Some(moved) = moved else { return Ok((answer, uri)) };
+            uri = moved;
+        }
+        Err(Failure::Redirected)
     }
 
     /// One exchange, with a login where the camera wants one.
@@ -259,6 +278,27 @@ impl Wire {
     }
 }
 
+/// Path and query of an address. Some leave the scheme out; what stands before the first slash is of no account anyway.
+fn path_of(uri: &str) -> Option<&str> {
+    let rest = match uri.rsplit_once("://") {
+        Some((_, rest)) => rest,
+        None if uri.contains('/') => uri,
+        None => return None,
+    };
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+    path.bytes().all(|byte| byte.is_ascii_graphic()).then_some(path)
+}
+
+/// Whether an address is the camera's own, which was reached at this scheme, host and port.
+fn is_within(own: &str, location: &str) -> bool {
+    let bare = own.strip_suffix(RTSP_PORT).unwrap_or(own);
+    let rest = location.strip_prefix(own).or_else(|| location.strip_prefix(bare));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The port of addresses that name none (RFC 2326 §3.2).
+const RTSP_PORT: &str = ":554";
+
 #[cfg(test)]
 mod tests {
     use tokio::net::{TcpListener, TcpStream};
@@ -268,6 +308,40 @@ mod tests {
         auth::{Login, Secret},
         clock::SystemEntropy,
     };
+
+    #[test]
+    fn addresses_of_cameras_lead_to_the_enrolled_host_or_nowhere() {
+        for (uri, path) in [
+            ("rtsp://10.0.0.9/a/b?c=d", Some("/a/b?c=d")),
+            ("rtsp://rtsp://10.0.0.9:8554/a/", Some("/a/")),
+            ("192.168.1.10:554/stream0/", Some("/stream0/")),
+            ("/stream0/", Some("/stream0/")),
+            ("rtsp://10.0.0.9", Some("/")),
+            ("stream0", None),
+            ("", None),
+            ("rtsp://10.0.0.9/a b", None),
+        ] {
+            assert_eq!(path_of(uri), path, "{uri}");
+        }
+        for (own, location, within) in [
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.7/a?b=c", true),
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.7:554/a", true),
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.7:554", true),
+            ("rtsp://[2001:db8::7]:554", "rtsp://[2001:db8::7]/a", true),
+            ("rtsps://192.0.2.7:322", "rtsps://192.0.2.7:322/a", true),
+            ("rtsps://192.0.2.7:322", "rtsp://192.0.2.7:322/a", false),
+            ("rtsps://192.0.2.7:322", "rtsps://192.0.2.7/a", false),
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.7:8554/a", false),
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.7:5540/a", false),
+            ("rtsp://192.0.2.7:8554", "rtsp://192.0.2.7/a", false),
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.70/a", false),
+            ("rtsp://192.0.2.7:554", "rtsp://192.0.2.7@192.0.2.8/a", false),
+            ("rtsp://192.0.2.7:554", "rtsp://camera.example/a", false),
+            ("rtsp://192.0.2.7:554", "/a", false),
+        ] {
+            assert_eq!(is_within(own, location), within, "{own} {location}");
+        }
+    }
 
     #[tokio::test]
     async fn what_is_left_goes_before_what_comes_next_and_holds_nothing_else() {
