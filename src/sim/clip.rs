@@ -38,12 +38,17 @@ impl Track {
         }
     }
 
-    /// Its payload type.
-    fn payload_type(self) -> u8 {
+    /// Its place among the streams of a camera.
+    pub(super) fn place(self) -> usize {
+        self as usize
+    }
+
+    /// The section of a server's words that describes it.
+    pub(super) fn section(self) -> &'static str {
         match self {
-            Self::Video => 96,
-            Self::Audio => 0,
-            Self::Metadata => 107,
+            Self::Video => "sdp video",
+            Self::Audio => "sdp audio",
+            Self::Metadata => "sdp metadata",
         }
     }
 
@@ -54,26 +59,12 @@ impl Track {
             Self::Video | Self::Metadata => 90,
         }
     }
+}
 
-    /// Its part of the description, without its control line.
-    pub(super) fn description(self) -> String {
-        match self {
-            Self::Video => {
-                let (sps, pps) = parameter_sets();
-                format!(
-                    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;\
-                     profile-level-id={};sprop-parameter-sets={},{}\r\na=framerate:10\r\n",
-                    profile(sps),
-                    base64(sps),
-                    base64(pps)
-                )
-            }
-            Self::Audio => "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n".to_owned(),
-            Self::Metadata => {
-                "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n".to_owned()
-            }
-        }
-    }
+/// What a decoder of the pictures needs, for the description.
+pub(super) fn parameters() -> [(&'static str, String); 3] {
+    let (sps, pps) = parameter_sets();
+    [("profile", profile(sps)), ("sps", base64(sps)), ("pps", base64(pps))]
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -154,6 +145,7 @@ fn ntp(at: Timestamp) -> u64 {
 #[derive(Debug)]
 pub(super) struct Sender {
     track: Track,
+    payload_type: u8,
     pictures: Vec<Vec<&'static [u8]>>,
     pub(super) ssrc: u32,
     pub(super) sequence: u16,
@@ -167,9 +159,22 @@ pub(super) struct Sender {
 
 impl Sender {
     /// Begins with these numbers.
-    pub(super) fn new(track: Track, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
-        let pictures = if track == Track::Video { pictures() } else { Vec::new() };
-        Self { track, pictures, ssrc, sequence, timestamp, packets: 0, octets: 0, said: String::new() }
+    pub(super) fn new(
+        (track, payload_type): (Track, u8),
+        ssrc: u32,
+        (sequence, timestamp): (u16, u32),
+    ) -> Self {
+        Self {
+            track,
+            payload_type,
+            pictures: if track == Track::Video { pictures() } else { Vec::new() },
+            ssrc,
+            sequence,
+            timestamp,
+            packets: 0,
+            octets: 0,
+            said: String::new(),
+        }
     }
 
     /// Says this in its metadata, if it is anything.
@@ -230,7 +235,7 @@ impl Sender {
 
     fn packet(&mut self, payload: &[u8], marker: bool, tick: u64) -> Vec<u8> {
         let mut packet = Vec::with_capacity(12 + payload.len());
-        packet.extend_from_slice(&[0x80, self.track.payload_type() | if marker { 0x80 } else { 0 }]);
+        packet.extend_from_slice(&[0x80, self.payload_type | if marker { 0x80 } else { 0 }]);
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&self.at(tick).to_be_bytes());
         packet.extend_from_slice(&self.ssrc.to_be_bytes());
@@ -292,7 +297,7 @@ fn metadata(said: &str, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::{Description, Rtcp, Ssrc, UnknownCodecs};
+    use crate::rtsp::{Rtcp, Ssrc};
 
     #[test]
     fn the_clip_is_forty_pictures_with_a_key_frame_a_second() {
@@ -307,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_key_frame_travels_in_fragments() {
-        let mut sender = Sender::new(Track::Video, 7, u16::MAX, u32::MAX);
+        let mut sender = Sender::new((Track::Video, 96), 7, (u16::MAX, u32::MAX));
         let packets = sender.packets(40, Timestamp::UNIX_EPOCH);
         let headers: Vec<_> = packets.iter().map(|packet| RtpHeader::parse(packet).unwrap()).collect();
         let sequences: Vec<_> = headers.iter().map(|it| it.sequence).collect();
@@ -317,14 +322,5 @@ mod tests {
         assert_eq!([packets[2][12] & 0x1f, packets[2][13], packets[3][13]], [28, 0x85, 0x45]);
         let report = Rtcp::parse(&sender.report(40, Timestamp::UNIX_EPOCH)).unwrap().report.unwrap();
         assert_eq!((report.packets, report.rtp, report.ntp), (4, 40 * 9_000 - 1, NTP_SECONDS << 32));
-    }
-
-    #[test]
-    fn the_tracks_describe_themselves() {
-        let text: String = Track::ALL.iter().map(|track| track.description()).collect();
-        let description = Description::parse(text.as_bytes(), UnknownCodecs::Passed).unwrap();
-        let types: Vec<_> = description.media.iter().map(|it| it.formats[0].payload_type).collect();
-        assert_eq!(types, Track::ALL.map(Track::payload_type));
-        assert_eq!(description.media[0].formats[0].parameters.len(), 3);
     }
 }

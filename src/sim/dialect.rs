@@ -11,6 +11,8 @@ pub struct Dialect {
     pub name: &'static str,
     /// Script texts; sections of later ones replace those of earlier ones.
     pub scripts: Vec<&'static str>,
+    /// What its RTSP server says otherwise than others.
+    pub streams: &'static str,
     /// The HTTP `Server` header, if there is one.
     pub server: Option<&'static str>,
     /// How it wants to be logged in to.
@@ -46,7 +48,13 @@ impl Dialect {
     pub fn hikvision() -> Self {
         let own = include_str!("data/hikvision/camera.txt");
         let login = LoginRules { digest: vec![Algorithm::Md5], ..LoginRules::strict() };
-        Self { name: "hikvision", scripts: full(own), server: Some("App-webs/"), login }
+        Self {
+            name: "hikvision",
+            streams: include_str!("data/hikvision/rtsp.txt"),
+            scripts: full(own),
+            server: Some("App-webs/"),
+            login,
+        }
     }
 
     /// Like Axis's: UsernameToken near the camera's clock, or digest with SHA-256 and MD5; one path for all
@@ -60,7 +68,13 @@ impl Dialect {
             ..LoginRules::strict()
         };
         let own = include_str!("data/axis/camera.txt");
-        Self { name: "axis", scripts: full(own), server: Some("Apache"), login }
+        Self {
+            name: "axis",
+            streams: include_str!("data/axis/rtsp.txt"),
+            scripts: full(own),
+            server: Some("Apache"),
+            login,
+        }
     }
 
     /// Like Dahua's: MD5 without its name and with an opaque value that must come back, or UsernameToken; a path
@@ -73,7 +87,13 @@ impl Dialect {
             username_token: Some(Duration::from_secs(300)),
             ..LoginRules::strict()
         };
-        Self { name: "dahua", scripts: full(include_str!("data/dahua/camera.txt")), server: None, login }
+        Self {
+            name: "dahua",
+            streams: include_str!("data/dahua/rtsp.txt"),
+            scripts: full(include_str!("data/dahua/camera.txt")),
+            server: None,
+            login,
+        }
     }
 
     /// Like Bosch's: digest or UsernameToken; an envelope that declares what it uses; two lists of services that
@@ -84,7 +104,13 @@ impl Dialect {
             username_token: Some(Duration::from_secs(10)),
             ..LoginRules::strict()
         };
-        Self { name: "bosch", scripts: full(include_str!("data/bosch/camera.txt")), server: None, login }
+        Self {
+            name: "bosch",
+            streams: include_str!("data/bosch/rtsp.txt"),
+            scripts: full(include_str!("data/bosch/camera.txt")),
+            server: None,
+            login,
+        }
     }
 
     /// Like a Uniview camera sold under another name: no maker, addresses of its own network, a service that no
@@ -98,7 +124,7 @@ impl Dialect {
         };
         let own = include_str!("data/uniview/camera.txt");
         let scripts = BASE.into_iter().chain([ANALYTICS, DEVICE_IO, own]).collect();
-        Self { name: "uniview", scripts, server: None, login }
+        Self { name: "uniview", streams: include_str!("data/uniview/rtsp.txt"), scripts, server: None, login }
     }
 
     /// Like Reolink's: UsernameToken only, which comes back in every answer; gSOAP's own words instead of faults;
@@ -107,7 +133,7 @@ impl Dialect {
         let login = LoginRules { username_token: Some(Duration::from_secs(10)), ..LoginRules::strict() };
         let own = include_str!("data/reolink/camera.txt");
         let scripts = BASE.into_iter().chain([PTZ, DEVICE_IO, own]).collect();
-        Self { name: "reolink", scripts, server: None, login }
+        Self { name: "reolink", streams: include_str!("data/reolink/rtsp.txt"), scripts, server: None, login }
     }
 }
 

@@ -29,6 +29,12 @@ pub struct LoginRules {
     pub token_spoils_pre_auth: bool,
     /// How long a digest nonce lives.
     pub nonce_life: Duration,
+    /// How often it may be used, if that matters.
+    pub nonce_uses: Option<u32>,
+    /// Whether digest is that of RFC 7616, or else the older one of RFC 2069, which has no quality of protection.
+    pub qop: bool,
+    /// What a challenge says of staleness where nothing is stale, if it says anything.
+    pub not_stale: Option<&'static str>,
 }
 
 impl LoginRules {
@@ -41,6 +47,9 @@ impl LoginRules {
             username_token: None,
             token_spoils_pre_auth: false,
             nonce_life: Duration::from_secs(300),
+            nonce_uses: None,
+            qop: true,
+            not_stale: None,
         }
     }
 }
@@ -95,6 +104,8 @@ struct Challenge {
     issued: Duration,
     /// The highest nonce count seen.
     count: u32,
+    /// How often it let somebody in.
+    uses: u32,
 }
 
 impl Login {
@@ -106,6 +117,11 @@ impl Login {
     /// What the camera is strict about.
     pub fn rules(&self) -> &LoginRules {
         &self.rules
+    }
+
+    /// Is strict about this from now on.
+    pub(super) fn set_rules(&mut self, rules: LoginRules) {
+        self.rules = rules;
     }
 
     /// Offers digest with these algorithms from now on.
@@ -123,17 +139,19 @@ impl Login {
         if self.challenges.len() >= SIM_NONCES_MAX {
             self.challenges.pop_front();
         }
-        self.challenges.push_back(Challenge { nonce: nonce.clone(), issued: now, count: 0 });
+        self.challenges.push_back(Challenge { nonce: nonce.clone(), issued: now, count: 0, uses: 0 });
         let one = |algorithm: &Algorithm| {
             let name = match algorithm {
                 Algorithm::Md5 if !self.rules.names_md5 => "",
                 Algorithm::Md5 => ", algorithm=MD5",
                 Algorithm::Sha256 => ", algorithm=SHA-256",
             };
-            let stale = if stale { ", stale=true" } else { "" };
+            let stale = if stale { Some("true") } else { self.rules.not_stale };
+            let stale = stale.map_or(String::new(), |it| format!(", stale={it}"));
+            let qop = if self.rules.qop { ", qop=\"auth\"" } else { "" };
             let opaque = self.rules.opaque.map_or(String::new(), |it| format!(", opaque=\"{it}\""));
             let realm = &self.realm;
-            format!("Digest realm=\"{realm}\", qop=\"auth\"{name}, nonce=\"{nonce}\"{opaque}{stale}")
+            format!("Digest realm=\"{realm}\"{qop}{name}, nonce=\"{nonce}\"{opaque}{stale}")
         };
         self.rules.digest.iter().map(one).collect()
     }
@@ -183,24 +201,31 @@ impl Login {
             return Err(false);
         }
         let nonce = field("nonce").ok_or(false)?;
-        let (nc, cnonce) = field("nc").zip(field("cnonce")).ok_or(false)?;
-        if field("qop") != Some("auth") || nc.len() != 8 || cnonce.is_empty() {
+        // What was not offered must not be answered.
+        let counted = field("nc").zip(field("cnonce"));
+        let well = counted.is_some_and(|(nc, cnonce)| nc.len() == 8 && !cnonce.is_empty());
+        if field("qop") != self.rules.qop.then_some("auth") || well != self.rules.qop {
             return Err(false);
         }
         let first = format!("{}:{}:{}", self.username, self.realm, self.password.as_str());
         let first = Zeroizing::new(hash(algorithm, &first));
         let second = hash(algorithm, &format!("{method}:{target}"));
-        let whole = format!("{}:{nonce}:{nc}:{cnonce}:auth:{second}", first.as_str());
+        let counted = counted.map_or(String::new(), |(nc, cnonce)| format!("{nc}:{cnonce}:auth:"));
+        let whole = format!("{}:{nonce}:{counted}{second}", first.as_str());
         if field("response") != Some(&hash(algorithm, &whole)) {
             return Err(false);
         }
-        let count = u32::from_str_radix(nc, 16).map_err(|_| false)?;
+        let count = field("nc").map_or(Ok(u32::MAX), |nc| u32::from_str_radix(nc, 16)).map_err(|_| false)?;
         let life = self.rules.nonce_life;
         let known = self.challenges.iter_mut().find(|known| known.nonce == nonce).ok_or(true)?;
-        if now.saturating_sub(known.issued) > life || count <= known.count {
+        if now.saturating_sub(known.issued) > life || (self.rules.qop && count <= known.count) {
             return Err(true);
         }
-        known.count = count;
+        // Those that count uses do not say that it is a matter of staleness.
+        if self.rules.nonce_uses.is_some_and(|most| known.uses >= most) {
+            return Err(false);
+        }
+        (known.count, known.uses) = (count, known.uses.saturating_add(1));
         Ok(algorithm)
     }
 
@@ -293,7 +318,7 @@ mod tests {
         for (text, algorithm) in [(md5, Algorithm::Md5), (sha, Algorithm::Sha256)] {
             let mut login = login("http-auth@example.org", "Mufasa", "Circle of Life");
             let zero = Duration::ZERO;
-            login.challenges.push_back(Challenge { nonce: nonce.into(), issued: zero, count: 0 });
+            login.challenges.push_back(Challenge { nonce: nonce.into(), issued: zero, count: 0, uses: 0 });
             let mut check = |target: &str, now: u64| {
                 let now = Duration::from_secs(now);
                 login.check(Some(&text), ("GET", target), None, now, Timestamp::UNIX_EPOCH)

@@ -42,6 +42,7 @@ use super::{
     recording::Recording,
     script::{Item, Script, ScriptError},
     stream,
+    wording::Wording,
 };
 use crate::{
     clock::{Clock, Entropy, EntropyError},
@@ -144,7 +145,9 @@ pub(super) struct State {
     pub(super) device: Device,
     login: Login,
     /// The login of its streams.
-    stream_login: Login,
+    pub(super) stream_login: Login,
+    /// How its RTSP server speaks.
+    pub(super) words: Arc<Wording>,
     log: VecDeque<Received>,
     said: Vec<Vec<u8>>,
     faults: Faults,
@@ -173,6 +176,8 @@ impl Camera {
     pub async fn start(dialect: Dialect, options: Options) -> Result<RunningCamera, StartError> {
         let script = Script::parse(&dialect.scripts)
             .map_err(|source| StartError::Script { name: dialect.name, source })?;
+        let words = Wording::parse(dialect.streams)
+            .map_err(|source| StartError::Script { name: dialect.name, source })?;
         let listen = |source| StartError::Listen { address: options.bind, source };
         let listener = TcpListener::bind(options.bind).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -185,12 +190,14 @@ impl Camera {
             |rules| Login::new(rules, realm.clone(), options.username.clone(), options.password.clone());
         // Those that take tokens alone have a digest for streams, where there are no tokens.
         let stream_digest = if digest.is_empty() { vec![Algorithm::Md5] } else { digest.clone() };
-        let stream_login = login(LoginRules { digest: stream_digest, ..dialect.login.clone() });
+        let stream_login = LoginRules { digest: stream_digest, ..dialect.login.clone() };
+        let stream_login = login(words.login(stream_login));
         let login = login(dialect.login);
         let state = State {
             device,
             login,
             stream_login,
+            words: Arc::new(words),
             log: VecDeque::new(),
             said: Vec::new(),
             faults: Faults::default(),

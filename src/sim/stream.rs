@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -16,18 +16,19 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    clip::{Sender, TICK_MILLISECONDS, Track},
+    clip::{Sender, TICK_MILLISECONDS, Track, parameters},
     fault::{Fault, Said, Wire},
     login::Verdict,
     oddity::Oddity,
     recording::{Recording, Reel},
     server::Shared,
+    wording::Wording,
 };
 use crate::{
     limits::SIM_CONNECTIONS_MAX,
     rtsp::{
-        BACKCHANNEL_FEATURE, Begins, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
-        Request, Status, Transport, Writer,
+        BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
+        Request, Status, Transport,
     },
 };
 
@@ -54,13 +55,17 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: 
             let _place = place;
             let ticks = ticks();
             let begin = async {
-                let here = stream.local_addr()?.ip();
+                let here = stream.local_addr()?;
                 let connection = Connection {
                     stream: line(stream, &shared).await?,
                     here,
                     peer,
+                    words: shared.words(),
                     shared,
                     decoder: Decoder::new(Peer::Client),
+                    described: None,
+                    misled: false,
+                    refused: false,
                     session: None,
                     ticks,
                     mute_ticks: 0,
@@ -96,10 +101,17 @@ fn ticks() -> Interval {
 
 struct Connection {
     stream: Box<dyn Wire + Send>,
-    here: IpAddr,
+    here: SocketAddr,
     peer: SocketAddr,
     shared: Arc<Shared>,
+    words: Arc<Wording>,
     decoder: Decoder,
+    /// Path and query of what was described last.
+    described: Option<String>,
+    /// What was described is what it was told to say in place of its answer, and is asked for by place.
+    misled: bool,
+    /// Somebody was refused for want of a login.
+    refused: bool,
     session: Option<Session>,
     ticks: Interval,
     /// Ticks since the client asked for something that was answered as it should.
@@ -108,8 +120,8 @@ struct Connection {
 
 struct Session {
     id: String,
-    /// Each track that was set up, with where its packets go.
-    tracks: Vec<(Sender, Way)>,
+    /// Each track that was set up, with its name and where its packets go.
+    tracks: Vec<(Sender, &'static str, Way)>,
     /// The next tick, while it plays.
     playing: Option<u64>,
     /// The part of a recording that it plays.
@@ -117,10 +129,6 @@ struct Session {
     /// The channel on which it is talked to.
     talk: Option<u8>,
 }
-
-/// The back channel in a description, without its control line.
-const BACK_CHANNEL: &str =
-    "m=audio 0 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=sendonly\r\n";
 
 /// Where packets go.
 enum Way {
@@ -131,15 +139,17 @@ enum Way {
 }
 
 impl Way {
-    /// The first of the transports asked for that there is, as the client is told.
+    /// The first of the transports asked for that there is, as the client is told; channels are so far ahead of those
+    /// asked for.
     fn open(
         asked: &[Transport],
-        datagrams_only: bool,
+        (datagrams_only, ahead): (bool, u8),
         (here, client): (IpAddr, IpAddr),
     ) -> std::io::Result<Option<(Self, Transport)>> {
         for one in asked {
             match (one.lower, one.interleaved, one.client_port) {
-                (Lower::Tcp, Some(channels), _) if !datagrams_only => {
+                (Lower::Tcp, Some((rtp, rtcp)), _) if !datagrams_only => {
+                    let channels = (rtp.saturating_add(ahead), rtcp.saturating_add(ahead));
                     return Ok(Some((Self::Channel(channels.0), Transport::interleaved(channels))));
                 }
                 (Lower::Udp, _, Some(ports)) => {
@@ -214,9 +224,15 @@ impl Connection {
                                     self.mute_ticks = 0;
                                 }
                                 let fault = self.shared.stream_fault(&request);
-                                if !self.misbehave(fault).await? {
-                                    self.stream.write_all(&answer).await?;
+                                if self.misbehave(fault).await? {
+                                    self.misled |= request.method == Method::Describe;
+                                    continue;
                                 }
+                                // Who says nothing hangs up.
+                                if answer.is_empty() {
+                                    return Ok(());
+                                }
+                                self.stream.write_all(&answer).await?;
                             }
                             Received::Frame { channel, packet } => self.hear(channel, &packet),
                             Received::Response(_) => {}
@@ -270,8 +286,9 @@ impl Connection {
     }
 
     /// For how long a client may be silent, as it is told.
-    fn timeout_seconds(&self) -> u64 {
-        if self.shared.is(Oddity::EndsMuteSessions) { MUTE_SECONDS_MAX } else { 60 }
+    fn timeout_seconds(&self) -> String {
+        let usual = self.words.setting("timeout").unwrap_or_default().to_owned();
+        if self.shared.is(Oddity::EndsMuteSessions) { MUTE_SECONDS_MAX.to_string() } else { usual }
     }
 
     /// Packets of a client are what it says, or its reports.
@@ -287,7 +304,7 @@ impl Connection {
         let mut bytes = Vec::new();
         let Some(session) = &mut self.session else { return bytes };
         let Some((tick, recorded)) = session.reel.as_mut().and_then(Reel::advance) else { return bytes };
-        for (sender, way) in &mut session.tracks {
+        for (sender, _, way) in &mut session.tracks {
             for packet in sender.recorded(tick, &recorded) {
                 way.send(&packet, &mut bytes);
             }
@@ -298,124 +315,192 @@ impl Connection {
     /// The packets that are due.
     fn tick(&mut self) -> Vec<u8> {
         let (now, elsewhere) = (self.shared.time(), self.shared.is(Oddity::ReportsElsewhere));
+        let reports = !self.words.is("reports", "none");
         let Some(session) = &mut self.session else { return Vec::new() };
         let Some(tick) = session.playing else { return Vec::new() };
         session.playing = Some(tick + 1);
         let mut bytes = Vec::new();
-        for (sender, way) in &mut session.tracks {
+        for (sender, _, way) in &mut session.tracks {
             for packet in sender.packets(tick, now) {
                 way.send(&packet, &mut bytes);
             }
-            if tick.is_multiple_of(REPORT_TICKS) {
+            if reports && tick.is_multiple_of(REPORT_TICKS) {
                 way.report(&sender.report(tick, now), elsewhere, &mut bytes);
             }
         }
         bytes
     }
 
-    fn answer(&mut self, request: &Request) -> Bytes {
-        let plain = |status| Writer::response(status, Some(request.cseq));
-        let verdict = (request.method != Method::Options).then(|| self.shared.check_stream(request));
-        let written = match verdict.filter(|it| !matches!(it, Verdict::User(_))) {
-            Some(verdict) => {
-                let stale = verdict == (Verdict::WrongDigest { stale: true });
-                let challenges = self.shared.challenge_stream(stale);
-                let refusal = plain(Status::Unauthorized);
-                let refusal =
-                    challenges.iter().fold(refusal, |it, one| it.field(Field::WwwAuthenticate, one));
-                refusal.finish()
-            }
-            // What streams there could be, anybody may know.
-            None => match &request.method {
-                Method::Options
-                    if self.session.is_some() && self.shared.is(Oddity::RefusesOptionsInSession) =>
-                {
-                    plain(Status::MethodNotValidInThisState).finish()
-                }
-                Method::Options => {
-                    let public = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER";
-                    plain(Status::Ok).field(Field::Public, public).finish()
-                }
-                Method::Describe => self.describe(request),
-                Method::Setup => self.set_up(request),
-                Method::Play => self.play(request),
-                Method::Pause => {
-                    let pause = |session: &mut Session| {
-                        session.playing = None;
-                        session.reel.iter_mut().for_each(Reel::pause);
-                    };
-                    self.in_session(request, pause).finish()
-                }
-                Method::GetParameter if self.shared.is(Oddity::RefusesGetParameter) => {
-                    plain(Status::MethodNotAllowed).finish()
-                }
-                Method::GetParameter | Method::SetParameter => self.in_session(request, |_| ()).finish(),
-                Method::Teardown => {
-                    let answer = self.in_session(request, |_| ()).finish();
-                    self.session = None;
-                    answer
-                }
-                Method::Other(_) => plain(Status::MethodNotAllowed).finish(),
-            },
+    fn answer(&mut self, request: &Request) -> Vec<u8> {
+        // What streams there could be, anybody may know, of most.
+        let for_logins = request.method != Method::Options || self.words.setting("login.all").is_some();
+        let verdict = for_logins.then(|| self.shared.check_stream(request));
+        let said = match verdict.filter(|it| !matches!(it, Verdict::User(_))) {
+            Some(verdict) => self.refuse(request, verdict),
+            None => self.carry_out(request).unwrap_or_else(|status| {
+                let (code, reason) = status.parts();
+                self.say("otherwise", request, &[("status", format!("{code} {reason}"))])
+            }),
         };
         self.shared.remember_stream(request, verdict, self.peer);
-        // Nothing that is put in here holds a control character.
-        written.unwrap_or_default()
+        said.into_bytes()
     }
 
-    fn describe(&self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
-        let mut text = "v=0\r\no=- 1 1 IN IP4 ".to_owned() + &self.shared.variable("lan.address");
-        text += "\r\ns=Media Presentation\r\ne=NONE\r\nt=0 0\r\na=control:*\r\n";
-        let recording = self.recording(request);
-        let tracks: Vec<_> = match &recording {
-            Some(recording) => recording.tracks.iter().map(|(track, name)| (*track, Some(name))).collect(),
-            None => Track::ALL.map(|track| (track, None)).into(),
+    fn refuse(&mut self, request: &Request, verdict: Verdict) -> String {
+        let mut challenges = self.shared.challenge_stream(verdict == Verdict::WrongDigest { stale: true });
+        let first = !std::mem::replace(&mut self.refused, true);
+        if first && self.words.setting("login.unsaid").is_some() {
+            challenges.clear();
+        }
+        let values = self.values(request);
+        self.words.lines("401", &values, ("challenge", &challenges), LINE_END) + LINE_END
+    }
+
+    fn carry_out(&mut self, request: &Request) -> Result<String, Status> {
+        let method = request.method.as_str();
+        match &request.method {
+            Method::Options if self.session.is_some() && self.shared.is(Oddity::RefusesOptionsInSession) => {
+                Err(Status::MethodNotValidInThisState)
+            }
+            Method::Options => Ok(self.say(method, request, &[])),
+            Method::Describe => Ok(self.describe(request)),
+            Method::Setup => self.set_up(request),
+            Method::Play => self.play(request),
+            Method::Pause => {
+                let session = self.session_of(request)?;
+                session.playing = None;
+                session.reel.iter_mut().for_each(Reel::pause);
+                Ok(self.say(method, request, &[]))
+            }
+            Method::GetParameter if self.shared.is(Oddity::RefusesGetParameter) => {
+                Err(Status::MethodNotAllowed)
+            }
+            Method::GetParameter | Method::SetParameter => {
+                self.session_of(request)?;
+                Ok(self.say(method, request, &[]))
+            }
+            Method::Teardown => {
+                self.session_of(request)?;
+                let said = self.say(method, request, &[]);
+                self.session = None;
+                Ok(said)
+            }
+            Method::Other(_) => Err(Status::MethodNotAllowed),
+        }
+    }
+
+    /// The head of an answer; nothing where nothing is said.
+    fn say(&self, section: &str, request: &Request, more: &[(&'static str, String)]) -> String {
+        let mut values = self.values(request);
+        values.extend_from_slice(more);
+        let said = self.words.lines(section, &values, ("", &[]), LINE_END);
+        if said.is_empty() { said } else { said + LINE_END }
+    }
+
+    /// What may stand in every answer.
+    fn values(&self, request: &Request) -> Vec<(&'static str, String)> {
+        let asked = target(&request.uri);
+        let described = self.described.as_deref().filter(|_| request.method != Method::Describe);
+        let target = described.unwrap_or(asked);
+        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        let here = self.here;
+        let mut values = vec![
+            ("cseq", request.cseq.to_string()),
+            ("uri", request.uri.clone()),
+            ("target", target.to_owned()),
+            ("path", path.to_owned()),
+            ("?query", target.get(path.len()..).unwrap_or_default().to_owned()),
+            ("host", here.ip().to_string()),
+            ("port", here.port().to_string()),
+            ("client", self.peer.ip().to_string()),
+            ("lan.address", self.shared.variable("lan.address")),
+            ("realm", self.shared.variable("realm")),
+            ("timeout", self.timeout_seconds()),
+            ("sp", " ".to_owned()),
+            ("tab", "\t".to_owned()),
+        ];
+        values.extend(self.session.as_ref().map(|it| ("session", it.id.clone())));
+        values
+    }
+
+    /// The streams there are, each with the token of its recording and its name.
+    fn offered(&self, recording: Option<&Recording>) -> Vec<(Track, Option<String>, &'static str)> {
+        let name = |track: Track| self.words.word("controls", track.place()).unwrap_or_default();
+        match recording {
+            Some(it) => {
+                it.tracks.iter().map(|(track, token)| (*track, Some(token.clone()), name(*track))).collect()
+            }
+            None => Track::ALL.map(|track| (track, None, name(track))).into(),
+        }
+    }
+
+    fn describe(&mut self, request: &Request) -> String {
+        let asked = target(&request.uri).to_owned();
+        if let Some(moved) = self.words.setting("moved").filter(|it| **it != asked) {
+            return self.say("302", request, &[("moved", moved.to_owned())]);
+        }
+        self.described = Some(asked);
+        let end = match self.words.setting("sdp.ends") {
+            Some("lf") => "\n",
+            Some("cr") => "\r",
+            _ => LINE_END,
         };
-        for (number, (track, name)) in tracks.into_iter().enumerate() {
-            text += &track.description();
-            text += &name.map_or_else(String::new, |name| format!("a=x-onvif-track:{name}\r\n"));
-            text += &match self.shared.variable("rtsp.control").as_str() {
-                "absolute" => format!("a=control:{}/trackID={number}\r\n", request.uri),
-                _ => format!("a=control:stream={number}\r\n"),
-            };
+        let mut values = self.values(request);
+        values.extend(parameters());
+        let lines = |section: &str, more: &[(&'static str, String)]| {
+            self.words.lines(section, &[&values, more].concat(), ("", &[]), end)
+        };
+        let recording = self.recording();
+        let mut text = lines("sdp", &[]);
+        for (track, token, name) in self.offered(recording.as_ref()) {
+            let mut more = vec![("type", self.payload_type(track).to_string()), ("control", name.to_owned())];
+            more.extend(token.map(|it| ("track", it)));
+            text += &lines(track.section(), &more);
         }
         if recording.is_none() && talks(request) {
-            text += BACK_CHANNEL;
-            text += &format!("a=control:stream={}\r\n", Track::ALL.len());
+            text += &lines("sdp back", &[("control", self.back_channel().to_owned())]);
         }
-        Writer::response(Status::Ok, Some(request.cseq))
-            .field(Field::ContentBase, format!("{}/", request.uri))
-            .body("application/sdp", &text)
+        text += &lines("sdp end", &[]);
+        self.say("DESCRIBE", request, &[("length", text.len().to_string())]) + &text
     }
 
-    fn set_up(&mut self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
-        let plain = |status| Writer::response(status, Some(request.cseq)).finish();
-        let number = request.uri.rsplit_once('=').and_then(|(_, number)| number.parse::<usize>().ok());
-        let recording = self.recording(request);
-        let track = number.and_then(|number| match &recording {
-            Some(recording) => recording.tracks.get(number).map(|(track, _)| track),
-            None => Track::ALL.get(number),
-        });
-        let talk = talks(request) && number == Some(Track::ALL.len());
+    fn payload_type(&self, track: Track) -> u8 {
+        self.words.word("types", track.place()).and_then(|it| it.parse().ok()).unwrap_or_default()
+    }
+
+    /// The name of the stream on which it is talked to, which stands behind the others.
+    fn back_channel(&self) -> &'static str {
+        self.words.word("controls", Track::ALL.len()).unwrap_or_default()
+    }
+
+    fn set_up(&mut self, request: &Request) -> Result<String, Status> {
+        let recording = self.recording();
+        let (asked, values) = (target(&request.uri), self.values(request));
+        let is = |place: usize, name: &str| match self.misled {
+            true => asked.ends_with(&format!("/stream={place}")),
+            false => {
+                self.words.fits("setup", asked, &[&values[..], &[("control", name.to_owned())]].concat())
+            }
+        };
+        let track = self.offered(recording.as_ref()).into_iter().find(|(it, _, name)| is(it.place(), name));
+        let talk = track.is_none() && talks(request) && is(Track::ALL.len(), self.back_channel());
         // Whoever talks sends, so that the track is never played.
-        let track = track.or(talk.then_some(&Track::Audio));
-        let Some(track) = track else { return plain(Status::NotFound) };
+        let back = (Track::Audio, None, self.back_channel());
+        let (track, _, name) = track.or(talk.then_some(back)).ok_or(Status::NotFound)?;
         if recording.is_some() && request.fields.get(Field::Require) != Some(REPLAY_FEATURE) {
-            return plain(Status::BadRequest);
+            return Err(Status::BadRequest);
         }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
         let datagrams_only = self.shared.is(Oddity::DatagramsOnly);
-        let Ok(Some((way, transport))) = Way::open(&asked, datagrams_only, (self.here, self.peer.ip()))
-        else {
-            return plain(Status::UnsupportedTransport);
-        };
+        let ahead = self.words.setting("channels.ahead").and_then(|it| it.parse().ok()).unwrap_or(0);
+        let opened = Way::open(&asked, (datagrams_only, ahead), (self.here.ip(), self.peer.ip()));
+        let (way, transport) = opened.ok().flatten().ok_or(Status::UnsupportedTransport)?;
         let mut random = [0; 18];
-        if self.shared.fill(&mut random).is_err() {
-            return plain(Status::InternalServerError);
-        }
+        self.shared.fill(&mut random).map_err(|_| Status::InternalServerError)?;
         let [id @ .., s0, s1, s2, s3, n0, n1, t0, t1, t2, t3] = random;
-        let id: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
-        let timeout_seconds = self.timeout_seconds();
+        let id = self.session_name(id);
+        let renamed =
+            self.shared.is(Oddity::SessionRenamed) || self.words.setting("session.renamed").is_some();
         let session = self.session.get_or_insert_with(|| Session {
             id: id.clone(),
             tracks: Vec::new(),
@@ -423,92 +508,118 @@ impl Connection {
             reel: None,
             talk: None,
         });
-        if self.shared.is(Oddity::SessionRenamed) {
+        if renamed {
             session.id = id;
         }
         let ssrc = u32::from_be_bytes([s0, s1, s2, s3]);
-        let sequence = u16::from_be_bytes([n0, n1]);
-        let sender = Sender::new(*track, ssrc, sequence, u32::from_be_bytes([t0, t1, t2, t3]));
-        if talk {
-            let Way::Channel(channel) = way else { return plain(Status::UnsupportedTransport) };
-            session.talk = Some(channel);
-            return Writer::response(Status::Ok, Some(request.cseq))
-                .field(Field::Session, format_args!("{};timeout={timeout_seconds}", session.id))
-                .field(Field::Transport, transport)
-                .finish();
+        let numbers = (u16::from_be_bytes([n0, n1]), u32::from_be_bytes([t0, t1, t2, t3]));
+        match way {
+            Way::Channel(channel) if talk => session.talk = Some(channel),
+            Way::Datagrams(..) if talk => return Err(Status::UnsupportedTransport),
+            way => {
+                let payload_type = self.payload_type(track);
+                let sender = Sender::new((track, payload_type), ssrc, numbers);
+                let sender = sender.saying(self.shared.variable("rtsp.metadata"));
+                if let Some(session) = &mut self.session {
+                    session.tracks.push((sender, name, way));
+                }
+            }
         }
-        session.tracks.push((sender.saying(self.shared.variable("rtsp.metadata")), way));
-        let names_none = transport.server_port.is_some() && self.shared.is(Oddity::NamesNoPorts);
-        let server_port = if names_none { Some((0, 0)) } else { transport.server_port };
-        let transport = Transport { ssrc: Some(crate::rtsp::Ssrc(ssrc)), server_port, ..transport };
-        Writer::response(Status::Ok, Some(request.cseq))
-            .field(Field::Session, format_args!("{};timeout={timeout_seconds}", session.id))
-            .field(Field::Transport, transport)
-            .finish()
+        Ok(self.say("SETUP", request, &self.told(transport, ssrc)))
     }
 
-    /// What a request is for, if it is a recording.
-    fn recording(&self, request: &Request) -> Option<Recording> {
-        let (_, token) = request.uri.split_once("?recording=")?;
-        self.shared.recording(token.split('/').next()?)
+    /// What a client is told of the way of its packets.
+    fn told(&self, transport: Transport, ssrc: u32) -> Vec<(&'static str, String)> {
+        let none = self.shared.is(Oddity::NamesNoPorts);
+        let server_port = transport.server_port.map(|it| if none { (0, 0) } else { it });
+        let channels = transport.interleaved.map(|(rtp, rtcp)| (u16::from(rtp), u16::from(rtcp)));
+        let pairs =
+            [("channels", channels), ("client_port", transport.client_port), ("server_port", server_port)];
+        let pairs = pairs.into_iter().filter_map(|(name, pair)| Some((name, pair?)));
+        let sources = [("ssrc", format!("{ssrc:08X}")), ("ssrc.lower", format!("{ssrc:x}"))];
+        pairs.map(|(name, (rtp, rtcp))| (name, format!("{rtp}-{rtcp}"))).chain(sources).collect()
     }
 
-    fn play_recording(
-        &mut self,
-        request: &Request,
-        recording: &Recording,
-    ) -> Result<Bytes, crate::rtsp::WriteError> {
+    /// A session's name of random bytes.
+    fn session_name(&self, random: [u8; 8]) -> String {
+        match self.words.setting("session") {
+            Some("decimal") => (u64::from_be_bytes(random) >> 24).to_string(),
+            _ => random.iter().map(|byte| format!("{byte:02X}")).collect(),
+        }
+    }
+
+    /// What was described, if it is a recording.
+    fn recording(&self) -> Option<Recording> {
+        let (_, token) = self.described.as_ref()?.split_once("?recording=")?;
+        self.shared.recording(token)
+    }
+
+    fn play_recording(&mut self, request: &Request, recording: &Recording) -> Result<String, Status> {
         self.ticks = ticks();
-        let plain = |status| Writer::response(status, Some(request.cseq)).finish();
         if request.fields.get(Field::Require) != Some(REPLAY_FEATURE) {
-            return plain(Status::BadRequest);
+            return Err(Status::BadRequest);
         }
-        let playback = match Playback::of(&request.fields) {
-            Ok(playback) => playback,
-            Err(error) => return plain(error.status()),
-        };
+        let playback = Playback::of(&request.fields).map_err(|error| error.status())?;
         let before = self.session.as_ref().and_then(|it| it.reel.as_ref());
-        let Some(reel) = Reel::new(recording, &playback, request.cseq, before) else {
-            return plain(Status::InvalidRange);
-        };
-        let (range, info) = (reel.range(), self.begins(reel.next().unwrap_or_default()));
-        let answer = self.in_session(request, |session| session.reel = Some(reel));
-        answer.maybe(Field::Range, range).maybe(Field::RtpInfo, info).finish()
+        let reel = Reel::new(recording, &playback, request.cseq, before).ok_or(Status::InvalidRange)?;
+        let mut said = Vec::new();
+        if let Some(range) = reel.range() {
+            said.extend(["range", "range.clock"].map(|name| (name, range.to_string())));
+        }
+        said.extend(self.begins(request, reel.next().unwrap_or_default()));
+        self.session_of(request)?.reel = Some(reel);
+        Ok(self.say("PLAY", request, &said))
     }
 
-    fn play(&mut self, request: &Request) -> Result<Bytes, crate::rtsp::WriteError> {
-        if let Some(recording) = self.recording(request) {
+    fn play(&mut self, request: &Request) -> Result<String, Status> {
+        if !self.misled && !self.words.fits("play", target(&request.uri), &self.values(request)) {
+            return Err(Status::NotFound);
+        }
+        if let Some(recording) = self.recording() {
             return self.play_recording(request, &recording);
         }
         // The first picture is due at once.
         self.ticks = ticks();
-        let info = self.begins(0);
-        let answer = self.in_session(request, |session| session.playing = Some(session.playing.unwrap_or(0)));
-        answer.field(Field::Range, "npt=now-").maybe(Field::RtpInfo, info).finish()
+        let mut said = vec![("range", "npt=now-".to_owned()), ("live", String::new())];
+        said.extend(self.begins(request, 0));
+        let session = self.session_of(request)?;
+        session.playing = Some(session.playing.unwrap_or(0));
+        Ok(self.say("PLAY", request, &said))
     }
 
     /// Where each track begins, with this tick.
-    fn begins(&self, tick: u64) -> Option<String> {
-        let one = |(number, (sender, _)): (usize, &(Sender, Way))| Begins {
-            url: format!("trackID={number}"),
-            sequence: Some(sender.sequence),
-            timestamp: Some(sender.at(tick)),
+    fn begins(&self, request: &Request, tick: u64) -> Option<(&'static str, String)> {
+        let values = self.values(request);
+        let one = |(sender, name, _): &(Sender, &'static str, Way)| {
+            let more = [
+                ("control", (*name).to_owned()),
+                ("sequence", sender.sequence.to_string()),
+                ("timestamp", sender.at(tick).to_string()),
+                ("ssrc.lower", format!("{:x}", sender.ssrc)),
+            ];
+            self.words.line("begins", &[&values[..], &more].concat())
         };
-        Begins::list(self.session.as_ref()?.tracks.iter().enumerate().map(one))
+        let all: Vec<_> = self.session.as_ref()?.tracks.iter().map(one).collect();
+        (!all.is_empty()).then(|| ("info", all.join(",")))
     }
 
-    /// Does something to the session, if it is the one that the request names.
-    fn in_session(&mut self, request: &Request, act: impl FnOnce(&mut Session)) -> Writer {
+    /// The session, if it is the one that the request names.
+    fn session_of(&mut self, request: &Request) -> Result<&mut Session, Status> {
         let named = request.fields.get(Field::Session);
-        let session = self.session.as_mut().filter(|it| named == Some(it.id.as_str()));
-        match session {
-            Some(session) => {
-                act(session);
-                Writer::response(Status::Ok, Some(request.cseq)).field(Field::Session, &session.id)
-            }
-            None => Writer::response(Status::SessionNotFound, Some(request.cseq)),
-        }
+        // Some go by the connection.
+        let unnamed = self.words.is("session", "none");
+        let session = self.session.as_mut().filter(|it| unnamed || named == Some(it.id.as_str()));
+        session.ok_or(Status::SessionNotFound)
     }
+}
+
+/// What ends the lines of a head.
+const LINE_END: &str = "\r\n";
+
+/// Path and query of an address.
+fn target(uri: &str) -> &str {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
 }
 
 fn talks(request: &Request) -> bool {

@@ -46,6 +46,7 @@ mod interface;
 mod isolation;
 mod process;
 mod joining;
+mod makers;
 mod mounts;
 mod mutate;
 mod operations;
