@@ -9,11 +9,11 @@ use std::{
     thread,
 };
 
-use cordon::sim::Oddity;
+use cordon::sim::{Oddity, RunningCamera};
 
 use crate::{
     client::{self, trt, trt_with},
-    house::{CAMERA_PASSWORD, CAMERA_USER, House, LOBBY, OTHERS, PLANS, VIEWER},
+    house::{CAMERA_PASSWORD, CAMERA_USER, House, LOBBY, OTHERS, PLANS, VIEWER, crowd},
     streams::with_login,
     tls::Pair,
 };
@@ -198,17 +198,17 @@ impl Served {
         address.replacen(&format!(":{plain}/"), &format!(":{secure}/"), 1)
     }
 
-    /// Has every player play a camera in every way, all ways at once. What went wrong.
-    fn check(&self, camera: usize, maker: &str, fit: impl Fn(&[i64]) -> bool) -> Vec<String> {
+    /// Has every player play a camera in these ways, all at once. What went wrong.
+    fn check(&self, camera: usize, maker: &str, ways: &[Way], fit: impl Fn(&[i64]) -> bool) -> Vec<String> {
         let mut wrong = Vec::new();
         for player in PLAYERS.iter().filter(|it| it.is_there()) {
-            let addresses = WAYS.map(|way| (way, self.address(camera, way)));
+            let addresses: Vec<_> = ways.iter().map(|way| (*way, self.address(camera, *way))).collect();
             let played: Vec<_> = thread::scope(|scope| {
                 let playing =
-                    addresses.each_ref().map(|(way, address)| scope.spawn(|| player.play(*way, address)));
-                playing.into_iter().map(|it| it.join().unwrap()).collect()
+                    addresses.iter().map(|(way, address)| scope.spawn(|| player.play(*way, address)));
+                playing.collect::<Vec<_>>().into_iter().map(|it| it.join().unwrap()).collect()
             });
-            for (way, came) in WAYS.into_iter().zip(played) {
+            for (way, came) in ways.iter().zip(played) {
                 let row = format!("{:<10} {maker:<18} {way:<6?}", player.name);
                 match came {
                     Ok((pictures, steps)) if fit(&steps) => {
@@ -232,9 +232,27 @@ fn every_player_plays_every_maker_in_every_way() {
         let served = Served::over(House::with(plans), &names);
         for (camera, plan) in plans.iter().enumerate() {
             // The clip has a picture each 100 ms, by the packets' own clock.
-            wrong.extend(served.check(camera, plan.vendor, |steps| steps.iter().all(|it| *it == 100)));
+            wrong.extend(served.check(camera, plan.vendor, &WAYS, as_the_clip));
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn as_the_clip(steps: &[i64]) -> bool {
+    steps.iter().all(|it| *it == 100)
+}
+
+#[test]
+fn every_player_plays_every_kind_of_server() {
+    let kinds = RunningCamera::families();
+    let plans = crowd(kinds.len());
+    let names: Vec<_> = plans.iter().map(|it| it.name).collect();
+    let served = Served::over(House::with(plans), &names);
+    let played = |(camera, kind): (usize, &&str)| {
+        served.house.camera(camera).speak_as(kind).unwrap();
+        served.check(camera, kind, &[Way::Tcp, Way::Udp], as_the_clip)
+    };
+    let wrong: Vec<_> = kinds.iter().enumerate().flat_map(played).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -284,7 +302,7 @@ fn a_camera_that_nobody_here_wrote_is_played() {
     served.house.camera(LOBBY).set_variable("rtsp.port", &server.port);
     // By the server's clock, which measures time: its first report may set the player's clock anew, once.
     let fits = |steps: &[i64]| steps.iter().filter(|it| !(50..=150).contains(*it)).count() <= 1;
-    let wrong = served.check(LOBBY, "GStreamer server", fits);
+    let wrong = served.check(LOBBY, "GStreamer server", &WAYS, fits);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     served.house.stop();
     let records = served.house.records();
