@@ -129,6 +129,7 @@ fn recorded_streams_are_read_and_described_anew() {
             Err(why) => refused.push(format!("{name}: {why}")),
             Ok(read) => {
                 described += 1;
+                owned(&read, &String::from_utf8_lossy(&description), &name);
                 let control = |number: usize| format!("stream={number}");
                 let written = read.write(1, 1, control);
                 for address in ADDRESSES {
@@ -143,6 +144,18 @@ fn recorded_streams_are_read_and_described_anew() {
     let all = files.len();
     eprintln!("{all} recordings: {answered} answers, {described} descriptions; {}", refused.join("; "));
     assert!((all - refused.len()) * 100 >= all * STREAMS_PERCENT_MIN, "refused: {}", refused.join("\n"));
+}
+
+/// Sees that each stream has the control address that stands below its own line, and no other stream's.
+fn owned(read: &Description, text: &str, name: &str) {
+    let text = format!("\n{text}");
+    for media in read.media.iter().filter(|it| !it.control.is_empty()) {
+        let kind = format!("{:?} ", media.kind).to_lowercase();
+        let line = format!("a=control:{}", media.control);
+        let mut sections = text.split("\nm=").skip(1).filter(|it| it.starts_with(&kind));
+        let own = sections.any(|it| it.lines().any(|it| it.trim_end() == line));
+        assert!(own, "{name}: `{line}` stands below no {kind}");
+    }
 }
 
 /// The body of a recorded answer. Files lack what ends a message on the wire.
