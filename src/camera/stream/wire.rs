@@ -94,8 +94,8 @@ impl Wire {
         self.line.shutdown().await.map_err(|_| Failure::Reset)
     }
 
-    /// The same, where the camera says that it has moved to: the address that was asked in the end. Within the camera,
-    /// that is; elsewhere nobody is asked.
+    /// One exchange, at the address that the camera sends on to if it does so: with the address that was asked in the end.
+    /// Within the camera, that is; elsewhere nobody is asked.
     pub(super) async fn ask_where_it_is(
         &mut self,
         method: &Method,
