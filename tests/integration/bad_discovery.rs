@@ -120,7 +120,7 @@ fn bad_questions_for_virtual_cameras_are_counted_and_cheap() {
             seeker.ask(gateway, text);
         }
         let said: usize = sent.iter().map(String::len).sum();
-        let told = seeker.texts();
+        let told = seeker.texts(*answers);
         let memory = bench.running.peak_memory().saturating_sub(before);
         let back: usize = told.iter().map(String::len).sum();
         let turns = 1 + (clock.monotonic() - began).as_secs() / DISCOVERY_ANSWER_INTERVAL.as_secs();
@@ -133,7 +133,7 @@ fn bad_questions_for_virtual_cameras_are_counted_and_cheap() {
         assert_eq!(reply.status, 200, "{name}");
     }
     let other = Seeker::at("127.0.0.6");
-    let found = other.finds(gateway, &question("urn:uuid:other", "Probe", ""));
+    let found = other.finds(gateway, &question("urn:uuid:other", "Probe", ""), 2);
     assert_eq!(found.len(), 2, "who asks as he should is answered");
     let Bench { house, running } = bench;
     running.stop();

@@ -1,7 +1,7 @@
 //! WS-Discovery on the core side: who finds which virtual cameras, and what floods and odd questions come to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
@@ -28,6 +28,11 @@ const TRANSMITTER: &str = "<d:Types>dn:NetworkVideoTransmitter</d:Types>";
 
 /// How often somebody asks who is not answered.
 const TRIES: usize = 5;
+
+/// How long an answer that must come is waited for, on however busy a machine.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long it is quiet before nothing more is expected.
+const QUIET: Duration = Duration::from_millis(DISCOVERY_DELAY_MAX.as_millis() as u64 + 1_000);
 
 /// A house whose virtual cameras are found at a port of 127.0.0.1. From 127.0.0.8 to 15 nobody but a client of one
 /// camera may log in.
@@ -62,7 +67,6 @@ pub struct Seeker(pub UdpSocket);
 impl Seeker {
     pub fn at(address: &str) -> Self {
         let socket = UdpSocket::bind((address, 0)).unwrap();
-        socket.set_read_timeout(Some(DISCOVERY_DELAY_MAX + Duration::from_secs(1))).unwrap();
         sockopt::set_ip_multicast_if(&socket, &address.parse().unwrap()).unwrap();
         Self(socket)
     }
@@ -71,24 +75,26 @@ impl Seeker {
         self.0.send_to(text.as_bytes(), to.into()).unwrap();
     }
 
-    /// What comes, until nothing more does.
-    pub fn texts(&self) -> Vec<String> {
+    /// What comes: these at least, which are waited for, and then what does until it is quiet.
+    pub fn texts(&self, at_least: usize) -> Vec<String> {
         let mut buffer = vec![0; 65_536];
         let mut texts = Vec::new();
-        while let Ok((length, _)) = self.0.recv_from(&mut buffer) {
+        loop {
+            let wait = if texts.len() < at_least { WAIT_MAX } else { QUIET };
+            self.0.set_read_timeout(Some(wait)).unwrap();
+            let Ok((length, _)) = self.0.recv_from(&mut buffer) else { return texts };
             texts.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
         }
-        texts
     }
 
-    fn messages(&self) -> Vec<Message> {
-        self.texts().iter().map(|it| read(it.as_bytes()).unwrap()).collect()
+    fn messages(&self, at_least: usize) -> Vec<Message> {
+        self.texts(at_least).iter().map(|it| read(it.as_bytes()).unwrap()).collect()
     }
 
-    /// Everything that is found by a question, by the path of its address.
-    pub fn finds(&self, to: impl Into<SocketAddr>, text: &str) -> Vec<Device> {
+    /// Everything that is found by a question, with this many answers at least.
+    pub fn finds(&self, to: impl Into<SocketAddr>, text: &str, at_least: usize) -> Vec<Device> {
         self.ask(to, text);
-        self.messages().iter().flat_map(|it| it.devices().to_vec()).collect()
+        self.messages(at_least).iter().flat_map(|it| it.devices().to_vec()).collect()
     }
 }
 
@@ -127,9 +133,9 @@ fn virtual_cameras_are_found_by_who_may_use_them() {
     both.sort();
 
     let probe = |id: &str| question(id, "Probe", TRANSMITTER);
-    let found = Seeker::at("127.0.0.1").finds(everybody, &probe("urn:uuid:1"));
+    let found = Seeker::at("127.0.0.1").finds(everybody, &probe("urn:uuid:1"), 2);
     assert_eq!(addresses(&found), both, "by multicast");
-    let found = Seeker::at("127.0.0.2").finds(gateway, &probe("urn:uuid:2"));
+    let found = Seeker::at("127.0.0.2").finds(gateway, &probe("urn:uuid:2"), 2);
     assert_eq!(addresses(&found), both, "by unicast");
     // What is found is what answers there.
     let lobby = found.iter().find(|it| it.addresses == [address(&house, LOBBY)]).unwrap();
@@ -141,7 +147,7 @@ fn virtual_cameras_are_found_by_who_may_use_them() {
     let is_told = |it: &String| it.contains("/hardware/") || reply.text().contains(it);
     assert!(lobby.scopes.iter().all(is_told), "{lobby:?} {}", reply.text());
 
-    let found = Seeker::at("127.0.0.9").finds(everybody, &probe("urn:uuid:3"));
+    let found = Seeker::at("127.0.0.9").finds(everybody, &probe("urn:uuid:3"), 1);
     assert_eq!(addresses(&found), [address(&house, LOBBY)], "a client of the lobby alone");
     let resolve = |id: &str| {
         let endpoint = &lobby.endpoint;
@@ -150,7 +156,7 @@ fn virtual_cameras_are_found_by_who_may_use_them() {
     };
     let seeker = Seeker::at("127.0.0.3");
     seeker.ask(everybody, &resolve("urn:uuid:4"));
-    let [answer] = &seeker.texts()[..] else { panic!("one answer to Resolve") };
+    let [answer] = &seeker.texts(1)[..] else { panic!("one answer to Resolve") };
     assert!(answer.contains("<d:ResolveMatch>") && answer.contains(&address(&house, LOBBY)), "{answer}");
 
     // Nobody may log in from there; whoever may is answered after it was asked, so that it had its time.
@@ -158,11 +164,11 @@ fn virtual_cameras_are_found_by_who_may_use_them() {
     stranger.ask(everybody, &probe("urn:uuid:5"));
     stranger.ask(gateway, &resolve("urn:uuid:6"));
     let named = question("urn:uuid:7", "Probe", "<d:Scopes>onvif://www.onvif.org/name/car-park</d:Scopes>");
-    let found = Seeker::at("127.0.0.4").finds(everybody, &named);
+    let found = Seeker::at("127.0.0.4").finds(everybody, &named, 1);
     assert_eq!(addresses(&found), [address(&house, CAR_PARK)], "by its scope, whatever its type");
-    assert_eq!(stranger.texts(), [""; 0]);
+    assert_eq!(stranger.texts(0), [""; 0]);
     let printer = question("urn:uuid:8", "Probe", "<d:Types xmlns:p=\"urn:printer\">p:Device</d:Types>");
-    assert_eq!(Seeker::at("127.0.0.5").finds(everybody, &printer), []);
+    assert_eq!(Seeker::at("127.0.0.5").finds(everybody, &printer, 0), []);
 
     house.stop();
     let (ends, sources) = told(&house.records());
@@ -184,9 +190,15 @@ fn nobody_is_answered_more_often_than_once_in_a_while() {
     }
     // Somebody else is answered meanwhile. What the kernel has no room for is lost, so that clients ask again.
     let other = Seeker::at("127.0.0.2");
-    let mut tries = (0..TRIES).map(|_| other.finds(gateway, &question("urn:uuid:other", "Probe", "")));
-    assert_eq!(tries.find(|it| !it.is_empty()).unwrap().len(), 2);
-    let answers = seeker.messages();
+    let mut found = BTreeSet::new();
+    for _ in 0..TRIES {
+        if found.len() < 2 {
+            let devices = other.finds(gateway, &question("urn:uuid:other", "Probe", ""), 0);
+            found.extend(devices.into_iter().flat_map(|it| it.addresses));
+        }
+    }
+    assert_eq!(found, BTreeSet::from([address(&house, CAR_PARK), address(&house, LOBBY)]));
+    let answers = seeker.messages(2);
     let turns = (clock.monotonic() - began).as_secs_f64() / DISCOVERY_ANSWER_INTERVAL.as_secs_f64();
     assert!(!answers.is_empty() && answers.len() <= 2 * (1 + turns as usize), "{} in {turns}", answers.len());
     assert_eq!(answers[0].relates_to.as_deref(), Some("urn:uuid:0"));
@@ -201,15 +213,15 @@ fn nobody_is_answered_more_often_than_once_in_a_while() {
     };
     noise.ask((GROUP, port), &odd("urn:uuid:rule-1"));
     noise.ask(gateway, &odd("urn:uuid:rule-2"));
-    let [fault] = &noise.texts()[..] else { panic!("a fault, and nothing else") };
+    let [fault] = &noise.texts(1)[..] else { panic!("a fault, and nothing else") };
     assert!(fault.contains("d:MatchingRuleNotSupported") && fault.contains("urn:uuid:rule-2"), "{fault}");
     assert!(client::ask(house.door(LOBBY), "device", ADMIN, &tds("GetScopes")).status == 200);
 
     house.stop();
-    let (ends, _) = told(&house.records());
+    let (ends, sources) = told(&house.records());
     assert_eq!(ends["not_understood"], 4, "{ends:?}");
     // The kernel may have dropped some of the flood.
-    assert!(ends["too_often"] > 0 && ends["too_often"] < floods, "{ends:?}");
+    assert!(ends["too_often"] > 0 && sources["127.0.0.1"] <= floods, "{ends:?} {sources:?}");
 }
 
 /// Somebody who hears what is said to everybody.
@@ -219,7 +231,6 @@ fn listener(port: u16) -> Seeker {
     bind(&socket, &SocketAddr::from((GROUP, port))).unwrap();
     sockopt::set_ip_add_membership(&socket, &GROUP, &Ipv4Addr::LOCALHOST).unwrap();
     let socket = UdpSocket::from(socket);
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     Seeker(socket)
 }
 
@@ -229,13 +240,13 @@ fn virtual_cameras_say_when_they_come_and_go() {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ear = listener(port);
     // Who shows something new says hello again: that is left out.
-    let said = |kind: Kind| -> BTreeMap<String, Device> {
+    let said = |kind: Kind, at_least| -> BTreeMap<String, Device> {
         let of_kind = |it: &Message| matches!(it.body, Body::Devices(found, _) if found == kind);
-        let devices = ear.messages().into_iter().filter(of_kind).flat_map(|it| it.devices().to_vec());
+        let devices = ear.messages(at_least).into_iter().filter(of_kind).flat_map(|it| it.devices().to_vec());
         devices.map(|it| (it.endpoint.clone(), it)).collect()
     };
     house.reconfigure(|text| findable_at(port, &text));
-    let hellos: Vec<Device> = said(Kind::Hello).into_values().collect();
+    let hellos: Vec<Device> = said(Kind::Hello, 2).into_values().collect();
     let mut both = vec![address(&house, CAR_PARK), address(&house, LOBBY)];
     both.sort();
     assert_eq!(addresses(&hellos), both);
@@ -256,9 +267,9 @@ fn virtual_cameras_say_when_they_come_and_go() {
     let mut gone = BTreeMap::new();
     let clock = SystemClock::new();
     while gone.is_empty() && clock.monotonic() < Duration::from_secs(30) {
-        gone = said(Kind::Bye);
+        gone = said(Kind::Bye, 1);
     }
     assert_eq!(gone.keys().collect::<Vec<_>>(), [&lobby]);
     house.stop();
-    assert_eq!(said(Kind::Bye).keys().collect::<Vec<_>>(), [&car_park]);
+    assert_eq!(said(Kind::Bye, 1).keys().collect::<Vec<_>>(), [&car_park]);
 }
