@@ -94,11 +94,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// The nearest folder on the way to a place that others than root and this process's own user can change: who can, may
-/// have something else stand there at any moment.
-pub(super) fn changed_by_others(folder: &Path) -> io::Result<Option<PathBuf>> {
+/// The nearest place on the way to a file or folder, itself included, that others than root and this process's own user
+/// can change: who can, may have something else stand there at any moment.
+pub(super) fn changed_by_others(path: &Path) -> io::Result<Option<PathBuf>> {
     let own = fs::metadata("/proc/self")?.uid();
-    for place in fs::canonicalize(folder)?.ancestors() {
+    for place in fs::canonicalize(path)?.ancestors() {
         let found = fs::metadata(place)?;
         // In a sticky folder nobody takes away what is another's.
         let is_open = found.mode() & WRITTEN_BY_OTHERS != 0 && found.mode() & STICKY == 0;

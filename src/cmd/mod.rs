@@ -159,7 +159,7 @@ pub fn main() -> ExitCode {
         },
         // What has privileges has no passwords.
         Command::Netd(args) => match shown(config::load_without_secrets(&args.config)) {
-            Some(loaded) => told(netd::run(&loaded)),
+            Some(loaded) => told(netd::run(&args, &loaded)),
             None => ExitCode::FAILURE,
         },
         Command::Schema(Schema::Distil(args)) => {

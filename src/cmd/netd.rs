@@ -51,10 +51,13 @@ pub enum NetdStartError {
 }
 
 /// Makes zones what they should be, and keeps them so until it is stopped. What is in force then stays.
-pub(super) fn run(loaded: &Loaded) -> Result<(), NetdStartError> {
+pub(super) fn run(args: &Args, loaded: &Loaded) -> Result<(), NetdStartError> {
     let mut keeper = keeper(loaded);
     if keeper.zones().is_empty() {
         return Err(NetdStartError::NoZones);
+    }
+    if let Some(warning) = of_open_configuration(&args.config) {
+        tracing::warn!("{warning}");
     }
     let path = &loaded.netd.socket;
     let failed = |error| NetdStartError::Socket { path: path.clone(), error };
@@ -71,6 +74,18 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), NetdStartError> {
     let look = move || looking.keep_looking(&stopped);
     std::thread::Builder::new().name("zones".into()).spawn(look).map_err(NetdStartError::Thread)?;
     server.serve(&listener).map_err(failed)
+}
+
+/// What to say of a configuration that is not root's alone. It is obeyed all the same: who keeps it may be whom the
+/// engineer trusts with it.
+fn of_open_configuration(config: &Path) -> Option<String> {
+    let place = changed_by_others(config).ok().flatten()?;
+    Some(format!(
+        "{place} CAN BE CHANGED BY OTHERS THAN ROOT, who so decide which interfaces and addresses root moves: let \
+         {config} and all folders above it belong to root, with nobody else writing there",
+        place = place.display(),
+        config = config.display()
+    ))
 }
 
 /// Makes the socket's folder, in which root is about to give something away.
@@ -110,3 +125,22 @@ fn number(user: &NetdUser) -> Result<u32, NetdStartError> {
 }
 
 const USERS: &str = "/etc/passwd";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_others_can_change_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fs::canonicalize(dir.path()).unwrap().join("cordon.toml");
+        fs::write(&config, "").unwrap();
+        let warned = |mode| {
+            fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
+            of_open_configuration(&config)
+        };
+        assert_eq!(warned(0o644), None);
+        let begins = format!("{} CAN BE CHANGED BY OTHERS THAN ROOT", config.display());
+        assert!(warned(0o664).unwrap().starts_with(&begins));
+    }
+}
