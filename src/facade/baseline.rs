@@ -1,8 +1,11 @@
 //! What is asked of a camera for its baseline, and what its answers say of it.
 
+use std::collections::BTreeSet;
+
 use super::asks::{AskError, OwnRequest, ask};
 use crate::{
     inventory::{FactKind, Facts},
+    onvif::machines,
     schema::{Element, Tables},
 };
 
@@ -27,7 +30,7 @@ pub fn baseline_questions(tables: &Tables) -> Result<Vec<BaselineQuestion>, AskE
 type Read = fn(Element<'_>, &mut Facts);
 
 /// Every question is one of `inventory::told_by`.
-const QUESTIONS: [(&str, Read); 19] = [
+const QUESTIONS: [(&str, Read); 20] = [
     ("tds:GetNTP", |answer, facts| {
         servers(answer, "NTPInformation", "NTPManual", "NTPFromDHCP", FactKind::Ntp, facts)
     }),
@@ -97,7 +100,28 @@ const QUESTIONS: [(&str, Read); 19] = [
     ("tr2:GetVideoEncoderConfigurations", groups),
     ("tr2:GetAudioEncoderConfigurations", groups),
     ("tr2:GetMetadataConfigurations", groups),
+    ("tae:GetActions", |answer, facts| {
+        for action in answer.children().filter_map(|it| it.child("Configuration")) {
+            let mut places = BTreeSet::new();
+            action.children().for_each(|it| named_in(it, &mut places));
+            // One that switches an output of the camera's own leads nowhere.
+            if !places.is_empty() {
+                let places = places.into_iter().collect::<Vec<_>>().join(", ");
+                let name = action.attribute("Name").unwrap_or_default();
+                facts.add(FactKind::Action, &format!("{name}: {places}"));
+            }
+        }
+    }),
 ];
+
+/// The machines that any value inside an element names. What else it says may be a password.
+fn named_in(element: Element<'_>, places: &mut BTreeSet<String>) {
+    let values = element.attributes().map(|it| it.text).chain([element.text()]);
+    for (host, port) in values.flat_map(machines) {
+        places.insert(port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")));
+    }
+    element.children().for_each(|it| named_in(it, places));
+}
 
 /// Groups that media of each configuration is sent to.
 fn groups(answer: Element<'_>, facts: &mut Facts) {

@@ -31,6 +31,8 @@ pub enum FactKind {
     Storage,
     /// An MQTT broker that it publishes events to.
     EventBroker,
+    /// Machines that it mails, uploads or sends a message to when something happens.
+    Action,
     /// A stream that it fetches.
     Receiver,
     /// A WebRTC signalling server, through which strangers may watch.
@@ -60,6 +62,7 @@ impl FactKind {
             Self::Uplink => "uplink",
             Self::Storage => "storage",
             Self::EventBroker => "event-broker",
+            Self::Action => "action",
             Self::Receiver => "receiver",
             Self::SignallingServer => "signalling-server",
             Self::Multicast => "multicast",
@@ -79,6 +82,7 @@ impl FactKind {
             Self::Uplink
             | Self::Storage
             | Self::EventBroker
+            | Self::Action
             | Self::Receiver
             | Self::SignallingServer
             | Self::Multicast
@@ -333,6 +337,7 @@ pub fn told_by(operation: &str) -> &'static [FactKind] {
         "tup:GetUplinks" => &[FactKind::Uplink],
         "tds:GetStorageConfigurations" => &[FactKind::Storage],
         "tev:GetEventBrokers" => &[FactKind::EventBroker],
+        "tae:GetActions" => &[FactKind::Action],
         "trv:GetReceivers" => &[FactKind::Receiver],
         "tr2:GetWebRTCConfigurations" => &[FactKind::SignallingServer],
         "trt:GetVideoEncoderConfigurations"

@@ -11,7 +11,6 @@ use crate::{
     schema::{
         AddressEffect, AddressKind, Builtin, Content, Document, Element, NodeId, SimpleType, Tables, Variety,
         address::{Host, Uri, parse_ip_literal},
-        spelling::{folded, unescaped},
     },
 };
 
@@ -116,7 +115,7 @@ impl Search<'_> {
 
     /// Programs in cameras guess a scheme, take a host before a path, or read an address among other words.
     fn machines(&mut self, text: &str) {
-        for (host, port) in machines(&folded(&unescaped(text))).filter(|(host, _)| !is_none(host)) {
+        for (host, port) in machines(text) {
             self.found.egress = true;
             let place = destination(&host, DestinationKind::Text, None);
             self.place(place.map(|it| Destination { port: it.port.or(port), ..it }));
@@ -172,7 +171,7 @@ impl Search<'_> {
 
 /// Values that give no destination: empty, zero, unspecified. `Multicast` is mandatory in encoder settings,
 /// so clients send it whether they want it or not.
-fn is_none(text: &str) -> bool {
+pub(super) fn is_none(text: &str) -> bool {
     matches!(text, "" | "0" | "false") || parse_ip_literal(text).is_some_and(|ip| ip.is_unspecified())
 }
 

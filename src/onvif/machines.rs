@@ -2,18 +2,23 @@
 //!
 //! For nodes where an address may stand or may not: a file's name, a number or a time is none.
 
-use super::destinations::is_address;
-use crate::schema::address::{Host, find_addresses, find_numeric_ipv4};
+use super::destinations::{is_address, is_none};
+use crate::schema::{
+    address::{Host, find_addresses, find_numeric_ipv4},
+    spelling::{folded, unescaped},
+};
 
-/// The machines that a text in lower case names, each with the port beside it.
-pub(super) fn machines(lower: &str) -> impl Iterator<Item = (String, Option<u16>)> {
-    lower.split(is_gap).flat_map(|word| {
+/// The machines that a text names, as whoever resolves its escapes reads it, each with the port beside it.
+pub fn machines(text: &str) -> Vec<(String, Option<u16>)> {
+    let lower = folded(&unescaped(text));
+    let of_each = lower.split(is_gap).flat_map(|word| {
         let mut found: Vec<_> = find_addresses(word).map(|it| (spelt(it.host), it.port)).collect();
         if found.is_empty() {
             found.extend(of_word(word));
         }
         found
-    })
+    });
+    of_each.filter(|(host, _)| !is_none(host)).collect()
 }
 
 /// The machine that a word names otherwise than by an address, as programs guess it.

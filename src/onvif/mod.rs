@@ -12,4 +12,5 @@ mod request;
 pub use catalogue::{Catalogue, CommandError};
 pub use destinations::{address_in, is_address, names_an_interface};
 pub use dialects::{CONCRETE, CONCRETE_SET, ITEM_FILTER};
+pub use machines::machines;
 pub use request::with_movement_timeout;

@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 80] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 81] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -39,6 +39,7 @@ const ROWS: [(&str, AccessClass, &[Trait]); 80] = [
     ("tev:GetEventBrokers", ReadMedia, &[]),
     ("trv:GetReceivers", ReadMedia, &[]),
     ("tup:GetUplinks", ReadSystem, &[]),
+    ("tae:GetActions", ReadSystem, &[]),
     ("trt:GetVideoEncoderConfigurations", ReadMedia, &[]),
     ("tr2:GetWebRTCConfigurations", ReadMedia, &[]),
     ("trt:GetAudioEncoderConfigurations", ReadMedia, &[]),

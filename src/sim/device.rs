@@ -53,7 +53,7 @@ pub struct Refused {
 }
 
 /// Namespaces of the operations a camera can be asked for, with the prefix scripts write.
-pub(super) const SERVICES: [(&str, &str); 13] = [
+pub(super) const SERVICES: [(&str, &str); 14] = [
     ("http://www.onvif.org/ver10/device/wsdl", "tds"),
     ("http://www.onvif.org/ver10/media/wsdl", "trt"),
     ("http://www.onvif.org/ver20/media/wsdl", "tr2"),
@@ -67,6 +67,7 @@ pub(super) const SERVICES: [(&str, &str); 13] = [
     ("http://www.onvif.org/ver10/search/wsdl", "tse"),
     ("http://www.onvif.org/ver10/replay/wsdl", "trp"),
     ("http://www.onvif.org/ver10/uplink/wsdl", "tup"),
+    ("http://www.onvif.org/ver10/actionengine/wsdl", "tae"),
 ];
 /// What lives for a minute unless it is used.
 const FLEETING: [&str; 2] = ["subscriptions", "searches"];

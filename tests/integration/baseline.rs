@@ -55,6 +55,7 @@ fn what_a_camera_came_with_is_shown_and_approved_from_the_command_line() {
     for line in [
         "  ntp                198.51.100.123                           NOT APPROVED",
         "  dns                198.51.100.53                            NOT APPROVED",
+        "  action             Mail: smtp.cloud.example:465             NOT APPROVED",
         "  event-broker       mqtts://iot.cloud.example:8883           NOT APPROVED",
         "  multicast          239.255.1.3 port 8872                    NOT APPROVED",
         "  multicast          239.255.1.4 port 8862                    NOT APPROVED",
@@ -67,6 +68,7 @@ fn what_a_camera_came_with_is_shown_and_approved_from_the_command_line() {
     ] {
         assert!(text.contains(line), "`{line}` is missing in {text}");
     }
+    assert!(!text.contains("Output") && !text.contains("Seldom9"), "no place, and a password: {text}");
     assert!(!well, "something is not approved");
     let (text, well) =
         cordon(&house, &["baseline", "car-park", "--approve", "--reason", "until it is replaced"]);
