@@ -52,7 +52,12 @@ fn streams_come_over_tls_from_the_pinned_camera_and_from_no_other() {
     }
     // Datagrams would come in clear: a camera that has nothing else is not heard.
     camera.set_oddities(&[Oddity::DatagramsOnly]);
-    house.wait_for(|_| camera.log().iter().any(|it| it.method == "TEARDOWN"));
+    // Those before have ended, each of them.
+    house.wait_for(|_| {
+        let log = camera.log();
+        let count = |method: &str| log.iter().filter(|it| it.method == method).count();
+        count("PLAY") > 0 && count("PLAY") == count("TEARDOWN")
+    });
     camera.clear_log();
     let mut player = Player::connect(&house, &at, VIEWER);
     let session = player.set_up();
