@@ -99,14 +99,20 @@ fn shelter(path: &Path) -> Result<(), NetdStartError> {
     }
 }
 
-/// Opens the socket for its user alone; whoever connects is looked at besides.
+/// Opens the socket for its user alone; whoever connects is looked at besides. It comes to its place when it listens and
+/// is its user's, so that whoever finds it there is heard.
 fn open(path: &Path, user: Option<u32>) -> io::Result<UnixListener> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
     remove_socket(path)?;
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    remove_socket(beside)?;
+    let listener = UnixListener::bind(beside)?;
+    fs::set_permissions(beside, Permissions::from_mode(0o600))?;
     if let Some(user) = user {
-        lchown(path, Some(user), None)?;
+        lchown(beside, Some(user), None)?;
     }
+    fs::rename(beside, path)?;
     Ok(listener)
 }
 
