@@ -114,8 +114,13 @@ const QUESTIONS: [(&str, Read); 20] = [
     }),
 ];
 
-/// The machines that any value inside an element names. What else it says may be a password.
+/// The machines that any value inside an element names, but for what is called by a word for secrets: a password may look
+/// like a machine's name.
 fn named_in(element: Element<'_>, places: &mut BTreeSet<String>) {
+    let called = [element.local(), element.attribute("Name").unwrap_or_default()].map(str::to_lowercase);
+    if called.iter().any(|it| SECRETS.iter().any(|word| it.contains(word))) {
+        return;
+    }
     let values = element.attributes().map(|it| it.text).chain([element.text()]);
     for (host, port) in values.flat_map(machines) {
         places.insert(port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")));
@@ -178,6 +183,9 @@ fn without_login(uri: &str) -> String {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
 }
+
+/// What names of secrets have in them, in lower case.
+const SECRETS: [&str; 8] = ["pass", "pwd", "secret", "key", "user", "login", "credential", "token"];
 
 /// Addresses that are none.
 const UNSPECIFIED: [&str; 3] = ["0.0.0.0", "::", ""];

@@ -251,6 +251,7 @@ impl Packets {
 
     /// Takes whole frames off the front of a buffer, up to what is none.
     pub fn take(&mut self, buffer: &mut BytesMut) -> Vec<Segment> {
+        let came = buffer.len();
         let mut segments = Vec::new();
         let (mut run, mut units) = (0, Vec::new());
         while let Some(length) = frame_length(buffer.get(run..).unwrap_or_default()) {
@@ -288,6 +289,12 @@ impl Packets {
             }
         }
         cut(buffer, &mut run, &mut units, &mut segments);
+        // A run keeps all that it came with for as long as somebody waits for it. Where most of that was dropped, it is
+        // kept alone: who counts the bytes of runs would be far off otherwise.
+        let kept: usize = segments.iter().map(|it| it.bytes.len()).sum();
+        if kept < (came - buffer.len()) / 2 {
+            segments.iter_mut().for_each(|it| it.bytes = Bytes::copy_from_slice(&it.bytes));
+        }
         segments
     }
 
@@ -670,6 +677,20 @@ mod tests {
             packets.counts,
             PacketCounts { passed: 4, bytes: expected.len() as u64, ..Default::default() }
         );
+    }
+
+    #[test]
+    fn a_run_does_not_keep_what_was_dropped_beside_it() {
+        let mut packets = packets();
+        for (noise, kept_alone) in [(10, false), (100, true)] {
+            let mut buffer = frames(&[(0, rtp(96, noise, 9, 7, &[0x41; 40])), (77, vec![0; noise.into()])]);
+            // What is left holds the buffer, too.
+            buffer.extend_from_slice(b"RTSP");
+            let segments = packets.take(&mut buffer);
+            let [segment] = segments.as_slice() else { panic!("{segments:?}") };
+            assert_eq!((segment.bytes.len(), segment.bytes.is_unique()), (56, kept_alone), "{noise}");
+            assert_eq!(&buffer[..], b"RTSP");
+        }
     }
 
     #[test]

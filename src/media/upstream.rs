@@ -281,15 +281,16 @@ impl Upstream {
                         self.begun.notify_waiters();
                     }
                     pace.look(stream.counts(), now)?;
-                    if stream.have_ended() {
-                        return Err(Failure::Goodbye);
-                    }
                     if stream.is_sign_due() {
                         sign_due.set(sleep(stream.keep_alive().await?));
                     }
                 }
                 _ = look.tick() => {
                     pace.look(stream.counts(), self.clock.monotonic())?;
+                    // Not at once: a source that takes another number says goodbye for the one before (RFC 3550 §8.2).
+                    if stream.have_ended() {
+                        return Err(Failure::Goodbye);
+                    }
                     self.meter();
                 }
                 () = &mut sign_due => {

@@ -278,15 +278,20 @@ impl Wire {
     }
 }
 
-/// Path and query of an address. Some leave the scheme out; what stands before the first slash is of no account anyway.
+/// Path and query of an address. Some leave the scheme out; a relative one is none.
 fn path_of(uri: &str) -> Option<&str> {
-    let rest = match uri.rsplit_once("://") {
-        Some((_, rest)) => rest,
-        None if uri.contains('/') => uri,
-        None => return None,
+    let rest = match (uri.rsplit_once("://"), uri.split_once('/')) {
+        (Some((_, rest)), _) => rest,
+        (None, Some((host, _))) if is_host(host) => uri,
+        _ => return None,
     };
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
     path.bytes().all(|byte| byte.is_ascii_graphic()).then_some(path)
+}
+
+/// Nothing, or an address with a port or without.
+fn is_host(text: &str) -> bool {
+    text.is_empty() || text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok()
 }
 
 /// Whether an address is the camera's own, which was reached at this scheme, host and port.

@@ -161,6 +161,9 @@ impl Viewer {
         if playback.is_pulled() && matches!(viewing.ways, Ways::Datagrams(_)) {
             return fail(pass, Status::UnsupportedTransport);
         }
+        if self.camera.stops_unverified(&alone.upstream) {
+            return fail(pass, Status::SessionNotFound);
+        }
         let (endpoint, wanted) = (locator.endpoint.clone(), viewing.ways.numbers());
         let seat = match &viewing.play {
             Some(play) => Rc::clone(&play.seat),
@@ -211,6 +214,9 @@ impl Viewer {
         let Some((number, channel, judge)) = said.filter(|_| viewing.play.is_none()) else {
             return fail(pass, Status::MethodNotValidInThisState);
         };
+        if self.camera.stops_unverified(&alone.upstream) {
+            return fail(pass, Status::SessionNotFound);
+        }
         let Some(place) = self.camera.streams.talkers.take(1) else {
             pass.finish(ended(453, 0, Some("somebody else talks at the camera".to_owned())));
             return Err(Refused::With(Status::NotEnoughBandwidth));
