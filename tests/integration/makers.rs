@@ -198,7 +198,11 @@ fn house(plans: &'static [Plan], kinds: &[&'static str]) -> Vec<Result<String, S
                 .collect();
             watching.into_iter().map(|it| it.join().unwrap()).collect()
         });
-        let over = |records: &[Value]| plans.iter().all(|plan| ended(records, plan.name).len() > round);
+        // The camera hears of the end a moment after the log.
+        let left = |camera: usize| house.camera(camera).log().iter().any(|it| it.method == "TEARDOWN");
+        let over = |records: &[Value]| {
+            plans.iter().all(|plan| ended(records, plan.name).len() > round) && cameras().all(|it| left(it.0))
+        };
         let records = if seen.iter().all(Result::is_ok) { house.wait_for(over) } else { house.records() };
         for ((camera, (plan, kind)), seen) in cameras().zip(seen) {
             let note = ended(&records, plan.name).last().cloned().unwrap_or_default();

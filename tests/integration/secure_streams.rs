@@ -72,7 +72,8 @@ fn streams_come_over_tls_from_the_pinned_camera_and_from_no_other() {
     assert!(transports.iter().all(|(_, it)| it.starts_with("RTP/AVP/TCP;")), "{transports:?}");
     drop(player);
     camera.set_oddities(&[]);
-    assert_eq!(described(&house), [""; 2]);
+    let notes = described(&house);
+    assert!(notes.len() >= 2 && notes.iter().all(String::is_empty), "{notes:?}");
     assert_eq!(events(&house.records(), "camera-certificate-refused"), Vec::<String>::new());
     camera.set_tls(Some(other.config));
     house.restart();
