@@ -74,9 +74,8 @@ impl Connection {
             camera.quirks.clone(),
         );
         if let Some(known) = &camera.certificates {
-            session = session
-                .over_tls(CameraTls::new(known.clone(), pins))
-                .with_plain_streams(camera.streams.plain);
+            let tls = CameraTls::new(known.clone(), pins);
+            session = session.over_tls(tls).with_streams(camera.streams.clone());
         }
         Self { camera: camera.id.clone(), session, tables, memo: RefCell::default(), asked: Cell::default() }
     }

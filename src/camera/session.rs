@@ -42,7 +42,7 @@ use crate::{
     },
     clock::{Clock, Entropy},
     ids::CameraId,
-    inventory::{CameraAddress, Evidence, Quirk, QuirkOrder},
+    inventory::{CameraAddress, Evidence, Quirk, QuirkOrder, StreamWays},
     isolation::Dialler,
     limits::{
         CAMERA_CHALLENGE_IDLE_MAX, CAMERA_CHALLENGES_MAX, CAMERA_CLOCK_OFF_MIN, CAMERA_EXCHANGE_TIME_MAX,
@@ -57,8 +57,8 @@ pub(super) struct Session {
     address: CameraAddress,
     /// How TLS is made with the camera, if that is how it is reached.
     tls: Option<CameraTls>,
-    /// Whether its streams are had in clear nevertheless.
-    plain_streams: bool,
+    /// How its streams are had.
+    streams: StreamWays,
     /// From where it is dialled.
     dialler: Dialler,
     login: Login,
@@ -130,7 +130,7 @@ impl Session {
             camera,
             address,
             tls: None,
-            plain_streams: false,
+            streams: StreamWays::default(),
             dialler: Dialler::Here,
             login,
             clock,
@@ -161,9 +161,9 @@ impl Session {
         Self { tls: Some(tls), ..self }
     }
 
-    /// Has its streams in clear, even if everything else goes over TLS.
-    pub(super) fn with_plain_streams(self, plain_streams: bool) -> Self {
-        Self { plain_streams, ..self }
+    /// Has its streams as the owner says.
+    pub(super) fn with_streams(self, streams: StreamWays) -> Self {
+        Self { streams, ..self }
     }
 
     /// Dials it from where its zone is.
@@ -456,7 +456,14 @@ impl Session {
 
     /// How TLS is made for its streams, if they are had so, and then in no other way.
     fn tls_of_streams(&self) -> Option<&CameraTls> {
-        self.tls.as_ref().filter(|_| !self.plain_streams)
+        self.tls.as_ref().filter(|_| !self.streams.plain)
+    }
+
+    /// Where streams are had whose address names this port: where the owner says that they are over TLS, if he does, also
+    /// of addresses that are older than his word.
+    pub(super) fn stream_address(&self, port: u16) -> SocketAddr {
+        let secure = self.streams.secure_port.filter(|_| self.tls_of_streams().is_some());
+        SocketAddr::new(self.host(), secure.unwrap_or(port))
     }
 
     /// Where randomness comes from.
@@ -562,12 +569,18 @@ impl Session {
     async fn dial(&self, errand: &Errand<'_>, manner: Manner, progress: &Progress) -> Result<Link, Failure> {
         progress.phase.set(Phase::Connect);
         let address = SocketAddr::new(self.address.host, self.place(errand).0);
-        let opened = Line::open(address, &self.dialler, self.tls.as_ref()).await;
-        if let Some(shown) = self.tls.as_ref().and_then(CameraTls::shown) {
-            self.show(&shown);
-        }
+        let opened = self.line(address, self.tls.as_ref()).await;
         self.heed(&opened);
         Link::over(opened?, address.port(), manner.lenient).await
+    }
+
+    /// A connection, and what the camera shows when it is made.
+    async fn line(&self, address: SocketAddr, tls: Option<&CameraTls>) -> Result<Line, Failure> {
+        let opened = Line::open(address, &self.dialler, tls).await;
+        if let Some(shown) = tls.and_then(CameraTls::shown) {
+            self.show(&shown);
+        }
+        opened
     }
 
     /// Takes up what trying to connect tells of the camera.
@@ -585,10 +598,7 @@ impl Session {
 
     /// A connection for a stream. That nothing is at its port says nothing of the camera; another certificate does.
     pub(super) async fn stream_line(&self, address: SocketAddr) -> Result<Line, Failure> {
-        let opened = Line::open(address, &self.dialler, self.tls_of_streams()).await;
-        if let Some(shown) = self.tls_of_streams().and_then(CameraTls::shown) {
-            self.show(&shown);
-        }
+        let opened = self.line(address, self.tls_of_streams()).await;
         if matches!(opened, Err(Failure::CertificateChanged | Failure::PinUnavailable)) {
             self.breaker.borrow_mut().distrusted();
         }

@@ -105,7 +105,7 @@ impl CameraStream {
         wanted: (bool, UnknownCodecs),
         logins: &Logins,
     ) -> Result<Self, CameraError> {
-        let address = SocketAddr::new(logins.host(), endpoint.port.unwrap_or(RTSP_PORT));
+        let address = logins.stream_address(endpoint.port.unwrap_or(RTSP_PORT));
         in_time(Self::describe(address, endpoint, (screen, wanted), logins)).await
     }
 

@@ -28,6 +28,13 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Where something is made that is to take a place.
+pub(super) fn beside(place: &Path) -> PathBuf {
+    let mut path = place.as_os_str().to_owned();
+    path.push(".new");
+    path.into()
+}
+
 /// A new text of a file, beside its place until it takes that. It has the rights and owner of the file as far as whoever
 /// writes may give them. Dropped, it is gone.
 pub(super) struct Beside<'a> {
@@ -38,9 +45,7 @@ pub(super) struct Beside<'a> {
 impl<'a> Beside<'a> {
     pub(super) fn write(place: &'a Path, bytes: &[u8]) -> io::Result<Self> {
         let before = fs::metadata(place)?;
-        let mut path = place.as_os_str().to_owned();
-        path.push(".new");
-        let path = PathBuf::from(path);
+        let path = beside(place);
         let written = new_private(&path, bytes);
         if let Err(error) = &written
             && error.kind() == io::ErrorKind::AlreadyExists
@@ -82,15 +87,13 @@ impl Drop for Beside<'_> {
 
 /// Writes a file beside its place and renames it there, durable when this returns. Only its owner may read it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    match fs::remove_file(beside) {
+    let beside = beside(path);
+    match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    write_private(beside, bytes)?;
-    fs::rename(beside, path)?;
+    write_private(&beside, bytes)?;
+    fs::rename(&beside, path)?;
     File::open(folder_of(path))?.sync_all()
 }
 

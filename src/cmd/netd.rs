@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    files::{changed_by_others, remove_socket},
+    files::{beside, changed_by_others, remove_socket},
     isolate::keeper,
 };
 use crate::{
@@ -102,15 +102,13 @@ fn shelter(path: &Path) -> Result<(), NetdStartError> {
 /// Opens the socket for its user alone; whoever connects is looked at besides. It comes to its place when it listens and
 /// is its user's, so that whoever finds it there is heard.
 fn open(path: &Path, user: Option<u32>) -> io::Result<UnixListener> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
+    let beside = beside(path);
     remove_socket(path)?;
-    remove_socket(beside)?;
-    let listener = UnixListener::bind(beside)?;
-    fs::set_permissions(beside, Permissions::from_mode(0o600))?;
+    remove_socket(&beside)?;
+    let listener = UnixListener::bind(&beside)?;
+    fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
     if let Some(user) = user {
-        lchown(beside, Some(user), None)?;
+        lchown(&beside, Some(user), None)?;
     }
     fs::rename(beside, path)?;
     Ok(listener)

@@ -123,6 +123,7 @@ fn named_in(element: Element<'_>, places: &mut BTreeSet<String>) {
     }
     let values = element.attributes().map(|it| it.text).chain([element.text()]);
     for (host, port) in values.flat_map(machines) {
+        let host = without_login(&host);
         places.insert(port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")));
     }
     element.children().for_each(|it| named_in(it, places));
@@ -184,8 +185,8 @@ fn without_login(uri: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// What names of secrets have in them, in lower case.
-const SECRETS: [&str; 8] = ["pass", "pwd", "secret", "key", "user", "login", "credential", "token"];
+/// What names of secrets have in them, in lower case, and those of machines have not.
+const SECRETS: [&str; 6] = ["password", "passwd", "passphrase", "pwd", "secret", "credential"];
 
 /// Addresses that are none.
 const UNSPECIFIED: [&str; 3] = ["0.0.0.0", "::", ""];

@@ -309,15 +309,16 @@ impl Facade {
     /// always name theirs.
     fn locator_port(&self, kind: LocatorKind, uri: &Uri<'_>) -> Option<Option<u16>> {
         match kind {
-            LocatorKind::Stream | LocatorKind::Replay if self.camera.has_secure_streams() => {
-                let is = |scheme: &str| uri.scheme.eq_ignore_ascii_case(scheme);
-                match self.camera.streams.secure_port {
-                    Some(port) => (is("rtsps") || is("rtsp")).then_some(Some(port)),
-                    None => is("rtsps").then(|| uri.port.or(Some(RTSPS_PORT))),
-                }
-            }
             LocatorKind::Stream | LocatorKind::Replay => {
-                uri.scheme.eq_ignore_ascii_case("rtsp").then(|| uri.port.or(Some(554)))
+                let secure = self.camera.has_secure_streams();
+                // Where the owner says at which port they are over TLS, it is all one what the camera names.
+                let plain = !secure || self.camera.streams.secure_port.is_some();
+                let usual = match uri.scheme.to_ascii_lowercase().as_str() {
+                    "rtsps" if secure => RTSPS_PORT,
+                    "rtsp" if plain => 554,
+                    _ => return None,
+                };
+                Some(uri.port.or(Some(usual)))
             }
             LocatorKind::Snapshot | LocatorKind::Download | LocatorKind::Upload => {
                 let port = services::http_port(uri, self.camera.certificates.is_some())?;

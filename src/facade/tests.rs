@@ -241,8 +241,8 @@ fn streams_of_a_camera_that_is_reached_over_tls_are_asked_for_and_had_so() {
         (&usual, "rtsp://10.20.0.5/live", refused(clear)),
         (&plain, "rtsp://10.20.0.5/live", Ok(554)),
         (&plain, "rtsps://10.20.0.5/live", refused(other)),
-        (&port, "rtsp://10.20.0.5:554/live", Ok(3322)),
-        (&port, "rtsps://10.20.0.5/live", Ok(3322)),
+        (&port, "rtsp://10.20.0.5:8554/live", Ok(8554)),
+        (&port, "rtsps://10.20.0.5/live", Ok(322)),
         (&port, "http://10.20.0.5/live", refused(clear)),
     ];
     for (bench, uri, port) in cases {

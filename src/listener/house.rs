@@ -143,7 +143,8 @@ impl Enrolled<'_> {
     pub fn is_reached_like(&self, before: &Enrolled<'_>) -> bool {
         let reached = |it: &Enrolled<'_>| {
             let camera = it.camera;
-            (camera.address, camera.certificates.clone(), camera.streams.plain, camera.quirks.clone())
+            let streams = (camera.streams.plain, camera.streams.secure_port);
+            (camera.address, camera.certificates.clone(), streams, camera.quirks.clone())
         };
         let place = |it: &Enrolled<'_>| (it.zone.id.clone(), it.zone.isolation == Isolation::None);
         reached(self) == reached(before) && place(self) == place(before) && self.login == before.login

@@ -74,7 +74,8 @@ pub struct Seat {
 
 impl Seat {
     /// Sequence number and timestamp that a stream is heard from, at the earliest: of the first packet that is sent again
-    /// or else of its next when the place was taken, or of its first. Waits a little for that; of a stream that is quiet, what the camera says is told.
+    /// or else of its next when the place was taken, or of its first. Waits a little for that; of a stream that is quiet,
+    /// what the camera says is told.
     pub async fn begins(&self, stream: usize) -> Option<(Option<u16>, Option<u32>)> {
         let known = |(sequence, timestamp)| (Some(sequence), Some(timestamp));
         if let Some(joined) = self.joined.get(stream).copied().flatten() {

@@ -92,9 +92,16 @@ fn the_owner_says_where_streams_are_over_tls_or_that_they_may_be_in_clear() {
     let mut house = house(&shown, "");
     let port = house.camera(LOBBY).variable("rtsp.port");
     let keys = |more: &str| format!("tls = true\n{more}\n");
-    // The simulated camera's port takes both; that of a real one does not.
+    // Where the camera says that its streams are, in clear, nobody is.
+    house.camera(LOBBY).set_variable("rtsp.port", "9");
     house.reconfigure(|text| text.replacen("tls = true\n", &keys(&format!("rtsps_port = {port}")), 1));
     plays(&house, &address(&house, LOBBY, PROFILE), 10);
+    let camera = house.camera(LOBBY);
+    let asked =
+        camera.log().into_iter().filter(|it| ["DESCRIBE", "SETUP", "PLAY"].contains(&it.method.as_str()));
+    let asked: Vec<_> = asked.map(|it| it.target).collect();
+    assert!(asked.len() >= 3 && asked.iter().all(|it| it.starts_with("rtsps://")), "{asked:?}");
+    camera.set_variable("rtsp.port", &port);
     house.reconfigure(|text| text.replacen(&format!("rtsps_port = {port}"), "plain_streams = true", 1));
     let at = address(&house, LOBBY, PROFILE);
     // Its streams need no TLS now.

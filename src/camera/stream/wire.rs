@@ -323,6 +323,7 @@ mod tests {
             ("/stream0/", Some("/stream0/")),
             ("rtsp://10.0.0.9", Some("/")),
             ("stream0", None),
+            ("live/ch0/", None),
             ("", None),
             ("rtsp://10.0.0.9/a b", None),
         ] {
