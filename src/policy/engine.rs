@@ -10,7 +10,7 @@ use super::{
     cache::{Decisions, Key},
     circumstances::Circumstances,
     entities::{Cast, Names, Scene, Stand},
-    load::{self, Checked, Kind, Problem, Slice, Slices},
+    load::{self, Checked, Kind, Problem, Slice, Slices, Words},
     observe::Observe,
     operations::{self, OperationFacts},
     reads::Reads,
@@ -165,10 +165,12 @@ impl Engine {
         inventory: &Inventory,
         clients: &[ClientRecord],
     ) -> Result<Self, PolicyError> {
-        let schema_text = vocabulary::schema_text(&operations, inventory.networks());
+        let listed: Vec<&OperationFacts> = operations.iter().collect();
+        let schema_text = vocabulary::schema_text(&listed, inventory.networks());
         let (schema, _) = Schema::from_cedarschema_str(&schema_text)
             .map_err(|error| PolicyError::Schema(error.to_string()))?;
-        let policies = load::check(texts, &schema).map_err(PolicyError::Policies)?;
+        let words = Words { schema: &schema, operations: &listed, networks: inventory.networks() };
+        let policies = load::check(texts, words).map_err(PolicyError::Policies)?;
         let names = Names::new().map_err(PolicyError::Schema)?;
         let cast = Cast::new(&names, inventory, clients, &schema).map_err(PolicyError::Entities)?;
         let mut slices = Slices::default();
@@ -203,8 +205,10 @@ impl Engine {
     /// The policies of observe mode could not be made.
     pub fn observing(self, until: Option<Date>) -> Result<Self, PolicyError> {
         let Some(until) = until else { return Ok(Self { observe: None, ..self }) };
-        let operations = self.actions.values().map(|it| &it.facts);
-        let observe = Observe::new(until, self.policies.values(), operations, &self.schema)?;
+        let operations: Vec<&OperationFacts> = self.actions.values().map(|it| &it.facts).collect();
+        let words =
+            Words { schema: &self.schema, operations: &operations, networks: self.inventory.networks() };
+        let observe = Observe::new(until, self.policies.values(), words)?;
         Ok(Self { observe: Some(observe), ..self })
     }
 

@@ -1,6 +1,11 @@
 //! Policy texts → checked policies, sliced by who asks for what.
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
@@ -8,7 +13,7 @@ use cedar_policy::{
 };
 
 use super::{operations::OperationFacts, reads::Reads};
-use crate::{auth::Role, policy::vocabulary};
+use crate::{auth::Role, inventory::Network, policy::vocabulary};
 
 /// What is wrong with one policy, for the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,46 +45,106 @@ pub(super) struct Checked {
     pub(super) effect: Effect,
     /// Its `@reason` annotation.
     pub(super) reason: Option<String>,
+    /// What it looks at.
+    pub(super) reads: Reads,
     pub(super) policy: Policy,
+}
+
+/// What policies are checked against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words<'a> {
+    /// All words there are.
+    pub(super) schema: &'a Schema,
+    /// The operations among them.
+    pub(super) operations: &'a [&'a OperationFacts],
+    /// The networks among them.
+    pub(super) networks: &'a [Network],
+}
+
+impl Words<'_> {
+    /// As many of them as these policies can tell apart.
+    ///
+    /// Cedar checks a policy once for each operation. Of operations that are in the same ones of the groups that policies
+    /// name, are about the same kind of resource, and are not named themselves, it says the same: one stands for all.
+    fn told_apart(&self, files: &[Parsed<'_>]) -> Option<Schema> {
+        let policies = files.iter().flat_map(|it| it.policies.policies());
+        let literals = policies.flat_map(Policy::entity_literals);
+        let named: HashSet<String> = literals
+            .filter(|uid| uid.type_name().basename() == "Action")
+            .map(|uid| uid.id().unescaped().to_owned())
+            .collect();
+        let mut seen = HashSet::new();
+        let told: Vec<&OperationFacts> = self
+            .operations
+            .iter()
+            .filter(|one| {
+                let groups: BTreeSet<String> =
+                    vocabulary::groups_of(one).into_iter().filter(|it| named.contains(it)).collect();
+                seen.insert((groups, one.of_appliance)) || named.contains(&one.name)
+            })
+            .copied()
+            .collect();
+        Schema::from_cedarschema_str(&vocabulary::schema_text(&told, self.networks)).ok().map(|it| it.0)
+    }
+}
+
+/// A file that could be parsed.
+struct Parsed<'a> {
+    file: &'a str,
+    text: &'a str,
+    policies: PolicySet,
 }
 
 /// Reads and checks every file; all problems at once, so that one run of `cordon policy check` shows them all.
 pub(super) fn check<A: AsRef<str>, B: AsRef<str>>(
     files: &[(A, B)],
-    schema: &Schema,
+    words: Words<'_>,
 ) -> Result<Vec<Checked>, Vec<Problem>> {
-    let validator = Validator::new(schema.clone());
-    let (mut checked, mut problems) = (Vec::new(), Vec::new());
+    let (mut parsed, mut problems) = (Vec::new(), Vec::new());
     for (file, text) in files {
-        match check_file(file.as_ref(), text.as_ref(), &validator) {
-            Ok(mut more) => checked.append(&mut more),
+        match parse(file.as_ref(), text.as_ref()) {
+            Ok(file) => parsed.push(file),
             Err(mut more) => problems.append(&mut more),
         }
     }
+    let right = |few: Schema| {
+        let validator = Validator::new(few);
+        let valid =
+            |it: &Parsed<'_>| validator.validate(&it.policies, ValidationMode::Strict).validation_passed();
+        parsed.iter().all(valid)
+    };
+    if !words.told_apart(&parsed).is_some_and(right) {
+        // With all words, of which Cedar names the one that was meant.
+        let validator = Validator::new(words.schema.clone());
+        problems.extend(parsed.iter().flat_map(|file| misused(file, &validator)));
+    }
+    let checked: Vec<Checked> =
+        parsed.iter().flat_map(|it| it.policies.policies().map(|one| named(it.file, it.text, one))).collect();
     problems.extend(doubles(&checked));
     if problems.is_empty() { Ok(checked) } else { Err(problems) }
 }
 
-fn check_file(file: &str, text: &str, validator: &Validator) -> Result<Vec<Checked>, Vec<Problem>> {
-    let set = PolicySet::from_str(text).map_err(|errors| {
+fn parse<'a>(file: &'a str, text: &'a str) -> Result<Parsed<'a>, Vec<Problem>> {
+    let policies = PolicySet::from_str(text).map_err(|errors| {
         let problem = |error| problem(file, text, &DetailedError::from(error), SYNTAX_REMEDY);
         errors.iter().map(problem).collect::<Vec<_>>()
     })?;
-    if let Some(template) = set.templates().next() {
+    if let Some(template) = policies.templates().next() {
         let what = format!("`{}` is a template (it says ?principal or ?resource)", template.id());
         let remedy = "write the client, role or camera it is meant for instead".to_owned();
         return Err(vec![Problem { file: file.to_owned(), line: 1, what, remedy }]);
     }
-    let result = validator.validate(&set, ValidationMode::Strict);
-    let errors: Vec<Problem> = result
+    Ok(Parsed { file, text, policies })
+}
+
+/// What a file says that the words do not allow.
+fn misused(Parsed { file, text, policies }: &Parsed<'_>, validator: &Validator) -> Vec<Problem> {
+    let result = validator.validate(policies, ValidationMode::Strict);
+    let problems = result
         .validation_errors()
         .map(|error| problem(file, text, &DetailedError::from(error), WORDS_REMEDY))
         .collect();
-    let errors = one_for_each_line(errors);
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    Ok(set.policies().map(|policy| named(file, text, policy)).collect())
+    one_for_each_line(problems)
 }
 
 /// Cedar says the same of one place once for every operation it can be about.
@@ -100,6 +165,7 @@ fn named(file: &str, text: &str, policy: &Policy) -> Checked {
         place: if line == 0 { file.to_owned() } else { format!("{file}:{line}") },
         effect: policy.effect(),
         reason: policy.annotation("reason").map(str::to_owned),
+        reads: Reads::of(policy),
         policy: policy.new_id(PolicyId::new(&id)),
         id: id.into(),
     }
@@ -221,13 +287,15 @@ impl Slices {
     ) -> [usize; Kind::ALL.len()] {
         let mut names = vocabulary::groups_of(operation);
         names.push(operation.name.clone());
+        let about: Vec<(usize, PrincipalConstraint)> = policies
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| fits_action(&one.policy.action_constraint(), &names))
+            .map(|(index, one)| (index, one.policy.principal_constraint()))
+            .collect();
         Kind::ALL.map(|kind| {
-            let fits = |one: &Checked| {
-                fits_action(&one.policy.action_constraint(), &names)
-                    && fits_caller(&one.policy.principal_constraint(), kind)
-            };
-            let chosen: Vec<usize> =
-                policies.iter().enumerate().filter(|(_, one)| fits(one)).map(|(index, _)| index).collect();
+            let chosen =
+                about.iter().filter(|(_, by)| fits_caller(by, kind)).map(|(index, _)| *index).collect();
             self.share(chosen, policies)
         })
     }
@@ -236,13 +304,13 @@ impl Slices {
         if let Some(known) = self.known.get(&chosen) {
             return *known;
         }
-        let mut set = PolicySet::new();
+        let (mut set, mut reads) = (PolicySet::new(), Reads::NOTHING);
         for one in chosen.iter().filter_map(|index| policies.get(*index)) {
+            reads = reads.and(one.reads);
             // Names are unique (`doubles`), so no policy can be refused here.
             let added = set.add(one.policy.clone());
             debug_assert!(added.is_ok(), "{}", one.id);
         }
-        let reads = Reads::of(&set);
         self.all.push(Slice { policies: set, reads });
         self.known.insert(chosen, self.all.len() - 1);
         self.all.len() - 1
@@ -271,5 +339,58 @@ fn fits_caller(constraint: &PrincipalConstraint, kind: Kind) -> bool {
         PrincipalConstraint::Eq(uid) => of_type(uid.type_name()),
         PrincipalConstraint::In(uid) => inside(uid),
         PrincipalConstraint::IsIn(name, uid) => of_type(name) && inside(uid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{policy::operations, schema::Tables};
+
+    /// Of every text the operations that policies can tell apart say what all of them say.
+    #[test]
+    fn few_operations_stand_for_all() {
+        let operations = operations::all(&Tables::embedded().unwrap());
+        let operations: Vec<&OperationFacts> = operations.iter().collect();
+        let text = vocabulary::schema_text(&operations, &[]);
+        let schema = Schema::from_cedarschema_str(&text).unwrap().0;
+        let words = Words { schema: &schema, operations: &operations, networks: &[] };
+        let all = Validator::new(schema.clone());
+        let own = [
+            ("permit (principal, action, resource);", true),
+            ("permit (principal, action == Action::\"tds:SetNTP\", resource);", true),
+            ("permit (principal, action == Action::\"tds:SetNPT\", resource);", false),
+            ("permit (principal, action in Action::\"class:ACTUATE\", resource);", true),
+            ("permit (principal, action in Action::\"class:ACT\", resource);", false),
+            ("permit (principal, action, resource is Camera) when { resource.sensitive_site };", true),
+            ("permit (principal, action, resource) when { resource.sensitive_site };", false),
+            (
+                "permit (principal, action in Action::\"service:ptz\", resource) when { resource.sensitive_site };",
+                true,
+            ),
+            (
+                "permit (principal, action in Action::\"service:admin\", resource) when { resource.sensitive_site };",
+                false,
+            ),
+            (
+                "permit (principal, action, resource) when { action in Action::\"service:ptz\" && resource.excepted };",
+                true,
+            ),
+            (
+                "permit (principal, action, resource) when { action == Action::\"tds:SetNTP\" && 1 < true };",
+                false,
+            ),
+            ("permit (principal, action, resource) when { context.tls == \"yes\" };", false),
+        ];
+        let shipped = crate::policy::SHIPPED.map(|(_, text)| (text, true));
+        for (text, valid) in own.into_iter().chain(shipped) {
+            let file = parse("x.cedar", text).unwrap();
+            let problems = misused(&file, &all);
+            assert_eq!(problems.is_empty(), valid, "{text}\n{problems:?}");
+            let few = words.told_apart(std::slice::from_ref(&file)).unwrap();
+            assert!(few.actions().count() < 200, "{} operations and groups", few.actions().count());
+            let result = Validator::new(few).validate(&file.policies, ValidationMode::Strict);
+            assert_eq!(result.validation_passed(), valid, "{text}");
+        }
     }
 }

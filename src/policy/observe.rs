@@ -13,13 +13,14 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema};
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     engine::PolicyError,
-    load::{self, Checked, Kind, Slices},
+    load::{self, Checked, Kind, Slices, Words},
     operations::OperationFacts,
+    reads::Reads,
     vocabulary,
 };
 use crate::schema::AccessClass;
@@ -69,16 +70,15 @@ impl Observe {
     pub(super) fn new<'a>(
         until: Date,
         enforced: impl Iterator<Item = &'a Checked>,
-        operations: impl Iterator<Item = &'a OperationFacts>,
-        schema: &Schema,
+        words: Words<'_>,
     ) -> Result<Self, PolicyError> {
-        let policies = policies(enforced, schema)?;
+        let policies = policies(enforced, words)?;
         let mut slices = Slices::default();
         let mut cut = |it: &OperationFacts| Cut {
             observable: it.class.is_some_and(|class| CLASSES.contains(&class)),
             slices: slices.cut(it, &policies),
         };
-        let cuts = operations.map(|it| (it.name.clone(), cut(it))).collect();
+        let cuts = words.operations.iter().map(|it| (it.name.clone(), cut(it))).collect();
         Ok(Self {
             until,
             #[cfg(feature = "prove")]
@@ -109,14 +109,14 @@ impl Observe {
 
 fn policies<'a>(
     enforced: impl Iterator<Item = &'a Checked>,
-    schema: &Schema,
+    words: Words<'_>,
 ) -> Result<Vec<Checked>, PolicyError> {
     let classes = CLASSES.map(|class| format!("Action::{:?}", vocabulary::class_group(class))).join(", ");
     let text = format!(
         "@id(\"{OBSERVE}\") permit (principal is Client, action in [{classes}], resource is Camera)\n\
          unless {{ {RESERVED} }};"
     );
-    let mut all = load::check(&[(OBSERVE, text)], schema).map_err(PolicyError::Policies)?;
+    let mut all = load::check(&[(OBSERVE, text)], words).map_err(PolicyError::Policies)?;
     let failed = |error: &dyn std::fmt::Display| PolicyError::Observe(error.to_string());
     let reserved = format!("forbid (principal, action, resource) when {{ {RESERVED} }};");
     let reserved = Policy::parse(None, reserved).map_err(|error| failed(&error))?;
@@ -130,7 +130,7 @@ fn policies<'a>(
             conditions.ok_or_else(|| failed(&"no conditions"))?.push(reserved.clone());
             policy = Policy::from_json(Some(PolicyId::new(&one.id)), json).map_err(|error| failed(&error))?;
         }
-        all.push(Checked { policy, ..one.clone() });
+        all.push(Checked { reads: Reads::of(&policy), policy, ..one.clone() });
     }
     Ok(all)
 }

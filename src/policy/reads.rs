@@ -2,10 +2,10 @@
 //!
 //! Read from Cedar's JSON form. Whatever is not plainly something else counts as looking at everything.
 
-use cedar_policy::{Policy, PolicySet};
+use cedar_policy::Policy;
 use serde_json::Value;
 
-/// What a slice of policies looks at.
+/// What policies look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reads {
     /// Which caller it is, or what is known of it.
@@ -33,15 +33,23 @@ const ATTRIBUTES: [&str; 10] = [
 impl Reads {
     /// Everything.
     pub(super) const ALL: Self = Self { principal: true, resource: true, context: u16::MAX };
-    const NOTHING: Self = Self { principal: false, resource: false, context: 0 };
+    /// What no policies look at.
+    pub(super) const NOTHING: Self = Self { principal: false, resource: false, context: 0 };
 
-    /// What these policies look at, all together.
-    pub(super) fn of(policies: &PolicySet) -> Self {
+    /// What one policy looks at.
+    pub(super) fn of(policy: &Policy) -> Self {
         let mut reads = Self::NOTHING;
-        for policy in policies.policies() {
-            reads.add(policy);
-        }
+        reads.add(policy);
         reads
+    }
+
+    /// What either looks at.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            principal: self.principal || other.principal,
+            resource: self.resource || other.resource,
+            context: self.context | other.context,
+        }
     }
 
     /// Whether an attribute of the context makes a difference.
@@ -104,10 +112,13 @@ fn of_context(access: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use cedar_policy::PolicySet;
+
     use super::*;
 
     fn read(text: &str) -> String {
-        let reads = Reads::of(&text.parse().unwrap());
+        let policies: PolicySet = text.parse().unwrap();
+        let reads = policies.policies().map(Reads::of).fold(Reads::NOTHING, Reads::and);
         let mut told: Vec<&str> = ATTRIBUTES.into_iter().filter(|it| reads.context(it)).collect();
         told.extend(reads.principal.then_some("principal"));
         told.extend(reads.resource.then_some("resource"));

@@ -17,7 +17,7 @@ use crate::{
 pub(super) const NO_LOGIN: &str = "none";
 
 /// Writes the schema in Cedar's own notation.
-pub(super) fn schema_text(operations: &[OperationFacts], networks: &[Network]) -> String {
+pub(super) fn schema_text(operations: &[&OperationFacts], networks: &[Network]) -> String {
     let mut out = String::with_capacity(128 * 1024);
     out.push_str(HEAD);
     enumerate(&mut out, "Role", Role::ALL.map(Role::as_str));
@@ -57,7 +57,7 @@ fn enumerate<'a>(out: &mut String, name: &str, words: impl IntoIterator<Item = &
     let _ = writeln!(out, "entity {name} enum [{}];", words.join(", "));
 }
 
-fn groups(out: &mut String, operations: &[OperationFacts]) {
+fn groups(out: &mut String, operations: &[&OperationFacts]) {
     out.push_str("\n// Access classes (ONVIF Core §5.9.4.3), traits that always hold, services.\n");
     for class in AccessClass::ALL {
         let _ = writeln!(out, "action {};", quote(&class_group(*class)));
