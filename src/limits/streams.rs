@@ -30,6 +30,8 @@ pub const RTP_LATE_STEP_MAX: u16 = 100;
 pub const STREAM_RESYNCS_MAX: u32 = 64;
 /// Packets in order after which one new beginning of numbering or source is forgotten.
 pub const STREAM_RESYNC_FORGIVEN_PACKETS: u32 = 1_000;
+/// Packets in a row of another source than the camera announced and was heard with, after which it has another.
+pub const STREAM_OTHER_SOURCE_PACKETS_MAX: u32 = 100;
 /// Packets that a camera may send in a second of one stream, passed or not: more is a flood, which ends the session.
 /// Of 1,400 bytes they are 560 Mbit/s.
 pub const STREAM_PACKETS_PER_SECOND_MAX: u64 = 50_000;
@@ -51,6 +53,9 @@ pub const STREAM_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const STREAM_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long the oldest of them may wait.
 pub const STREAM_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
+/// Bytes of a live stream that are on their way to one viewer and not sent yet, with the connection and with the kernel
+/// each: what waits there cannot be given up any more.
+pub const STREAM_UNSENT_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of a stream that are kept since its last key frame, for viewers who begin there. They go into a viewer's queue,
 /// together with what comes meanwhile.
 pub const STREAM_GROUP_BYTES_MAX: usize = 2 * 1024 * 1024;

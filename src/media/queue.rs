@@ -12,8 +12,8 @@ use bytes::{Buf, Bytes};
 use tokio::sync::Notify;
 
 use crate::{
-    hatch::Segment,
-    limits::{REPLAY_QUEUE_BYTES_MAX, STREAM_QUEUE_AGE_MAX, STREAM_QUEUE_BYTES_MAX},
+    hatch::{Segment, UnitStart},
+    limits::{REPLAY_QUEUE_BYTES_MAX, STREAM_QUEUE_AGE_MAX, STREAM_QUEUE_BYTES_MAX, STREAM_UNSENT_BYTES_MAX},
 };
 
 /// Runs of a recording that are taken at once: its viewer is heard before these are sent.
@@ -49,9 +49,21 @@ impl Drop for Passage<'_> {
     }
 }
 
+/// A run of frames that waits.
+#[derive(Debug)]
+struct Waiting {
+    bytes: Bytes,
+    /// Since when.
+    at: Duration,
+    /// Where the first access unit begins in it, if one does.
+    unit: Option<usize>,
+    /// Where the last begins that a decoder can begin with.
+    key: Option<usize>,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<(Bytes, Duration)>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
     flow: Flow,
     recorded: bool,
@@ -98,7 +110,7 @@ impl Queue {
         let mut state = self.state.borrow_mut();
         for run in runs {
             state.flow = Flow::Flowing;
-            state.keep(run.clone(), now);
+            state.keep(run.clone(), &[], now);
         }
     }
 
@@ -161,15 +173,24 @@ impl Queue {
         }
     }
 
-    /// Takes all that waits; of a recording a part.
+    /// Takes what is to be sent next. The rest goes on waiting here, where it can still be given up.
     pub fn take(&self, into: &mut VecDeque<Bytes>) {
         let mut state = self.state.borrow_mut();
         state.torn = false;
-        let most = if state.recorded { RECORDED_RUNS_AT_ONCE } else { usize::MAX };
-        let count = state.waiting.len().min(most);
-        let taken: Vec<Bytes> = state.waiting.drain(..count).map(|(bytes, _)| bytes).collect();
-        state.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
-        into.extend(taken);
+        let (runs_max, bytes_max) = match state.recorded {
+            true => (RECORDED_RUNS_AT_ONCE, usize::MAX),
+            false => (usize::MAX, STREAM_UNSENT_BYTES_MAX),
+        };
+        let (mut runs, mut bytes) = (0, 0);
+        while runs < runs_max
+            && bytes < bytes_max
+            && let Some(run) = state.waiting.pop_front()
+        {
+            runs += 1;
+            bytes += run.bytes.len();
+            into.push_back(run.bytes);
+        }
+        state.bytes -= bytes;
         self.emptied.notify_one();
     }
 
@@ -182,28 +203,31 @@ impl Queue {
 impl State {
     fn push(&mut self, segment: &Segment, now: Duration) {
         if self.flow == Flow::Flowing && !self.recorded {
-            let late =
-                self.waiting.front().is_some_and(|(_, at)| now.saturating_sub(*at) > STREAM_QUEUE_AGE_MAX);
+            // The unit under way is ended, however long that takes.
+            if self.waiting.iter().find(|it| it.unit.is_some()).is_some_and(|it| it.is_late(now)) {
+                self.give_up(now);
+            }
             let full = self.bytes + segment.bytes.len() > STREAM_QUEUE_BYTES_MAX;
             // What is larger than the bound is taken by an empty queue, so that it can pass at all.
-            if late || (full && self.bytes > 0) {
+            if self.flow == Flow::Flowing && full && self.bytes > 0 {
                 self.flow = Flow::Ending;
                 self.losses.times += 1;
             }
         }
         let length = segment.bytes.len();
         match self.flow {
-            Flow::Flowing => self.keep(segment.bytes.clone(), now),
+            Flow::Flowing => self.keep(segment.bytes.clone(), &segment.units, now),
             Flow::Joining | Flow::Skipping => self.begin(segment, 0, now),
             Flow::Ending => {
                 let end = segment.units.first().map(|unit| unit.at);
                 // An access unit without an end is no reason to grow.
                 let full = self.bytes + length > 2 * STREAM_QUEUE_BYTES_MAX;
                 let end = end.or(full.then_some(0));
-                self.keep(segment.bytes.slice(..end.unwrap_or(length)), now);
+                self.keep(segment.bytes.slice(..end.unwrap_or(length)), &[], now);
                 if let Some(end) = end {
                     self.flow = Flow::Skipping;
-                    self.losses.bytes += (length - end) as u64;
+                    // Behind it may be one to begin with again.
+                    self.begin(segment, end, now);
                 }
             }
         }
@@ -212,23 +236,20 @@ impl State {
     /// Sends what waits, as far as it is taken.
     fn send(&mut self, connection: &dyn AtOnce) {
         let mut runs = [IoSlice::new(&[]); SENT_AT_ONCE];
-        for (place, (bytes, _)) in runs.iter_mut().zip(&self.waiting) {
-            *place = IoSlice::new(bytes);
+        for (place, run) in runs.iter_mut().zip(&self.waiting) {
+            *place = IoSlice::new(&run.bytes);
         }
         let count = self.waiting.len().min(runs.len());
         let mut sent = connection.send(runs.get(..count).unwrap_or_default());
         self.sent += sent as u64;
         self.bytes = self.bytes.saturating_sub(sent);
-        while let Some((first, _)) = self.waiting.front_mut() {
-            if sent == 0 {
-                break;
-            }
-            let taken = sent.min(first.len());
+        while sent > 0
+            && let Some(Waiting { bytes: mut rest, .. }) = self.waiting.pop_front()
+        {
+            let taken = sent.min(rest.len());
             sent -= taken;
-            first.advance(taken);
-            if let Some((rest, _)) = self.waiting.pop_front()
-                && !rest.is_empty()
-            {
+            rest.advance(taken);
+            if !rest.is_empty() {
                 self.torn = true;
                 self.sent += rest.len() as u64;
                 self.bytes = self.bytes.saturating_sub(rest.len());
@@ -248,17 +269,52 @@ impl State {
         let room = self.bytes + segment.bytes.len() - start <= STREAM_QUEUE_BYTES_MAX || self.bytes == 0;
         if key.is_some() && room {
             self.flow = Flow::Flowing;
-            self.keep(segment.bytes.slice(start..), now);
+            let units: Vec<_> = segment.units.iter().filter(|unit| unit.at >= start).copied().collect();
+            let units: Vec<_> = units.iter().map(|it| UnitStart { at: it.at - start, ..*it }).collect();
+            self.keep(segment.bytes.slice(start..), &units, now);
         } else if key.is_some() && self.flow == Flow::Skipping {
             self.losses.bytes += (segment.bytes.len() - start) as u64;
         }
     }
 
-    fn keep(&mut self, bytes: Bytes, now: Duration) {
+    /// Gives up what waits behind the unit under way, up to the last that a decoder can begin with: if that is late as
+    /// well, all, and what comes is lost up to the next.
+    fn give_up(&mut self, now: Duration) {
+        let before = self.bytes;
+        let under_way = self.waiting.iter().position(|it| it.unit.is_some()).unwrap_or(self.waiting.len());
+        let mut behind = self.waiting.split_off(under_way);
+        let first = behind.front().map(|it| it.bytes.slice(..it.unit.unwrap_or_default()));
+        let key = behind.iter().rposition(|it| it.key.is_some() && !it.is_late(now));
+        let mut fresh = key.map(|key| behind.split_off(key)).unwrap_or_default();
+        if let Some(first) = first.filter(|it| !it.is_empty()) {
+            self.waiting.push_back(Waiting { bytes: first, at: now, unit: None, key: None });
+        }
+        match fresh.front_mut() {
+            Some(run) => {
+                run.bytes.advance(run.key.unwrap_or_default());
+                (run.unit, run.key) = (Some(0), Some(0));
+            }
+            None => self.flow = Flow::Skipping,
+        }
+        self.waiting.append(&mut fresh);
+        self.bytes = self.waiting.iter().map(|it| it.bytes.len()).sum();
+        self.losses.times += 1;
+        self.losses.bytes += before.saturating_sub(self.bytes) as u64;
+    }
+
+    fn keep(&mut self, bytes: Bytes, units: &[UnitStart], now: Duration) {
         if !bytes.is_empty() {
             self.bytes += bytes.len();
-            self.waiting.push_back((bytes, now));
+            let unit = units.first().map(|it| it.at);
+            let key = units.iter().rfind(|it| it.key).map(|it| it.at);
+            self.waiting.push_back(Waiting { bytes, at: now, unit, key });
         }
+    }
+}
+
+impl Waiting {
+    fn is_late(&self, now: Duration) -> bool {
+        now.saturating_sub(self.at) > STREAM_QUEUE_AGE_MAX
     }
 }
 
@@ -267,8 +323,6 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
-    use crate::hatch::UnitStart;
-
     fn segment(length: usize, fill: u8, units: &[(usize, bool)]) -> Segment {
         let units = units.iter().map(|(at, key)| UnitStart { at: *at, key: *key }).collect();
         Segment { bytes: vec![fill; length].into(), units }
@@ -277,6 +331,9 @@ mod tests {
     fn sent(queue: &Queue) -> Vec<(u8, usize)> {
         let mut taken = VecDeque::new();
         queue.take(&mut taken);
+        while !queue.state.borrow().recorded && !queue.state.borrow().waiting.is_empty() {
+            queue.take(&mut taken);
+        }
         taken.iter().map(|bytes| (bytes[0], bytes.len())).collect()
     }
 
@@ -318,8 +375,33 @@ mod tests {
         queue.push(&[segment(10, 1, &[(0, true)])], NOW);
         queue.push(&[segment(10, 2, &[(0, true)])], NOW + STREAM_QUEUE_AGE_MAX);
         queue.push(&[segment(10, 3, &[(0, true)])], NOW + STREAM_QUEUE_AGE_MAX + Duration::from_millis(1));
-        assert_eq!(sent(&queue), [(1, 10), (2, 10)]);
-        assert_eq!(queue.losses().times, 1);
+        assert_eq!(sent(&queue), [(2, 10), (3, 10)]);
+        assert_eq!(queue.losses(), Losses { times: 1, bytes: 10 });
+    }
+
+    #[test]
+    fn who_is_slow_is_sent_the_unit_under_way_and_then_what_is_fresh() {
+        let queue = Queue::default();
+        let late = NOW + STREAM_QUEUE_AGE_MAX + Duration::from_millis(1);
+        queue.push(&[segment(STREAM_UNSENT_BYTES_MAX, 1, &[(0, true)])], NOW);
+        queue.push(&[segment(10, 2, &[]), segment(10, 3, &[(4, false)])], NOW);
+        let mut taken = VecDeque::new();
+        queue.take(&mut taken);
+        assert_eq!(taken.len(), 1, "the rest can still be given up");
+        queue.push(
+            &[segment(10, 4, &[(0, false), (5, true), (7, false)]), segment(10, 5, &[])],
+            late - NOW / 9,
+        );
+        queue.push(&[segment(10, 6, &[])], late);
+        assert_eq!(sent(&queue), [(2, 10), (3, 4), (4, 5), (5, 10), (6, 10)]);
+        assert_eq!(queue.losses(), Losses { times: 1, bytes: 6 + 5 });
+        // Where nothing fresh waits, what comes next is waited for.
+        queue.push(&[segment(10, 7, &[(0, true)]), segment(10, 8, &[(0, false)])], NOW);
+        queue.push(&[segment(10, 9, &[(3, false)])], late);
+        assert_eq!(sent(&queue), []);
+        queue.push(&[segment(10, 10, &[(6, true)])], late);
+        assert_eq!(sent(&queue), [(10, 4)]);
+        assert_eq!(queue.losses(), Losses { times: 2, bytes: 11 + 20 + 10 + 6 });
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::{cell::RefCell, collections::VecDeque, future::poll_fn, io, io::IoSlice, pin::Pin, rc::Rc};
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, tcp::OwnedWriteHalf},
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::media::AtOnce;
+use crate::{limits::STREAM_UNSENT_BYTES_MAX, media::AtOnce};
 
 /// Runs of frames that are written at once.
 pub(super) const SLICES_MAX: usize = 64;
@@ -56,19 +57,25 @@ impl Wire {
         Ok(match carried {
             Carried::Plain(stream) => {
                 let stream = TcpStream::from_std(stream)?;
-                // Best effort: without it answers are slower, not wrong.
-                let _ = stream.set_nodelay(true);
+                prepare(&stream);
                 let (reader, writer) = stream.into_split();
                 Self { reader: Box::new(reader), writer: Outlet::Plain(Rc::new(Plain::new(writer))) }
             }
             Carried::Tls(stream) => {
-                let _ = stream.get_ref().0.set_nodelay(true);
+                prepare(stream.get_ref().0);
                 let (reader, writer) = tokio::io::split(*stream);
                 Self { reader: Box::new(reader), writer: Outlet::shaped(Box::new(writer)) }
             }
             Carried::Joined(reader, writer) => Self { reader, writer: Outlet::shaped(writer) },
         })
     }
+}
+
+/// Best effort: without it answers are slower, and what a slow viewer sees is older.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let unsent = u32::try_from(STREAM_UNSENT_BYTES_MAX).unwrap_or(u32::MAX);
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(unsent);
 }
 
 impl Outlet {
