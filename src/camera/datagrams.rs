@@ -130,12 +130,14 @@ impl Socket {
 
     /// Takes one datagram, as a frame on a channel. Whether there was one of the camera's.
     fn take(&mut self, channel: u8, buffer: &mut Vec<u8>) -> io::Result<bool> {
-        if buffer.capacity() - buffer.len() < FRAME_HEAD_BYTES + RTP_PACKET_BYTES_MAX {
+        // One byte more than may be: of what is longer, the rest is lost, so that it must not pass for whole.
+        let most = RTP_PACKET_BYTES_MAX + 1;
+        if buffer.capacity() - buffer.len() < FRAME_HEAD_BYTES + most {
             buffer.reserve(STREAM_READ_BYTES);
         }
         let start = buffer.len();
         buffer.extend_from_slice(&[b'$', channel, 0, 0]);
-        let came = self.socket.try_recv_buf_from(&mut buffer.limit(RTP_PACKET_BYTES_MAX));
+        let came = self.socket.try_recv_buf_from(&mut buffer.limit(most));
         let length = match &came {
             Ok((length, from)) if self.is_camera(*from) => u16::try_from(*length).unwrap_or_default(),
             _ => 0,
@@ -217,10 +219,14 @@ mod tests {
         assert_eq!(numbers(&mut datagrams, 1).await, [2]);
         other_port.send_to(&packet(3), (here, rtp)).await.unwrap();
         other.send_to(&packet(4), (here, rtp)).await.unwrap();
+        // A packet that is longer than may be, which would be a good one without its last byte.
+        let long = [packet(5), vec![0; RTP_PACKET_BYTES_MAX + 1 - packet(5).len()]].concat();
+        camera.send_to(&long, (here, rtp)).await.unwrap();
         for number in 5..8 {
             camera.send_to(&packet(number), (here, rtp)).await.unwrap();
         }
         assert_eq!(numbers(&mut datagrams, 3).await, [5, 6, 7]);
+        assert_eq!(packets.counts.malformed, 1);
     }
 
     #[tokio::test]
