@@ -141,6 +141,7 @@ impl Facade {
             "media2" => "RtspUnicast",
             _ => "RTSP",
         };
+        let named: &[&str] = if &*row.service == "media2" { &MEDIA2_PROTOCOLS } else { &MEDIA1_PROTOCOLS };
         let mut refusal = None;
         let asked = request.rewrite(&self.shared.tables, &mut |value| {
             let offered = match (value.local, value.text.trim()) {
@@ -150,6 +151,7 @@ impl Facade {
                 ("Protocol", RTSP_OVER_TLS) if self.camera.advertise_rtsps.is_none() => {
                     Err("streams over TLS, since it has no certificate for that,")
                 }
+                ("Protocol", text) if !named.contains(&text) => Err("streams by this protocol"),
                 ("Protocol", text) if text != usual => Ok(Edit::Replace(usual.to_owned())),
                 _ => Ok(Edit::Keep),
             };
@@ -564,6 +566,8 @@ const RTSPS_PORT: u16 = 322;
 const RTSP_OVER_TLS: &str = "RtspsUnicast";
 const RTSP_OVER_HTTP: &str = "RtspOverHttp";
 const RTSP_OVER_HTTP_MEDIA1: &str = "RTP-Unicast/HTTP";
+/// Of `TransportProtocol`: `TCP` is RTP without RTSP, which is not to be had.
+const MEDIA1_PROTOCOLS: [&str; 3] = ["UDP", "RTSP", "HTTP"];
 /// Media2 §5.4.1.
 const MEDIA2_PROTOCOLS: [&str; 6] =
     ["RtspUnicast", "RtspMulticast", "RTSP", "RtspsUnicast", "RtspsMulticast", RTSP_OVER_HTTP];

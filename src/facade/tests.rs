@@ -260,6 +260,38 @@ fn streams_of_a_camera_that_is_reached_over_tls_are_asked_for_and_had_so() {
 }
 
 #[test]
+fn streams_in_ways_that_are_not_there_are_refused() {
+    let bench = bench();
+    let setup = |stream: &str, protocol: &str, token: &str| {
+        format!(
+            "<m:StreamSetup><tt:Stream>{stream}</tt:Stream><tt:Transport><tt:Protocol>{protocol}</tt:Protocol>\
+             </tt:Transport></m:StreamSetup><m:{token}>p1</m:{token}>"
+        )
+    };
+    let (profile, recording) = ("ProfileToken", "RecordingToken");
+    let media2 =
+        |protocol: &str| format!("<m:Protocol>{protocol}</m:Protocol><m:ProfileToken>p1</m:ProfileToken>");
+    let (multicast, unknown) = (Some("multicast streams"), Some("streams by this protocol"));
+    for (operation, asked, refused) in [
+        ("trt:GetStreamUri", setup("RTP-Multicast", "UDP", profile), multicast),
+        ("trt:GetStreamUri", setup("RTP-Unicast", "TCP", profile), unknown),
+        ("trt:GetStreamUri", setup("RTP-Unicast", "UDP", profile), None),
+        ("trt:GetStreamUri", setup("RTP-Unicast", "HTTP", profile), None),
+        ("trp:GetReplayUri", setup("RTP-Multicast", "RTSP", recording), multicast),
+        ("trp:GetReplayUri", setup("RTP-Unicast", "TCP", recording), unknown),
+        ("trp:GetReplayUri", setup("RTP-Unicast", "RTSP", recording), None),
+        ("tr2:GetStreamUri", media2("RtspMulticast"), multicast),
+        ("tr2:GetStreamUri", media2("SrtpUnicast"), unknown),
+        ("tr2:GetStreamUri", media2("RTSP"), None),
+        ("tr2:GetStreamUri", media2("RtspOverHttp"), None),
+    ] {
+        let request = bench.request(operation, &asked);
+        let told = bench.facade.asked_of_camera(bench.id(operation), &request);
+        assert_eq!(told.err(), refused.map(RewriteRefusal::NotOffered), "{operation}: {asked}");
+    }
+}
+
+#[test]
 fn streams_and_snapshots_become_locators() {
     let bench = bench();
     let asked = "<m:Protocol>RtspUnicast</m:Protocol><m:ProfileToken>p1</m:ProfileToken>";

@@ -576,8 +576,11 @@ fn a_player_decodes_over_tls_and_transports_that_are_not_there_are_refused() {
         house.wait_for(|records| records.iter().any(|it| streams(it) && it["decision"] == "permitted"));
     let played = played.iter().find(|it| streams(it)).unwrap();
     assert_eq!(played["who"]["tls"], true, "{played}");
-    for (protocol, told) in [("RtspMulticast", "multicast streams"), ("RtspsMulticast", "multicast streams")]
-    {
+    for (protocol, told) in [
+        ("RtspMulticast", "multicast streams"),
+        ("RtspsMulticast", "multicast streams"),
+        ("SrtpUnicast", "streams by this protocol"),
+    ] {
         let fault = address2(house, camera, profile, protocol).unwrap_err();
         assert!(fault.contains(told), "{protocol}: {fault}");
     }
