@@ -77,6 +77,12 @@ pub enum Failure {
     /// A recording without a pace of its own is asked of a camera that sends datagrams only.
     #[error("the camera sends datagrams only: a recording cannot be had from it faster than it plays")]
     NotHeldBack,
+    /// Datagrams come from where nothing was sent, which a zone's own rules let in from nowhere.
+    #[error(
+        "the camera does not name the port that its datagrams come from, and the isolation of its zone lets in none but \
+         those that answer: have it send streams over TCP"
+    )]
+    PortNotNamed,
     /// An envelope that holds the answer to something else.
     #[error("the camera answered something else: {0}")]
     WrongAnswer(String),

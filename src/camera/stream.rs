@@ -41,7 +41,7 @@ pub struct CameraStream {
     /// Where packets come in, if not on the connection.
     datagrams: Datagrams,
     screen: Arc<Screen>,
-    /// Back channels were asked for.
+    /// There are back channels.
     talk: bool,
     /// The channels of back channels that were set up, by their numbers.
     said_on: Vec<(usize, u8)>,
@@ -137,6 +137,8 @@ impl CameraStream {
             .map_err(|error| Failure::Malformed(format!("the session description: {error}")))?;
         // Some offer back channels to whoever did not ask.
         description.media.retain(|media| talk || media.direction == Direction::Receive);
+        // Behind the others, whose numbers are then the same whether back channels were asked for or not.
+        description.media.sort_by_key(|media| media.direction == Direction::Send);
         if description.media.is_empty() {
             return Err(Failure::Malformed("the session description offers no stream".to_owned()));
         }
@@ -146,19 +148,19 @@ impl CameraStream {
         Ok(Self {
             wire,
             base,
-            description,
             endpoint: endpoint.clone(),
             session: None,
             is_set_up: false,
             packets: nothing,
             datagrams: Datagrams::default(),
             screen: Arc::clone(screen),
-            talk,
+            talk: description.has_back_channel(),
             said_on: Vec::new(),
             early: VecDeque::new(),
             own: Ssrc(u32::from_be_bytes(random)),
             signs,
             report_on: None,
+            description,
         })
     }
 
@@ -227,6 +229,10 @@ impl CameraStream {
             self.session = session.or(self.session.take());
             self.is_set_up = true;
             let given = answer.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
+            // Of a zone's own rules, only what answers is let in.
+            if in_datagrams && logins.dialler().is_inside() && ports(given.first()).is_none() {
+                return Err(Failure::PortNotNamed);
+            }
             self.take_way(number, given.first(), in_datagrams)?;
         }
         // Before the camera begins: what lies on the way is to let its packets in.
@@ -362,6 +368,9 @@ impl CameraStream {
             self.said_on.push((number, given.and_then(|it| it.interleaved).unwrap_or(own).0));
             return Ok(());
         }
+        if let Some(source) = given.and_then(|it| it.ssrc) {
+            self.packets.announce(number, source);
+        }
         if !in_datagrams {
             let channels = given.and_then(|it| it.interleaved).unwrap_or(own);
             self.packets.on_channels(number, channels);
@@ -369,9 +378,8 @@ impl CameraStream {
             return Ok(());
         }
         self.packets.on_channels(number, own);
-        // Some name none, and are heard all the same; what they count on from zero is none either.
-        let ports = given.and_then(|it| it.server_port).filter(|(rtp, _)| *rtp != 0);
-        self.datagrams.named(own.0 / 2, ports.unwrap_or_default());
+        // Some name none, and are heard all the same.
+        self.datagrams.named(own.0 / 2, ports(given).unwrap_or_default());
         Ok(())
     }
 
@@ -535,6 +543,11 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
 fn channels(number: usize) -> Result<(u8, u8), Failure> {
     let channel = u8::try_from(number * 2).map_err(|_| Failure::Malformed("too many streams".into()))?;
     Ok((channel, channel.saturating_add(1)))
+}
+
+/// The ports that packets of a stream come from, if the camera names them: what it counts on from zero are none.
+fn ports(given: Option<&Transport>) -> Option<(u16, u16)> {
+    given?.server_port.filter(|(rtp, _)| *rtp != 0)
 }
 
 /// Streams of one session have sources one after the other.

@@ -13,20 +13,27 @@ use super::{
     replayed::{self, Plays},
 };
 use crate::{
-    limits::{RTP_LATE_STEP_MAX, RTP_SEQUENCE_STEP_MAX, STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX},
+    limits::{
+        RTP_LATE_STEP_MAX, RTP_SEQUENCE_STEP_MAX, STREAM_OTHER_SOURCE_PACKETS_MAX,
+        STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX,
+    },
     rtsp::{
-        Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, REPLAY_EXTENSION, Rtcp, RtpError, RtpHeader,
-        SenderReport, Ssrc, receiver_report, write_goodbye,
+        Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, MediaKind, REPLAY_EXTENSION, Rtcp, RtpError,
+        RtpHeader, SenderReport, Ssrc, receiver_report, write_goodbye,
     },
 };
 
 /// One stream of a session, as its packets are judged.
 #[derive(Debug)]
 struct Track {
+    /// Whether it is of pictures.
+    pictures: bool,
     /// Payload types that the description declared, with their codecs.
     formats: Vec<(u8, Codec)>,
     /// The source that viewers see.
     own: Ssrc,
+    /// The source that the camera said it would have, and how many packets of others came in a row since it was heard.
+    announced: Option<(Ssrc, u32)>,
     /// The camera's source, pinned by the first packet, and its last sequence number and timestamp.
     pinned: Option<(Ssrc, u16, u32)>,
     /// Number and timestamp of its first packet.
@@ -59,7 +66,8 @@ pub struct PacketCounts {
     pub malformed: u64,
     /// Packets of a payload type that was not declared.
     pub payload_type: u64,
-    /// Packets of another source than the pinned one, once it had changed too often.
+    /// Packets of another source than the camera announced and was heard with, or than the pinned one, once it had changed
+    /// too often.
     pub source: u64,
     /// Packets of RTCP that hold no sender report, or that of another source: reports of our own stand in for none.
     pub reports: u64,
@@ -146,8 +154,9 @@ pub struct Packets {
     tracks: Vec<Track>,
     /// The stream of each of the camera's channels, and whether it is RTCP.
     channels: Vec<(u8, usize, bool)>,
-    /// The stream whose access units viewers are joined and skipped at: the first with pictures.
-    leading: usize,
+    /// The stream whose access units viewers are joined and skipped at: the first with pictures that comes. Where none
+    /// does, it is done anywhere.
+    leading: Option<usize>,
     /// How metadata is judged; without it none passes.
     screen: Option<Arc<Screen>>,
     /// What was asked of a recording; none if the stream is live.
@@ -184,8 +193,10 @@ impl Packets {
     /// For streams with these descriptions; each is seen by viewers as the source beside it.
     pub fn new(media: &[(&Media, Ssrc)]) -> Self {
         let track = |(media, own): &(&Media, Ssrc)| Track {
+            pictures: media.kind == MediaKind::Video,
             formats: media.formats.iter().map(|it| (it.payload_type, it.codec)).collect(),
             own: *own,
+            announced: None,
             pinned: None,
             first: None,
             keyed: false,
@@ -196,11 +207,10 @@ impl Packets {
             document: Assembly::default(),
             gone: false,
         };
-        let pictures = |(media, _): &(&Media, Ssrc)| media.kind == crate::rtsp::MediaKind::Video;
         Self {
             tracks: media.iter().map(track).collect(),
             channels: Vec::new(),
-            leading: media.iter().position(pictures).unwrap_or(0),
+            leading: None,
             screen: None,
             plays: None,
             counts: PacketCounts::default(),
@@ -211,6 +221,20 @@ impl Packets {
     pub fn on_channels(&mut self, track: usize, (rtp, rtcp): (u8, u8)) {
         self.channels.push((rtp, track, false));
         self.channels.push((rtcp, track, true));
+        let pictures = |number: &usize| self.tracks.get(*number).is_some_and(|it| it.pictures);
+        self.leading = self.channels.iter().map(|it| it.1).filter(pictures).min();
+    }
+
+    /// Says which source a stream has, as far as the camera is to be believed.
+    pub fn announce(&mut self, track: usize, source: Ssrc) {
+        if let Some(track) = self.tracks.get_mut(track) {
+            track.announced = Some((source, 0));
+        }
+    }
+
+    /// Whether viewers are joined and skipped at what comes of this stream.
+    fn leads(&self, track: usize) -> bool {
+        self.leading.is_none_or(|leading| leading == track)
     }
 
     /// Lets metadata pass that this screen lets through.
@@ -225,6 +249,8 @@ impl Packets {
         self.plays.get_or_insert_default().begin((camera & 0xff) as u8, (viewer & 0xff) as u8);
         for track in &mut self.tracks {
             track.resyncs = 0;
+            // What is left of another part is told apart by its number.
+            track.announced = None;
         }
     }
 
@@ -307,10 +333,11 @@ impl Packets {
             self.counts.channel += 1;
             return Judged::Dropped;
         };
+        let leads = self.leads(place);
         let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
         // There are at most `SDP_MEDIA_MAX` streams.
         *channel = (place * 2 + usize::from(rtcp)) as u8;
-        let (channel, leads) = (*channel, place == self.leading);
+        let channel = *channel;
         if rtcp {
             return self.judge_report((place, channel), packet);
         }
@@ -385,6 +412,7 @@ impl Packets {
         head: (&RtpHeader, Codec),
         packet: &mut [u8],
     ) -> Judged {
+        let leads = self.leads(place);
         let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
         self.counts.read += packet.len() as u64;
         match document(track, self.screen.as_deref(), self.plays.as_ref(), head, packet) {
@@ -396,7 +424,7 @@ impl Packets {
             }
             Taken::Whole(packets) => {
                 let frames: Vec<u8> = packets.iter().flat_map(|it| framed(channel, it)).collect();
-                Judged::Replaced(frames, packets.len() as u64, (place == self.leading).then_some(true))
+                Judged::Replaced(frames, packets.len() as u64, leads.then_some(true))
             }
         }
     }
@@ -412,6 +440,9 @@ impl Track {
     /// Keeps up with the camera's numbering: where the packet stands; none if it is of a source that is not heard any
     /// more.
     fn follow(&mut self, header: &RtpHeader, counts: &mut PacketCounts) -> Option<Step> {
+        if self.is_left_over(header.ssrc) {
+            return None;
+        }
         let begins = match self.pinned {
             None => true,
             Some((source, sequence, timestamp)) => {
@@ -444,6 +475,25 @@ impl Track {
             (self.calm, self.resyncs) = (0, self.resyncs.saturating_sub(1));
         }
         Some(if begins { Step::Begins } else { Step::GoesOn })
+    }
+
+    /// Whether a packet is of another session's: since the announced source was heard, others are not, unless they are all
+    /// that comes.
+    fn is_left_over(&mut self, source: Ssrc) -> bool {
+        let Some((announced, others)) = &mut self.announced else { return false };
+        if source == *announced {
+            *others = 0;
+            return false;
+        }
+        if self.pinned.is_none_or(|(pinned, ..)| pinned != *announced) {
+            return false;
+        }
+        *others += 1;
+        if *others > STREAM_OTHER_SOURCE_PACKETS_MAX {
+            self.announced = None;
+            return false;
+        }
+        true
     }
 
     /// Where an access unit begins, or where a decoder can begin with the one under way: what makes that possible may
@@ -677,6 +727,36 @@ mod tests {
             packets.counts,
             PacketCounts { passed: 4, bytes: expected.len() as u64, ..Default::default() }
         );
+    }
+
+    #[test]
+    fn an_announced_source_is_preferred_once_it_was_heard() {
+        let mut packets = packets();
+        packets.announce(1, Ssrc(7));
+        let mut passes = |source, sequence| {
+            let came = packets.take(&mut frames(&[(0, rtp(96, sequence, 9, source, &[0x41]))]));
+            !came.is_empty()
+        };
+        assert!(passes(9, 500), "a camera may have said what is not so");
+        assert!(passes(7, 1) && !passes(9, 501) && passes(7, 2), "what is left of another session");
+        for sequence in 0..STREAM_OTHER_SOURCE_PACKETS_MAX as u16 {
+            assert!(!passes(9, 502 + sequence), "{sequence}");
+        }
+        assert!(passes(9, 700) && passes(9, 701), "or have another source by now");
+        assert_eq!((packets.counts.source, packets.counts.resyncs), (1 + 100, 2));
+    }
+
+    #[test]
+    fn sound_without_pictures_is_joined_anywhere() {
+        let (mut all, mut none) = (packets(), packets());
+        none.channels.clear();
+        none.on_channels(0, (10, 11));
+        let units = |packets: &mut Packets| {
+            let came = packets.take(&mut frames(&[(10, rtp(0, 5, 5, 8, b"sound"))]));
+            came.iter().flat_map(|it| it.units.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(units(&mut all), [], "where pictures come, they are waited for");
+        assert_eq!(units(&mut none), [UnitStart { at: 0, key: true }]);
     }
 
     #[test]

@@ -185,6 +185,11 @@ pub enum DialError {
 }
 
 impl Dialler {
+    /// Whether it dials inside a zone of its own, whose rules let in nothing but answers.
+    pub fn is_inside(&self) -> bool {
+        matches!(self, Self::Inside { .. })
+    }
+
     /// Connects to a camera. The kernel keeps some `receive_bytes` of what it sends unasked.
     ///
     /// # Errors

@@ -367,6 +367,7 @@ fn of_failure(failure: &Failure) -> Option<Layer> {
         Failure::Unwanted
         | Failure::Goodbye
         | Failure::NotHeldBack
+        | Failure::PortNotNamed
         | Failure::Misdirected
         | Failure::BadEndpoint
         | Failure::NoEntropy => return None,

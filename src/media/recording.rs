@@ -72,8 +72,9 @@ impl Upstream {
                         }
                         queue.room().await;
                     }
-                    Some(_) => {}
-                    None => std::future::pending().await,
+                    None if self.recorded => std::future::pending().await,
+                    // What comes while nobody listens is lost: it would all come later at once.
+                    Some(_) | None => {}
                 }
                 stream.read_some().await
             };

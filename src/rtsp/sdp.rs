@@ -307,6 +307,11 @@ struct Draft {
 }
 
 impl Description {
+    /// Whether a client can be heard at one of its streams.
+    pub fn has_back_channel(&self) -> bool {
+        self.media.iter().any(|it| it.direction == Direction::Send)
+    }
+
     /// Reads a camera's description. Streams whose encodings do not pass are not among those of the result.
     pub fn parse(bytes: &[u8], unknown: UnknownCodecs) -> Result<Self, SdpError> {
         if bytes.len() > SDP_BYTES_MAX {

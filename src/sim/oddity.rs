@@ -45,10 +45,14 @@ pub enum Oddity {
     SessionRenamed,
     /// Sends packets of a session that is over on each new connection.
     StalePackets,
+    /// Goes on with packets of a session that is over while another plays.
+    GoesOnBeside,
     /// Sends its reports from where it said that packets come, or on channels that nobody asked for.
     ReportsElsewhere,
     /// Ends a session that gives no sign of life for two seconds.
     EndsMuteSessions,
+    /// Has no room for pictures: refuses to set them up.
+    KeepsPicturesBack,
     /// Refuses GET_PARAMETER, which it says it knows.
     RefusesGetParameter,
     /// Refuses OPTIONS in a session.

@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval, sleep},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -265,6 +265,10 @@ impl Connection {
     async fn misbehave(&mut self, fault: Option<Fault>) -> std::io::Result<bool> {
         match fault {
             Some(Fault::Hang) => Ok(true),
+            Some(Fault::Slow(time)) => {
+                sleep(time).await;
+                Ok(false)
+            }
             Some(Fault::Reset) => Err(std::io::ErrorKind::ConnectionReset.into()),
             Some(Fault::Say(Said { bytes, times, stays })) => {
                 let mut said = 0;
@@ -320,6 +324,7 @@ impl Connection {
         let Some(tick) = session.playing else { return Vec::new() };
         session.playing = Some(tick + 1);
         let mut bytes = Vec::new();
+        let beside = self.shared.is(Oddity::GoesOnBeside);
         for (sender, _, way) in &mut session.tracks {
             for packet in sender.packets(tick, now) {
                 way.send(&packet, &mut bytes);
@@ -327,6 +332,9 @@ impl Connection {
             if reports && tick.is_multiple_of(REPORT_TICKS) {
                 way.report(&sender.report(tick, now), elsewhere, &mut bytes);
             }
+        }
+        if beside {
+            bytes.extend_from_slice(STALE);
         }
         bytes
     }
@@ -489,6 +497,9 @@ impl Connection {
         let (track, _, name) = track.or(talk.then_some(back)).ok_or(Status::NotFound)?;
         if recording.is_some() && request.fields.get(Field::Require) != Some(REPLAY_FEATURE) {
             return Err(Status::BadRequest);
+        }
+        if track == Track::Video && self.shared.is(Oddity::KeepsPicturesBack) {
+            return Err(Status::NotEnoughBandwidth);
         }
         let asked = request.fields.get(Field::Transport).map(Transport::parse_list).unwrap_or_default();
         let datagrams_only = self.shared.is(Oddity::DatagramsOnly);

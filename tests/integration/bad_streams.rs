@@ -121,6 +121,12 @@ fn methods(at: &str) -> Vec<Sent> {
         ("REDIRECT", asked("REDIRECT", ""), &[405], ""),
         ("a feature nobody knows", asked("DESCRIBE", "Require: x\r\n"), &[551], ""),
         ("TEARDOWN of a session that is none of its own", asked("TEARDOWN", "Session: 0123\r\n"), &[454], ""),
+        (
+            "SET_PARAMETER of something",
+            [asked("SET_PARAMETER", "Content-Length: 6\r\n"), b"a: b\r\n".to_vec()].concat(),
+            &[451],
+            "a parameter, of which streams here have none",
+        ),
         ("PLAY without a login", asked("PLAY", "Session: 0123\r\n"), &[454], ""),
         (
             "SETUP for a session that was never given",
@@ -199,9 +205,9 @@ fn lies(core: std::net::SocketAddr, own: &str) -> Vec<Lie> {
     let host = own.split_once(':').unwrap().0;
     let many = "m=video 0 RTP/AVP 26\r\n".repeat(100);
     vec![
-        ("453 to SETUP", "SETUP", status("453 Not Enough Bandwidth"), 502, "RTSP status 453"),
+        ("453 to SETUP", "SETUP", status("453 Not Enough Bandwidth"), 453, "RTSP status 453"),
         ("a redirect to SETUP", "SETUP", status("301 Moved"), 502, "redirected"),
-        ("453 to PLAY", "PLAY", status("453 Not Enough Bandwidth"), 502, "RTSP status 453"),
+        ("453 to PLAY", "PLAY", status("453 Not Enough Bandwidth"), 453, "RTSP status 453"),
         ("silence after PLAY", "PLAY", Fault::Hang, 504, "did not answer in time"),
         (
             "a flood before the answer to PLAY",
@@ -240,7 +246,7 @@ fn lies(core: std::net::SocketAddr, own: &str) -> Vec<Lie> {
             502,
             "no kind of login that the gateway uses",
         ),
-        ("453", "DESCRIBE", status("453 Not Enough Bandwidth"), 502, "RTSP status 453"),
+        ("453", "DESCRIBE", status("453 Not Enough Bandwidth"), 453, "RTSP status 453"),
         (
             "a giant frame before the answer",
             "DESCRIBE",

@@ -173,7 +173,8 @@ fn odd_sessions_of_cameras_are_borne_and_nobody_else_is_heard() {
     let forgers = [UdpSocket::bind("127.0.0.9:0").unwrap(), UdpSocket::bind((here, 0)).unwrap()];
     head("odd sessions of a camera");
     // That a camera sends datagrams only is remembered, so that these come last.
-    let cases: [(&str, &[Oddity], &str); 6] = [
+    let cases: [(&str, &[Oddity], &str); 7] = [
+        ("packets of another session all the time", &[Oddity::GoesOnBeside], " dropped"),
         ("packets of a session that is over", &[Oddity::StalePackets], " 2 dropped"),
         ("a new name with each stream", &[Oddity::SessionRenamed], " 0 dropped"),
         ("reports on channels nobody asked for", &[Oddity::ReportsElsewhere], " dropped"),
@@ -372,6 +373,7 @@ fn a_session_that_does_not_play_ends_and_the_camera_has_none() {
     clock.advance(Duration::from_secs(2));
     assert!(idle.next().is_none(), "its connection ends, and with it the session");
     assert_eq!(alive.ask("GET_PARAMETER", "", &sign).status, 200, "a sign of life keeps the other");
+    assert_eq!(alive.ask("SET_PARAMETER", "", &sign).status, 200, "so does the other kind");
     assert_eq!(alive.ask("PLAY", "", &sign).status, 200);
     assert_eq!(alive.ask("PAUSE", "", &sign).status, 200);
     // Signs of life without an end are no reason to keep a seat for what does not play.

@@ -1,11 +1,18 @@
 //! Clients that are heard at cameras (ONVIF Streaming Specification §5.3).
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc, time::Duration};
+
+use cordon::{
+    clock::{Clock, SimulatedClock, SystemClock},
+    limits::STREAM_SESSION_TIMEOUT,
+    sim::Oddity,
+};
 
 use crate::{
-    bad_streams::flood,
+    bad_streams::{described, flood},
     house::{ADMIN, CAR_PARK, House, LOBBY, OPERATOR, VIEWER},
-    streams::{Answer, Player, address},
+    streams::{Answer, CAMERAS, Player, address},
+    viewers::pass,
 };
 
 const REQUIRE: &str = "Require: www.onvif.org/ver20/backchannel\r\n";
@@ -140,8 +147,6 @@ fn who_may_not_be_heard_is_told_so_and_it_is_on_record() {
     assert_eq!(viewer.begin(), 403, "users watch");
     let mut admin = Talker::open(&house, RESTRICTED, ADMIN);
     assert_eq!(admin.begin(), 403, "nobody is heard at cameras that are restricted");
-    let mut mute = Talker::open(&house, TRUSTED, OPERATOR);
-    assert_eq!(mute.ask("PLAY", "", "").status, 455, "without a back channel");
     let mut player = Player::connect(&house, &address(&house, TRUSTED.0, TRUSTED.1), OPERATOR);
     assert_eq!(player.ask("DESCRIBE", "", REQUIRE).status, 200);
     let fields = format!("{REQUIRE}Transport: RTP/AVP;unicast;client_port=50010-50011\r\n");
@@ -150,7 +155,7 @@ fn who_may_not_be_heard_is_told_so_and_it_is_on_record() {
         assert_eq!(house.camera(camera).log().iter().filter(|it| it.method == "PLAY").count(), 0);
         assert_eq!(house.camera(camera).said(), Vec::<Vec<u8>>::new());
     }
-    drop((viewer, admin, mute, player));
+    drop((viewer, admin, player));
     house.stop();
     let records = house.records();
     let denied = |name: &str| {
@@ -162,4 +167,128 @@ fn who_may_not_be_heard_is_told_so_and_it_is_on_record() {
     denied(VIEWER.0);
     let why = denied(ADMIN.0);
     assert!(why.contains("restricted.talk"), "{why}");
+}
+
+/// What the camera was asked, logged in.
+fn asked(house: &House, camera: usize, method: &str) -> usize {
+    house.camera(camera).log().iter().filter(|it| it.method == method && it.user.is_some()).count()
+}
+
+/// Sets these streams up, each on the channels of its number, without a word of back channels, and has them play: the
+/// sources that are told.
+fn watch(player: &mut Player, numbers: &[u8]) -> (u16, Vec<String>) {
+    let (mut session, mut sources) = (String::new(), Vec::new());
+    for number in numbers {
+        let channels = format!("interleaved={}-{}", number * 2, number * 2 + 1);
+        let fields = format!("Transport: RTP/AVP/TCP;unicast;{channels}\r\n{session}");
+        let set_up = player.ask("SETUP", &format!("/stream={number}"), &fields);
+        assert_eq!(set_up.status, 200, "{}", set_up.head);
+        session = format!("Session: {}\r\n", set_up.field("Session").unwrap().split_once(';').unwrap().0);
+        let (_, source) = set_up.field("Transport").unwrap().split_once("ssrc=").unwrap();
+        sources.push(source[..8].to_ascii_lowercase());
+    }
+    (player.ask("PLAY", "", &session).status, sources)
+}
+
+/// The source of the next packet on this channel.
+fn source(player: &mut Player, on: u8) -> String {
+    loop {
+        let (channel, packet) = player.frame().unwrap();
+        if channel == on {
+            return packet[8..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_a_back_channel_and_only_watches_is_one_of_many() {
+    let mut house = House::open();
+    for (camera, profile) in CAMERAS {
+        let at = address(&house, camera, profile);
+        let watchers = [(); 2].map(|()| {
+            // As go2rtc does: the feature is asked for when it is described, and never again.
+            let mut player = Player::connect(&house, &at, VIEWER);
+            assert!(player.ask("DESCRIBE", "", REQUIRE).body.contains("a=sendonly"));
+            let (status, told) = watch(&mut player, &[0, 1]);
+            assert_eq!(status, 200, "{at}");
+            assert_eq!([source(&mut player, 0), source(&mut player, 2)], told[..]);
+            player
+        });
+        assert_eq!(asked(&house, camera, "PLAY"), 1, "one session feeds both");
+        drop(watchers);
+        // What was asked last counts.
+        let mut player = Player::connect(&house, &at, VIEWER);
+        assert!(player.ask("DESCRIBE", "", REQUIRE).body.contains("a=sendonly"));
+        assert!(!player.ask("DESCRIBE", "", "").body.contains("a=sendonly"));
+        assert_eq!(watch(&mut player, &[0]).0, 200);
+        assert_eq!(asked(&house, camera, "PLAY"), 1, "the same");
+    }
+    house.stop();
+    let records = house.records();
+    assert_eq!(records.iter().filter(|it| it["operation"] == "rtsp:TALK").count(), 0, "nobody wants to talk");
+}
+
+#[test]
+fn a_camera_without_a_back_channel_is_asked_once_and_watched_by_all() {
+    let house = House::open();
+    let at = address(&house, LOBBY, CAMERAS[1].1);
+    let pictures = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:stream=0\r\n";
+    house.camera(LOBBY).set_fault_of("rtsp:DESCRIBE", Some(described(pictures, "")));
+    let mut player = Player::connect(&house, &at, VIEWER);
+    assert_eq!(player.ask("DESCRIBE", "", REQUIRE).status, 200);
+    assert_eq!(watch(&mut player, &[0]).0, 200);
+    assert!(player.frame().is_some());
+    let mut other = Player::connect(&house, &at, VIEWER);
+    assert_eq!(other.ask("DESCRIBE", "", "").status, 200);
+    assert_eq!(watch(&mut other, &[0]).0, 200);
+    assert_eq!((asked(&house, LOBBY, "DESCRIBE"), asked(&house, LOBBY, "PLAY")), (1, 1));
+}
+
+#[test]
+fn sound_comes_where_no_pictures_do() {
+    let house = House::open();
+    let at = address(&house, LOBBY, CAMERAS[1].1);
+    // Who talks and listens, and sets no pictures up.
+    let mut talker = Player::connect(&house, &at, OPERATOR);
+    assert_eq!(talker.ask("DESCRIBE", "", REQUIRE).status, 200);
+    let (status, told) = watch(&mut talker, &[1, 3]);
+    assert_eq!(status, 200);
+    assert_eq!(source(&mut talker, 2), told[0]);
+    // A camera that has no room for pictures still has the others.
+    house.camera(LOBBY).set_oddities(&[Oddity::KeepsPicturesBack]);
+    let mut listener = Player::connect(&house, &at, VIEWER);
+    assert_eq!(listener.ask("DESCRIBE", "", "").status, 200);
+    let (status, told) = watch(&mut listener, &[0, 1]);
+    assert_eq!(status, 200);
+    assert_eq!(source(&mut listener, 2), told[1]);
+    drop((talker, listener));
+    // Where they are all there is, its viewer is told what the camera says.
+    let pictures = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:stream=0\r\n";
+    house.camera(CAR_PARK).set_oddities(&[Oddity::KeepsPicturesBack]);
+    house.camera(CAR_PARK).set_fault_of("rtsp:DESCRIBE", Some(described(pictures, "")));
+    let mut refused = Player::connect(&house, &address(&house, CAR_PARK, CAMERAS[0].1), VIEWER);
+    assert_eq!(refused.ask("DESCRIBE", "", "").status, 200);
+    assert_eq!(watch(&mut refused, &[0]).0, 453);
+}
+
+#[test]
+fn a_talker_who_vanishes_gives_up_the_only_place() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let mut house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    let mut talker = Talker::open(&house, TRUSTED, OPERATOR);
+    assert_eq!(talker.begin(), 200);
+    let almost = STREAM_SESSION_TIMEOUT - Duration::from_secs(1);
+    pass(&clock, almost, || assert!(talker.player.frame().is_some()));
+    talker.say(6, &rtp(0, 1, SOURCE, b"still here"));
+    house.wait_for(|_| !house.camera(LOBBY).said().is_empty());
+    pass(&clock, almost, || assert!(talker.player.frame().is_some()));
+    clock.advance(Duration::from_secs(2));
+    while talker.player.next().is_some() {}
+    let mut other = Talker::open(&house, TRUSTED, ADMIN);
+    assert_eq!(other.begin(), 200, "the place is free");
+    house.stop();
+    let mute = |it: &&serde_json::Value| {
+        it["note"].as_str().is_some_and(|it| it.starts_with("the viewer gave no sign of life"))
+    };
+    assert_eq!(house.records().iter().filter(mute).count(), 1);
 }

@@ -10,7 +10,8 @@ use std::{
 use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
     limits::{
-        CAMERA_EXCHANGE_TIME_MAX, STREAM_HEARTBEAT_INTERVAL, STREAM_SESSION_TIMEOUT, STREAM_SILENCE_MAX,
+        CAMERA_EXCHANGE_TIME_MAX, STREAM_DESCRIBED_TIME_MAX, STREAM_HEARTBEAT_INTERVAL,
+        STREAM_SESSION_TIMEOUT, STREAM_SILENCE_MAX,
     },
     sim::{Fault, Oddity},
 };
@@ -111,8 +112,33 @@ fn a_stream_that_hangs_keeps_nobody_waiting_for_another() {
     assert!(took < CAMERA_EXCHANGE_TIME_MAX * 2, "{WAITING} of them waited {took:?} together");
 }
 
+#[test]
+fn a_stream_that_takes_long_to_begin_is_still_the_only_one() {
+    let house = House::open();
+    let (at, other) = (address(&house, CAR_PARK, "Profile_1"), address(&house, CAR_PARK, "Profile_2"));
+    let camera = house.camera(CAR_PARK);
+    let asked =
+        |method: &str| camera.log().iter().filter(|it| it.method == method && it.user.is_some()).count();
+    camera.set_fault_of("rtsp:PLAY", Some(Fault::Slow(STREAM_DESCRIBED_TIME_MAX + Duration::from_secs(2))));
+    let mut unplayed = Player::connect(&house, &other, VIEWER);
+    assert_eq!(unplayed.ask("DESCRIBE", "", "").status, 200);
+    let (mut first, _) = watch(&house, &at);
+    assert!(first.frame().is_some());
+    camera.set_fault_of("rtsp:PLAY", None);
+    let (second, _) = watch(&house, &at);
+    assert_eq!((asked("DESCRIBE"), asked("PLAY")), (2, 1), "whoever comes later finds it");
+    drop((first, second));
+    // As does who is back soon.
+    let (mut third, _) = watch(&house, &at);
+    assert!(third.frame().is_some());
+    assert_eq!((asked("DESCRIBE"), asked("PLAY")), (2, 1));
+    // What nobody had play was given back meanwhile.
+    assert_eq!(unplayed.ask("DESCRIBE", "", "").status, 200);
+    assert_eq!(asked("DESCRIBE"), 3);
+}
+
 /// Lets time pass while a stream plays: never so much at once that its camera seems to be silent.
-fn pass(clock: &SimulatedClock, time: Duration, mut take: impl FnMut()) {
+pub fn pass(clock: &SimulatedClock, time: Duration, mut take: impl FnMut()) {
     let mut left = time;
     while !left.is_zero() {
         let step = left.min(STREAM_SILENCE_MAX / 2);

@@ -197,6 +197,10 @@ pub(super) fn refused(trouble: &Trouble, pass: Pass) -> Refused {
         Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(551), .. }) => {
             Status::OptionNotSupported
         }
+        // That it has no room for one more, its viewer may wait for.
+        Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(453), .. }) => {
+            Status::NotEnoughBandwidth
+        }
         Trouble::Camera(CameraError { failure: Failure::NotHeldBack, .. }) => Status::UnsupportedTransport,
         // What is wrong with the part that was asked for, whoever asked has to know.
         Trouble::Camera(CameraError { failure: Failure::BadRtspStatus(457), .. }) => Status::InvalidRange,

@@ -10,7 +10,7 @@ use super::{
     admission::{Refused, ended, refused},
     methods::Written,
     viewer::Viewer,
-    viewing::{Play, Talking, told},
+    viewing::{Play, Talking, Viewing, told},
     ways::Ways,
 };
 use crate::{
@@ -60,6 +60,12 @@ impl Alone {
     }
 }
 
+/// What a viewer is given who asks for something for himself.
+enum Opened {
+    Alone(Alone),
+    Shared(Rc<Upstream>),
+}
+
 /// How many of something a camera has.
 #[derive(Clone, Default)]
 pub(super) struct Places(Rc<Cell<usize>>);
@@ -85,13 +91,19 @@ impl Drop for Place {
 }
 
 impl VirtualCamera {
-    /// Opens a recording for one viewer, or a stream with back channels.
-    async fn open_alone(self: &Rc<Self>, endpoint: &Endpoint, talk: bool) -> Result<Alone, Trouble> {
+    /// Opens a recording for one viewer, or a stream with back channels; one that has none is for all.
+    async fn open_alone(self: &Rc<Self>, endpoint: &Endpoint, talk: bool) -> Result<Opened, Trouble> {
         let place = self.streams.alone.take(REPLAYS_PER_CAMERA_MAX).ok_or(Trouble::Busy)?;
         let mut stream = self.ask_about(endpoint, talk).await?;
+        if talk && !stream.description.has_back_channel() {
+            return self.share(endpoint, stream).await.map(Opened::Shared);
+        }
         let since = self.house.clock.monotonic();
-        let make = if talk { Upstream::new } else { Upstream::of_recording };
-        let upstream = make(stream.description.clone(), stream.sources(), self.measures());
+        let upstream = if talk {
+            self.told_of(endpoint, &mut stream)
+        } else {
+            Upstream::of_recording(stream.description.clone(), stream.sources(), self.measures())
+        };
         let (words, mut said) = mpsc::channel(TALK_QUEUE_PACKETS_MAX);
         let (orders, mut ordered) = mpsc::channel(1);
         let (camera, relayed) = (Rc::clone(self), Rc::clone(&upstream));
@@ -104,7 +116,7 @@ impl VirtualCamera {
             );
             stream.close().await;
         });
-        Ok(Alone { endpoint: endpoint.clone(), upstream, orders, words, talk, since })
+        Ok(Opened::Alone(Alone { endpoint: endpoint.clone(), upstream, orders, words, talk, since }))
     }
 }
 
@@ -126,10 +138,26 @@ impl Viewer {
         }
         // The one it had open is given back first.
         self.alone = None;
-        let alone = self.camera.open_alone(&locator.endpoint, talk).await?;
-        let upstream = Rc::clone(&alone.upstream);
-        self.alone = Some(alone);
-        Ok(upstream)
+        match self.camera.open_alone(&locator.endpoint, talk).await? {
+            Opened::Shared(upstream) => Ok(upstream),
+            Opened::Alone(alone) => {
+                let upstream = Rc::clone(&alone.upstream);
+                self.alone = Some(alone);
+                Ok(upstream)
+            }
+        }
+    }
+
+    /// Whether the session has a back channel: else its viewer watches like any other, whatever was offered.
+    pub(super) fn has_back_channel(&self) -> bool {
+        let sends = |it: &Viewing| {
+            let media = &it.upstream.description.media;
+            it.ways
+                .numbers()
+                .iter()
+                .any(|number| media.get(*number).is_some_and(|media| media.direction == Direction::Send))
+        };
+        self.session.as_ref().is_some_and(sends)
     }
 
     /// Whether the session is about what this viewer has open for himself.

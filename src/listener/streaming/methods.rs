@@ -52,6 +52,12 @@ impl Viewer {
             Method::Pause => self.pause(request).await,
             Method::Teardown => self.tear_down(request).await,
             // A sign of life, which was taken as such.
+            Method::SetParameter if !request.body.is_empty() => {
+                let reason = "a parameter, of which streams here have none".to_owned();
+                let status = Status::ParameterNotUnderstood;
+                self.reject("rtsp:SET_PARAMETER", status, None, reason).await;
+                Err(Refused::With(status))
+            }
             Method::GetParameter | Method::SetParameter if self.is_in_session(request) => {
                 Ok(plain(Status::Ok).maybe(Field::Session, self.session_field()).finish())
             }
@@ -95,6 +101,10 @@ impl Viewer {
         let (locator, identified) = self.permitted_at(request, RtspMethod::Describe).await?;
         let (pass, _) = self.decide(RtspMethod::Describe, &locator, &identified).await?;
         let talk = required(request).any(|it| it == BACKCHANNEL_FEATURE);
+        // What was asked last is what is set up.
+        if self.alone.as_ref().is_some_and(|it| it.talk != talk) && !self.is_alone() {
+            self.alone = None;
+        }
         let described = self.offered(&locator, talk).await;
         let (upstream, pass) = told(described, pass)?;
         let text = text(&upstream.description);
@@ -112,9 +122,9 @@ impl Viewer {
             return Err(self.foreign(request).await);
         }
         let (pass, _) = self.decide(RtspMethod::Setup, &locator, &identified).await?;
-        // Of a session with back channels only these are asked for with the feature.
+        // Of a session with back channels only these are asked for with the feature; by some all are, of any session.
         let talk = self.alone.as_ref().is_some_and(|it| it.talk)
-            || required(request).any(|it| it == BACKCHANNEL_FEATURE);
+            || (self.session.is_none() && required(request).any(|it| it == BACKCHANNEL_FEATURE));
         let described = self.offered(&locator, talk).await;
         let (upstream, pass) = told(described, pass)?;
         let number = request.uri.rsplit_once("/stream=").and_then(|(_, number)| number.parse::<usize>().ok());
@@ -220,10 +230,12 @@ impl Viewer {
         self.own_session(request, RtspMethod::Play, &locator, &identified).await?;
         let playing = self.session.as_ref().is_some_and(|it| it.play.is_some());
         if self.is_alone() {
-            return match locator.kind {
-                LocatorKind::Replay => self.play_recording(request, &locator, &identified).await,
-                _ => self.talk(request, &locator, &identified).await,
-            };
+            match locator.kind {
+                LocatorKind::Replay => return self.play_recording(request, &locator, &identified).await,
+                _ if self.has_back_channel() => return self.talk(request, &locator, &identified).await,
+                // Some ask for back channels and only watch: that is done with all the others.
+                _ => {}
+            }
         }
         // Of a recording that is not open any more nothing is left.
         if locator.kind == LocatorKind::Replay {
@@ -231,6 +243,7 @@ impl Viewer {
         }
         if !playing {
             let (pass, command) = self.decide(RtspMethod::Play, &locator, &identified).await?;
+            self.alone = None;
             let playing = self.camera.playing(&locator.endpoint).await;
             let (upstream, pass) = told(playing, pass)?;
             let (now, watching) = (self.camera.house.clock.monotonic(), self.watching(&identified));

@@ -25,7 +25,7 @@ use crate::{
     hatch::{Ask, AskKind, Endpoint, Screen},
     limits::{STREAM_DESCRIBED_TIME_MAX, STREAMS_PER_CAMERA_MAX},
     media::{Measures, Upstream},
-    rtsp::{Description, UnknownCodecs},
+    rtsp::{Description, Direction, UnknownCodecs},
     schema::{AccessClass, Trait},
     telemetry::{CameraMeter, Encoding},
 };
@@ -103,9 +103,9 @@ impl Streams {
     fn told_before(&self, endpoint: &Endpoint, description: &Description) -> Option<Rc<Upstream>> {
         let mut told = self.told.borrow_mut();
         told.retain(|(_, it)| it.strong_count() > 0);
-        let text = text(description);
+        let heard = heard(description);
         let mut before = told.iter().filter(|(at, _)| at == endpoint).filter_map(|(_, it)| it.upgrade());
-        before.rfind(|it| self::text(&it.description) == text)
+        before.rfind(|it| self::heard(&it.description) == heard)
     }
 
     /// Runs what relays a stream until it ends.
@@ -161,20 +161,21 @@ impl VirtualCamera {
         };
         let described = self.streams.described.borrow_mut().remove(endpoint);
         let Some(mut stream) = described else { return Err(Trouble::Lost) };
+        // However long the camera takes to begin: others find it there until then.
+        let open = Open { camera: Rc::clone(self), upstream: Rc::clone(&upstream) };
         let mut pass = self.stream_pass(RtspMethod::Play, endpoint).await?;
         let ask = Ask::new(&mut pass, AskKind::Play { endpoint: endpoint.clone() }, false)?;
         match self.connection.play(&ask, &mut stream).await {
             Ok(played) => upstream.plays(played),
             Err(error) => {
-                self.streams.open.borrow_mut().remove(endpoint);
+                drop(open);
                 let trouble = Trouble::from(error);
                 pass.finish(trouble.ended());
                 stream.close().await;
                 return Err(trouble);
             }
         }
-        let (camera, relayed) = (Rc::clone(self), Rc::clone(&upstream));
-        self.streams.spawn(async move { camera.relay(relayed, stream, pass).await });
+        self.streams.spawn(open.relay(stream, pass));
         Ok(upstream)
     }
 
@@ -191,45 +192,49 @@ impl VirtualCamera {
         while relays.join_next().await.is_some() {}
     }
 
-    /// Relays until the end, and records what passed.
-    async fn relay(self: Rc<Self>, upstream: Rc<Upstream>, mut stream: CameraStream, pass: Pass) {
-        let open = Open { camera: &self, upstream: &upstream };
-        let ended = upstream.relay(&mut stream).await;
-        drop(open);
-        let counts = upstream.counts();
-        let failure = match &ended {
-            Ok(()) => "nobody watches any more".to_owned(),
-            Err(failure) => failure.to_string(),
-        };
-        let note = format!("{failure}; {}", told(counts));
-        tracing::info!(camera = %self.camera.id, note, "a stream of the camera ended");
-        pass.finish(Ended {
-            disposal: if ended.is_ok() { Disposal::Answered } else { Disposal::Failed },
-            status: None,
-            fault: None,
-            deviations: Vec::new(),
-            bytes: counts.bytes,
-            note: Some(note),
-        });
-        stream.close().await;
-    }
-
     async fn describe(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Rc<Upstream>, Trouble> {
         if self.streams.are_full() {
             return Err(Trouble::Busy);
         }
-        let mut stream = self.ask_about(endpoint, false).await?;
-        // Who has a session from before goes on with the sources that it was told of.
+        let stream = self.ask_about(endpoint, false).await?;
+        Ok(self.offer(endpoint, stream))
+    }
+
+    /// What a session offers that was described for one viewer and holds nothing but what all may have: it is theirs from
+    /// now on, unless they have one.
+    pub(super) async fn share(
+        self: &Rc<Self>,
+        endpoint: &Endpoint,
+        stream: CameraStream,
+    ) -> Result<Rc<Upstream>, Trouble> {
+        let open = async || {
+            if self.streams.are_full() {
+                return Err(Trouble::Busy);
+            }
+            Ok(self.offer(endpoint, stream))
+        };
+        self.in_turn(endpoint, Streams::open_at, open).await
+    }
+
+    /// Has a session that was described be there for all who want to watch.
+    fn offer(self: &Rc<Self>, endpoint: &Endpoint, mut stream: CameraStream) -> Rc<Upstream> {
+        let upstream = self.told_of(endpoint, &mut stream);
+        self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
+        self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
+        self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
+        upstream
+    }
+
+    /// What viewers are told of a live stream. Who has a session from before goes on with the sources that it was told
+    /// of.
+    pub(super) fn told_of(&self, endpoint: &Endpoint, stream: &mut CameraStream) -> Rc<Upstream> {
         let before = self.streams.told_before(endpoint, &stream.description);
         if let Some(first) = before.and_then(|it| it.sources.first().copied()) {
             stream.speak_as(first);
         }
         let upstream = Upstream::new(stream.description.clone(), stream.sources(), self.measures());
-        self.streams.described.borrow_mut().insert(endpoint.clone(), stream);
-        self.streams.open.borrow_mut().insert(endpoint.clone(), Rc::clone(&upstream));
         self.streams.told.borrow_mut().push((endpoint.clone(), Rc::downgrade(&upstream)));
-        self.forget_in_time(endpoint.clone(), Rc::clone(&upstream));
-        Ok(upstream)
+        upstream
     }
 
     /// By what its streams are measured.
@@ -300,15 +305,15 @@ impl VirtualCamera {
             let described = {
                 let mut open = camera.streams.open.borrow_mut();
                 let same = open.get(&endpoint).is_some_and(|it| Rc::ptr_eq(it, &upstream));
-                if !same || upstream.is_playing() {
+                if !same {
                     return;
                 }
+                // Whoever has it play has taken it from there, and answers for what is open.
+                let Some(described) = camera.streams.described.borrow_mut().remove(&endpoint) else { return };
                 open.remove(&endpoint);
-                camera.streams.described.borrow_mut().remove(&endpoint)
+                described
             };
-            if let Some(stream) = described {
-                stream.close().await;
-            }
+            described.close().await;
         });
     }
 
@@ -366,21 +371,54 @@ pub(super) fn text(description: &Description) -> String {
     description.write(1, 1, |number| format!("stream={number}"))
 }
 
-/// Whether a session about the one may go on with the other: its viewer was told the same of both.
+/// The same of what comes from the camera, which is one whether back channels were asked for or not.
+fn heard(description: &Description) -> String {
+    let mut heard = description.clone();
+    heard.media.retain(|it| it.direction == Direction::Receive);
+    text(&heard)
+}
+
+/// Whether a session about the one may watch the other: its viewer was told the same of both.
 pub(super) fn are_alike(one: &Rc<Upstream>, other: &Rc<Upstream>) -> bool {
     Rc::ptr_eq(one, other)
-        || (one.sources == other.sources && text(&one.description) == text(&other.description))
+        || (one.sources.first() == other.sources.first()
+            && heard(&one.description) == heard(&other.description))
 }
 
-/// A stream that is relayed. However that ends, viewers hear of it and the next gets a new one.
-struct Open<'a> {
-    camera: &'a VirtualCamera,
-    upstream: &'a Rc<Upstream>,
+/// A stream that is about to play, or is relayed. However that ends, viewers hear of it and the next gets a new one.
+struct Open {
+    camera: Rc<VirtualCamera>,
+    upstream: Rc<Upstream>,
 }
 
-impl Drop for Open<'_> {
+impl Open {
+    /// Relays until the end, and records what passed.
+    async fn relay(self, mut stream: CameraStream, pass: Pass) {
+        let (camera, upstream) = (Rc::clone(&self.camera), Rc::clone(&self.upstream));
+        let ended = upstream.relay(&mut stream).await;
+        drop(self);
+        let counts = upstream.counts();
+        let failure = match &ended {
+            Ok(()) => "nobody watches any more".to_owned(),
+            Err(failure) => failure.to_string(),
+        };
+        let note = format!("{failure}; {}", told(counts));
+        tracing::info!(camera = %camera.camera.id, note, "a stream of the camera ended");
+        pass.finish(Ended {
+            disposal: if ended.is_ok() { Disposal::Answered } else { Disposal::Failed },
+            status: None,
+            fault: None,
+            deviations: Vec::new(),
+            bytes: counts.bytes,
+            note: Some(note),
+        });
+        stream.close().await;
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
-        self.camera.streams.open.borrow_mut().retain(|_, it| !Rc::ptr_eq(it, self.upstream));
+        self.camera.streams.open.borrow_mut().retain(|_, it| !Rc::ptr_eq(it, &self.upstream));
         self.upstream.end();
     }
 }

@@ -258,8 +258,10 @@ impl Viewer {
         if viewing.ways.reported() {
             viewing.touched = now;
         }
-        // A connection that is open says that somebody is there; a datagram says nothing.
-        let mute = matches!(viewing.ways, Ways::Datagrams(_));
+        // A connection that is open says that somebody is there; a datagram says nothing. Nor is the only place of those
+        // who are heard kept for one who may have vanished.
+        let talks = viewing.play.as_ref().is_some_and(|it| it.talking.is_some());
+        let mute = talks || matches!(viewing.ways, Ways::Datagrams(_));
         if mute && now.saturating_sub(viewing.touched) > STREAM_SESSION_TIMEOUT {
             self.end("the viewer gave no sign of life");
             return false;
