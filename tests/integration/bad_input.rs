@@ -235,6 +235,11 @@ fn http() -> Vec<Case> {
             431,
         ),
         closed("TLS to a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), 400),
+        closed(
+            "RTSP to the port of the web service",
+            b"DESCRIBE rtsp://camera/stream RTSP/1.0\r\nCSeq: 1\r\n\r\n".to_vec(),
+            400,
+        ),
         Case {
             sees: None,
             ..closed("HTTP/2 without asking", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), 0)

@@ -16,7 +16,8 @@ use cordon::clock::{Clock, SystemClock};
 use jiff::SignedDuration;
 
 use crate::{
-    house::{House, VIEWER, breathe},
+    house::{ADMIN, House, OPERATOR, VIEWER, breathe},
+    playback,
     reload::{self, SIGNAL},
     streams::{CAMERAS, Player, address, address2},
     tls::Secured,
@@ -53,6 +54,22 @@ impl Watching {
         let mut player = Player::over(stream, address, VIEWER);
         let session = player.set_up();
         assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200, "{way}");
+        Self::begin(way, move || player.frame().map(|_| 1))
+    }
+
+    /// A session of its viewer's own at the camera, with this feature.
+    fn alone(way: &'static str, mut player: Player, feature: &str, numbers: &[u8]) -> Self {
+        let require = format!("Require: {feature}\r\n");
+        assert_eq!(player.ask("DESCRIBE", "", &require).status, 200, "{way}");
+        let mut fields = require.clone();
+        for number in numbers {
+            let channels = format!("interleaved={}-{}", number * 2, number * 2 + 1);
+            let asked = format!("{fields}Transport: RTP/AVP/TCP;unicast;{channels}\r\n");
+            let answer = player.ask("SETUP", &format!("/stream={number}"), &asked);
+            let session = answer.field("Session").unwrap().split_once(';').unwrap().0;
+            fields = format!("{require}Session: {session}\r\n");
+        }
+        assert_eq!(player.ask("PLAY", "", &fields).status, 200, "{way}");
         Self::begin(way, move || player.frame().map(|_| 1))
     }
 
@@ -104,7 +121,9 @@ fn viewers_survive_a_reload_and_go_when_policy_forbids_it() {
             breathe();
         }
     }
-    reload::policies(house, "none", &reload::forbid("User", "rtsp:PLAY"));
+    let forbidden = [("User", "rtsp:PLAY"), ("Operator", "rtsp:TALK"), ("Administrator", "rtsp:REPLAY")];
+    let forbidden: String = forbidden.map(|(role, operation)| reload::forbid(role, operation)).concat();
+    reload::policies(house, "none", &forbidden);
     house.write(&reload::with_policies(&text, "none"));
     reloader.reload(&SIGNAL, None).unwrap();
     let before: Vec<_> = viewers.iter().map(Watching::read).collect();
@@ -136,7 +155,7 @@ fn viewers_survive_a_reload_and_go_when_policy_forbids_it() {
     assert!(latest <= SignedDuration::from_secs(1), "{latest:#}");
 }
 
-/// One viewer of a camera on each transport there is.
+/// One viewer of a camera on each transport there is, one who is heard, and one who has a recording played.
 fn all(secured: &Secured, camera: usize, profile: &str) -> Vec<Watching> {
     let house = &secured.house;
     let (door, plain) = (house.door(camera), address(house, camera, profile));
@@ -154,5 +173,17 @@ fn all(secured: &Secured, camera: usize, profile: &str) -> Vec<Watching> {
         Watching::over("HTTPS", Tunnel::over(secure(), secure(), place), &tunnels::rtsp(&http)),
         Watching::over("WebSocket", Socket::over(connect(), "/onvif/streams"), &plain),
         Watching::over("secure WebSocket", Socket::over(secure(), "/onvif/streams"), &plain),
+        Watching::alone(
+            "talk",
+            Player::connect(house, &plain, OPERATOR),
+            "www.onvif.org/ver20/backchannel",
+            &[0, 3],
+        ),
+        Watching::alone(
+            "recording",
+            Player::connect(house, &playback::address(house, "RTSP"), ADMIN),
+            "onvif-replay",
+            &[0],
+        ),
     ]
 }

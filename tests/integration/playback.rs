@@ -31,7 +31,7 @@ const PICTURES: u64 = 72_000;
 const REQUIRE: &str = "Require: onvif-replay\r\n";
 
 /// The address of a recording, as a VMS gets it.
-fn address(house: &House, protocol: &str) -> String {
+pub fn address(house: &House, protocol: &str) -> String {
     let body = format!(
         "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>{protocol}</tt:Protocol>\
          </tt:Transport></x:StreamSetup><x:RecordingToken>OnboardRecording_1</x:RecordingToken>"
