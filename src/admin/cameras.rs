@@ -120,7 +120,7 @@ pub struct ExceptionView {
 impl IdentityView {
     /// What a judgement says, of whatever shows this.
     pub fn judged(judged: Judgement, evidence: &Evidence) -> Self {
-        let VendorVerdict { name, class, reasons, declared, decision } = judged.verdict;
+        let VendorVerdict { name, class, reasons, declared, decision, .. } = judged.verdict;
         let finding = |it: Finding| FindingView {
             signal: it.kind.to_string(),
             value: it.value,
@@ -148,7 +148,7 @@ impl IdentityView {
 
     /// Puts together what a camera is held to be, and what led there.
     pub fn of(camera: &Camera, judged: Judgement, evidence: &Evidence, regard: &Regard) -> Self {
-        let VendorVerdict { name, class, reasons, declared, decision } = camera.vendor.clone();
+        let VendorVerdict { name, class, reasons, declared, decision, .. } = camera.vendor.clone();
         Self {
             vendor: name,
             class: class.to_string(),

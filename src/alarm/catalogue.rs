@@ -171,6 +171,9 @@ alarms! {
     CameraStricter "camera-stricter" Warning State
         "The camera shows signs of a stricter class of makers than its configuration says, and is treated so."
         "Look at the signs with `cordon camera identify CAMERA`; correct its `vendor`, or decide with `vendor_decision`."
+    VendorDecisionOld "vendor-decision-old" Error State
+        "The camera has a `vendor_decision` that was made about the device before: another was accepted since. It counts no more."
+        "Look at the device that is there (`cordon camera identify CAMERA`), and decide again, with the day of that; or take the decision out of the configuration."
     VendorContradiction "vendor-contradiction" Warning State
         "What the camera shows speaks for makers that have nothing to do with each other: it may be relabelled."
         "Look at the signs with `cordon camera identify CAMERA`, and at the camera; decide with `vendor_decision` if need be."

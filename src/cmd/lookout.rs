@@ -89,9 +89,12 @@ impl Lookout {
             let set = |alarm, trouble: Option<String>| {
                 alarms.set(alarm, Subject::Camera(camera.id.clone()), trouble.as_deref());
             };
-            let quarantine = || rules.regards().of(&camera.id).quarantine.as_ref().map(|it| it.why.clone());
+            let regard = rules.regards().of(&camera.id);
+            let quarantine = || regard.quarantine.as_ref().map(|it| it.why.clone());
             set(Alarm::CameraQuarantined, camera.quarantined.then(quarantine).flatten());
-            let stricter = camera.vendor.class != configured.vendor.class;
+            let old = regard.superseded(&configured.vendor);
+            set(Alarm::VendorDecisionOld, old.map(ToString::to_string));
+            let stricter = old.is_none() && camera.vendor.class != configured.vendor.class;
             let told = || format!("{} ({})", camera.vendor.class, camera.vendor.name);
             set(Alarm::CameraStricter, stricter.then(told));
             let restricted = camera.vendor.class.is_restricted()

@@ -38,6 +38,7 @@ fn camera() -> Camera {
             reasons: Vec::new(),
             declared: None,
             decision: None,
+            undecided: None,
         },
         listen: "192.0.2.1:8001".parse().unwrap(),
         advertise: "192.0.2.1:8001".into(),

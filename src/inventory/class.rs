@@ -76,6 +76,8 @@ pub struct VendorVerdict {
     pub declared: Option<String>,
     /// What somebody decided about this camera.
     pub decision: Option<Decision>,
+    /// With a decision, the verdict without it: it holds where the decision was about another device.
+    pub undecided: Option<Box<VendorVerdict>>,
 }
 
 /// A class that somebody answers for, in place of what would follow.

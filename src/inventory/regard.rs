@@ -11,12 +11,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Baseline, Baselines, Camera, Evidence, Judgement, MacAddress, SignalKind, VendorClass, VendorVerdict,
-    Vendors,
+    Baseline, Baselines, Camera, Decision, Evidence, Judgement, MacAddress, SignalKind, VendorClass,
+    VendorVerdict, Vendors,
     identity::{Change, changes, is_another, signs},
 };
 use crate::{clock::Clock, ids::CameraId};
@@ -103,6 +103,9 @@ pub struct Accepted {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// The decision about its maker that stood then: it was about the device before.
+    #[serde(default)]
+    pub superseded: Option<String>,
 }
 
 /// What became of a look at what a camera shows.
@@ -272,11 +275,11 @@ impl Regards {
         true
     }
 
-    /// A camera as it is to be treated now: its maker's class as found, where that is stricter and nobody decided;
-    /// in quarantine or not; without an exception that has ended.
+    /// A camera as it is to be treated now: its maker's class as found, where that is stricter and nobody decided about
+    /// this device; in quarantine or not; without an exception that has ended.
     pub fn treated<'a>(&self, camera: &'a Camera) -> Cow<'a, Camera> {
         let regard = self.of(&camera.id);
-        let verdict = regard.verdict(camera);
+        let verdict = regard.verdict(&camera.vendor);
         let ended = camera.exception.as_ref().is_some_and(|it| !it.runs(self.0.clock.now()));
         let quarantined = regard.quarantine.is_some();
         if verdict.is_none() && !ended && quarantined == camera.quarantined {
@@ -298,15 +301,16 @@ impl Regards {
         let _turn = self.turn();
         let before = self.of(&camera.id);
         let mut regard = Regard::clone(&before);
-        let (declared, decision) = (camera.vendor.declared.as_deref(), camera.vendor.decision.as_ref());
-        let judgement = vendors.judge(declared, evidence, decision);
         let changes = changes(&regard.known_by, evidence);
         // A device that nobody accepted takes no verdict away by what it says.
         if regard.afresh && says_who_it_is(evidence) && !is_another(&changes) {
             (regard.found, regard.afresh) = (None, false);
         }
-        let stricter = regard.find(camera, vendors, &judgement.verdict, self.0.clock.now());
-        let outcome = self.compare(&mut regard, evidence, &changes);
+        let outcome = self.compare(&mut regard, camera, evidence, &changes);
+        // Only now it is known which device this is, and whether the decision is about it.
+        let configured = regard.configured(&camera.vendor);
+        let judgement = vendors.judge(configured.declared.as_deref(), evidence, configured.decision.as_ref());
+        let stricter = regard.find(&configured, vendors, &judgement.verdict, self.0.clock.now());
         if matches!(outcome, Outcome::Expected(_)) {
             self.forget_mac(&camera.id);
         }
@@ -314,7 +318,7 @@ impl Regards {
         Weighed { judgement, stricter, changes, outcome }
     }
 
-    fn compare(&self, regard: &mut Regard, now: &Evidence, changes: &[Change]) -> Outcome {
+    fn compare(&self, regard: &mut Regard, camera: &Camera, now: &Evidence, changes: &[Change]) -> Outcome {
         if let Some(quarantine) = &mut regard.quarantine {
             quarantine.look_at(now);
             return Outcome::InQuarantine;
@@ -323,7 +327,7 @@ impl Regards {
             regard.known_by.take_up(now);
             return if changes.is_empty() { Outcome::Same } else { Outcome::Changed };
         }
-        match self.use_up(regard) {
+        match self.use_up(regard, camera) {
             Some(expected) => {
                 // What it says of itself came in one answer; the rest may still be the one's before.
                 regard.known_by =
@@ -341,15 +345,16 @@ impl Regards {
 
     /// The camera showed a certificate that is not the one it is known by. Whether it is in quarantine for that from
     /// now on; if another device was announced, this certificate is the one it is known by.
-    pub fn showed_another_certificate(&self, camera: &CameraId, seen: &SeenCertificate) -> Outcome {
+    pub fn showed_another_certificate(&self, of: &Camera, seen: &SeenCertificate) -> Outcome {
         let _turn = self.turn();
+        let camera = &of.id;
         let before = self.of(camera);
         let mut regard = Regard::clone(&before);
         if regard.quarantine.is_some() {
             return Outcome::InQuarantine;
         }
         let mut why = format!("it has another certificate, with the key {}", seen.key);
-        let outcome = self.use_up(&mut regard).and_then(|expected| {
+        let outcome = self.use_up(&mut regard, of).and_then(|expected| {
             let pinned = self.0.book.pin(camera, seen);
             // It is told by its key now; what it says of itself it has still to say.
             regard.known_by = Evidence::default();
@@ -373,14 +378,9 @@ impl Regards {
 
     /// Takes this device for the right one, on somebody's word, and no other: one that shows itself to be another goes
     /// into quarantine anew.
-    pub fn accept(
-        &self,
-        camera: &CameraId,
-        device: &Device,
-        by: &str,
-        reason: &str,
-    ) -> Result<(), NotAccepted> {
+    pub fn accept(&self, of: &Camera, device: &Device, by: &str, reason: &str) -> Result<(), NotAccepted> {
         let _turn = self.turn();
+        let camera = &of.id;
         let before = self.of(camera);
         if before.quarantine.is_none() {
             return Err(NotAccepted::NotInQuarantine);
@@ -392,7 +392,7 @@ impl Regards {
                 Evidence::default()
             }
         };
-        let accepted = Some(self.accepted(by, reason));
+        let accepted = Some(self.accepted(of, by, reason));
         let before = Regard::clone(&before);
         let regard = Regard { known_by, quarantine: None, expected: None, accepted, afresh: true, ..before };
         self.forget_mac(camera);
@@ -415,9 +415,9 @@ impl Regards {
 
     /// Takes the announcement of another device, if there is one whose time is not over: it is judged anew, by what it
     /// shows.
-    fn use_up(&self, regard: &mut Regard) -> Option<Expected> {
+    fn use_up(&self, regard: &mut Regard, camera: &Camera) -> Option<Expected> {
         let expected = regard.expected.take().filter(|it| self.0.clock.now() < it.until)?;
-        regard.accepted = Some(self.accepted("announced", &expected.to_string()));
+        regard.accepted = Some(self.accepted(camera, "announced", &expected.to_string()));
         regard.afresh = true;
         Some(expected)
     }
@@ -426,8 +426,9 @@ impl Regards {
         Quarantine { since: self.0.clock.now(), why, device }
     }
 
-    fn accepted(&self, by: &str, reason: &str) -> Accepted {
-        Accepted { at: self.0.clock.now(), by: by.to_owned(), reason: reason.to_owned() }
+    fn accepted(&self, camera: &Camera, by: &str, reason: &str) -> Accepted {
+        let superseded = camera.vendor.decision.as_ref().map(ToString::to_string);
+        Accepted { at: self.0.clock.now(), by: by.to_owned(), reason: reason.to_owned(), superseded }
     }
 
     fn keep(&self, camera: &Camera, before: &Regard, regard: Regard) {
@@ -452,27 +453,60 @@ impl Regards {
 }
 
 impl Regard {
-    /// The verdict in place of the configured one, where it was found to be of a stricter class.
-    fn verdict(&self, camera: &Camera) -> Option<VendorVerdict> {
-        let Found { vendor, class, reasons, .. } = self.found.as_ref()?;
-        let stricter = class.strictness() > camera.vendor.class.strictness();
-        (stricter && camera.vendor.decision.is_none()).then(|| VendorVerdict {
-            name: vendor.clone(),
-            class: *class,
-            reasons: reasons.clone(),
-            ..camera.vendor.clone()
-        })
+    /// The decision about a camera's maker that counts no more, since it was about the device before: it is dated before
+    /// the one that is there was accepted, or stood when that was done.
+    pub fn superseded<'a>(&self, configured: &'a VendorVerdict) -> Option<&'a Decision> {
+        let (decision, accepted) = (configured.decision.as_ref()?, self.accepted.as_ref()?);
+        let is_dated_before = decision.on < accepted.at.to_zoned(TimeZone::UTC).date();
+        let stood = || accepted.superseded.as_ref() == Some(&decision.to_string());
+        (is_dated_before || stood()).then_some(decision)
+    }
+
+    /// What the configuration says of the device that is there.
+    fn configured<'a>(&self, verdict: &'a VendorVerdict) -> Cow<'a, VendorVerdict> {
+        match (self.superseded(verdict), &verdict.undecided) {
+            (None, _) => Cow::Borrowed(verdict),
+            (Some(_), Some(undecided)) => Cow::Borrowed(undecided),
+            (Some(_), None) => {
+                let class = VendorClass::Unknown;
+                Cow::Owned(VendorVerdict { class, decision: None, ..verdict.clone() })
+            }
+        }
+    }
+
+    /// The verdict in place of the configured one, where it was found to be of a stricter class, or a decision counts no
+    /// more.
+    fn verdict(&self, vendor: &VendorVerdict) -> Option<VendorVerdict> {
+        let configured = self.configured(vendor);
+        let found = |it: &&Found| {
+            configured.decision.is_none() && it.class.strictness() > configured.class.strictness()
+        };
+        match self.found.as_ref().filter(found) {
+            Some(Found { vendor, class, reasons, .. }) => Some(VendorVerdict {
+                name: vendor.clone(),
+                class: *class,
+                reasons: reasons.clone(),
+                ..configured.into_owned()
+            }),
+            None => (*configured != *vendor).then(|| configured.into_owned()),
+        }
     }
 
     /// Takes up a verdict. Whether it is stricter than what was found before and than what is configured.
-    fn find(&mut self, camera: &Camera, vendors: &Vendors, verdict: &VendorVerdict, now: Timestamp) -> bool {
+    fn find(
+        &mut self,
+        configured: &VendorVerdict,
+        vendors: &Vendors,
+        verdict: &VendorVerdict,
+        now: Timestamp,
+    ) -> bool {
         // The owner of the table may have put the maker into another class meanwhile.
         if let Some(found) = &mut self.found {
             found.class = vendors.find(&found.vendor).map_or(found.class, |it| it.class);
         }
         let before = self.found.as_ref().map_or(0, |it| it.class.strictness());
-        let stricter = verdict.class.strictness() > before.max(camera.vendor.class.strictness());
-        if stricter && camera.vendor.decision.is_none() {
+        let stricter = verdict.class.strictness() > before.max(configured.class.strictness());
+        if stricter && configured.decision.is_none() {
             let VendorVerdict { name, class, reasons, .. } = verdict.clone();
             self.found = Some(Found { vendor: name, class, reasons, since: now });
             return true;

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 
 use super::*;
 use crate::{
@@ -119,7 +119,7 @@ impl House {
     /// Accepts it.
     fn accept(&self, camera: &Camera, reason: &str) -> Result<(), NotAccepted> {
         let device = self.device(camera).unwrap_or(Device::Shows(Evidence::default()));
-        self.regards.accept(&camera.id, &device, "control, uid 7", reason)
+        self.regards.accept(camera, &device, "control, uid 7", reason)
     }
 }
 
@@ -249,7 +249,7 @@ fn an_announcement_is_used_up_by_the_first_device_that_comes() {
     house.again();
     assert_eq!(house.weigh(&camera, &THIRD).outcome, Outcome::Quarantined, "within the announced hour");
     let key = |text: &str| SeenCertificate { key: text.into(), certificate: "c".into() };
-    let outcome = house.regards.showed_another_certificate(&camera.id, &key("ef56"));
+    let outcome = house.regards.showed_another_certificate(&camera, &key("ef56"));
     assert_eq!(outcome, Outcome::InQuarantine);
     assert_eq!(*house.book.pins.lock().unwrap(), Vec::<String>::new(), "no key had changed");
 }
@@ -261,7 +261,7 @@ fn a_device_that_was_let_in_by_its_key_says_itself_who_it_is_and_no_third_comes_
     house.weigh(&camera, &AXIS);
     house.expect(&camera);
     let key = |text: &str| SeenCertificate { key: text.into(), certificate: "c".into() };
-    let outcome = |text: &str| house.regards.showed_another_certificate(&camera.id, &key(text));
+    let outcome = |text: &str| house.regards.showed_another_certificate(&camera, &key(text));
     assert!(matches!(outcome("ab12"), Outcome::Expected(_)));
     assert_eq!(house.weigh(&camera, &OTHER).outcome, Outcome::Same, "the number of the one with that key");
     assert_eq!(outcome("cd34"), Outcome::Quarantined, "a second one within the hour");
@@ -273,7 +273,7 @@ fn a_device_that_was_let_in_by_its_key_says_itself_who_it_is_and_no_third_comes_
     assert!(house.regards.treated(&camera).quarantined);
     let other = Camera { id: CameraId::new("hall").unwrap(), ..camera.clone() };
     house.expect(&other);
-    let seen = house.regards.showed_another_certificate(&other.id, &key("ef56"));
+    let seen = house.regards.showed_another_certificate(&other, &key("ef56"));
     assert_eq!(seen, Outcome::Quarantined);
     assert!(house.regards.of(&other.id).expected.is_some(), "nothing came of the announcement");
 }
@@ -317,6 +317,68 @@ fn an_exchanged_camera_is_judged_by_what_it_shows_itself() {
     assert_eq!(house.regards.treated(&camera).vendor.class, VendorClass::Trusted);
 }
 
+/// The class that somebody decided on is the one of the device that they looked at.
+#[test]
+fn a_decision_is_about_the_device_that_was_there() {
+    for announced in [false, true] {
+        let mut house = House::new();
+        let decided = |on: Date| Decision {
+            class: VendorClass::Trusted,
+            because: "looked inside".into(),
+            by: "A. Engineer".into(),
+            on,
+        };
+        let with = |house: &House, decision: Decision| {
+            let vendor =
+                house.vendors.judge(Some("Hikvision"), &Evidence::default(), Some(&decision)).verdict;
+            Camera { vendor, ..house.camera("Hikvision") }
+        };
+        let class = |house: &House, camera: &Camera| house.regards.treated(camera).vendor.class;
+        let camera = with(&house, decided(date(2026, 11, 25)));
+        house.weigh(&camera, &AXIS);
+        assert_eq!(class(&house, &camera), VendorClass::Trusted);
+        if announced {
+            house.expect(&camera);
+            assert!(matches!(house.weigh(&camera, &OTHER).outcome, Outcome::Expected(_)));
+        } else {
+            house.weigh(&camera, &OTHER);
+            house.accept(&camera, "the old one was broken").unwrap();
+        }
+        house.again();
+        assert_eq!(class(&house, &camera), VendorClass::Restricted, "as declared");
+        assert_eq!(house.regards.treated(&camera).vendor.decision, None);
+        assert!(house.weigh(&camera, &OTHER).judgement.verdict.decision.is_none());
+        let regard = house.regards.of(&camera.id);
+        assert_eq!(regard.superseded(&camera.vendor), camera.vendor.decision.as_ref(), "told");
+        // Of the same day, and of a later one.
+        for on in [date(2026, 11, 26), date(2026, 11, 27)] {
+            let camera = with(&house, decided(on));
+            assert_eq!(class(&house, &camera), VendorClass::Trusted, "{on}");
+            assert_eq!(regard.superseded(&camera.vendor), None);
+        }
+    }
+}
+
+#[test]
+fn a_decision_that_stood_when_another_device_was_accepted_counts_no_more() {
+    let house = House::new();
+    let decision = Decision {
+        class: VendorClass::Trusted,
+        because: "looked inside".into(),
+        by: "A. Engineer".into(),
+        on: date(2026, 11, 26),
+    };
+    let vendor = house.vendors.judge(Some("Axis"), &Evidence::default(), Some(&decision)).verdict;
+    let camera = Camera { vendor, ..house.camera("Axis") };
+    house.weigh(&camera, &AXIS);
+    house.expect(&camera);
+    // Of the same day, but of another device: what this one shows counts.
+    let relabelled = [&OTHER[..3], &[(SignalKind::HttpServer, "App-webs/")]].concat();
+    assert!(house.weigh(&camera, &relabelled).stricter);
+    let treated = house.regards.treated(&camera).into_owned().vendor;
+    assert_eq!((treated.name.as_str(), treated.class), ("hikvision", VendorClass::Restricted));
+}
+
 #[test]
 fn another_certificate_is_quarantine_and_accepting_it_pins_the_one_that_was_seen() {
     let house = House::new();
@@ -324,7 +386,7 @@ fn another_certificate_is_quarantine_and_accepting_it_pins_the_one_that_was_seen
     house.weigh(&camera, &AXIS);
     let outcome = |text: &str| {
         let seen = SeenCertificate { key: text.into(), certificate: "c".into() };
-        house.regards.showed_another_certificate(&camera.id, &seen)
+        house.regards.showed_another_certificate(&camera, &seen)
     };
     assert_eq!(outcome("ab12"), Outcome::Quarantined);
     assert_eq!(outcome("cd34"), Outcome::InQuarantine);

@@ -126,7 +126,8 @@ impl Vendors {
             }
         };
         let (name, declared) = (name.to_owned(), Some(declared.to_owned()));
-        VendorVerdict { name, class, reasons: vec![reason, because], declared, decision: None }
+        let reasons = vec![reason, because];
+        VendorVerdict { name, class, reasons, declared, decision: None, undecided: None }
     }
 
     /// Whether one of two makers owns the other or makes its cameras, or they share who does.

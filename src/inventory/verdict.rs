@@ -110,8 +110,10 @@ impl Vendors {
         let standing = standing(&voices, declared, &findings, decision);
         let mut verdict = settled(voices);
         verdict.reasons.extend(contradictions.iter().map(|it| format!("contradiction: {it}")));
-        (verdict.declared, verdict.decision) = (declared.map(str::to_owned), decision.cloned());
+        verdict.declared = declared.map(str::to_owned);
         if let Some(decision) = decision {
+            verdict.undecided = Some(Box::new(verdict.clone()));
+            verdict.decision = Some(decision.clone());
             verdict.reasons.insert(0, decision.to_string());
             verdict.class = decision.class;
         }
@@ -237,7 +239,7 @@ fn settled(mut voices: Vec<Voice>) -> VendorVerdict {
     );
     let mut reasons: Vec<String> = voices.into_iter().map(|it| it.why).collect();
     reasons.truncate(VERDICT_FINDINGS_MAX);
-    VendorVerdict { name, class, reasons, declared: None, decision: None }
+    VendorVerdict { name, class, reasons, declared: None, decision: None, undecided: None }
 }
 
 fn standing(

@@ -194,7 +194,7 @@ impl VirtualCamera {
     pub(super) fn showed_another_certificate(&self, pin: Pin) {
         let (key, certificate) = (pin.key.to_string(), pin.whole.to_string());
         let seen = SeenCertificate { key, certificate };
-        let outcome = self.edition.rules.regards().showed_another_certificate(&self.camera.id, &seen);
+        let outcome = self.edition.rules.regards().showed_another_certificate(&self.camera, &seen);
         let what = match outcome {
             Outcome::Expected(_) => "camera-exchanged",
             Outcome::Quarantined => "camera-quarantined",

@@ -65,7 +65,9 @@ impl Reloader {
         let arguments =
             json!({ "camera": id.as_str(), "reason": reason, "quarantined_for": why, "device": shows });
         let pass = self.pass(AdminAction::AcceptCamera, by, &edition.rules, arguments)?;
-        if let Err(error) = edition.rules.regards().accept(&id, device, &person(by), reason) {
+        let configured = edition.rules.inventory().camera(&id);
+        let configured = configured.ok_or_else(|| DecisionError::NoCamera(id.to_string()))?;
+        if let Err(error) = edition.rules.regards().accept(configured, device, &person(by), reason) {
             pass.finish(ended(Disposal::Failed, &error.to_string()));
             return Err(DecisionError::NotAccepted(id, error));
         }

@@ -119,7 +119,8 @@ impl Folder {
         let since = "2026-11-26T08:00:01Z".parse().unwrap();
         let device = Some(Device::Shows(regard.known_by.clone()));
         regard.quarantine = Some(Quarantine { since, why: HOSTILE.to_owned(), device });
-        let accepted = Accepted { at: since, by: "root".to_owned(), reason: HOSTILE.to_owned() };
+        let accepted =
+            Accepted { at: since, by: "root".to_owned(), reason: HOSTILE.to_owned(), superseded: None };
         regard.accepted = Some(accepted);
         let clock: Arc<dyn Clock> = self.clock.clone();
         let clerk = Arc::new(Clerk::start(store).unwrap());
