@@ -231,6 +231,9 @@ alarms! {
     CoreDevice "core-device" Error Happening
         "A device of a restricted maker, or a camera of a maker that nobody knows, is on the core side of the gateway: it hangs in no zone, and nothing keeps it from the core network."
         "Find it by the address that the detail and the event `core-device` name, unplug it there, and put it into a zone."
+    CoreUnwatched "core-unwatched" Error State
+        "Who speaks on the core side of the gateway is not counted, or cannot be read: a restricted device that is plugged in there is found by what it says of itself alone."
+        "See what the detail names, and that `cordon netd` runs and what it says; it sets its counting rules right by itself."
     ClientOverBudget "client-over-budget" Warning Happening
         "The client has as many commands under way over all cameras as one client may have; more of it are refused."
         "Find out which cameras answer it slowly, or make the client ask less at once."

@@ -33,6 +33,8 @@ pub enum Subject {
     Zone(ZoneId),
     /// One client.
     Client(ClientId),
+    /// A device that is enrolled nowhere, by an address: in this zone, or on the core side.
+    Device(String, Option<ZoneId>),
 }
 
 impl std::fmt::Display for Subject {
@@ -44,6 +46,8 @@ impl std::fmt::Display for Subject {
             Self::Camera(id) => write!(f, "camera {id}"),
             Self::Zone(id) => write!(f, "zone {id}"),
             Self::Client(id) => write!(f, "client {id}"),
+            Self::Device(address, Some(zone)) => write!(f, "device {address} in zone {zone}"),
+            Self::Device(address, None) => write!(f, "device {address} on the core side"),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     discovery::{Device, Ears, read},
     gate::Rules,
     inventory::{Evidence, MacAddress, SignalKind, VendorClass, VendorVerdict},
-    isolation::{CORE_DEVICE, CoreDevice, CoreSource, Desired, Rates},
+    isolation::{CORE_DEVICE, Core, CoreDevice, CoreSource, Desired, Rates},
     limits::{CORE_DEVICES_MAX, CORE_READ_INTERVAL, DISCOVERY_MESSAGE_BYTES_MAX},
     listener::House,
 };
@@ -52,7 +52,8 @@ struct Lookout {
     packets: Vec<CoreSource>,
     /// Changes of the counting rules that are on record.
     mended: u64,
-    readable: bool,
+    /// Nobody says who speaks there.
+    blind: bool,
 }
 
 /// What hears one family, once it is open.
@@ -60,6 +61,16 @@ struct Lookout {
 struct Ear {
     open: Option<(Ears, UdpSocket)>,
     failed: bool,
+}
+
+impl Who {
+    /// What tells it from others on the core side.
+    fn address(&self) -> String {
+        match self {
+            Self::Frames(mac, _) => mac.to_string(),
+            Self::Says(address, _) => address.to_string(),
+        }
+    }
 }
 
 impl Lookout {
@@ -72,7 +83,7 @@ impl Lookout {
             seen: BTreeSet::new(),
             packets: Vec::new(),
             mended: 0,
-            readable: true,
+            blind: false,
         }
     }
 
@@ -107,24 +118,37 @@ impl Lookout {
         let edition = self.house.edition.load_full();
         if !edition.rules.inventory().zones().any(|zone| Desired::of(zone).is_some()) {
             self.ears = Default::default();
-            return;
+            return self.tell_if_blind(None);
         }
         for (ear, v4) in self.ears.iter_mut().zip([true, false]) {
             ear.prick(v4);
         }
         let netd = self.house.netd.clone();
         match tokio::task::spawn_blocking(move || netd.core()).await {
-            Ok(Ok(core)) => {
-                self.readable = true;
-                self.frames(&edition.rules, core.sources);
-                self.set_right(core.mended, core.trouble.as_deref());
+            Ok(Ok(Core { sources, mended, trouble })) => {
+                // What could not be read is not what is not there.
+                if trouble.is_none() || !sources.is_empty() {
+                    self.frames(&edition.rules, sources);
+                }
+                self.set_right(mended);
+                self.tell_if_blind(trouble.as_deref());
             }
-            Ok(Err(error)) if self.readable => {
-                self.readable = false;
-                tracing::warn!(%error, "who speaks on the core side cannot be read");
-            }
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(error)) => self.tell_if_blind(Some(&error.to_string())),
+            Err(error) => self.tell_if_blind(Some(&error.to_string())),
         }
+    }
+
+    /// Says whether, and why, nobody sees who speaks on the core side.
+    fn tell_if_blind(&mut self, trouble: Option<&str>) {
+        let blind = trouble.is_some();
+        if std::mem::replace(&mut self.blind, blind) != blind {
+            tracing::warn!(
+                why = trouble,
+                "who speaks on the core side is {}counted",
+                if blind { "not " } else { "" }
+            );
+        }
+        self.house.gate.watch().alarms.set(Alarm::CoreUnwatched, Subject::Gateway, trouble);
     }
 
     /// Alarms about every restricted maker's device that has sent something since the look before.
@@ -164,8 +188,12 @@ impl Lookout {
     fn found(&mut self, who: Who, verdict: &VendorVerdict) {
         let watch = self.house.gate.watch();
         let found = format!("{who}: {}, {}", verdict.name, verdict.class);
-        watch.alarms.raise(Alarm::CoreDevice, Subject::Gateway, &found);
-        if self.seen.contains(&who) || self.seen.len() >= CORE_DEVICES_MAX {
+        let is_known = self.seen.contains(&who);
+        let has_place = is_known || self.seen.len() < CORE_DEVICES_MAX;
+        // Each is an alarm of its own, as long as they are told apart: one that goes on must not hide the next.
+        let subject = if has_place { Subject::Device(who.address(), None) } else { Subject::Gateway };
+        watch.alarms.raise(Alarm::CoreDevice, subject, &found);
+        if is_known || !has_place {
             return;
         }
         let (how, address, at) = match &who {
@@ -187,14 +215,10 @@ impl Lookout {
     }
 
     /// Somebody changed the rules that count.
-    fn set_right(&mut self, mended: u64, trouble: Option<&str>) {
-        let subject = Subject::Gateway;
-        if mended > self.mended || trouble.is_some() {
-            let found = trouble.map_or_else(
-                || "the rules that count who speaks on the core side were changed, and mended".to_owned(),
-                |why| format!("who speaks on the core side is not counted: {why}"),
-            );
-            self.house.gate.watch().alarms.raise(Alarm::IsolationDrift, subject, &found);
+    fn set_right(&mut self, mended: u64) {
+        if mended > self.mended {
+            let found = "the rules that count who speaks on the core side were changed, and mended";
+            self.house.gate.watch().alarms.raise(Alarm::IsolationDrift, Subject::Gateway, found);
         }
         self.mended = mended;
     }

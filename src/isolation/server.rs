@@ -185,9 +185,13 @@ impl Server {
                 Reply::Held { residents: self.hold(self.zone(zone)?, residents)? }
             }
             Request::Core => {
-                let sources = core_leg::sources().map_err(in_full)?;
+                // Why nothing can be read stands in the trouble: an answer that fails would say nothing of it.
+                let (sources, unread) = match core_leg::sources() {
+                    Ok(sources) => (sources, None),
+                    Err(error) => (Vec::new(), Some(in_full(error))),
+                };
                 let state = self.state();
-                let (mended, trouble) = (state.core.mended, state.core.trouble.clone());
+                let (mended, trouble) = (state.core.mended, state.core.trouble.clone().or(unread));
                 Reply::Core(Core { sources, mended, trouble })
             }
             Request::Attempts { zone } => {

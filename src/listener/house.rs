@@ -103,7 +103,10 @@ impl Edition {
         match subject {
             Subject::Gateway | Subject::AuditLog | Subject::Certificate => true,
             Subject::Camera(camera) => self.rules.inventory().camera(camera).is_some(),
-            Subject::Zone(zone) => self.rules.inventory().zone(zone).is_some(),
+            Subject::Device(_, None) => true,
+            Subject::Zone(zone) | Subject::Device(_, Some(zone)) => {
+                self.rules.inventory().zone(zone).is_some()
+            }
             Subject::Client(client) => {
                 self.callers.iter().any(|it| matches!(it, Caller::Client { id, .. } if id == client))
             }

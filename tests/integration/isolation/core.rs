@@ -18,8 +18,9 @@ use super::{
     wait_until,
 };
 
-/// A prefix of a restricted maker's, and one of another's.
+/// Of a restricted maker's prefix, and one of another's.
 const RESTRICTED: &str = "44:19:b6:00:00:66";
+const SECOND: &str = "44:19:b6:00:00:67";
 const OTHER: &str = "ac:cc:8e:00:00:66";
 
 /// Sends a question from this hardware address, on the core side.
@@ -50,6 +51,13 @@ fn on_record(network: &Network, of: &str) -> Option<Value> {
     all.into_iter().find(|it| it["detail"]["address"] == of || it["detail"]["at"] == of)
 }
 
+/// Whether an alarm was raised about a device on the core side, or the gateway.
+fn alarmed(network: &Network, id: &str, of: &str) -> bool {
+    let subject = if of == "gateway" { of.to_owned() } else { format!("device {of} on the core side") };
+    let raised = events(network, "alarm-raised");
+    raised.iter().any(|it| it["detail"]["id"] == id && it["detail"]["subject"] == *subject)
+}
+
 #[test]
 fn a_restricted_device_on_the_core_side_is_alarmed() {
     let Some(network) = Network::build() else { return };
@@ -76,22 +84,29 @@ fn a_restricted_device_on_the_core_side_is_alarmed() {
     assert_eq!(on_record(&network, OTHER), None, "another maker's");
 
     hellos_are_heard(&network);
-    let alarm =
-        || events(&network, "alarm-raised").into_iter().find(|it| it["detail"]["id"] == "core-device");
-    // The alarm is told after the device is on record.
-    wait_until("the alarm", || alarm().is_some());
-    let alarm = alarm().unwrap();
-    assert_eq!(alarm["detail"]["subject"], "gateway");
+    // While the first goes on, the next is an alarm of its own.
+    wait_until("the second", || {
+        [RESTRICTED, SECOND].iter().for_each(|mac| speak(&network, mac));
+        alarmed(&network, "core-device", SECOND)
+    });
+    assert!(alarmed(&network, "core-device", RESTRICTED));
 
-    // Somebody's change of the rules that count is set right and told.
+    // Somebody's change of the rules that count is set right and told; until then it is said that nothing is counted.
     inside(&network.gateway(), || must(&["nft", "delete", "table", "netdev", "cordon-core"]));
-    wait_until("set right", || asker.core().is_ok_and(|it| it.mended == 1));
+    wait_until("set right", || {
+        let core = asker.core().unwrap();
+        assert!(core.mended == 1 || core.trouble.is_some(), "{core:?}");
+        core.mended == 1
+    });
+    wait_until("told", || alarmed(&network, "isolation-drift", "gateway"));
+    // What nobody can say is told, too.
+    netd.crash();
+    wait_until("blind", || alarmed(&network, "core-unwatched", "gateway"));
     assert_eq!(gateway.stop(), Some(0));
     assert_eq!(on_record(&network, "urn:uuid:axis"), None, "a maker that is not restricted");
     let report = network.report();
     let told = report["core_devices"].as_array().unwrap();
-    assert_eq!(told.len(), 3, "{told:#?}");
-    netd.crash();
+    assert_eq!(told.len(), 4, "{told:#?}");
     let (removed, said) = network.isolate("remove");
     assert!(removed, "{said}");
     assert!(
