@@ -499,6 +499,8 @@ pub const CORE_SOURCES_MAX: usize = 16_384;
 pub const CORE_SOURCE_KEPT_TIME: Duration = Duration::from_secs(300);
 /// How often these counts are read.
 pub const CORE_READ_INTERVAL: Duration = Duration::from_secs(5);
+/// Devices of a zone that are enrolled nowhere and have alarms of their own in a `SUMMARY_PERIOD`.
+pub const STRANGERS_ALARMED_PER_PERIOD_MAX: usize = 8;
 /// Restricted devices on the core side that are put on record from one start to the next.
 pub const CORE_DEVICES_MAX: usize = 1_024;
 /// How often it is looked for hardware addresses of cameras that have none yet.

@@ -2,7 +2,7 @@
 //! knows no name and a clock: on a thread of its own, so that no flood disturbs who serves.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -23,10 +23,13 @@ use crate::{
     ids::{CameraId, ZoneId},
     inventory::{Isolation, MacAddress, Zone},
     isolation::{
-        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Names, NamesTold,
+        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Here, Names, NamesTold,
         NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, Unknown, sntp,
     },
-    limits::{ATTEMPTS_READ_INTERVAL, ZONE_MESSAGE_BYTES_MAX, ZONE_SERVICES_INTERVAL},
+    limits::{
+        ATTEMPTS_READ_INTERVAL, STRANGERS_ALARMED_PER_PERIOD_MAX, SUMMARY_PERIOD, ZONE_MESSAGE_BYTES_MAX,
+        ZONE_SERVICES_INTERVAL,
+    },
     listener::House,
     telemetry::ZoneCounts,
 };
@@ -48,6 +51,30 @@ struct Guarded {
     next: Duration,
     readable: bool,
     services: Services,
+    strangers: Strangers,
+}
+
+/// Who is enrolled nowhere and has an alarm of its own, so that one that goes on does not hide the next. Few in a period,
+/// since addresses are easily made up: what further ones do is the zone's.
+#[derive(Default)]
+struct Strangers {
+    since: Duration,
+    known: BTreeSet<Source>,
+}
+
+impl Strangers {
+    fn subject(&mut self, source: &Source, zone: &ZoneId, now: Duration) -> Subject {
+        if now.saturating_sub(self.since) >= SUMMARY_PERIOD {
+            *self = Self { since: now, known: BTreeSet::new() };
+        }
+        if !self.known.contains(source) {
+            if self.known.len() >= STRANGERS_ALARMED_PER_PERIOD_MAX {
+                return Subject::Zone(zone.clone());
+            }
+            self.known.insert(*source);
+        }
+        Subject::Device(source.to_string(), Some(zone.clone()))
+    }
 }
 
 impl Guard {
@@ -78,7 +105,7 @@ impl Guard {
             guarded.services.serve(zone, &self.house).await;
             teller.names(guarded.services.tell(now, false));
             if now.0 >= guarded.next {
-                guarded.read(&teller).await;
+                guarded.read(&teller, &here(zone)).await;
             }
         }
     }
@@ -87,11 +114,17 @@ impl Guard {
 impl Guarded {
     fn new(zone: &ZoneId, now: (Duration, Timestamp)) -> Self {
         let tripwire = Tripwire::new(zone.as_str(), now);
-        Self { tripwire, next: now.0, readable: true, services: Services::new(zone, now) }
+        Self {
+            tripwire,
+            next: now.0,
+            readable: true,
+            services: Services::new(zone, now),
+            strangers: Strangers::default(),
+        }
     }
 
     /// Reads the counters.
-    async fn read(&mut self, teller: &Teller<'_>) {
+    async fn read(&mut self, teller: &Teller<'_>, here: &Here) {
         let house = teller.house;
         let began = house.clock.monotonic();
         let (netd, zone) = (house.netd.clone(), teller.zone.clone());
@@ -108,7 +141,8 @@ impl Guarded {
         match counted {
             Ok(counted) => {
                 let enrolled = |source: &Source| teller.camera(source).is_some();
-                teller.attempts(&self.tripwire.read(&Snapshot::of(&counted), &enrolled, now));
+                let reading = self.tripwire.read(&Snapshot::of(&counted, here), &enrolled, now);
+                teller.attempts(&reading, &mut self.strangers);
                 self.readable = true;
             }
             Err(error) => {
@@ -123,7 +157,7 @@ impl Guarded {
         let now = time(&*teller.house.clock);
         self.services.close();
         teller.names(self.services.tell(now, true));
-        teller.attempts(&self.tripwire.rest(now));
+        teller.attempts(&self.tripwire.rest(now), &mut self.strangers);
     }
 }
 
@@ -185,6 +219,14 @@ impl Services {
 
     fn tell(&self, now: (Duration, Timestamp), last: bool) -> NamesTold {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).tell(now, last)
+    }
+}
+
+/// What in a zone is the gateway, and what leads to its neighbours alone.
+fn here(zone: &Zone) -> Here {
+    match &zone.isolation {
+        Isolation::Namespace(leg) => Here::of(&leg.addresses, &zone.prefixes),
+        Isolation::None => Here::default(),
     }
 }
 
@@ -254,7 +296,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn attempts(&self, reading: &Reading) {
+    fn attempts(&self, reading: &Reading, strangers: &mut Strangers) {
         for (source, told) in &reading.blocked {
             self.note(BLOCKED, self.camera(source), told);
         }
@@ -268,8 +310,8 @@ impl<'a> Teller<'a> {
                 metrics.camera(camera).blocked(*packets);
             }
         }
-        self.alarm(&reading.first);
-        self.claims(&reading.claims);
+        self.alarm(&reading.first, strangers);
+        self.claims(&reading.claims, strangers);
         if let Some(unknown) = reading.unknown {
             self.full(unknown);
         }
@@ -289,7 +331,7 @@ impl<'a> Teller<'a> {
 
     /// Puts on record, the first time, who claims the address of another, as far as these are few (all are among what was
     /// blocked), and raises one alarm about each who does: whose address it is cannot help it.
-    fn claims(&self, claims: &[Claimed]) {
+    fn claims(&self, claims: &[Claimed], strangers: &mut Strangers) {
         let mut by_subject: BTreeMap<Subject, (String, usize)> = BTreeMap::new();
         for it in claims {
             let claimant = self.camera(&it.by);
@@ -307,21 +349,29 @@ impl<'a> Teller<'a> {
                 });
                 self.note(CLAIMED, claimant, &detail);
             }
-            let subject =
-                claimant.map_or_else(|| Subject::Zone(self.zone.clone()), |it| Subject::Camera(it.clone()));
+            let subject = self.subject(&it.by, strangers);
             let found = || (format!("{} claims {of}, {}", it.by, it.kind), 0);
             by_subject.entry(subject).or_insert_with(found).1 += 1;
         }
         self.raise(Alarm::AddressClaimed, by_subject, "");
     }
 
-    /// Raises one alarm for each camera, and one for all that are none, about what was tried for the first time.
-    fn alarm(&self, first: &[(Source, Target)]) {
+    /// Whom an alarm is about.
+    fn subject(&self, source: &Source, strangers: &mut Strangers) -> Subject {
+        match self.camera(source) {
+            Some(camera) => Subject::Camera(camera.clone()),
+            None => strangers.subject(source, self.zone, self.house.clock.monotonic()),
+        }
+    }
+
+    /// Raises one alarm for each who tried something for the first time.
+    fn alarm(&self, first: &[(Source, Target)], strangers: &mut Strangers) {
         let mut by_subject: BTreeMap<Subject, (String, usize)> = BTreeMap::new();
         for (source, target) in first {
-            let (subject, found) = match self.camera(source) {
-                Some(camera) => (Subject::Camera(camera.clone()), format!("it tried to reach {target}")),
-                None => (Subject::Zone(self.zone.clone()), format!("{source} tried to reach {target}")),
+            let subject = self.subject(source, strangers);
+            let found = match subject {
+                Subject::Zone(_) => format!("{source} tried to reach {target}"),
+                _ => format!("it tried to reach {target}"),
             };
             by_subject.entry(subject).or_insert((found, 0)).1 += 1;
         }
@@ -363,3 +413,25 @@ fn time(clock: &dyn Clock) -> (Duration, Timestamp) {
 
 const NAMES_PORT: u16 = 53;
 const TIME_PORT: u16 = 123;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stranger_has_an_alarm_of_its_own_as_long_as_they_are_few() {
+        let (mut strangers, zone) = (Strangers::default(), ZoneId::new("yard").unwrap());
+        let source = |last: u8| Source::Address(IpAddr::from([192, 0, 2, last]));
+        let most = u8::try_from(STRANGERS_ALARMED_PER_PERIOD_MAX).unwrap();
+        let second = Duration::from_secs(1);
+        for last in 0..most {
+            let subject = strangers.subject(&source(last), &zone, second);
+            assert_eq!(subject, Subject::Device(format!("192.0.2.{last}"), Some(zone.clone())));
+        }
+        assert_eq!(strangers.subject(&source(most), &zone, second), Subject::Zone(zone.clone()));
+        let known = strangers.subject(&source(0), &zone, second);
+        assert_eq!(known.to_string(), "device 192.0.2.0 in zone yard");
+        let later = strangers.subject(&source(most), &zone, SUMMARY_PERIOD + second);
+        assert_eq!(later.to_string(), format!("device 192.0.2.{most} in zone yard"), "in the next period");
+    }
+}

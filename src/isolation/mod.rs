@@ -36,6 +36,7 @@ mod show;
 mod sinkhole;
 pub mod sntp;
 mod summary;
+mod target;
 mod tripwire;
 mod wire;
 
@@ -55,7 +56,8 @@ pub use residents::{Resident, Residents};
 pub use ruleset::Ruleset;
 pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
-pub use tripwire::{Apart, Claimed, Counter, Entry, Reading, Snapshot, Source, Target, Tripwire, Unknown};
+pub use target::{Here, Source, Target};
+pub use tripwire::{Apart, Claimed, Counter, Entry, Reading, Snapshot, Tripwire, Unknown};
 pub use wire::{
     Attempt, Attempts, Claim, ClaimKind, Core, CoreSource, Drift, FrameAttempt, Neighbour, Reply, Request,
     ResidentCount, SocketKind, ZoneState,

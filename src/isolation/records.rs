@@ -27,7 +27,7 @@ pub struct Blocked {
     pub since: Timestamp,
     /// Packets that were dropped, exactly.
     pub packets: u64,
-    /// Of these, packets that lead nowhere beyond the link: discovery, and what is said to neighbours.
+    /// Of these, packets that lead nowhere beyond the link: discovery, and what is said to neighbours and to the gateway.
     #[serde(default, skip_serializing_if = "is_none")]
     pub local: u64,
     /// Where to: the first attempts of all, then the most frequent.

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     net::IpAddr,
     time::Duration,
 };
@@ -14,8 +13,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    records::{Blocked, BlockedSummary, Flow},
+    records::{Blocked, BlockedSummary},
     summary::{Line, Summary},
+    target::{Here, Source, Target, flow},
     wire::{Attempts, ClaimKind, ResidentCount},
 };
 use crate::{
@@ -25,55 +25,6 @@ use crate::{
         SUMMARY_PERIOD,
     },
 };
-
-/// Who sent it, as the packet says: cameras can lie about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// An IP address.
-    Address(IpAddr),
-    /// A hardware address, of frames without an IP address.
-    Hardware(MacAddress),
-}
-
-/// What it was sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Target {
-    /// An IP address.
-    Address {
-        /// The address.
-        to: IpAddr,
-        /// The protocol's number, of IPv4 or the last IPv6 header.
-        protocol: u8,
-        /// The port, or 0.
-        port: u16,
-    },
-    /// A frame of this kind (EtherType).
-    Frame(u16),
-    /// No target: the address of an enrolled camera is claimed so; none for one that is not told.
-    Claim(ClaimKind, Option<IpAddr>),
-    /// Nobody knows: a packet of an enrolled camera for whose destination the kernel had no place, or that was no whole
-    /// packet.
-    Untold,
-}
-
-impl Target {
-    /// Whether it leads beyond the link on which it was sent: what every device says to its neighbours (discovery,
-    /// group membership, requests for an address) does not, tagged frames do.
-    pub fn leads_out(&self) -> bool {
-        match self {
-            Self::Address { to: IpAddr::V4(to), .. } => {
-                !(to.is_multicast() || to.is_broadcast() || to.is_link_local() || to.is_unspecified())
-            }
-            Self::Address { to: IpAddr::V6(to), .. } => {
-                !(to.is_multicast() || to.is_unicast_link_local() || to.is_unspecified())
-            }
-            Self::Frame(kind) => matches!(kind, 0x8100 | 0x88a8),
-            Self::Claim(..) => false,
-            // It may.
-            Self::Untold => true,
-        }
-    }
-}
 
 /// What tells one of the kernel's counters from the others, whoever it is about in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,11 +76,11 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Takes up what the kernel counted, each counter by itself: they end one by one.
-    pub fn of(counted: &Attempts) -> Self {
+    pub fn of(counted: &Attempts, here: &Here) -> Self {
         let mut entries = Vec::with_capacity(counted.packets.len() + counted.frames.len());
         for it in &counted.packets {
             let source = Source::Address(it.source);
-            let target = Target::Address { to: it.destination, protocol: it.protocol, port: it.port };
+            let target = here.target(it.destination, it.protocol, it.port);
             let apart = if it.arrived { Apart::Arrived } else { Apart::No };
             let counter = Counter { source, target, apart };
             entries.push(Entry { counter, source: Some(source), packets: it.packets });
@@ -386,53 +337,6 @@ fn growth(before: Option<u64>, now: u64) -> u64 {
     now.checked_sub(before.unwrap_or(0)).unwrap_or(now)
 }
 
-fn flow(target: Target, packets: u64, first: bool) -> Flow {
-    let (to, protocol, port) = match target {
-        Target::Address { to, protocol, port } => (to.to_string(), protocol_name(protocol), port),
-        Target::Frame(kind) => (format!("{kind:#06x}"), "ethernet".to_owned(), 0),
-        Target::Claim(kind, claimed) => {
-            let to = claimed.map_or_else(|| "an enrolled camera".to_owned(), |it| it.to_string());
-            (to, format!("claim {kind}"), 0)
-        }
-        Target::Untold => ("somewhere that is not told apart".to_owned(), "any".to_owned(), 0),
-    };
-    Flow { to, protocol, port, packets, first, local: !target.leads_out() }
-}
-
-/// The usual protocols by name (IANA's assigned numbers), the others by number.
-fn protocol_name(number: u8) -> String {
-    match number {
-        1 => "icmp".to_owned(),
-        2 => "igmp".to_owned(),
-        6 => "tcp".to_owned(),
-        17 => "udp".to_owned(),
-        47 => "gre".to_owned(),
-        50 => "esp".to_owned(),
-        58 => "icmpv6".to_owned(),
-        132 => "sctp".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Hardware(address) => address.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Flow { to, protocol, port, .. } = flow(*self, 0, false);
-        match port {
-            0 => write!(f, "{to} ({protocol})"),
-            port => write!(f, "{to} port {port} ({protocol})"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -574,6 +478,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_to_the_gateway_and_to_all_on_the_link_leads_nowhere() {
+        let networks = |of: &[&str]| of.iter().map(|it| it.parse().unwrap()).collect::<Vec<_>>();
+        let here = Here::of(
+            &networks(&["192.168.1.1/24", "2001:db8:1::1/64", "10.9.9.1/31"]),
+            &networks(&["192.168.1.0/24", "172.16.4.0/23"]),
+        );
+        for (destination, leads) in [
+            ("192.168.1.1", false),
+            ("2001:db8:1::1", false),
+            ("192.168.1.255", false),
+            ("172.16.5.255", false),
+            ("10.9.9.1", false),
+            ("10.9.9.0", true),
+            ("192.168.1.20", true),
+            ("172.16.4.255", true),
+            ("2001:db8:1::ffff:ffff:ffff:ffff", true),
+        ] {
+            let (source, destination) = (CAMERA.parse().unwrap(), destination.parse().unwrap());
+            let (protocol, port, packets) = (17, 514, 3);
+            let attempt = Attempt { source, destination, protocol, port, arrived: false, packets, bytes: 0 };
+            let counted = Attempts { packets: vec![attempt], dropped: 3, ..Attempts::default() };
+            let reading = Tripwire::new("yard", at(0)).read(&Snapshot::of(&counted, &here), &nobody, at(1));
+            assert_eq!(reading.first.len(), usize::from(leads), "{destination}");
+            let told = &reading.blocked[0].1;
+            assert_eq!((told.packets, told.local), (3, if leads { 0 } else { 3 }), "{destination}");
+            assert_eq!(told.destinations[0].to, destination.to_string());
+        }
+    }
+
+    #[test]
     fn what_the_kernel_counts_in_two_tables_is_one() {
         let packet = |port, arrived, packets| Attempt {
             source: CAMERA.parse().unwrap(),
@@ -603,7 +537,7 @@ mod tests {
             dropped: 17,
         };
         let mut wire = Tripwire::new("restricted", at(0));
-        let reading = wire.read(&Snapshot::of(&counted), &nobody, at(1));
+        let reading = wire.read(&Snapshot::of(&counted, &Here::default()), &nobody, at(1));
         let lines = reading.blocked.iter().flat_map(|(source, it)| {
             let told = it.destinations.iter();
             told.map(move |it| format!("{source} > {} {} {}: {}", it.to, it.port, it.protocol, it.packets))
@@ -622,7 +556,7 @@ mod tests {
         assert!(!reading.first.iter().any(|it| it.0 == reading.claims[0].by));
         // One of two ends: nothing came.
         let fewer = Attempts { packets: vec![packet(23, false, 3), packet(80, false, 1)], ..counted };
-        let reading = wire.read(&Snapshot::of(&fewer), &nobody, at(2));
+        let reading = wire.read(&Snapshot::of(&fewer, &Here::default()), &nobody, at(2));
         assert_eq!((reading.packets, reading.claims.len()), (0, 0));
     }
 
@@ -651,7 +585,7 @@ mod tests {
         let mut wire = Tripwire::new("restricted", at(0));
         let mut read = |second, dropped, told: Option<Vec<Claim>>| {
             let counted = Attempts { claims: told, dropped, ..Attempts::default() };
-            let reading = wire.read(&Snapshot::of(&counted), &nobody, at(second));
+            let reading = wire.read(&Snapshot::of(&counted, &Here::default()), &nobody, at(second));
             (claims(&reading), reading.packets)
         };
         let none = (Vec::new(), 0);
@@ -689,7 +623,8 @@ mod tests {
         };
         let mut lines = 0;
         for second in 1..30 {
-            let reading = wire.read(&Snapshot::of(&flood(second)), &nobody, at(second.into()));
+            let reading =
+                wire.read(&Snapshot::of(&flood(second), &Here::default()), &nobody, at(second.into()));
             assert_eq!(reading.claims.len(), 10_240);
             lines += reading.claims.iter().filter(|it| it.told).count() + reading.blocked.len();
         }
