@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -41,7 +41,7 @@ use crate::{
     facade::{FacadeKey, FacadeShared},
     gate::{Alarms, Gate, Watch},
     ids::ClientId,
-    inventory::{Camera, Inventory, KnownQuirks, QuirkError, Regards, SiteException},
+    inventory::{Camera, Decision, Inventory, KnownQuirks, QuirkError, Regards, SiteException},
     isolation::Netd,
     limits::{ALARMS_IN_READINESS_MAX, BASELINE_READINGS_MAX, UPLOADS_MAX},
     listener::{
@@ -314,7 +314,7 @@ impl Gateway {
         drop(self.sinks);
         drop(self.broker);
         let gate = &self.running.house.gate;
-        gate.note(Event::new("stop", serde_json::Value::Null));
+        gate.note(Event::new("stop", Value::Null));
         self.running.stop();
         if !self.clerk.close() {
             tracing::error!("the state database hangs: what was learnt last of cameras is not kept");
@@ -363,27 +363,45 @@ impl Running {
         let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "cameras": cameras, "policies": policies, "observe_until": observe_until });
         self.house.gate.note(Event::new("start", detail));
         self.note_exceptions(None);
+        self.note_decisions(None);
     }
 
     /// Records which exceptions are granted, and by whom: all of them at the start, then those that change.
     pub(super) fn note_exceptions(&self, before: Option<&Inventory>) {
+        let detail = |it: &SiteException| json!({ "owner": it.owner, "reason": it.reason, "until": it.until.to_string() });
+        let words = ["exception-granted", "exception-withdrawn"];
+        self.note_answered_for(before, words, |camera| camera.exception.as_ref().map(detail));
+    }
+
+    /// Records what somebody decided about cameras' makers: all of it at the start, then what changes.
+    pub(super) fn note_decisions(&self, before: Option<&Inventory>) {
+        let detail = |it: &Decision| json!({ "class": it.class.as_str(), "reason": it.because, "by": it.by, "on": it.on.to_string() });
+        let words = ["vendor-decided", "vendor-decision-withdrawn"];
+        self.note_answered_for(before, words, |camera| camera.vendor.decision.as_ref().map(detail));
+    }
+
+    /// Records what somebody answers for of a camera, by one word if it is new or otherwise, by another if it is gone.
+    fn note_answered_for(
+        &self,
+        before: Option<&Inventory>,
+        [new, gone]: [&str; 2],
+        what: impl Fn(&Camera) -> Option<Value>,
+    ) {
         let configuration = self.configuration();
         let now = &*configuration.loaded.inventory;
-        let note = |what: &str, camera: &Camera, it: &SiteException| {
-            let detail = json!({ "owner": it.owner, "reason": it.reason, "until": it.until.to_string() });
-            self.house.gate.note(Event { camera: Some(camera.id.to_string()), ..Event::new(what, detail) });
+        let note = |word: &str, camera: &Camera, detail: Value| {
+            self.house.gate.note(Event { camera: Some(camera.id.to_string()), ..Event::new(word, detail) });
         };
         for camera in now.cameras() {
-            let was = before.and_then(|it| it.camera(&camera.id)).and_then(|it| it.exception.as_ref());
-            match &camera.exception {
-                Some(it) if was != Some(it) => note("exception-granted", camera, it),
-                Some(_) | None => {}
+            let was = before.and_then(|it| it.camera(&camera.id)).and_then(&what);
+            if let Some(is) = what(camera).filter(|is| was.as_ref() != Some(is)) {
+                note(new, camera, is);
             }
         }
         for camera in before.into_iter().flat_map(Inventory::cameras) {
-            let still = now.camera(&camera.id).is_some_and(|it| it.exception.is_some());
-            if let Some(it) = camera.exception.as_ref().filter(|_| !still) {
-                note("exception-withdrawn", camera, it);
+            let still = now.camera(&camera.id).is_some_and(|it| what(it).is_some());
+            if let Some(was) = what(camera).filter(|_| !still) {
+                note(gone, camera, was);
             }
         }
     }

@@ -274,6 +274,7 @@ impl Reloader {
         detail.insert("policies_after".to_owned(), new.into());
         house.gate.note(Event::new(what, Value::Object(detail)));
         self.running.note_exceptions(Some(&before));
+        self.running.note_decisions(Some(&before));
         Ok(())
     }
 
