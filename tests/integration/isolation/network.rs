@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     num::NonZero,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -440,6 +440,13 @@ impl Camera {
         Self::start_with(place.to_owned(), zone, address, dialect, &[], None)
     }
 
+    /// By IPv6, at the address that its side is given for it.
+    pub fn by_ipv6(network: &Network, zone: usize, dialect: fn() -> Dialect) -> Self {
+        let (side, address) = (network.side(zone), format!("{CAMERA6}/64"));
+        must(&["ip", "-n", &side, "address", "add", &address, "dev", "leg", "nodad"]);
+        Self::start_with(side, zone, CAMERA6, dialect, &[], None)
+    }
+
     /// One with ways of its own.
     pub fn odd(
         network: &Network,
@@ -469,7 +476,12 @@ impl Camera {
         oddities: &'static [Oddity],
         manner: Option<Manner>,
     ) -> Self {
-        let address: Ipv4Addr = address.parse().unwrap();
+        let address: IpAddr = address.parse().unwrap();
+        // What it says of itself is of IPv4, whichever way it is reached.
+        let (lan_address, number) = match address {
+            IpAddr::V4(it) => (it, it.octets()[3]),
+            IpAddr::V6(it) => (CAMERA.parse::<Ipv4Addr>().unwrap(), it.octets()[15]),
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, started) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -482,8 +494,8 @@ impl Camera {
                 clock_skew: SignedDuration::ZERO,
                 clock,
                 entropy: Arc::new(SystemEntropy),
-                serial: 100 * u32::from(address.octets()[3]) + 1 + u32::try_from(zone).unwrap(),
-                lan_address: address,
+                serial: 100 * u32::from(number) + 1 + u32::try_from(zone).unwrap(),
+                lan_address,
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
