@@ -43,6 +43,8 @@ struct Heard {
     good: BTreeMap<ZoneId, Duration>,
     /// Zones with an alarm.
     alarmed: BTreeSet<ZoneId>,
+    /// How well each is kept apart, as it is on record.
+    grades: BTreeMap<ZoneId, String>,
     /// How they stood when it answered last.
     states: Vec<ZoneState>,
 }
@@ -182,11 +184,16 @@ impl Zones {
             heard.good.insert(zone.zone.clone(), now);
         }
         let watch = self.house.gate.watch();
-        if watch.zones.set(&zone.zone, trouble.as_deref()) {
+        let states = answer.as_ref().map(Vec::as_slice).unwrap_or_default();
+        let grade = states.iter().find(|it| it.zone == zone.zone.as_str()).map(|it| it.grade.clone());
+        let is_regraded = trouble.is_none() && heard.grades.get(&zone.zone) != grade.as_ref();
+        if watch.zones.set(&zone.zone, trouble.as_deref()) || is_regraded {
             let state = if trouble.is_none() { "in force" } else { "not in force" };
             tracing::warn!(zone = %zone.zone, why = trouble.as_deref(), "isolation is {state}");
-            let detail = json!({ "zone": zone.zone.to_string(), "state": state, "why": trouble });
+            let detail =
+                json!({ "zone": zone.zone.to_string(), "state": state, "why": trouble, "grade": grade });
             self.house.gate.note(Event::new("isolation", detail));
+            heard.grades.extend(grade.map(|it| (zone.zone.clone(), it)));
         }
         match trouble {
             Some(_) => heard.alarmed.insert(zone.zone.clone()),

@@ -128,12 +128,12 @@ impl Keeper {
         Ok(Planned { plan, grade, text, lacks })
     }
 
-    /// How well a zone is kept apart.
+    /// How well a zone is kept apart; none as long as its interface is not there.
     ///
     /// # Errors
     /// It cannot be looked at.
-    pub fn grade(&self, zone: &Desired) -> Result<Grade, KeeperError> {
-        Ok(Grade::of(zone, &self.look(zone)?, kernel::is_virtual_machine()))
+    pub fn grade(&self, zone: &Desired) -> Result<Option<Grade>, KeeperError> {
+        Ok(Grade::seen(zone, &self.look(zone)?, kernel::is_virtual_machine()))
     }
 
     /// How a zone differs from what it should be; empty if it is isolated.

@@ -33,6 +33,7 @@ use super::{
     keeper::Keeper,
     kernel::{self, NetError},
     residents::{Resident, Residents},
+    show::Grade,
     wire::{self, Core, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
 };
 use crate::{
@@ -99,6 +100,9 @@ impl Drop for Place {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// The word for a zone whose interface is not there.
+const NOT_GRADED: &str = "unknown";
 
 impl Server {
     /// Keeps these zones, and listens to this user, besides root.
@@ -255,8 +259,13 @@ impl Server {
             self.hold_namespace(zone);
         }
         let trouble = found.as_ref().err().cloned();
-        let graded = || self.keeper.grade(zone).map_or("unknown", |grade| grade.as_str()).to_owned();
-        let grade = known.unwrap_or_else(graded);
+        let graded = || {
+            let grade = self.keeper.grade(zone).ok().flatten();
+            grade.map_or(NOT_GRADED, Grade::as_str).to_owned()
+        };
+        // Another interface may be there now, or one at last.
+        let is_as_before = found.as_ref().map_or(true, Vec::is_empty);
+        let grade = known.filter(|it| is_as_before && it != NOT_GRADED).unwrap_or_else(graded);
         let (digest, residents) = (zone.digest(), zone.residents.as_ref().map(Residents::digest));
         let state = ZoneState { zone: zone.zone.to_string(), digest, residents, grade, trouble };
         let now = self.clock.monotonic();

@@ -25,14 +25,28 @@ pub enum Grade {
 impl Grade {
     /// The grade of a zone on this machine. `hypervisor` says whether the machine is a virtual one.
     pub fn of(desired: &Desired, found: &Found, hypervisor: bool) -> Self {
-        let carrier = desired.leg.attachment.carrier();
-        let places = [Some(&found.home), found.zone.as_ref(), found.trunk.as_ref()];
-        let link = places.into_iter().flatten().find_map(|it| it.link(carrier));
-        match &desired.leg.attachment {
-            _ if hypervisor || link.is_some_and(|it| it.kind().is_some()) => Self::Virtual,
+        Self::seen(desired, found, hypervisor).unwrap_or(match &desired.leg.attachment {
+            _ if hypervisor => Self::Virtual,
             Attachment::Interface(_) => Self::OwnInterface,
             Attachment::Vlan { .. } => Self::Vlan,
-        }
+        })
+    }
+
+    /// The same; none as long as the interface is not there, of which nobody knows what it is.
+    pub fn seen(desired: &Desired, found: &Found, hypervisor: bool) -> Option<Self> {
+        let carrier = desired.leg.attachment.carrier();
+        let places = [Some(&found.home), found.zone.as_ref(), found.trunk.as_ref()];
+        let link = places.into_iter().flatten().find_map(|it| it.link(carrier))?;
+        Some(match &desired.leg.attachment {
+            _ if hypervisor || link.kind().is_some() => Self::Virtual,
+            Attachment::Interface(_) => Self::OwnInterface,
+            Attachment::Vlan { .. } => Self::Vlan,
+        })
+    }
+
+    /// The grade with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::OwnInterface, Self::Vlan, Self::Virtual].into_iter().find(|it| it.as_str() == word)
     }
 
     /// The word for reports.

@@ -438,6 +438,11 @@ fn a_plan_is_read_by_an_engineer() {
     assert_eq!(Grade::of(&tagged(), &found, false), Grade::Vlan);
     let veth = home(&json!({ "linkinfo": { "info_kind": "veth" } }));
     assert_eq!(Grade::of(&own(), &veth, false), Grade::Virtual);
+    assert_eq!(Grade::seen(&own(), &veth, false), Some(Grade::Virtual));
+    assert_eq!(Grade::seen(&own(), &Found::default(), true), None, "what is not there is of no grade");
+    for grade in [Grade::OwnInterface, Grade::Vlan, Grade::Virtual] {
+        assert_eq!(Grade::parse(grade.as_str()), Some(grade));
+    }
 }
 
 const CAMERA_MAC: &str = "44:19:b6:00:00:01";
