@@ -499,6 +499,10 @@ pub const CORE_SOURCES_MAX: usize = 16_384;
 pub const CORE_SOURCE_KEPT_TIME: Duration = Duration::from_secs(300);
 /// How often these counts are read.
 pub const CORE_READ_INTERVAL: Duration = Duration::from_secs(5);
+/// How often devices that were found in zones are judged.
+pub const CANDIDATES_JUDGE_INTERVAL: Duration = Duration::from_secs(5);
+/// Of these, records of those that are enrolled nowhere in a `SUMMARY_PERIOD`; the rest waits.
+pub const DEVICES_FOUND_TOLD_PER_PERIOD_MAX: usize = 16;
 /// Devices of a zone that are enrolled nowhere and have alarms of their own in a `SUMMARY_PERIOD`.
 pub const STRANGERS_ALARMED_PER_PERIOD_MAX: usize = 8;
 /// Restricted devices on the core side that are put on record from one start to the next.

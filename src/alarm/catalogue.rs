@@ -231,6 +231,9 @@ alarms! {
     CoreDevice "core-device" Error Happening
         "A device of a restricted maker, or a camera of a maker that nobody knows, is on the core side of the gateway: it hangs in no zone, and nothing keeps it from the core network."
         "Find it by the address that the detail and the event `core-device` name, unplug it there, and put it into a zone."
+    DeviceNotEnrolled "device-not-enrolled" Warning State
+        "A device that is enrolled nowhere says of itself in the zone that it is a camera, and its maker is restricted, or nobody knows it. Nobody is served by it."
+        "See `cordon camera discovered` and the event `device-found`; enrol it (`cordon camera enrol`), or take it off the zone."
     CoreUnwatched "core-unwatched" Error State
         "Who speaks on the core side of the gateway is not counted, or cannot be read: a restricted device that is plugged in there is found by what it says of itself alone."
         "See what the detail names, and that `cordon netd` runs and what it says; it sets its counting rules right by itself."

@@ -1,20 +1,14 @@
 //! The cameras of the running gateway, for its admin listener.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex};
 
-use super::pins;
+use super::{candidates, pins};
 use crate::{
     admin::{CameraRow, CameraView, CandidateRow, EventsView, Fleet, Held},
     alarm::Alarm,
     command::{Command, Operation},
-    discovery::Candidate,
-    ids::{CameraId, RequestId, ZoneId},
-    inventory::{Acquaintances, Camera, EventsWay, Isolation, KnownQuirks},
-    isolation::Neighbour,
+    ids::{CameraId, RequestId},
+    inventory::{Camera, EventsWay, KnownQuirks},
     listener::{
         House,
         diagnosis::{Diagnosis, Layer, Standing, Surroundings, diagnose},
@@ -151,29 +145,6 @@ impl Fleet for HouseFleet {
     }
 
     fn candidates(&self) -> Vec<CandidateRow> {
-        let edition = self.house.edition.load_full();
-        let inventory = edition.rules.inventory();
-        let found: Vec<_> = {
-            let candidates = self.house.candidates.lock().unwrap_or_else(PoisonError::into_inner);
-            candidates.iter().map(|(zone, address, it)| (zone.clone(), address, it.clone())).collect()
-        };
-        let isolated = |zone: &ZoneId| inventory.zone(zone).is_some_and(|it| it.isolation != Isolation::None);
-        let zones: BTreeSet<&ZoneId> =
-            found.iter().map(|(zone, ..)| zone).filter(|it| isolated(it)).collect();
-        // Without the privileged process nothing is known of hardware addresses, and the rest is shown.
-        let neighbours: BTreeMap<&ZoneId, Vec<Neighbour>> = zones
-            .into_iter()
-            .map(|zone| (zone, self.house.netd.neighbours(zone).unwrap_or_default()))
-            .collect();
-        let mac = |zone: &ZoneId, address: IpAddr| {
-            let its = |it: &&Neighbour| it.address == address && it.state != "FAILED";
-            neighbours.get(zone)?.iter().find(its)?.mac.as_ref()?.parse().ok()
-        };
-        let regards = edition.rules.regards();
-        let known = Acquaintances::of(inventory.cameras().map(|it| (&it.id, regards.of(&it.id))));
-        let row = |(zone, address, it): &(ZoneId, IpAddr, Candidate)| {
-            CandidateRow::of(zone, *address, it, mac(zone, *address), inventory, &known)
-        };
-        found.iter().map(row).collect()
+        candidates::rows(&self.house)
     }
 }

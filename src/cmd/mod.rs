@@ -10,6 +10,7 @@ mod baseline;
 mod broker;
 mod calls;
 mod camera;
+mod candidates;
 mod certificates;
 mod check;
 mod columns;

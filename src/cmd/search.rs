@@ -15,7 +15,10 @@ use rustix::net::{netdevice::name_to_index, sockopt};
 use serde_json::{Value, json};
 use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
 
-use super::watcher::{Watcher, look_until};
+use super::{
+    candidates::{self, Judged},
+    watcher::{Watcher, look_until},
+};
 use crate::{
     audit::Event,
     auth::Caller,
@@ -38,12 +41,14 @@ use crate::{
 
 /// Looks for cameras until it is dropped.
 pub(super) fn start(house: Arc<House>) -> io::Result<Watcher> {
-    Watcher::start("search", |stopped| Searches { house, zones: BTreeMap::new() }.until(stopped))
+    let searches = Searches { house, zones: BTreeMap::new(), judged: Judged::default() };
+    Watcher::start("search", |stopped| searches.until(stopped))
 }
 
 struct Searches {
     house: Arc<House>,
     zones: BTreeMap<ZoneId, Search>,
+    judged: Judged,
 }
 
 impl Searches {
@@ -73,6 +78,13 @@ impl Searches {
             let new = || Search::new(zone, self.house.clock.monotonic());
             let search = self.zones.entry(zone.id.clone()).or_insert_with(new);
             search.look(&self.house).await;
+        }
+        if self.judged.is_due(self.house.clock.monotonic()) {
+            let house = Arc::clone(&self.house);
+            // It cannot fail but by a panic, which is told as one.
+            if let Ok(rows) = tokio::task::spawn_blocking(move || candidates::rows(&house)).await {
+                self.judged.take(&rows, &self.house);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::message::{Device, Kind};
 use crate::{
@@ -18,6 +19,37 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Candidates {
     zones: BTreeMap<ZoneId, BTreeMap<IpAddr, Candidate>>,
+}
+
+/// The event for a device that was found in a zone and is enrolled nowhere: [`DeviceFound`].
+pub const DEVICE_FOUND: &str = "device-found";
+
+/// What is put on record of one, by all that is known of it without a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFound {
+    /// The zone it was heard in.
+    pub zone: String,
+    /// The address it speaks from.
+    pub address: IpAddr,
+    /// Its hardware address, as the zone's neighbour table has it.
+    pub mac: Option<String>,
+    /// The name it gives itself.
+    pub endpoint: String,
+    /// Who made it.
+    pub vendor: String,
+    /// That maker's class.
+    pub class: String,
+    /// Whether cameras of that class are treated as restricted.
+    pub restricted: bool,
+    /// What that follows from.
+    pub reasons: Vec<String>,
+}
+
+impl DeviceFound {
+    /// Whether another record would say nothing else of who it is.
+    pub fn is_judged_like(&self, other: &Self) -> bool {
+        (&self.mac, &self.vendor, &self.class) == (&other.mac, &other.vendor, &other.class)
+    }
 }
 
 /// A device that could be a camera.

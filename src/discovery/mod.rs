@@ -15,7 +15,7 @@ mod searching;
 mod sought;
 
 pub use answer::Target;
-pub use candidates::{Candidate, Candidates, Change, DEVICE_PATH};
+pub use candidates::{Candidate, Candidates, Change, DEVICE_FOUND, DEVICE_PATH, DeviceFound};
 pub use ears::Ears;
 pub use link::{Link, hears, is_near};
 pub use message::{Body, Device, Dialect, Kind, Message, MessageError, TypeName, read};

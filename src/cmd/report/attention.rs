@@ -98,6 +98,20 @@ fn of_zones(report: &Report) -> Vec<Found> {
     report.zones.iter().filter_map(zone).collect()
 }
 
+/// What hangs in zones and nobody has decided about.
+fn not_enrolled(report: &Report) -> Option<Found> {
+    let all: Vec<_> = report.found.iter().filter(|it| it.restricted).collect();
+    let first = all.first()?;
+    let what = format!(
+        "{} devices of restricted or unknown makers were found in zones and are not enrolled; the first is {} in zone {} ({}).",
+        all.len(),
+        first.address,
+        first.zone,
+        first.maker_name
+    );
+    Some((WARNING, what, "Enrol each of them (`cordon camera enrol`), or take it off the zone."))
+}
+
 fn of_devices(report: &Report) -> Vec<Found> {
     let restricted = |it: &Device| it.restricted && it.address.is_some();
     let excepted = |it: &Device| it.exceptions.iter().any(|it| !it.over);
@@ -124,6 +138,7 @@ fn of_devices(report: &Report) -> Vec<Found> {
             "cameras have been set to destinations that nobody approved",
             "See which below; set the cameras right, or approve with `cordon camera baseline`.",
         ),
+        not_enrolled(report),
         named(
             WARNING,
             &|it| it.replacement.as_ref().is_some_and(|it| it.overdue),

@@ -7,21 +7,22 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use super::{
     super::baseline::Shown,
     attention,
-    ledger::{Attempts, Ledger, OnRecord, Rows, SourceSum},
+    ledger::{Ledger, OnRecord, Rows, SourceSum},
     model::{
         AttemptsPart, BaselinePart, BaselineRow, DeniedPart, DeniedRow, DestinationRow, Device,
-        ExceptionPart, Fact, LogPart, NOT_CLAIMED, NameRow, Observable, QuarantinePart, ReplacementPart,
-        Report, Stranger, Summary, Tables, ZonePart,
+        ExceptionPart, Fact, FoundPart, LogPart, NOT_CLAIMED, NameRow, Observable, QuarantinePart,
+        ReplacementPart, Report, Stranger, Summary, Tables, ZonePart,
     },
 };
 use crate::{
     audit::printable,
     config::Loaded,
+    discovery::DeviceFound,
     inventory::{
-        Accepted, Answered, Baseline, Camera, Claim, Inventory, Isolation, Judgement, Leg, Parent,
-        Quarantine, Regards, SiteException, Zone,
+        Accepted, Answered, Baseline, Camera, Claim, Evidence, Inventory, Isolation, Judgement, Leg,
+        MacAddress, Parent, Quarantine, Regards, SignalKind, SiteException, Zone,
     },
-    isolation::CoreDevice,
+    isolation::{CoreDevice, Grade},
     limits::{REPORT_DESTINATIONS_PER_DEVICE_MAX, REPORT_TOP_ROWS_MAX},
 };
 
@@ -51,7 +52,9 @@ pub(super) fn report(
         summary: Summary::default(),
         attention: Vec::new(),
         devices,
-        strangers: strangers(&ledger.attempts),
+        found: found(inventory, ledger),
+        found_left_out: ledger.found_left_out,
+        strangers: strangers(inventory, ledger),
         core_devices: core_devices(ledger),
         zones,
         attempts: attempts(ledger),
@@ -285,6 +288,12 @@ fn zone_part(zone: &Zone, inventory: &Inventory, ledger: &Ledger) -> ZonePart {
         name: zone.id.to_string(),
         isolation: zone.isolation.as_str(),
         isolated: isolated(zone),
+        grade: stood.grade.filter(|_| isolated(zone)).map(Grade::as_str),
+        not_shown: match stood.grade {
+            _ if !isolated(zone) => "that anything but this program keeps its cameras from the core network",
+            Some(grade) => grade.lacks(),
+            None => "how it is kept apart: the log does not say by what interface",
+        },
         prefixes: zone.prefixes.iter().map(ToString::to_string).collect(),
         cameras: inventory.cameras().filter(|camera| camera.zone == zone.id).count() as u64,
         watched_seconds: ledger.uptimes.running.as_secs(),
@@ -312,13 +321,62 @@ fn core_devices(ledger: &Ledger) -> Vec<CoreDevice> {
     ledger.core.rows.keys().take(REPORT_TOP_ROWS_MAX).map(printable_one).collect()
 }
 
-fn strangers(attempts: &Attempts) -> Vec<Stranger> {
+/// Devices that were found in zones and are enrolled nowhere now either.
+fn found(inventory: &Inventory, ledger: &Ledger) -> Vec<FoundPart> {
+    let is_enrolled = |it: &DeviceFound| {
+        inventory.cameras().any(|camera| camera.zone.as_str() == it.zone && camera.address.host == it.address)
+    };
+    let part = |(it, time): &(DeviceFound, String)| {
+        let maker = inventory.vendors().find(&it.vendor);
+        FoundPart {
+            zone: printable(&it.zone),
+            address: it.address.to_string(),
+            mac: it.mac.as_deref().map(printable),
+            endpoint: printable(&it.endpoint),
+            maker: printable(&it.vendor),
+            maker_name: maker.map_or_else(|| printable(&it.vendor), |it| it.name.clone()),
+            class: printable(&it.class),
+            restricted: it.restricted,
+            reasons: it.reasons.iter().map(|it| printable(it)).collect(),
+            jurisdiction: maker.map(|it| fact(it.seat.is.join(", "), &it.seat)),
+            uk_order: maker.map(|it| fact(it.uk_order.is.to_string(), &it.uk_order)),
+            us_889: maker.map(|it| fact(it.us_889.is.to_string(), &it.us_889)),
+            us_fcc: maker.map(|it| fact(it.us_fcc.is.to_string(), &it.us_fcc)),
+            on_record: time.clone(),
+        }
+    };
+    ledger.found.values().filter(|(it, _)| !is_enrolled(it)).map(part).collect()
+}
+
+/// Who a stranger is: as it was found, else by its hardware address.
+fn stranger_is(
+    zone: &str,
+    address: &str,
+    inventory: &Inventory,
+    ledger: &Ledger,
+) -> Option<(String, String)> {
+    if let Ok(address) = address.parse() {
+        let (it, _) = ledger.found.get(&(zone.to_owned(), address))?;
+        return Some((printable(&it.vendor), printable(&it.class)));
+    }
+    let mac: MacAddress = address.parse().ok()?;
+    let mut evidence = Evidence::default();
+    evidence.add(SignalKind::Mac, &mac.to_string());
+    let verdict = inventory.vendors().judge(None, &evidence, None).verdict;
+    Some((printable(&verdict.name), verdict.class.to_string()))
+}
+
+fn strangers(inventory: &Inventory, ledger: &Ledger) -> Vec<Stranger> {
+    let attempts = &ledger.attempts;
     let stranger = |((zone, address), sum): (&(String, String), &SourceSum)| {
         let mut all = Rows::default();
         sum.destinations.iter().for_each(|(to, packets)| all.add(to.clone(), *packets));
+        let (maker, class) = stranger_is(zone, address, inventory, ledger).unzip();
         Stranger {
             zone: printable(zone),
             address: printable(address),
+            maker,
+            class,
             packets: sum.packets + sum.before_start + sum.local,
             top_destinations: destinations(&all, REPORT_DESTINATIONS_PER_DEVICE_MAX),
         }
@@ -396,7 +454,8 @@ fn tables(loaded: &Loaded, today: Date) -> Tables {
 
 /// What the sources that facts name stand for.
 fn sources(report: &Report, inventory: &Inventory) -> BTreeMap<String, String> {
-    let facts = report.devices.iter().flat_map(Device::facts);
+    let found = report.found.iter().flat_map(FoundPart::facts);
+    let facts = report.devices.iter().flat_map(Device::facts).chain(found);
     let named = facts.flat_map(|it| &it.sources);
     named.filter_map(|it| Some((it.clone(), inventory.vendors().source(it)?.to_owned()))).collect()
 }

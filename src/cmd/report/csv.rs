@@ -2,7 +2,7 @@
 
 use csv_core::WriteResult;
 
-use super::model::{DestinationRow, Device, Fact, Report};
+use super::model::{DestinationRow, Device, Fact, FoundPart, Report, ZonePart};
 
 /// Which table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -11,6 +11,10 @@ pub(super) enum Table {
     Devices,
     /// A row for each destination that cameras tried to reach
     Destinations,
+    /// A row for each device that was found in a zone and is not enrolled
+    Found,
+    /// A row for each zone
+    Zones,
     /// A row for each camera, operation and reason of denials
     Denied,
 }
@@ -20,6 +24,8 @@ pub(super) fn text(report: &Report, table: Table) -> String {
     match table {
         Table::Devices => devices(report),
         Table::Destinations => destinations(report),
+        Table::Found => found(report),
+        Table::Zones => zones(report),
         Table::Denied => denied(report),
     }
 }
@@ -63,9 +69,6 @@ fn devices(report: &Report) -> String {
 
 fn device(it: &Device) -> Vec<String> {
     let own = |text: &Option<String>| text.clone().unwrap_or_default();
-    let fact = |fact: &Option<Fact>| {
-        fact.as_ref().map(|it| format!("{} ({})", it.is, it.confidence)).unwrap_or_default()
-    };
     let exception = it.exceptions.iter().find(|it| !it.over).or(it.exceptions.first());
     let replacement = it.replacement.as_ref();
     vec![
@@ -79,10 +82,10 @@ fn device(it: &Device) -> Vec<String> {
         it.restricted.to_string(),
         it.standing.clone(),
         it.reasons.join("; "),
-        fact(&it.jurisdiction),
-        fact(&it.uk_order),
-        fact(&it.us_889),
-        fact(&it.us_fcc),
+        stated(&it.jurisdiction),
+        stated(&it.uk_order),
+        stated(&it.us_889),
+        stated(&it.us_fcc),
         exception.map(|it| it.until.clone()).unwrap_or_default(),
         exception.map(|it| it.owner.clone()).unwrap_or_default(),
         replacement.map(|it| it.state.to_owned()).unwrap_or_default(),
@@ -101,6 +104,10 @@ fn device(it: &Device) -> Vec<String> {
     ]
 }
 
+fn stated(fact: &Option<Fact>) -> String {
+    fact.as_ref().map(|it| format!("{} ({})", it.is, it.confidence)).unwrap_or_default()
+}
+
 /// A destination as people write it.
 pub(super) fn destination(it: &DestinationRow) -> String {
     match it.port {
@@ -117,6 +124,65 @@ fn destinations(report: &Report) -> String {
     rows.extend(report.attempts.destinations.iter().map(row));
     let rest = report.attempts.other_destinations.to_string();
     rows.push(vec!["other destinations".to_owned(), String::new(), String::new(), rest]);
+    sheet(&rows)
+}
+
+fn found(report: &Report) -> String {
+    let head = [
+        "zone",
+        "address",
+        "mac",
+        "endpoint",
+        "maker",
+        "class",
+        "restricted",
+        "reasons",
+        "jurisdiction",
+        "uk_order",
+        "us_889",
+        "us_fcc",
+        "on_record",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let row = |it: &FoundPart| {
+        let who = [&it.zone, &it.address, it.mac.as_ref().unwrap_or(&String::new()), &it.endpoint]
+            .map(String::clone);
+        let judged =
+            [it.maker_name.clone(), it.class.clone(), it.restricted.to_string(), it.reasons.join("; ")];
+        let facts = [&it.jurisdiction, &it.uk_order, &it.us_889, &it.us_fcc].map(stated);
+        who.into_iter().chain(judged).chain(facts).chain([it.on_record.clone()]).collect()
+    };
+    rows.extend(report.found.iter().map(row));
+    sheet(&rows)
+}
+
+fn zones(report: &Report) -> String {
+    let head = [
+        "name",
+        "isolation",
+        "grade",
+        "not_shown",
+        "prefixes",
+        "cameras",
+        "watched_seconds",
+        "in_force_seconds",
+        "interruptions",
+        "drifts",
+        "untold_seconds",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let row = |it: &ZonePart| {
+        let grade = it.grade.unwrap_or_default().to_owned();
+        let words = [it.name.clone(), it.isolation.to_owned(), grade, it.not_shown.to_owned()];
+        let times = [it.watched_seconds, it.in_force_seconds].map(|it| it.to_string());
+        let counts = [it.interruptions, it.drifts].map(|it| it.to_string());
+        let [watched, in_force] = times;
+        let [interruptions, drifts] = counts;
+        let figures = [it.cameras.to_string(), watched, in_force, interruptions, drifts];
+        let untold = it.untold_seconds.to_string();
+        words.into_iter().chain([it.prefixes.join(" ")]).chain(figures).chain([untold]).collect()
+    };
+    rows.extend(report.zones.iter().map(row));
     sheet(&rows)
 }
 

@@ -129,20 +129,61 @@ fn devices(report: &Report) -> Markup {
             }
             tbody { @for it in &report.devices { (device(it)) } }
         }
+        (found(report))
         @if !report.strangers.is_empty() {
             h3 { "Addresses in zones that are no enrolled cameras" }
             table {
-                thead { tr { th { "Zone" } th { "Address" } th.n { "Dropped packets" } th { "Where to" } } }
+                thead {
+                    tr {
+                        th { "Zone" } th { "Address" } th { "Maker" } th { "Class" } th.n { "Dropped packets" }
+                        th { "Where to" }
+                    }
+                }
                 tbody {
                     @for it in report.strangers.iter().take(ROWS_SHOWN) {
                         tr {
-                            td { (it.zone) } td { (it.address) } td.n { (it.packets) }
+                            td { (it.zone) } td { (it.address) } td { (it.maker.as_deref().unwrap_or("not known")) }
+                            td { (it.class.as_deref().unwrap_or("not known")) } td.n { (it.packets) }
                             td { (it.top_destinations.iter().map(destination).collect::<Vec<_>>().join("; ")) }
                         }
                     }
                 }
             }
             (more(report.strangers.len()))
+        }
+    }
+}
+
+/// Devices that say they are cameras and are none of these.
+fn found(report: &Report) -> Markup {
+    html! {
+        @if !report.found.is_empty() {
+            h3 { "Devices found in zones that are not enrolled" }
+            p.soft {
+                "Judged without a login, by what they said to everybody and by their hardware addresses. Nobody is served by them."
+            }
+            table {
+                thead {
+                    tr {
+                        th { "Zone" } th { "Address" } th { "Maker" } th { "Class" } th { "Seat" } th { "UK order" }
+                        th { "US 889" } th { "US FCC" } th { "Evidence" }
+                    }
+                }
+                tbody {
+                    @for it in report.found.iter().take(ROWS_SHOWN) {
+                        tr {
+                            td { (it.zone) }
+                            td { (it.address) @if let Some(mac) = &it.mac { br; span.soft { (mac) } } }
+                            td { (it.maker_name) }
+                            td { @if it.restricted { span.tag.warning { (it.class) } } @else { (it.class) } }
+                            td { (fact(it.jurisdiction.as_ref())) } td { (fact(it.uk_order.as_ref())) }
+                            td { (fact(it.us_889.as_ref())) } td { (fact(it.us_fcc.as_ref())) }
+                            td { (it.reasons.join("; ")) }
+                        }
+                    }
+                }
+            }
+            (more(report.found.len()))
         }
     }
 }
@@ -209,7 +250,7 @@ fn zones(report: &Report) -> Markup {
         table {
             thead {
                 tr {
-                    th { "Zone" } th { "Isolation" } th { "Prefixes" } th.n { "Cameras" } th.n { "In force" }
+                    th { "Zone" } th { "Isolation" } th { "Not shown" } th { "Prefixes" } th.n { "Cameras" } th.n { "In force" }
                     th.n { "Of watched time" } th.n { "Interruptions / changes" }
                 }
             }
@@ -227,7 +268,11 @@ fn zone(it: &ZonePart) -> Markup {
     html! {
         tr {
             td { b { (it.name) } }
-            td { @if none { span.tag.critical { "none" } } @else { (it.isolation) } }
+            td {
+                @if none { span.tag.critical { "none" } } @else { (it.isolation) }
+                @if let Some(grade) = it.grade { br; span.soft { "by: " (grade) } }
+            }
+            td { (it.not_shown) }
             td { (it.prefixes.join(", ")) }
             td.n { (it.cameras) }
             td.n {

@@ -1,6 +1,6 @@
 //! What the audit log says, summed up for a report: one pass over its lines, bounded, with exact totals.
 
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, path::Path};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::uptime::Uptimes;
 use crate::{
     audit::{Decision, Query, SearchError, search},
+    discovery::{DEVICE_FOUND, DeviceFound},
     isolation::{
         ASKED, ASKED_SUMMARY, Asked, AskedSummary, BLOCKED, BLOCKED_SUMMARY, Blocked, BlockedSummary,
         CORE_DEVICE, CoreDevice,
@@ -52,6 +53,10 @@ pub(super) struct Ledger {
     /// Messages to the name server that were not answered, and questions of sources that are not named.
     pub(super) asked_unnamed: u64,
     pub(super) uptimes: Uptimes,
+    /// Devices that were found in zones and are enrolled nowhere, by zone and address, as judged last; and when that was.
+    pub(super) found: BTreeMap<(String, IpAddr), (DeviceFound, String)>,
+    /// Records of those that have no place here.
+    pub(super) found_left_out: u64,
     /// Restricted devices that were seen on the core side, and how often that is on record.
     pub(super) core: Rows<CoreDevice>,
 }
@@ -272,6 +277,16 @@ impl Ledger {
             BLOCKED_SUMMARY => {
                 if let Some(it) = read(&line.detail) {
                     self.attempts.take_summary(it);
+                }
+            }
+            DEVICE_FOUND => {
+                if let Some(it) = read::<DeviceFound>(&line.detail) {
+                    let key = (it.zone.clone(), it.address);
+                    if self.found.len() < REPORT_ROWS_MAX || self.found.contains_key(&key) {
+                        self.found.insert(key, (it, line.time.to_string()));
+                    } else {
+                        self.found_left_out += 1;
+                    }
                 }
             }
             CORE_DEVICE => {

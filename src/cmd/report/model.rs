@@ -19,6 +19,10 @@ pub(super) struct Report {
     /// What somebody should look at, worst first.
     pub(super) attention: Vec<Attention>,
     pub(super) devices: Vec<Device>,
+    /// Devices that were found in zones and are enrolled nowhere.
+    pub(super) found: Vec<FoundPart>,
+    /// Records of such devices that have no row.
+    pub(super) found_left_out: u64,
     pub(super) strangers: Vec<Stranger>,
     /// Restricted devices that were seen on the core side, where no zone keeps them apart.
     pub(super) core_devices: Vec<CoreDevice>,
@@ -213,8 +217,39 @@ pub(super) struct Observable {
 pub(super) struct Stranger {
     pub(super) zone: String,
     pub(super) address: String,
+    /// Its maker and that one's class, by its hardware address or by what it said when it was found; none of one of which
+    /// there is nothing but an IP address.
+    pub(super) maker: Option<String>,
+    pub(super) class: Option<String>,
     pub(super) packets: u64,
     pub(super) top_destinations: Vec<DestinationRow>,
+}
+
+/// A device that was found in a zone and is enrolled nowhere.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FoundPart {
+    pub(super) zone: String,
+    pub(super) address: String,
+    pub(super) mac: Option<String>,
+    pub(super) endpoint: String,
+    pub(super) maker: String,
+    pub(super) maker_name: String,
+    pub(super) class: String,
+    pub(super) restricted: bool,
+    pub(super) reasons: Vec<String>,
+    pub(super) jurisdiction: Option<Fact>,
+    pub(super) uk_order: Option<Fact>,
+    pub(super) us_889: Option<Fact>,
+    pub(super) us_fcc: Option<Fact>,
+    /// When that was put on record.
+    pub(super) on_record: String,
+}
+
+impl FoundPart {
+    /// Facts about its maker.
+    pub(super) fn facts(&self) -> impl Iterator<Item = &Fact> {
+        [&self.jurisdiction, &self.uk_order, &self.us_889, &self.us_fcc].into_iter().flatten()
+    }
 }
 
 /// One zone.
@@ -223,6 +258,10 @@ pub(super) struct ZonePart {
     pub(super) name: String,
     pub(super) isolation: &'static str,
     pub(super) isolated: bool,
+    /// How well it is kept apart from what is on the same machine and wire; none as long as the log does not say.
+    pub(super) grade: Option<&'static str>,
+    /// What its isolation does not show.
+    pub(super) not_shown: &'static str,
     pub(super) prefixes: Vec<String>,
     pub(super) cameras: u64,
     /// How long the gateway ran, as far as the log shows.

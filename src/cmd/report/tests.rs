@@ -17,6 +17,7 @@ use crate::{
     clock::{Clock, SimulatedClock, SystemEntropy},
     cmd::regards::StoredRegards,
     config,
+    discovery::DEVICE_FOUND,
     ids::CameraId,
     inventory::{Accepted, Device, Quarantine, Regard, RegardBook, SignalKind},
     isolation::{ASKED, BLOCKED, BLOCKED_SUMMARY},
@@ -236,6 +237,16 @@ fn attempts() -> Vec<Event> {
             json!({ "zone": "restricted", "since": since, "sources": [["192.0.2.11", 7], ["192.0.2.12", 5]], "local": [2, 5], "rest_sources": 2,
                 "rest_packets": 11, "not_attributed": 13 }),
         ),
+        Event::new(
+            DEVICE_FOUND,
+            json!({ "zone": "restricted", "address": "192.0.2.77", "mac": "44:19:b6:00:00:77", "endpoint": HOSTILE,
+                "vendor": "hikvision", "class": "restricted", "restricted": true, "reasons": [HOSTILE] }),
+        ),
+        Event::new(
+            DEVICE_FOUND,
+            json!({ "zone": "restricted", "address": "192.0.2.10", "mac": null, "endpoint": "x", "vendor": "axis",
+                "class": "trusted", "restricted": false, "reasons": [] }),
+        ),
         Event {
             camera: Some("gate".to_owned()),
             ..Event::new(
@@ -270,8 +281,33 @@ fn no_text_of_a_camera_is_taken_for_markup() {
     for load in ["src=\"", "href=", "url(", "@import"] {
         assert!(!page.contains(load), "{load}");
     }
+    let sheet = folder.report(&["--format", "csv", "--table", "zones"]).unwrap();
+    let unshown = "that anything but this program keeps its cameras from the core network";
+    assert!(
+        sheet.contains(&format!("\r\nrestricted,none,,{unshown},192.0.2.0/24,3,3600,0,0,0,0\r\n")),
+        "{sheet}"
+    );
     let sheet = folder.report(&["--format", "csv"]).unwrap();
     assert!(sheet.contains("\"<script>alert(1)</script>\"\"'>&\u{fffd}\""), "{sheet}");
+}
+
+#[test]
+fn every_device_that_was_seen_is_in_it_with_a_verdict() {
+    let folder = Folder::new();
+    let report = folder.json(&[]);
+    let found = report["found"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "one is enrolled meanwhile: {found:#?}");
+    let it = &found[0];
+    assert_eq!((&it["address"], &it["mac"]), (&"192.0.2.77".into(), &"44:19:b6:00:00:77".into()));
+    assert_eq!((&it["maker_name"], &it["class"]), (&"Hikvision".into(), &"restricted".into()));
+    assert!(it["us_889"]["is"].is_string() && it["uk_order"]["is"].is_string(), "{it:#?}");
+    let stranger = &report["strangers"][0];
+    assert_eq!((&stranger["address"], &stranger["maker"]), (&"192.0.2.77".into(), &"hikvision".into()));
+    let told =
+        |it: &Value| it["what"].as_str().unwrap().contains("192.0.2.77 in zone restricted (Hikvision)");
+    assert!(report["attention"].as_array().unwrap().iter().any(told), "{}", report["attention"]);
+    let sheet = folder.report(&["--format", "csv", "--table", "found"]).unwrap();
+    assert!(sheet.contains("\r\nrestricted,192.0.2.77,44:19:b6:00:00:77,"), "{sheet}");
 }
 
 /// The figures, from the lines alone.

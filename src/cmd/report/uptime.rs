@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::isolation::Grade;
+
 /// Times that zones were watched, and how they stood.
 #[derive(Debug, Default)]
 pub(super) struct Uptimes {
@@ -39,6 +41,8 @@ pub(super) struct InForce {
     pub(super) drifts: u64,
     /// How long the gateway ran without a word in the log of how it stood.
     pub(super) untold: SignedDuration,
+    /// How well it was kept apart, as said last.
+    pub(super) grade: Option<Grade>,
     since: Option<Timestamp>,
     /// Whether the run in the middle of which the log begins says how it stood.
     told: bool,
@@ -70,6 +74,8 @@ impl Uptimes {
                 let cut = self.cut;
                 if let Some(zone) = self.zone(detail) {
                     zone.is(state == Some(IN_FORCE), time, cut);
+                    let grade = detail.get("grade").and_then(Value::as_str).and_then(Grade::parse);
+                    zone.grade = grade.or(zone.grade);
                 }
             }
             Some(DRIFT) => self.zone(detail).into_iter().for_each(|zone| zone.drifts += 1),
@@ -101,7 +107,8 @@ impl Uptimes {
         (self.started, self.cut) = (self.started.map(|_| from), self.cut.map(|_| from));
         self.last = self.last.map(|_| from);
         for zone in self.zones.values_mut() {
-            *zone = InForce { since: zone.since.map(|_| from), told: zone.told, ..InForce::default() };
+            let (since, told, grade) = (zone.since.map(|_| from), zone.told, zone.grade);
+            *zone = InForce { since, told, grade, ..InForce::default() };
         }
     }
 
@@ -200,6 +207,19 @@ mod tests {
         uptimes.end();
         let a = uptimes.of("a");
         (uptimes.running.as_secs(), a.lasted.as_secs(), a.untold.as_secs(), a.interruptions)
+    }
+
+    #[test]
+    fn the_grade_is_the_one_that_was_said_last() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut uptimes = Uptimes::since(Some(at(150)));
+        for (second, grade) in [(100, "own interface"), (110, "virtual machine"), (120, "unknown")] {
+            let detail = json!({ "zone": "a", "state": "in force", "grade": grade });
+            uptimes.take(at(second), Some(ISOLATION), &detail);
+        }
+        uptimes.take(at(200), Some(ISOLATION), &state("a", "not in force"));
+        uptimes.end();
+        assert_eq!((uptimes.of("a").grade, uptimes.of("b").grade), (Some(Grade::Virtual), None));
     }
 
     #[test]

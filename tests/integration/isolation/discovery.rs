@@ -196,6 +196,23 @@ fn says(frame: &[u8], text: &str) -> bool {
     frame.windows(text.len()).any(|it| it == text.as_bytes())
 }
 
+/// Whether a device of the second zone that is enrolled nowhere is on record.
+fn is_on_record(network: &Network, address: &str) -> bool {
+    let all = events(network, "device-found");
+    all.iter().any(|it| it["detail"]["zone"] == network.zone(1) && it["detail"]["address"] == address)
+}
+
+/// The report has them with their maker, and none that is enrolled.
+fn found_and_enrolled_nowhere(network: &Network, addresses: &[&str]) {
+    let report = network.report();
+    let all = report["found"].as_array().unwrap();
+    for address in addresses {
+        let row = all.iter().find(|it| it["zone"] == network.zone(1) && it["address"] == *address);
+        assert_eq!(row.map(|it| &it["maker"]), Some(&"bosch".into()), "{all:#?}");
+    }
+    assert!(!all.iter().any(|it| it["zone"] == network.zone(0)), "it is enrolled: {all:#?}");
+}
+
 #[test]
 fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
     let Some(network) = Network::build() else { return };
@@ -243,9 +260,14 @@ fn cameras_in_zones_are_found_and_enrolled_and_neither_side_hears_the_other() {
     assert_eq!((&lobby["mac"], &lobby["port"]), (&network.mac(&network.side(1), "leg").into(), &80.into()));
     assert_eq!(lobby["enrolled"].as_array().unwrap().len(), 0, "nobody decided yet");
 
+    let others: Vec<&str> = others.iter().map(|(_, address, _)| address.as_str()).collect();
+    for address in &others {
+        wait_until("on record", || is_on_record(&network, address));
+    }
     enrolled_by_a_decision(&network);
     assert_eq!(gateway.stop(), Some(0));
     netd.crash();
+    found_and_enrolled_nowhere(&network, &others);
 
     let records = records_of(&network.dir().join("audit"));
     let operations =
@@ -369,6 +391,11 @@ fn what_hostile_cameras_say_of_themselves_leads_nowhere() {
     });
     println!("{floods} hellos in {} ms", (clock.monotonic() - began).as_millis());
     answers(&network, GATE, "HIKVISION");
+    // A maker that nobody knows is treated as restricted.
+    wait_until("alarmed", || {
+        let raised = events(&network, "alarm-raised");
+        raised.iter().any(|it| it["detail"]["id"] == "device-not-enrolled")
+    });
     assert!(row(HOSTILE).is_some() && candidates(&network).len() == 1);
     let (shown, said) = told(&network, &["camera", "discovered"]);
     assert!(shown && !said.contains(['\u{1b}', '\u{a0}']) && said.lines().count() == 3, "{said}");

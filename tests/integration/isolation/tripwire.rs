@@ -131,6 +131,10 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     assert_eq!(of_suspect.iter().sum::<u64>(), wanted[HOSTILE]);
     assert_eq!(suspect["observable"]["is"], "partly");
     assert_eq!(report["zones"][0]["isolated"], true);
+    // Its interface is one that software makes.
+    assert_eq!(report["zones"][0]["grade"], "virtual machine");
+    let unshown = report["zones"][0]["not_shown"].as_str().unwrap();
+    assert!(unshown.starts_with("that the hypervisor's switch, or whatever software makes the interface"));
     assert!(report["zones"][0]["in_force_seconds"].as_i64().unwrap() > 0, "{}", report["zones"][0]);
 }
 
