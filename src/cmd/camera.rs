@@ -59,6 +59,9 @@ pub(super) enum Args {
         config: PathBuf,
         /// The camera's name, or an IP address with or without a port.
         camera: String,
+        /// The zone of the address, where several have it.
+        #[arg(long, value_name = "NAME")]
+        zone: Option<String>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -205,9 +208,9 @@ impl Args {
                 }
                 Ok(true)
             }
-            Self::Identify { camera, json, .. } => {
-                let found = match Subject::of(loaded, camera)? {
-                    Subject::Address(address) => identify::ask(address, loaded)?,
+            Self::Identify { camera, zone, json, .. } => {
+                let found = match Subject::of(loaded, camera, zone.as_deref())? {
+                    Subject::Address(address, zone) => identify::ask(address, zone.as_ref(), loaded)?,
                     Subject::Camera(id) => {
                         let view = view(loaded, id.as_str())?;
                         let follows = identify::follows(&view.verdict.class);
