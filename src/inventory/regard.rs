@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Baseline, Baselines, Camera, Decision, Evidence, Judgement, MacAddress, SignalKind, VendorClass,
     VendorVerdict, Vendors,
-    identity::{Change, changes, is_another, signs},
+    identity::{Bearing, Change, changes, is_another, signs},
+    verdict::shown,
 };
-use crate::{clock::Clock, ids::CameraId};
+use crate::{clock::Clock, ids::CameraId, limits::HALF_SIGN_TIME};
 
 /// How one camera is held to be.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,6 +38,17 @@ pub struct Regard {
     pub accepted: Option<Accepted>,
     /// It was accepted, and has not said since who it is.
     afresh: bool,
+    /// Changes that are half a sign of another device, each by itself: with the next within `HALF_SIGN_TIME` they are one.
+    halves: BTreeMap<SignalKind, HalfSign>,
+}
+
+/// Half a sign of another device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct HalfSign {
+    /// What it was before.
+    before: String,
+    /// When it was found changed.
+    at: Timestamp,
 }
 
 /// What a camera was found to be.
@@ -301,7 +313,8 @@ impl Regards {
         let _turn = self.turn();
         let before = self.of(&camera.id);
         let mut regard = Regard::clone(&before);
-        let changes = changes(&regard.known_by, evidence);
+        let mut changes = changes(&regard.known_by, evidence);
+        regard.add_up(&mut changes, evidence, self.0.clock.now());
         // A device that nobody accepted takes no verdict away by what it says.
         if regard.afresh && says_who_it_is(evidence) && !is_another(&changes) {
             (regard.found, regard.afresh) = (None, false);
@@ -329,6 +342,7 @@ impl Regards {
         }
         match self.use_up(regard, camera) {
             Some(expected) => {
+                regard.halves.clear();
                 // What it says of itself came in one answer; the rest may still be the one's before.
                 regard.known_by =
                     now.only(|kind| kind.is_of_device() || changes.iter().any(|it| it.kind == kind));
@@ -394,7 +408,9 @@ impl Regards {
         };
         let accepted = Some(self.accepted(of, by, reason));
         let before = Regard::clone(&before);
-        let regard = Regard { known_by, quarantine: None, expected: None, accepted, afresh: true, ..before };
+        let halves = BTreeMap::new();
+        let regard =
+            Regard { known_by, quarantine: None, expected: None, accepted, afresh: true, halves, ..before };
         self.forget_mac(camera);
         // Somebody has decided, whatever was held before.
         self.hold(camera, regard, false);
@@ -460,6 +476,33 @@ impl Regard {
         let is_dated_before = decision.on < accepted.at.to_zoned(TimeZone::UTC).date();
         let stood = || accepted.superseded.as_ref() == Some(&decision.to_string());
         (is_dated_before || stood()).then_some(decision)
+    }
+
+    /// Adds to changes what changed shortly before and is half a sign, too: who is exchanged shows it bit by bit, since a
+    /// camera is not asked all at once.
+    fn add_up(&mut self, changes: &mut Vec<Change>, now: &Evidence, at: Timestamp) {
+        self.halves.retain(|_, it| at.duration_since(it.at) < HALF_SIGN_TIME);
+        // What is again as it was is half a sign no more.
+        let is_back =
+            |kind: &SignalKind| self.halves.get(kind).is_some_and(|it| now.shows(*kind, &it.before));
+        let halves = changes.iter().filter(|it| it.bearing == Bearing::Half).map(|it| it.kind);
+        let (back, fresh): (Vec<_>, Vec<_>) = halves.partition(is_back);
+        self.halves.retain(|kind, _| !back.contains(kind));
+        if fresh.is_empty() {
+            return;
+        }
+        let last = |kind| self.known_by.of(kind).last().unwrap_or_default();
+        let earlier = self.halves.iter().filter(|(kind, _)| !fresh.contains(kind)).map(|(kind, it)| Change {
+            kind: *kind,
+            before: shown(&it.before),
+            now: shown(last(*kind)),
+            bearing: Bearing::Half,
+        });
+        changes.extend(earlier);
+        for kind in fresh {
+            let before = self.known_by.of(kind).last().unwrap_or_default().to_owned();
+            self.halves.entry(kind).or_insert(HalfSign { before, at });
+        }
     }
 
     /// What the configuration says of the device that is there.

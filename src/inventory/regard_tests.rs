@@ -317,6 +317,62 @@ fn an_exchanged_camera_is_judged_by_what_it_shows_itself() {
     assert_eq!(house.regards.treated(&camera).vendor.class, VendorClass::Trusted);
 }
 
+/// A camera is not asked all at once, and its neighbours' table is read later still.
+#[test]
+fn what_changes_bit_by_bit_within_a_day_adds_up() {
+    let with = |changed: &[(SignalKind, &'static str)]| {
+        let mut all = with_mac(&AXIS);
+        for (kind, value) in changed {
+            all.iter_mut().filter(|(it, _)| it == kind).for_each(|it| it.1 = value);
+        }
+        all
+    };
+    let model = (SignalKind::Model, "M1034");
+    let (maker, mac) = ((SignalKind::Manufacturer, "Axis AB"), (SignalKind::Mac, "ac:cc:8e:00:00:07"));
+    for (first, second, pause, outcome) in [
+        (&[model][..], &[model, maker][..], 45, Outcome::Quarantined),
+        (&[model], &[model, mac], 60, Outcome::Quarantined),
+        (&[model], &[model, maker], 24 * 3_600, Outcome::Changed),
+        (&[model], &[(SignalKind::Model, "M1035")], 45, Outcome::Changed),
+        (&[model], &[model, (SignalKind::Firmware, "9.81")], 45, Outcome::Changed),
+        (&[model], &[model], 45, Outcome::Same),
+    ] {
+        let mut house = House::new();
+        let camera = house.camera("Axis");
+        house.weigh(&camera, &with(&[]));
+        assert_eq!(house.weigh(&camera, &with(first)).outcome, Outcome::Changed, "{first:?}");
+        house.clock.advance(Duration::from_secs(pause));
+        house.again();
+        let weighed = house.weigh(&camera, &with(second));
+        assert_eq!(weighed.outcome, outcome, "{first:?}, {second:?} after {pause} s");
+        if outcome == Outcome::Quarantined {
+            let why = house.regards.of(&camera.id).quarantine.as_ref().unwrap().why.clone();
+            assert!(why.contains("model was `M3045-V`, is `M1034`"), "{why}");
+            house.accept(&camera, "it is").unwrap();
+            assert_eq!(house.weigh(&camera, &with(second)).outcome, Outcome::Same);
+            // What led there is over.
+            assert_eq!(house.weigh(&camera, &with(&[model])).outcome, Outcome::Changed);
+        }
+    }
+}
+
+#[test]
+fn what_is_again_as_it_was_adds_up_with_nothing() {
+    let house = House::new();
+    let camera = house.camera("Axis");
+    let with = |model, maker| {
+        [(SignalKind::Manufacturer, maker), (SignalKind::Model, model), (SignalKind::Serial, "ACCC8E000001")]
+    };
+    for (model, maker, outcome) in [
+        ("M3045-V", "AXIS", Outcome::Same),
+        ("M1034", "AXIS", Outcome::Changed),
+        ("M3045-V", "AXIS", Outcome::Changed),
+        ("M3045-V", "Axis AB", Outcome::Changed),
+    ] {
+        assert_eq!(house.weigh(&camera, &with(model, maker)).outcome, outcome, "{model} {maker}");
+    }
+}
+
 /// The class that somebody decided on is the one of the device that they looked at.
 #[test]
 fn a_decision_is_about_the_device_that_was_there() {
