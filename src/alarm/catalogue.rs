@@ -223,8 +223,11 @@ alarms! {
         "The camera, or somebody else in the zone, tried for the first time to reach something beyond it: what it sent was dropped."
         "See where to (event `egress-blocked`, and `cordon report`); an attempt is not proof of intent. Take from the camera what makes it, or look at it more closely."
     AddressClaimed "address-claimed" Error Happening
-        "The camera, or somebody else in the zone, says that the address of an enrolled camera is its own. What it sent was dropped; the camera whose address it is is served as before."
+        "The camera, or somebody else in the zone, says that the address of an enrolled camera, or the gateway's, is its own. What it sent was dropped; the camera whose address it is is served as before. What cameras mean for the gateway may go to it."
         "Find the device with the hardware address that the detail names. If the enrolled camera was exchanged, announce that with `cordon camera expect-change`: then another hardware address may answer."
+    RogueDirections "rogue-directions" Warning Happening
+        "The camera, or somebody else in the zone, says that it is a router, or gives out addresses (DHCP): cameras that believe it send it what they would send to the gateway, where nobody counts it. The gateway believes none of it."
+        "Find the device that the detail names. If it is the zone's own router or DHCP server, see that it names the gateway as router and name server; else take it off the zone."
     TripwireUnreadable "tripwire-unreadable" Error State
         "The counters of what cameras of the zone try to reach cannot be read: attempts are dropped, and not put on record."
         "See that `cordon netd` runs and what it says, and run `cordon isolate check`; what is counted meanwhile is told when they can be read."

@@ -23,8 +23,8 @@ use crate::{
     ids::{CameraId, ZoneId},
     inventory::{Isolation, MacAddress, Zone},
     isolation::{
-        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Here, Names, NamesTold,
-        NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, Unknown, sntp,
+        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Directions, Here, Names,
+        NamesTold, NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, Unknown, sntp,
     },
     limits::{
         ATTEMPTS_READ_INTERVAL, STRANGERS_ALARMED_PER_PERIOD_MAX, SUMMARY_PERIOD, ZONE_MESSAGE_BYTES_MAX,
@@ -279,6 +279,8 @@ struct Teller<'a> {
     cameras: BTreeMap<IpAddr, &'a CameraId>,
     /// And those that are held to a hardware address, by that.
     residents: BTreeMap<MacAddress, &'a CameraId>,
+    /// The gateway's own addresses there.
+    own: Vec<IpAddr>,
 }
 
 impl<'a> Teller<'a> {
@@ -286,7 +288,8 @@ impl<'a> Teller<'a> {
         let own = || rules.inventory().cameras().filter(|camera| camera.zone == *zone);
         let cameras = own().map(|camera| (camera.address.host.to_canonical(), &camera.id)).collect();
         let held = own().filter_map(|camera| Some((rules.regards().hardware(camera)?, &camera.id)));
-        Self { house, zone, cameras, residents: held.collect() }
+        let leg = rules.inventory().zone(zone).and_then(own_addresses);
+        Self { house, zone, cameras, residents: held.collect(), own: leg.unwrap_or_default() }
     }
 
     fn camera(&self, source: &Source) -> Option<&'a CameraId> {
@@ -312,6 +315,7 @@ impl<'a> Teller<'a> {
         }
         self.alarm(&reading.first, strangers);
         self.claims(&reading.claims, strangers);
+        self.directions(&reading.directs, strangers);
         if let Some(unknown) = reading.unknown {
             self.full(unknown);
         }
@@ -338,8 +342,11 @@ impl<'a> Teller<'a> {
             let victim = it.address.and_then(|address| self.camera(&Source::Address(address)));
             let of = match (it.address, victim) {
                 (Some(address), Some(camera)) => format!("{address}, the address of camera {camera}"),
+                (Some(address), None) if self.own.contains(&address) => {
+                    format!("{address}, the gateway's own address")
+                }
                 (Some(address), None) => address.to_string(),
-                (None, _) => "the address of an enrolled camera".to_owned(),
+                (None, _) => "the address of an enrolled camera, or the gateway's".to_owned(),
             };
             if it.told {
                 let victim = victim.map(ToString::to_string);
@@ -376,6 +383,16 @@ impl<'a> Teller<'a> {
             by_subject.entry(subject).or_insert((found, 0)).1 += 1;
         }
         self.raise(Alarm::EgressAttempt, by_subject, " for the first time");
+    }
+
+    /// Raises an alarm about each who tells the zone's devices by which router or address to go on.
+    fn directions(&self, directs: &BTreeSet<(Source, Directions)>, strangers: &mut Strangers) {
+        let mut by_subject: BTreeMap<Subject, (String, usize)> = BTreeMap::new();
+        for (source, how) in directs {
+            let found = || (format!("{how} of {source}"), 0);
+            by_subject.entry(self.subject(source, strangers)).or_insert_with(found).1 += 1;
+        }
+        self.raise(Alarm::RogueDirections, by_subject, "");
     }
 
     /// One alarm for each subject, which says what was found first and how much more there is.

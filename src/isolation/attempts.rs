@@ -144,6 +144,7 @@ fn claimant(
     match residents.of_address(claimed) {
         Some(owner) if owner == frame => Some(named),
         Some(_) => Some(frame),
+        None if residents.is_own(claimed) => Some(frame),
         None => (frame == named).then_some(frame),
     }
 }

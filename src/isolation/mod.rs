@@ -56,7 +56,7 @@ pub use residents::{Resident, Residents};
 pub use ruleset::Ruleset;
 pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
-pub use target::{Here, Source, Target};
+pub use target::{Directions, Here, Source, Target};
 pub use tripwire::{Apart, Claimed, Counter, Entry, Reading, Snapshot, Tripwire, Unknown};
 pub use wire::{
     Attempt, Attempts, Claim, ClaimKind, Core, CoreSource, Drift, FrameAttempt, Neighbour, Reply, Request,

@@ -5,7 +5,10 @@
 //! say the truth pass without being held back among those of strangers. Somebody who sends with the resident's own
 //! hardware address cannot be told from it here: that is the switch's to prevent.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,39 +31,48 @@ pub struct Resident {
 
 /// The residents of a zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Residents(BTreeMap<IpAddr, MacAddress>);
+pub struct Residents {
+    held: BTreeMap<IpAddr, MacAddress>,
+    /// The gateway's own addresses, which nobody else in the zone may have.
+    own: BTreeSet<IpAddr>,
+}
 
 impl Residents {
     /// Those that are the gateway's neighbours in the zone: one behind a router has the router's hardware address.
     /// `RESIDENTS_PER_ZONE_MAX` at most; of two that have one address the first.
     pub fn of(zone: &Desired, all: &[Resident]) -> Self {
+        let own: BTreeSet<IpAddr> = zone.leg.addresses.iter().map(ipnet::IpNet::addr).collect();
         let near = |it: &&Resident| {
-            let own = zone.leg.addresses.iter().any(|own| own.addr() == it.address);
             let near = zone.leg.addresses.iter().any(|network| network.contains(&it.address));
-            near && !own && it.mac.is_of_a_device()
+            near && !own.contains(&it.address) && it.mac.is_of_a_device()
         };
-        let mut residents = BTreeMap::new();
+        let mut held = BTreeMap::new();
         for it in all.iter().filter(near) {
-            if residents.len() < RESIDENTS_PER_ZONE_MAX {
-                residents.entry(it.address).or_insert(it.mac);
+            if held.len() < RESIDENTS_PER_ZONE_MAX {
+                held.entry(it.address).or_insert(it.mac);
             }
         }
-        Self(residents)
+        Self { held, own }
     }
 
     /// Each address and its hardware address, in order.
     pub fn iter(&self) -> impl Iterator<Item = Resident> {
-        self.0.iter().map(|(address, mac)| Resident { address: *address, mac: *mac })
+        self.held.iter().map(|(address, mac)| Resident { address: *address, mac: *mac })
     }
 
     /// What an address is held to.
     pub fn of_address(&self, address: IpAddr) -> Option<MacAddress> {
-        self.0.get(&address).copied()
+        self.held.get(&address).copied()
+    }
+
+    /// Whether an address is the gateway's.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.own.contains(&address)
     }
 
     /// A digest: two that are alike have the same.
     pub fn digest(&self) -> String {
-        super::desired::hex_digest(&format!("{:?}", self.0))
+        super::desired::hex_digest(&format!("{:?}", self.held))
     }
 
     fn family(&self, v4: bool) -> Vec<Resident> {
@@ -97,6 +109,7 @@ pub(super) fn rules(zone: &Desired) -> Vec<Value> {
     let Some(residents) = &zone.residents else { return Vec::new() };
     let (v4, v6) = (residents.family(true), residents.family(false));
     let mut rules = Vec::new();
+    own_claims(zone, &mut rules);
     if !v4.is_empty() {
         arp(&v4, &mut rules);
         let (source, ether) = (payload("ip", "saddr"), payload("ether", "saddr"));
@@ -147,6 +160,41 @@ pub(super) fn counting(zone: &Desired, family: &str) -> Vec<Value> {
     kinds.into_iter().zip(COUNTS).filter_map(counted).collect()
 }
 
+/// Who says that the gateway's address is its own has cameras send it what is meant for the gateway. No frame of the
+/// gateway's comes in here.
+fn own_claims(zone: &Desired, rules: &mut Vec<Value>) {
+    let (own4, own6) = (zone.own(true), zone.own(false));
+    let ether = payload("ether", "saddr");
+    if !own4.is_empty() {
+        let (claimed, named) = (payload("arp", "saddr ip"), payload("arp", "saddr ether"));
+        let claims = [matches("==", claimed.clone(), addresses(&own4))];
+        counted(rules, &claims, "claims4", &[ether.clone(), named, claimed]);
+        let source = payload("ip", "saddr");
+        let forged = [matches("==", source.clone(), addresses(&own4))];
+        counted(rules, &forged, "forged4", &[ether.clone(), source]);
+    }
+    if !own6.is_empty() {
+        let source = payload("ip6", "saddr");
+        let [_, kinds] = icmp_kinds();
+        let is_own = matches("==", source.clone(), addresses(&own6));
+        counted(rules, &[kinds, is_own.clone()], "claims6", &[ether.clone(), source.clone()]);
+        let own = one_of(own6.iter().map(|it| as_number(*it)).collect());
+        let advertised = [advertised(), matches("==", target(), own)];
+        counted(rules, &advertised, "claims6_target", &[ether.clone(), source.clone()]);
+        counted(rules, &[is_own], "forged6", &[ether, source]);
+    }
+}
+
+/// The address that a message of neighbour discovery is about; `nft` has no name for it before 1.0.8: 8 bytes into the
+/// message.
+fn target() -> Value {
+    json!({ "payload": { "base": "th", "offset": 64, "len": 128 } })
+}
+
+fn advertised() -> Value {
+    matches("==", payload("icmpv6", "type"), json!("nd-neighbor-advert"))
+}
+
 /// A claim is false by the hardware address it names, or comes in a frame of another.
 fn arp(v4: &[Resident], rules: &mut Vec<Value>) {
     let claimed = payload("arp", "saddr ip");
@@ -164,14 +212,11 @@ fn discovery(v6: &[Resident], rules: &mut Vec<Value>) {
     let [_, kinds] = icmp_kinds();
     let asked = [kinds, is_resident(&source, v6), is_not_paired(&source, &ether, v6)];
     counted(rules, &asked, "claims6", &[ether.clone(), source.clone()]);
-    // `nft` has no name for the target before 1.0.8: 8 bytes into the message.
-    let target = json!({ "payload": { "base": "th", "offset": 64, "len": 128 } });
-    let advertised = matches("==", payload("icmpv6", "type"), json!("nd-neighbor-advert"));
     let of_residents = one_of(v6.iter().map(|it| as_number(it.address)).collect());
     let pairs = v6.iter().map(|it| json!({ "concat": [as_number(it.address), it.mac.to_string()] }));
     let not_paired =
-        matches("!=", json!({ "concat": [target, ether] }), json!({ "set": pairs.collect::<Vec<_>>() }));
-    let forged = [advertised, matches("==", target, of_residents), not_paired];
+        matches("!=", json!({ "concat": [target(), ether] }), json!({ "set": pairs.collect::<Vec<_>>() }));
+    let forged = [advertised(), matches("==", target(), of_residents), not_paired];
     counted(rules, &forged, "claims6_target", &[ether, source]);
 }
 

@@ -12,6 +12,7 @@ use super::{
     desired::Desired,
     group::{DISCOVERY_PORT, GROUP4, GROUP6},
     residents::{self, CLAIMS, FORGED},
+    target::ROUTER_ADVERTISEMENT,
 };
 use crate::limits::{
     ATTEMPT_KEPT_TIME, ATTEMPTS_PER_SET_MAX, CLAIMS_PER_SET_MAX, NEIGHBOUR_CLAIMS_BURST,
@@ -371,7 +372,16 @@ fn resident_sets(family: &str) -> [Value; 2] {
 /// Rules that count what comes past them by who, whither, protocol and port.
 fn counting(family: &str, chain: &str) -> Vec<Value> {
     let ported = json!({ "set": ["tcp", "udp"] });
-    let mut rules = Vec::new();
+    // Who says that it is a router is told apart from others who speak to all: by the kind of message, which has no port.
+    let advertises = || matches("==", payload("icmpv6", "type"), json!("nd-router-advert"));
+    let mut rules = vec![
+        rule(
+            family,
+            chain,
+            vec![advertises(), count(&attempt_key("ip6", &json!(ROUTER_ADVERTISEMENT)), "attempts6")],
+        ),
+        rule(family, chain, vec![advertises(), counter(), drop()]),
+    ];
     for (protocol, set) in [("ip", "attempts4"), ("ip6", "attempts6")] {
         rules.push(rule(
             family,

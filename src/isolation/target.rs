@@ -37,6 +37,8 @@ pub enum Target {
         /// The port, or 0.
         port: u16,
     },
+    /// All on the link, or one of them, from whoever tells them by which router or address to go on.
+    Directs(Directions, IpAddr),
     /// A frame of this kind (EtherType).
     Frame(u16),
     /// No target: the address of an enrolled camera is claimed so; none for one that is not told.
@@ -58,12 +60,37 @@ impl Target {
                 !(to.is_multicast() || to.is_unicast_link_local() || to.is_unspecified())
             }
             Self::Frame(kind) => matches!(kind, 0x8100 | 0x88a8),
-            Self::Here { .. } | Self::Claim(..) => false,
+            Self::Here { .. } | Self::Directs(..) | Self::Claim(..) => false,
             // It may.
             Self::Untold => true,
         }
     }
 }
+
+/// How somebody tells others by which router or address to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Directions {
+    /// By advertising a router (RFC 4861 §4.2).
+    Router,
+    /// By answers of DHCP, or of DHCP for IPv6: only servers send to the port of clients.
+    Dhcp,
+}
+
+impl fmt::Display for Directions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Router => "router advertisement",
+            Self::Dhcp => "DHCP answer",
+        })
+    }
+}
+
+const UDP: u8 = 17;
+const ICMP6: u8 = 58;
+/// The type of the message, which the rules count by in place of a port.
+pub(super) const ROUTER_ADVERTISEMENT: u16 = 134;
+const DHCP_CLIENT: u16 = 68;
+const DHCP6_CLIENT: u16 = 546;
 
 /// What in a zone is the gateway, and what leads to its neighbours alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,9 +107,11 @@ impl Here {
     }
 
     pub(super) fn target(&self, to: IpAddr, protocol: u8, port: u16) -> Target {
-        match self.0.contains(&to) {
-            true => Target::Here { to, protocol, port },
-            false => Target::Address { to, protocol, port },
+        match (protocol, port) {
+            (ICMP6, ROUTER_ADVERTISEMENT) => Target::Directs(Directions::Router, to),
+            (UDP, DHCP_CLIENT | DHCP6_CLIENT) => Target::Directs(Directions::Dhcp, to),
+            _ if self.0.contains(&to) => Target::Here { to, protocol, port },
+            _ => Target::Address { to, protocol, port },
         }
     }
 }
@@ -93,6 +122,7 @@ pub(super) fn flow(target: Target, packets: u64, first: bool) -> Flow {
         Target::Address { to, protocol, port } | Target::Here { to, protocol, port } => {
             (to.to_string(), protocol_name(protocol), port)
         }
+        Target::Directs(how, to) => (to.to_string(), how.to_string(), 0),
         Target::Frame(kind) => (format!("{kind:#06x}"), "ethernet".to_owned(), 0),
         Target::Claim(kind, claimed) => {
             let to = claimed.map_or_else(|| "an enrolled camera".to_owned(), |it| it.to_string());

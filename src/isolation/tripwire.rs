@@ -5,7 +5,7 @@
 //! proof of intent: it says what was sent, not why.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::{
     records::{Blocked, BlockedSummary},
     summary::{Line, Summary},
-    target::{Here, Source, Target, flow},
+    target::{Directions, Here, Source, Target, flow},
     wire::{Attempts, ClaimKind, ResidentCount},
 };
 use crate::{
@@ -117,6 +117,8 @@ pub struct Reading {
     pub first: Vec<(Source, Target)>,
     /// Who claims an address that is another's.
     pub claims: Vec<Claimed>,
+    /// Who tells others by which router or address to go on, and how.
+    pub directs: BTreeSet<(Source, Directions)>,
     /// At the end of a period, what of it is not known in full.
     pub unknown: Option<Unknown>,
     /// What is to be recorded now, each with the source it is about.
@@ -203,6 +205,9 @@ impl Tripwire {
                 let told = first && self.claims_told < CLAIMS_TOLD_PER_PERIOD_MAX;
                 self.claims_told += usize::from(told);
                 reading.claims.push(Claimed { by: source, address, kind, packets: grown, told });
+            }
+            if let Target::Directs(how, _) = target {
+                reading.directs.insert((source, how));
             }
             // What was counted before the start and is not told may be older than any destination that is.
             if first && target.leads_out() && !(first_reading && target == Target::Untold) {
@@ -339,8 +344,6 @@ fn growth(before: Option<u64>, now: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::isolation::wire::{Attempt, Claim, FrameAttempt};
 
@@ -504,6 +507,34 @@ mod tests {
             let told = &reading.blocked[0].1;
             assert_eq!((told.packets, told.local), (3, if leads { 0 } else { 3 }), "{destination}");
             assert_eq!(told.destinations[0].to, destination.to_string());
+        }
+    }
+
+    #[test]
+    fn who_tells_others_where_to_go_on_is_told() {
+        let attempt = |destination: &str, protocol, port| Attempt {
+            source: CAMERA.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            protocol,
+            port,
+            arrived: false,
+            packets: 2,
+            bytes: 0,
+        };
+        for (attempt, told) in [
+            (attempt("ff02::1", 58, 134), Some("ff02::1 (router advertisement)")),
+            (attempt("255.255.255.255", 17, 68), Some("255.255.255.255 (DHCP answer)")),
+            (attempt("fe80::7", 17, 546), Some("fe80::7 (DHCP answer)")),
+            (attempt("ff02::16", 58, 0), None),
+            (attempt("255.255.255.255", 17, 67), None),
+            (attempt("192.0.2.9", 6, 68), None),
+        ] {
+            let counted = Attempts { packets: vec![attempt], dropped: 2, ..Attempts::default() };
+            let snapshot = Snapshot::of(&counted, &Here::default());
+            let reading = Tripwire::new("yard", at(0)).read(&snapshot, &nobody, at(1));
+            assert_eq!(reading.directs.len(), usize::from(told.is_some()), "{snapshot:?}");
+            let target = snapshot.entries[0].counter.target;
+            assert!(told.is_none_or(|it| target.to_string() == it && !target.leads_out()), "{target}");
         }
     }
 

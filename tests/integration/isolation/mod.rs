@@ -265,7 +265,8 @@ fn each_attempt_is_counted_by_who_whither_protocol_and_port() {
         (HOSTILE, "224.0.0.22", 2, 0, 1),
         (HOSTILE6, "2001:db8:ffff::9", 17, 53, 1),
         (HOSTILE6, network::GATEWAY6, 6, 22, 1),
-        ("fe80::66", "ff02::1", 58, 0, 1),
+        // By the kind of the message.
+        ("fe80::66", "ff02::1", 58, 134, 1),
         ("fe80::66", network::GATEWAY6, 58, 0, 1),
     ] {
         assert_eq!(

@@ -62,7 +62,9 @@ fn counted(network: &Network) -> (BTreeMap<String, u64>, u64) {
     let mut by_source = BTreeMap::new();
     let packets = attempts.packets.iter().map(|it| (it.source.to_string(), it.packets));
     let frames = attempts.frames.iter().map(|it| (it.source.clone(), it.packets));
-    for (source, count) in packets.chain(frames) {
+    let claims = attempts.claims.iter().flatten();
+    let claims = claims.filter_map(|it| Some((it.claimant?.to_string(), it.packets)));
+    for (source, count) in packets.chain(frames).chain(claims) {
         *by_source.entry(source).or_insert(0) += count;
     }
     (by_source, attempts.dropped)
@@ -78,12 +80,29 @@ fn metric(network: &Network, begin: &str) -> u64 {
     line.map_or(0, |it| it.trim().parse().unwrap())
 }
 
+/// It says that it is a router, gives out addresses, and has the gateway's address for its own.
+fn its_poses_are_alarmed(network: &Network) {
+    let raised = |id: &str, found: &str| {
+        let all = events(network, "alarm-raised");
+        all.iter().any(|it| {
+            let told = it["detail"]["found"].as_str().unwrap_or_default();
+            it["detail"]["id"] == id && told.contains(found)
+        })
+    };
+    wait_until("the router", || raised("rogue-directions", "router advertisement of fe80::66"));
+    wait_until("DHCP", || raised("rogue-directions", &format!("DHCP answer of {HOSTILE}")));
+    wait_until("the address", || raised("address-claimed", "the gateway's own address"));
+}
+
 #[test]
 fn what_a_camera_tries_is_on_record_to_the_packet() {
     let Some(network) = Network::build() else { return };
     network.configure(|text| text + &enrolled(&network));
     let _netd = network.netd();
     let gateway = network.gateway_process();
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let asker = Netd::at(&network.netd_socket());
+    wait_until("claims are counted", || asker.attempts(&zone).is_ok_and(|it| it.claims.is_some()));
     let clock = SystemClock::new();
     let began = clock.monotonic();
     let sent = network.hostile(0, ROUNDS);
@@ -102,6 +121,7 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     assert_eq!(alarm["detail"]["subject"], "camera suspect");
     let found = alarm["detail"]["found"].as_str().unwrap();
     assert!(found.starts_with("it tried to reach ") && found.ends_with(" for the first time"), "{found}");
+    its_poses_are_alarmed(&network);
     // All is read once the metrics say what the kernel does.
     let series = format!("cordon_zone_blocked_packets_total{{zone=\"{}\"}}", network.zone(0));
     wait_until("all is read", || metric(&network, &series) == counted(&network).1);
