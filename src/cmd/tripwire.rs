@@ -81,8 +81,14 @@ impl Guard {
     async fn until(mut self, stopped: oneshot::Receiver<()>) {
         look_until(stopped, ZONE_SERVICES_INTERVAL, async || self.look().await).await;
         let edition = self.house.edition.load_full();
-        for (id, zone) in &mut self.zones {
-            zone.end(&Teller::new(&self.house, &edition.rules, id));
+        let inventory = edition.rules.inventory();
+        for (id, guarded) in &mut self.zones {
+            let teller = Teller::new(&self.house, &edition.rules, id);
+            // What came since the last reading; who could not be read then is not waited for.
+            if let Some(zone) = inventory.zone(id).filter(|_| guarded.readable) {
+                guarded.read(&teller, &here(zone)).await;
+            }
+            guarded.end(&teller);
         }
     }
 
