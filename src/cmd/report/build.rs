@@ -19,8 +19,8 @@ use crate::{
     config::Loaded,
     discovery::DeviceFound,
     inventory::{
-        Accepted, Answered, Baseline, Camera, Claim, Evidence, Inventory, Isolation, Judgement, Leg,
-        MacAddress, Parent, Quarantine, Regards, SignalKind, SiteException, Zone,
+        Accepted, Answered, Baseline, Camera, Claim, Evidence, FactKind, Inventory, Isolation, Judgement,
+        Leg, MacAddress, Parent, Quarantine, Regards, SignalKind, SiteException, Zone, gateways,
     },
     isolation::{CoreDevice, Grade},
     limits::{REPORT_DESTINATIONS_PER_DEVICE_MAX, REPORT_TOP_ROWS_MAX},
@@ -129,7 +129,11 @@ fn configured(
         accepted: regard.accepted.as_ref().map(accepted),
         baseline: regards.and_then(|it| baseline(camera, &it.baselines().of(&camera.id), inventory)),
         replacement,
-        observable: observable(camera, inventory.zone(&camera.zone)),
+        observable: observable(
+            camera,
+            inventory.zone(&camera.zone),
+            regards.map(|it| it.baselines().of(&camera.id)).as_deref(),
+        ),
         ..nothing()
     };
     on_record(&mut device, ledger);
@@ -253,13 +257,28 @@ fn on_record(device: &mut Device, ledger: &Ledger) {
     device.top_destinations = destinations(&all, REPORT_DESTINATIONS_PER_DEVICE_MAX);
 }
 
-fn observable(camera: &Camera, zone: Option<&Zone>) -> Observable {
+/// Whether attempts are seen: what its zone shows, and by which router it says that it goes.
+pub(super) fn observable(camera: &Camera, zone: Option<&Zone>, baseline: Option<&Baseline>) -> Observable {
+    let facts = || baseline.and_then(|it| it.last.as_ref()).into_iter().flat_map(|it| it.facts.iter());
+    let routers: Vec<&str> =
+        facts().filter(|it| it.kind == FactKind::Router).map(|it| it.value.as_str()).collect();
+    let own: Vec<String> = zone.map(gateways).unwrap_or_default().iter().map(ToString::to_string).collect();
+    let is_own = |it: &&str| own.iter().any(|own| own == it);
     let routed = |leg: &Leg| leg.routes.iter().any(|route| route.to.contains(&camera.address.host));
     match zone.map(|it| &it.isolation) {
         Some(Isolation::Namespace(leg)) if routed(leg) => Observable {
             is: "partly",
             why: "it hangs behind a router in its zone: only what that router sends to the gateway is counted, under \
                   the address that it leaves",
+        },
+        Some(Isolation::Namespace(_)) if !routers.is_empty() && routers.iter().all(is_own) => Observable {
+            is: "yes",
+            why: "its router is the gateway, as it said when it was asked last: what it sends beyond its network is \
+                  counted",
+        },
+        Some(Isolation::Namespace(_)) if !routers.is_empty() => Observable {
+            is: "no",
+            why: "it has been set to a router that is not the gateway: what it sends there is not seen",
         },
         Some(Isolation::Namespace(_)) => Observable {
             is: "partly",

@@ -207,7 +207,7 @@ pub(super) struct ReplacementPart {
 /// Whether what a camera tries would be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Observable {
-    /// `no`, `partly` or `unknown`.
+    /// `yes`, `no`, `partly` or `unknown`.
     pub(super) is: &'static str,
     pub(super) why: &'static str,
 }

@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::Args;
+use super::{Args, build::observable};
 use crate::{
     audit::{Asked, Decision, Ending, Event, Intent, Kind, Log, Options, Outcome, Who},
     clock::{Clock, SimulatedClock, SystemEntropy},
@@ -19,7 +19,9 @@ use crate::{
     config,
     discovery::DEVICE_FOUND,
     ids::CameraId,
-    inventory::{Accepted, Device, Quarantine, Regard, RegardBook, SignalKind},
+    inventory::{
+        Accepted, Baseline, Device, FactKind, Facts, Quarantine, Reading, Regard, RegardBook, SignalKind,
+    },
     isolation::{ASKED, BLOCKED, BLOCKED_SUMMARY},
     store::{Clerk, Store},
 };
@@ -289,6 +291,33 @@ fn no_text_of_a_camera_is_taken_for_markup() {
     );
     let sheet = folder.report(&["--format", "csv"]).unwrap();
     assert!(sheet.contains("\"<script>alert(1)</script>\"\"'>&\u{fffd}\""), "{sheet}");
+}
+
+#[test]
+fn attempts_are_seen_where_the_gateway_is_the_router() {
+    let isolated = "isolation = \"namespace\"\ninterface = \"eth1\"\naddress = [\"192.0.2.1/24\"]";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cordon.toml");
+    fs::write(&path, CONFIG.replace("isolation = \"none\"", isolated)).unwrap();
+    let loaded =
+        config::load(&path, &|_| Some("secret".to_owned())).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let camera = loaded.inventory.camera(&CameraId::new("gate").unwrap()).unwrap();
+    let zone = loaded.inventory.zone(&camera.zone);
+    for (routers, is) in [
+        (&[][..], "partly"),
+        (&["192.0.2.1"], "yes"),
+        (&["192.0.2.254"], "no"),
+        (&["192.0.2.1", "192.0.2.254"], "no"),
+    ] {
+        let mut facts = Facts::default();
+        facts.add(FactKind::Dns, "192.0.2.254");
+        routers.iter().for_each(|it| facts.add(FactKind::Router, it));
+        let (at, questions, counts_on) = (jiff::Timestamp::UNIX_EPOCH, BTreeMap::new(), Default::default());
+        let last = Some(Reading { at, facts, questions, counts_on });
+        let baseline = Baseline { last, ..Baseline::default() };
+        assert_eq!(observable(camera, zone, Some(&baseline)).is, is, "{routers:?}");
+    }
+    assert_eq!(observable(camera, zone, None).is, "partly", "it was not asked yet");
 }
 
 #[test]
