@@ -22,11 +22,16 @@ pub const CAMERAS: [(usize, &str); 2] = [(CAR_PARK, "Profile_1"), (LOBBY, "profi
 
 /// What a VMS is answered that asks for the address of a camera's stream.
 pub fn asked(house: &House, camera: usize, profile: &str) -> Reply {
+    asked_at(house.door(camera), profile, VIEWER)
+}
+
+/// The same, of the camera that is served there.
+pub fn asked_at(door: SocketAddr, profile: &str, user: client::User) -> Reply {
     let body = format!(
         "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
          </x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>"
     );
-    client::ask(house.door(camera), "media", VIEWER, &trt_with("GetStreamUri", &body))
+    client::ask(door, "media", user, &trt_with("GetStreamUri", &body))
 }
 
 /// The address of a camera's stream, as a VMS gets it.

@@ -12,7 +12,7 @@ mod service;
 mod tripwire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, SocketAddr},
     process::Command,
@@ -30,6 +30,7 @@ use serde_json::Value;
 use crate::{
     client::{self, Reply, tds},
     house::{ADMIN, CAMERA_PASSWORD, records_of},
+    streams,
 };
 use network::{
     CAMERA, Camera, Capture, GATEWAY, GATEWAY_CORE, HOSTILE, HOSTILE6, Network, ZONES, inside, must,
@@ -38,6 +39,29 @@ use network::{
 
 const GATE: u16 = 8081;
 const LOBBY: u16 = 8082;
+
+/// Uses a camera as a VMS does, from the core side: its events, and some of its picture.
+fn used_fully(network: &Network) {
+    let door = SocketAddr::new(GATEWAY_CORE.parse().unwrap(), GATE);
+    inside(&network.core(), || {
+        let asked = client::within(EVENTS, "CreatePullPointSubscription", "");
+        let made = client::ask(door, "events", ADMIN, &asked);
+        assert_eq!(made.status, 200, "{}", made.text());
+        let told = streams::asked_at(door, "Profile_1", ADMIN);
+        let address = told.element("Uri").unwrap_or_else(|| panic!("{}", told.text()));
+        let at = address.strip_prefix("rtsp://").unwrap().split('/').next().unwrap();
+        let mut player = streams::Player::at(at.parse().unwrap(), &address, ADMIN);
+        let session = player.set_up();
+        let played = player.ask("PLAY", "", &format!("Session: {session}\r\n"));
+        assert_eq!(played.status, 200, "{}", played.head);
+        for _ in 0..FRAMES_SEEN {
+            assert!(player.frame().is_some(), "the stream ended");
+        }
+    });
+}
+
+const EVENTS: &str = "http://www.onvif.org/ver10/events/wsdl";
+const FRAMES_SEEN: usize = 20;
 
 /// Who the camera is, asked from the core side.
 fn ask(network: &Network, port: u16) -> Reply {
@@ -91,7 +115,7 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     let hostile: Vec<_> = (0..ZONES).map(|zone| network.hostile(zone, 0)).collect();
     // Start-up.
     let mut netd = network.netd();
-    let gateway = network.gateway_process();
+    let mut gateway = network.gateway_process();
     let mut asked = 0;
     let mut use_cameras = || {
         answers(&network, GATE, "HIKVISION");
@@ -99,11 +123,12 @@ fn no_frame_of_a_camera_leaves_its_zone() {
         asked += 2;
     };
     use_cameras();
+    used_fully(&network);
     // Reload.
     gateway.signal("HUP");
     use_cameras();
     // A crash loop.
-    for _ in 0..CRASHES {
+    for round in 0..CRASHES {
         netd.crash();
         use_cameras();
         netd = network.netd();
@@ -112,6 +137,13 @@ fn no_frame_of_a_camera_leaves_its_zone() {
             [GATE, LOBBY].iter().all(|port| ask(&network, *port).status == 200)
         });
         use_cameras();
+        // The gateway, too, in the middle of all it does.
+        if round < GATEWAY_CRASHES {
+            used_fully(&network);
+            gateway.crash();
+            gateway = network.gateway_process();
+            use_cameras();
+        }
     }
     // A new start of everything, and crashes in the middle of applying.
     netd.crash();
@@ -119,6 +151,9 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     let killed = interruptions(&network);
     let (applied, said) = network.isolate("apply");
     assert!(applied, "{said}");
+    // Once more: all is as it should be.
+    let (applied, said) = network.isolate("apply");
+    assert!(applied && said.matches(": isolated, nothing was to be done\n").count() == ZONES, "{said}");
     let (fine, said) = network.isolate("check");
     assert!(fine, "{said}");
     // The end.
@@ -131,27 +166,31 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     drop(cameras);
     let macs = network.camera_macs();
     let seconds = (clock.monotonic() - began).as_secs();
-    println!(
-        "| leg | frames captured | of cameras | frames sent by hostile cameras | commands served | crashes | seconds |\n|---|---|---|---|---|---|---|"
-    );
     let frames: u64 = sent.iter().map(|it| it["frames"].as_u64().unwrap()).sum();
-    for (leg, capture) in [("core", core), ("WAN", wan)] {
-        let captured = capture.stop();
-        let found: Vec<_> = captured.iter().filter_map(|frame| of_camera(frame, &macs)).collect();
-        let crashes = format!("{CRASHES} of netd, {killed} of {INTERRUPTIONS} of both while applying");
-        println!(
-            "| {leg} | {} | {} | {frames} | {asked} | {crashes} | {seconds} |",
-            captured.len(),
-            found.len()
-        );
-        assert_eq!(found, Vec::<String>::new(), "{leg}");
-        assert!(leg == "WAN" || captured.len() > 50, "the capture saw too little: {}", captured.len());
-    }
+    let told = format!(
+        "{frames} | {asked} | {CRASHES} of netd, {GATEWAY_CRASHES} of the gateway, {killed} of {INTERRUPTIONS} of both while applying | {seconds}"
+    );
+    none_is_of_a_camera([("core", core), ("WAN", wan)], &macs, &told);
     assert!(frames > 5_000, "{frames}");
     assert!(killed > 0, "nothing was interrupted");
 }
 
+/// Of all frames that were captured; `told` is the rest of their row.
+fn none_is_of_a_camera(legs: [(&str, Capture); 2], macs: &BTreeSet<String>, told: &str) {
+    println!(
+        "| leg | frames captured | of cameras | frames sent by hostile cameras | commands served | crashes | seconds |\n|---|---|---|---|---|---|---|"
+    );
+    for (leg, capture) in legs {
+        let captured = capture.stop();
+        let found: Vec<_> = captured.iter().filter_map(|frame| of_camera(frame, macs)).collect();
+        println!("| {leg} | {} | {} | {told} |", captured.len(), found.len());
+        assert_eq!(found, Vec::<String>::new(), "{leg}");
+        assert!(leg == "WAN" || captured.len() > 50, "the capture saw too little: {}", captured.len());
+    }
+}
+
 const CRASHES: usize = 5;
+const GATEWAY_CRASHES: usize = 2;
 const INTERRUPTIONS: u64 = 12;
 
 /// Ends what applies zones again and again, each time a little later; how often it had not ended by itself.
