@@ -499,6 +499,8 @@ pub const CORE_SOURCES_MAX: usize = 16_384;
 pub const CORE_SOURCE_KEPT_TIME: Duration = Duration::from_secs(300);
 /// How often these counts are read.
 pub const CORE_READ_INTERVAL: Duration = Duration::from_secs(5);
+/// Days after which a table of MAC prefixes is old: makers get new blocks all the time.
+pub const MAC_TABLE_DAYS_MAX: i64 = 365;
 /// How long a change that is half a sign of another device adds up with the next one.
 pub const HALF_SIGN_TIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// How often devices that were found in zones are judged.

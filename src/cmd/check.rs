@@ -6,8 +6,15 @@ use std::{
     process::ExitCode,
 };
 
+use jiff::{civil::Date, tz::TimeZone};
+
 use super::configuration::Configuration;
-use crate::{config::Loaded, policy::Summary, schema::Tables};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Loaded,
+    policy::Summary,
+    schema::Tables,
+};
 
 /// Options of `cordon check`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +27,8 @@ pub struct Args {
 /// Checks a configuration with its policies. Nothing is started, written or dialled.
 pub fn run(args: &Args) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    match check(args, &env, &mut io::stdout().lock(), &mut io::stderr().lock()) {
+    let today = SystemClock::new().now().to_zoned(TimeZone::UTC).date();
+    match check(args, &env, today, &mut io::stdout().lock(), &mut io::stderr().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         // Nobody reads what is said; the exit code still says it.
         Ok(false) | Err(_) => ExitCode::FAILURE,
@@ -31,6 +39,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn check(
     args: &Args,
     env: &dyn Fn(&str) -> Option<String>,
+    today: Date,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<bool> {
@@ -45,7 +54,7 @@ fn check(
         .and_then(|configuration| Ok((configuration.engine(&tables)?.summary(), configuration)));
     match found {
         Ok((policies, configuration)) => {
-            tell(&configuration.loaded, &policies, out)?;
+            tell(&configuration.loaded, &policies, today, out)?;
             Ok(true)
         }
         Err(wrong) => {
@@ -55,12 +64,15 @@ fn check(
     }
 }
 
-fn tell(loaded: &Loaded, policies: &Summary, out: &mut dyn Write) -> io::Result<()> {
+fn tell(loaded: &Loaded, policies: &Summary, today: Date, out: &mut dyn Write) -> io::Result<()> {
     for warning in &loaded.warnings {
         writeln!(out, "{}\n", warning.render())?;
     }
     for operation in &policies.unclassified {
         writeln!(out, "warning: `{operation}` has no row in the overlay and is always refused")?;
+    }
+    if let Some(old) = loaded.inventory.vendors().macs().age_warning(today) {
+        writeln!(out, "warning: {old}\n")?;
     }
     writeln!(out, "configuration OK\n")?;
     for camera in loaded.inventory.cameras() {
@@ -114,7 +126,9 @@ mod tests {
         let config = dir.path().join("cordon.toml");
         fs::write(&config, text).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let fine = check(&Args { config }, &|_| None, &mut out, &mut err).unwrap();
+        // When the table that is shipped has been old for long.
+        let today = jiff::civil::date(2036, 11, 26);
+        let fine = check(&Args { config }, &|_| None, today, &mut out, &mut err).unwrap();
         (fine, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -123,6 +137,7 @@ mod tests {
         let (fine, out, err) = said(("", ""), None);
         assert_eq!((fine, err.as_str()), (true, ""));
         for line in [
+            "warning: the table of MAC prefixes is ",
             "configuration OK\n",
             "camera gate: hikvision (restricted) in zone restricted, dialled at 192.0.2.10:80, served at 127.0.0.1:8081\n",
             "zone trusted: isolation namespace\n",

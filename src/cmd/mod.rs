@@ -57,13 +57,14 @@ mod zones;
 use std::{error::Error, io, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use jiff::tz::TimeZone;
 
 use configuration::Configuration;
 use confine::Confinement;
 
 use crate::{
     alarm,
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{self, Diagnostic, Loaded},
     schema::Tables,
     telemetry,
@@ -227,6 +228,10 @@ fn run(args: &run::Args) -> ExitCode {
     let Some(loaded) = load(&args.config) else { return ExitCode::FAILURE };
     for warning in &loaded.warnings {
         tracing::warn!("{}: {}", warning.message, warning.remedy);
+    }
+    let today = SystemClock::new().now().to_zoned(TimeZone::UTC).date();
+    if let Some(old) = loaded.inventory.vendors().macs().age_warning(today) {
+        tracing::warn!("{old}");
     }
     if let Err(error) = privileges::drop_privileges() {
         eprintln!("cordon: the powers of root cannot be given up: {error}");

@@ -8,6 +8,8 @@ use std::{
 use jiff::civil::Date;
 use serde::Deserialize;
 
+use crate::limits::MAC_TABLE_DAYS_MAX;
+
 /// The beginning of MAC addresses that the IEEE gave to somebody: 24, 28 or 36 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MacPrefix {
@@ -108,6 +110,17 @@ impl MacTable {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.prefixes.is_empty()
+    }
+
+    /// What is to be said of a table that is too old; none of one that is not.
+    pub fn age_warning(&self, today: Date) -> Option<String> {
+        let days = self.age_days(today);
+        (days > MAC_TABLE_DAYS_MAX).then(|| {
+            format!(
+                "the table of MAC prefixes is {days} days old, and newer devices are not known by theirs; renew it with \
+                 `cordon vendors import`"
+            )
+        })
     }
 
     /// Days from the registries to a day.

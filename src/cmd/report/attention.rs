@@ -1,6 +1,6 @@
 //! What in a report somebody should look at: it follows from its values alone.
 
-use crate::isolation::CoreDevice;
+use crate::{isolation::CoreDevice, limits::MAC_TABLE_DAYS_MAX};
 
 use super::model::{Attention, Device, Report, ZonePart};
 
@@ -173,7 +173,7 @@ fn of_tables(report: &Report) -> Vec<Found> {
     let days = report.tables.mac_age_days;
     let what = format!("The table of MAC prefixes is {days} days old.");
     let remedy = "Renew it with `cordon vendors import`: makers get new blocks all the time.";
-    let old = (days > MAC_TABLE_DAYS).then_some((WARNING, what, remedy));
+    let old = (days > MAC_TABLE_DAYS_MAX).then_some((WARNING, what, remedy));
     let what = "Verdicts go by the configuration alone: there is no state database that could be read.";
     let remedy = "Run this as the gateway's user, once the gateway has run.";
     let unread = (!report.tables.shown).then(|| (NOTICE, what.to_owned(), remedy));
@@ -195,7 +195,6 @@ const CRITICAL: &str = "critical";
 const WARNING: &str = "warning";
 const NOTICE: &str = "notice";
 /// A registry older than this lacks many of a maker's newer blocks.
-const MAC_TABLE_DAYS: i64 = 365;
 const NAMES_SHOWN: usize = 8;
 /// A gateway that starts has not looked at its zones for a moment; all starts together.
 const STARTING_SECONDS: i64 = 60;
