@@ -66,13 +66,23 @@ fn a_relabelled_camera_is_held_for_what_it_shows_from_the_next_command_on() {
     house.restart();
     let record = house.record(&set_time_server(&house));
     assert!(record.policies().contains(&"restricted.egress"), "{record:?}");
-    // A person's decision stands.
+    // A person's decision stands, and is on record.
+    let undecided = house.configuration();
     house.reconfigure(|text| {
         let decision = "vendor_decision = { is = \"trusted\", because = \"looked inside\", by = \"A. Engineer\", on = 2026-11-25 }";
         text.replace("vendor = \"Axis\"", &format!("vendor = \"Axis\"\n{decision}"))
     });
     assert_eq!(set_time_server(&house).status, 200);
-    assert_eq!(events(&house.records(), "vendor-verdict").len(), 1, "nothing new was found");
+    let records = house.records();
+    assert_eq!(events(&records, "vendor-verdict").len(), 1, "nothing new was found");
+    let decision = serde_json::json!(
+        { "class": "trusted", "reason": "looked inside", "by": "A. Engineer", "on": "2026-11-25" }
+    );
+    assert_eq!(events(&records, "vendor-decided"), std::slice::from_ref(&decision));
+    house.write(&undecided);
+    house.reloader().reload(&SIGNAL, None).unwrap();
+    assert_ne!(set_time_server(&house).status, 200, "it is withdrawn");
+    assert_eq!(events(&house.records(), "vendor-decision-withdrawn"), [decision]);
 }
 
 #[test]
