@@ -45,10 +45,17 @@ impl HouseFleet {
         diagnose(&self.house.standings.read(&camera.id), around)
     }
 
-    /// Why nobody is served, where that is not for a policy of somebody's own.
+    /// Why nobody is served, whatever policies say.
     fn barred(&self, camera: &Camera) -> Option<Diagnosis> {
         let edition = self.house.edition.load();
         let rules = &edition.rules;
+        // The gate asks this first.
+        if let Some(trouble) = self.house.gate.shut_out(rules, camera) {
+            let zone = &camera.zone;
+            return Some(Layer::Isolation.because(format!(
+                "it is restricted, and the isolation of its zone `{zone}` is not in force: {trouble}"
+            )));
+        }
         let told = |sentence: String, remedy: &str| {
             Some(Diagnosis { layer: Layer::Policy, sentence, remedy: remedy.to_owned() })
         };

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trouble::Trouble;
 use crate::{
+    alarm::Alarm,
     camera::{BreakerMemory, CameraError, CameraMemory, Failure, Phase},
     events::Way,
     gate::Refusal,
@@ -84,6 +85,8 @@ pub enum Layer {
     Log,
     /// The virtual camera accepts no connections.
     Door,
+    /// It is restricted, and the isolation of its zone is not in force.
+    Isolation,
     /// No client is permitted anything.
     Policy,
     /// Nobody has asked yet.
@@ -263,6 +266,7 @@ impl Layer {
             Self::Enrolment => "enrolment",
             Self::Log => "log",
             Self::Door => "door",
+            Self::Isolation => "isolation",
             Self::Policy => "policy",
             Self::NotAsked => "not-asked",
             Self::Network => "network",
@@ -286,6 +290,7 @@ impl Layer {
             Self::Enrolment => "add a [[camera]] of that name, or correct the name",
             Self::Log => "make room on the log's disk or mend it; commands pass again by themselves",
             Self::Door => "restart the gateway; its log says why the door closed",
+            Self::Isolation => Alarm::IsolationBroken.entry().remedy,
             Self::Policy => {
                 "look at the clients' cameras and roles, and ask `cordon policy explain` which rule forbids it"
             }

@@ -484,6 +484,10 @@ fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
     let part = readiness(&network, 0);
     assert_eq!(part["ready"], false);
     assert!(part["note"].to_string().contains("there is no interface `cam0` here"), "{part}");
+    let why = inside(&network.gateway(), || network.cordon(&["camera", "why", "gate"]).output().unwrap());
+    let why = String::from_utf8(why.stdout).unwrap();
+    let told = format!("isolation: it is restricted, and the isolation of its zone `{}`", network.zone(0));
+    assert!(why.starts_with(&told) && why.contains("there is no interface `cam0` here"), "{why}");
     answers(&network, LOBBY, "AXIS");
     let zone = format!("zone {}", network.zone(0));
     let alarms = |what: &str| {
