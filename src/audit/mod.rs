@@ -72,7 +72,9 @@ pub use self::{
     note::{Checkpoint, NoteError, PublicKey, SigningKey},
     open::{AuditError, OpenReport, Options, RecentNonce, signing_key},
     prove::{Latest, ProofError, Proven, check_proof, latest, prove_growth, prove_line},
-    record::{Asked, Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Series, Who},
+    record::{
+        Asked, Bar, Decision, Deviation, Ended, Ending, Event, Intent, Kind, Outcome, Record, Series, Who,
+    },
     retention::{Hold, Retention, holds, set_holds},
     search::{Query, SearchError, Searched, search},
     segment::Damage,

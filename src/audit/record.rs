@@ -77,6 +77,29 @@ impl Decision {
     }
 }
 
+/// What refuses a command whatever policies say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bar {
+    /// The camera is restricted, and the isolation of its zone is not in force.
+    Isolation,
+    /// The camera is in quarantine.
+    Quarantine,
+    /// The camera is restricted, and its sensitive site has no exception for it that runs.
+    Exception,
+}
+
+impl Bar {
+    /// It in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Isolation => "not isolated",
+            Self::Quarantine => "the camera is in quarantine",
+            Self::Exception => "the camera is restricted, and its sensitive site has no exception for it",
+        }
+    }
+}
+
 /// A command that somebody wants done, recorded before it is done. Default values are a denial of nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
@@ -112,6 +135,9 @@ pub struct Intent {
     pub arguments: Value,
     /// What was decided.
     pub decision: Decision,
+    /// What refuses it whatever policies say, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barred: Option<Bar>,
     /// The policies that decided; of what is observed, those that denied it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,

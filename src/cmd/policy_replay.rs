@@ -1,15 +1,17 @@
 //! `cordon policy replay`: the commands on record, decided anew by other policies.
 //!
 //! Cameras, clients, sites and networks are those of the configuration now: what is asked is what the new policies
-//! would change here, not what happened then.
+//! would change here, not what happened then. Whom a camera is kept from whatever policies say, then or now, is left
+//! out.
 
-use std::{collections::BTreeMap, fmt, io, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, fmt, io, path::PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
 
 use super::{
     audit_search::moment,
+    camera::stored_regards,
     policy::{PolicyCommandError, policies},
 };
 use crate::{
@@ -17,8 +19,8 @@ use crate::{
     auth::Caller,
     clock::Clock,
     config::Loaded,
-    gate::{Gap, Recalled, recall},
-    inventory::Camera,
+    gate::{Gap, Recalled, bar, recall},
+    inventory::{Camera, Regards},
     policy::{Decision, Engine},
     schema::Tables,
 };
@@ -50,7 +52,8 @@ impl Replay {
             ..Query::default()
         };
         let mut found = Replayed::default();
-        let judge = Judge { tables, new: &new, now: engine, loaded };
+        let regards = stored_regards(loaded);
+        let judge = Judge { tables, new: &new, now: engine, loaded, regards: regards.as_ref() };
         search(&loaded.audit_dir, &query, true, &mut |line| {
             judge.line(line, &mut found);
             Ok(())
@@ -69,6 +72,8 @@ struct Judge<'a> {
     new: &'a Engine,
     now: &'a Engine,
     loaded: &'a Loaded,
+    /// How the gateway held cameras to be; none if it never ran.
+    regards: Option<&'a Regards>,
 }
 
 /// What came of it.
@@ -103,6 +108,10 @@ enum LeftOut {
     Client,
     /// The camera is not configured, or is judged otherwise.
     Camera,
+    /// Nobody was served, whatever policies said.
+    WasBarred,
+    /// Nobody is served, whatever policies say.
+    IsBarred,
 }
 
 impl fmt::Display for LeftOut {
@@ -113,6 +122,12 @@ impl fmt::Display for LeftOut {
             Self::Trimmed => "that were cut to fit into the log",
             Self::Client => "whose client is not configured any more, or has another role",
             Self::Camera => "whose camera is not configured any more, or is of another maker or verdict",
+            Self::WasBarred => {
+                "refused for what is no policy's: isolation, quarantine, or no exception at the site"
+            }
+            Self::IsBarred => {
+                "whose camera is served to nobody now: in quarantine, or without exception at the site"
+            }
         })
     }
 }
@@ -137,14 +152,15 @@ impl Judge<'_> {
             }
         };
         let Again { recalled: Recalled { caller, command }, camera } = &again;
+        let camera = camera.as_deref();
         let was = intent.decision == audit::Decision::Permitted;
-        let new = self.new.decide(caller, command, *camera);
+        let new = self.new.decide(caller, command, camera);
         found.decided += 1;
         found.observed += u64::from(intent.decision == audit::Decision::Observed);
-        found.drifted += u64::from(self.now.decide(caller, command, *camera).allow != was);
+        found.drifted += u64::from(self.now.decide(caller, command, camera).allow != was);
         if new.allow != was {
             let request = found.changes.entry((new.allow, because(&new))).or_default();
-            let operations = request.entry(request_of(caller, *camera)).or_default();
+            let operations = request.entry(request_of(caller, camera)).or_default();
             let commands = operations.entry(intent.operation).or_insert(Commands { count: 0, first: seq });
             commands.count += 1;
         }
@@ -157,6 +173,9 @@ impl Judge<'_> {
         if line.trimmed.iter().any(|it| it != "arguments") {
             return Err(LeftOut::Trimmed);
         }
+        if intent.barred.is_some() {
+            return Err(LeftOut::WasBarred);
+        }
         let recalled = recall(&intent, self.tables).map_err(LeftOut::Gap)?;
         if let Caller::Client { id, role, .. } = &recalled.caller
             && !self.loaded.clients.iter().any(|it| it.id == *id && it.role == *role)
@@ -166,11 +185,19 @@ impl Judge<'_> {
         let camera = match &recalled.command.camera {
             None => None,
             Some(id) => {
-                let same = |it: &&Camera| {
+                let camera = self.loaded.inventory.camera(id).ok_or(LeftOut::Camera)?;
+                let camera = self.regards.map_or(Cow::Borrowed(camera), |it| it.treated(camera));
+                let same = |it: &Camera| {
                     Some(it.vendor.name.as_str()) == intent.vendor.as_deref()
                         && Some(it.vendor.class.as_str()) == intent.vendor_class.as_deref()
                 };
-                Some(self.loaded.inventory.camera(id).filter(same).ok_or(LeftOut::Camera)?)
+                if !same(&camera) {
+                    return Err(LeftOut::Camera);
+                }
+                if bar(&self.loaded.inventory, &camera, &recalled.caller).is_some() {
+                    return Err(LeftOut::IsBarred);
+                }
+                Some(camera)
             }
         };
         Ok((line.seq, intent, Again { recalled, camera }))
@@ -180,7 +207,7 @@ impl Judge<'_> {
 /// What is decided again.
 struct Again<'a> {
     recalled: Recalled,
-    camera: Option<&'a Camera>,
+    camera: Option<Cow<'a, Camera>>,
 }
 
 fn because(decision: &Decision) -> String {

@@ -45,7 +45,7 @@ use serde_json::json;
 
 use crate::{
     alarm::{Alarm, Subject},
-    audit::{Asked, Decision as Recorded, Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
+    audit::{Asked, Bar, Decision as Recorded, Ending, Event, Intent, Log, LogError, Outcome, OutcomeSlot},
     auth::{AuthError, Authenticator, Caller, Failure, Identified, Shown},
     clock::Clock,
     command::{Command, Operation, Reason},
@@ -66,7 +66,7 @@ pub use budgets::{OverBudget, Turn};
 pub use origin::Origin;
 pub use recall::{Gap, Recalled, recall};
 pub use record::{Disposal, Ended, Rejected, Series};
-pub use rules::Rules;
+pub use rules::{Rules, bar};
 pub use zones::Zones;
 
 /// Has commands decided and records them. The rules come with each command: they change while this lives.
@@ -290,8 +290,10 @@ impl Gate {
             error
         };
         if let Some(trouble) = camera.as_deref().and_then(|camera| self.shut_out(rules, camera)) {
+        intent.barred = camera.as_deref().and_then(|camera| rules.bar(camera, caller));
             intent.decision = Recorded::Denied;
-            intent.note = Some(format!("not isolated: {trouble}"));
+            intent.barred = Some(Bar::Isolation);
+            intent.note = Some(format!("{}: {trouble}", Bar::Isolation.words()));
             return Err(self.refuse(intent, Refusal::NotIsolated, class, meter).await);
         }
         let observed =

@@ -103,6 +103,7 @@ pub(super) fn intent(
         destinations: command.destinations.iter().map(placed).collect(),
         arguments: command.arguments.clone(),
         decision: if decision.allow { Recorded::Permitted } else { Recorded::Denied },
+        barred: None,
         policies: decision.policies.clone(),
         policy_version: decision.version.clone(),
         nonce,

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::{AbsorbRule, noise};
 use crate::{
+    audit::Bar,
     auth::Caller,
     command::{Command, Reason},
     ids::CameraId,
@@ -97,7 +98,7 @@ impl Rules {
         let decision = self.engine.decide(caller, command, camera.as_deref());
         let bar = camera.as_deref().filter(|_| decision.allow).and_then(|it| self.bar(it, caller));
         let decision = match bar {
-            Some(why) => decision.barred(why),
+            Some(bar) => decision.barred(bar.words()),
             None => decision,
         };
         (camera, decision)
@@ -105,25 +106,13 @@ impl Rules {
 
     /// Why a camera is served to nobody, whatever policies are in force; the shipped ones say the same by name. What
     /// the gateway asks to learn who it is goes on.
-    fn bar(&self, camera: &Camera, caller: &Caller) -> Option<&'static str> {
-        match caller {
-            Caller::Client { .. }
-            | Caller::Anonymous { .. }
-            | Caller::Gateway(Reason::Stream | Reason::Events) => {}
-            Caller::Gateway(_) | Caller::Local { .. } => return None,
-        }
-        if camera.quarantined {
-            return Some("the camera is in quarantine");
-        }
-        let why = "the camera is restricted, and its sensitive site has no exception for it";
-        self.lacks_exception(camera).then_some(why)
+    pub(super) fn bar(&self, camera: &Camera, caller: &Caller) -> Option<Bar> {
+        bar(&self.inventory, camera, caller)
     }
 
     /// Whether a camera, as it is to be treated now, is restricted, at a sensitive site, and has no exception that runs.
     pub fn lacks_exception(&self, camera: &Camera) -> bool {
-        camera.vendor.class.is_restricted()
-            && camera.exception.is_none()
-            && self.inventory.site(&camera.site).is_none_or(|site| site.sensitive)
+        lacks_exception(&self.inventory, camera)
     }
 
     /// A camera as it is to be treated now.
@@ -153,4 +142,24 @@ impl Rules {
     pub(super) fn absorbs(&self, command: &Command, caller: &Caller) -> bool {
         self.absorb.iter().any(|it| it.absorbs(command, caller))
     }
+}
+
+/// Why a camera, as it is to be treated now, is served to nobody, as far as that is the camera's and its site's.
+pub fn bar(inventory: &Inventory, camera: &Camera, caller: &Caller) -> Option<Bar> {
+    match caller {
+        Caller::Client { .. }
+        | Caller::Anonymous { .. }
+        | Caller::Gateway(Reason::Stream | Reason::Events) => {}
+        Caller::Gateway(_) | Caller::Local { .. } => return None,
+    }
+    if camera.quarantined {
+        return Some(Bar::Quarantine);
+    }
+    lacks_exception(inventory, camera).then_some(Bar::Exception)
+}
+
+fn lacks_exception(inventory: &Inventory, camera: &Camera) -> bool {
+    camera.vendor.class.is_restricted()
+        && camera.exception.is_none()
+        && inventory.site(&camera.site).is_none_or(|site| site.sensitive)
 }

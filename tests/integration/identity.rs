@@ -62,10 +62,17 @@ fn a_relabelled_camera_is_held_for_what_it_shows_from_the_next_command_on() {
     assert_eq!((&verdicts[0]["vendor"], &verdicts[0]["declared"]), (&"hikvision".into(), &"Axis".into()));
     assert_eq!(alarms(&records, "vendor-contradiction"), ["camera lobby"]);
     assert_eq!(alarms(&records, "camera-changed"), ["camera lobby"], "its model is another");
+    // Whoever looks for alarms does so every second.
+    house.wait_for(|records| alarms(records, "camera-stricter") == ["camera lobby"]);
     // It endures, before the camera has said anything.
     house.restart();
     let record = house.record(&set_time_server(&house));
     assert!(record.policies().contains(&"restricted.egress"), "{record:?}");
+    // What it was refused is decided anew for what it was held to be, not for what the configuration says.
+    write_permit_all(&house);
+    let (_, replayed, _) = crate::process::policy(house.dir(), &["replay", "own"]);
+    let told = "  by vms-admin (Administrator) on lobby (hikvision, restricted)\n    tds:SetNTP: 2, ";
+    assert!(replayed.contains(told), "{replayed}");
     // A person's decision stands, and is on record.
     let undecided = house.configuration();
     house.reconfigure(|text| {
@@ -144,17 +151,15 @@ fn a_restricted_camera_at_a_sensitive_site_is_served_under_an_exception_only_and
 fn no_policy_of_an_owners_serves_a_camera_in_quarantine_or_one_without_its_exception() {
     let house = House::open();
     house.acquaint();
-    let dir = house.dir().join("own");
-    std::fs::create_dir_all(&dir).unwrap();
-    let all = "@id(\"own.all\") permit (principal, action, resource);\n";
-    std::fs::write(dir.join("10-all.cedar"), all).unwrap();
+    write_permit_all(&house);
     let text = reload::with_policies(&house.configuration(), "own");
-    let denied = |camera: usize, why: &str| {
+    let denied = |camera: usize, bar: &str, why: &str| {
         let reply = ask(&house, camera, &tds("GetHostname"));
         let found = records_of(&house.audit_dir());
         let own = |it: &&Value| it["type"] == "intent" && it["source"] == *reply.source.to_string();
         let intent = found.iter().find(own).unwrap();
         assert_eq!((reply.status, intent["note"].as_str()), (400, Some(why)), "{intent}");
+        assert_eq!(intent["barred"], *bar, "{intent}");
         assert_eq!(client::ask_anonymously(house.door(camera), "device", &tds("GetHostname")).status, 401);
     };
     house.write(&text);
@@ -162,10 +167,22 @@ fn no_policy_of_an_owners_serves_a_camera_in_quarantine_or_one_without_its_excep
     assert_eq!(ask(&house, CAR_PARK, &tds("GetHostname")).status, 200, "the policies permit it");
     house.write(&text.replace("sensitive = false", "sensitive = true"));
     house.reloader().reload(&SIGNAL, None).unwrap();
-    denied(CAR_PARK, "the camera is restricted, and its sensitive site has no exception for it");
+    denied(CAR_PARK, "exception", "the camera is restricted, and its sensitive site has no exception for it");
     house.camera(LOBBY).set_variable("serial.number", "B8A44F000000");
     ask(&house, LOBBY, &tds("GetDeviceInformation"));
-    denied(LOBBY, "the camera is in quarantine");
+    denied(LOBBY, "quarantine", "the camera is in quarantine");
+    // What no policy refused, no policy changes; and no policy serves them now.
+    let (fine, told, _) = crate::process::policy(house.dir(), &["replay", "own"]);
+    assert!(fine && told.contains(" 0 denied now, 0 permitted now, the others as recorded\n"), "{told}");
+    assert!(told.contains("not decided anew: 4 refused for what is no policy's"), "{told}");
+    assert!(told.contains(" whose camera is served to nobody now"), "{told}");
+}
+
+fn write_permit_all(house: &House) {
+    let dir = house.dir().join("own");
+    std::fs::create_dir_all(&dir).unwrap();
+    let all = "@id(\"own.all\") permit (principal, action, resource);\n";
+    std::fs::write(dir.join("10-all.cedar"), all).unwrap();
 }
 
 /// What does not say who the camera is.

@@ -499,7 +499,8 @@ fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
         .into_iter()
         .rev()
         .find(|it| it["note"].to_string().contains("not isolated"));
-    assert_eq!(refused.unwrap()["decision"], "denied");
+    let refused = refused.unwrap();
+    assert_eq!((&refused["decision"], &refused["barred"]), (&"denied".into(), &"isolation".into()));
     // It is plugged in again.
     network.plug(0);
     let took = wait_until("served again", || ask(&network, GATE).status == 200);
