@@ -59,7 +59,8 @@ const CLAIM: &str = r#"
 forbid (principal, action, resource)
 unless {
   resource is Camera && !(resource in VendorClass::"trusted") &&
-  (context.traits.containsAny([Trait::"egress", Trait::"listener", Trait::"code"]) || !context.destinations.isEmpty())
+  (context.traits.containsAny([Trait::"egress", Trait::"listener", Trait::"code"]) ||
+    !context.destinations.isEmpty() || !context.listeners.isEmpty())
 };"#;
 
 impl Engine {

@@ -65,7 +65,7 @@ fn expected(asked: &Asked<'_>) -> bool {
     let elsewhere = !sent_to.iter().all(named);
     let kept_in = !trusted
         && (DANGEROUS.iter().any(|one| traits.contains(*one))
-            || !sent_to.is_empty()
+            || !command.destinations.is_empty()
             || NOT_TRUSTED.contains(&name));
     let managed = role.is_some()
         && (traits.contains(Trait::Users)

@@ -339,6 +339,29 @@ fn a_camera_that_is_not_trusted_is_given_no_destination() {
 }
 
 #[test]
+fn a_place_to_listen_is_refused_whether_the_catalogue_calls_it_one_or_not() {
+    let house = House::new();
+    let place = Destination {
+        kind: DestinationKind::Listener,
+        host: "httpport".to_owned(),
+        address: None,
+        port: Some(8080),
+    };
+    let opening =
+        || Command { traits: Traits::NONE, destinations: vec![place.clone()], ..onvif("tds:SetScopes") };
+    let administrator = as_role(Role::Administrator);
+    for camera in ["restricted", "unknown"] {
+        assert!(house.decide(&administrator, camera, onvif("tds:SetScopes")).allow, "{camera}");
+        assert_eq!(
+            house.decide(&administrator, camera, opening()).policies,
+            ["restricted.listener"],
+            "{camera}"
+        );
+    }
+    assert!(house.decide(&administrator, "trusted", opening()).allow);
+}
+
+#[test]
 fn events_are_sent_to_who_subscribes_in_a_named_network_whoever_made_the_camera() {
     let house = House::new();
     let consumer = |host: &str| Command {
