@@ -37,6 +37,9 @@ pub struct Arguments {
     /// The certificates in PEM that a tls:// server's certificate must be issued by
     #[arg(long, value_name = "FILE", requires = "syslog")]
     pub ca: Option<PathBuf>,
+    /// Takes it for read, too, if a tls:// server closes without saying so in TLS (rsyslog's GnuTLS driver does not)
+    #[arg(long, requires = "ca")]
+    pub silent_close: bool,
     /// The public key, or a file that holds it [default: DIR/public.key]
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<PathBuf>,
@@ -89,7 +92,7 @@ impl Arguments {
             (Some(path), _) => Box::new(Lines::open(path)?),
             (None, url) => {
                 let server = Server::parse(url.as_deref().unwrap_or_default(), self.ca.as_deref())?;
-                Box::new(Syslog { server, host, clock, wire: None })
+                Box::new(Syslog { server, host, clock, wire: None, silent_close: self.silent_close })
             }
         })
     }
@@ -164,6 +167,8 @@ struct Syslog<'a> {
     host: String,
     clock: &'a dyn Clock,
     wire: Option<Wire>,
+    /// Whether the end of a TLS connection need not be the server's word.
+    silent_close: bool,
 }
 
 impl Sink for Syslog<'_> {
@@ -182,7 +187,7 @@ impl Sink for Syslog<'_> {
 
     fn settle(&mut self) -> io::Result<()> {
         match self.wire.take() {
-            Some(wire) => wire.finish(),
+            Some(wire) => wire.finish(self.silent_close),
             None => Ok(()),
         }
     }
@@ -260,8 +265,9 @@ impl Wire {
     }
 
     /// Says that this is all, and waits until the server closes its side too. Over TLS it must say so (RFC 5425 §4.4):
-    /// that a connection ended may be the word of anybody on the way.
-    fn finish(self) -> io::Result<()> {
+    /// that a connection ended may be the word of anybody on the way. Some servers never do, and whoever knows that of
+    /// its own takes the end for it.
+    fn finish(self, silent_close: bool) -> io::Result<()> {
         match self {
             Self::Plain(mut stream) => {
                 stream.shutdown(Shutdown::Write)?;
@@ -271,7 +277,15 @@ impl Wire {
                 stream.conn.send_close_notify();
                 stream.flush()?;
                 stream.sock.shutdown(Shutdown::Write)?;
-                drained(&mut stream)
+                match drained(&mut stream) {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && silent_close => Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        let what =
+                            format!("{error}; if this server never says so in TLS, give --silent-close");
+                        Err(io::Error::new(error.kind(), what))
+                    }
+                    other => other,
+                }
             }
         }
     }

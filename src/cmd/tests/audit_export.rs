@@ -182,10 +182,12 @@ fn syslog_over_tls_goes_only_to_a_server_whose_certificate_is_known() {
         .unwrap();
     let config = Arc::new(config);
     let tls = |stream| StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
-    let export = |port: u16, ca: &Path| {
+    let export_to = |mark: &Path, port: u16, ca: &Path, more: &[&str]| {
         let url = format!("tls://localhost:{port}");
-        audit(&["export", text(dir.path()), "--mark", text(&mark), "--syslog", &url, "--ca", text(ca)])
+        let given = ["export", text(dir.path()), "--mark", text(mark), "--syslog", &url, "--ca", text(ca)];
+        audit(&[&given, more].concat())
     };
+    let export = |port: u16, ca: &Path| export_to(&mark, port, ca, &[]);
     let greet = tls;
     thread::scope(|scope| {
         let listener = TcpListener::bind(("localhost", 0)).unwrap();
@@ -193,6 +195,8 @@ fn syslog_over_tls_goes_only_to_a_server_whose_certificate_is_known() {
         let server = scope.spawn(move || {
             let refused = greet(listener.accept().unwrap().0).read(&mut [0; 10]).unwrap_err().to_string();
             // All is read, and the connection ends without a word: as if somebody on the way had cut it.
+            to_the_end(greet(listener.accept().unwrap().0));
+            // So does one whose server is known for that.
             to_the_end(greet(listener.accept().unwrap().0));
             let mut stream = greet(listener.accept().unwrap().0);
             let bytes = to_the_end(&mut stream);
@@ -204,6 +208,10 @@ fn syslog_over_tls_goes_only_to_a_server_whose_certificate_is_known() {
         assert!(!well && err.contains("invalid peer certificate") && !mark.exists(), "{err}");
         let (well, _, err) = export(port, &ca);
         assert!(!well && err.contains("did not close after the last message") && !mark.exists(), "{err}");
+        assert!(err.ends_with("; if this server never says so in TLS, give --silent-close\n"), "{err}");
+        let silent = elsewhere.path().join("silent");
+        let (well, _, err) = export_to(&silent, port, &ca, &["--silent-close"]);
+        assert!(well && err == "28 lines exported\n" && silent.exists(), "{err}");
         let (well, _, err) = export(port, &ca);
         assert!(well && err == "28 lines exported\n", "{err}");
         let (refused, bytes) = server.join().unwrap();
