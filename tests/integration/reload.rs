@@ -18,6 +18,7 @@ use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
     cmd::reload::Reloader,
     command::Prompt,
+    limits::ALARM_CALM,
 };
 use serde_json::Value;
 
@@ -423,6 +424,13 @@ fn a_configuration_on_trial_goes_unless_it_is_kept() {
     clock.advance(Duration::from_secs(1));
     reloader.look();
     assert!(is_open(), "the one before is back");
+    // What was refused for the trial is no trouble any more.
+    let refusal = |records: &[Value], what: &str| {
+        events(records, what).iter().filter(|it| it["detail"]["id"] == "reload-refused").count()
+    };
+    assert_eq!(refusal(&house.records(), "alarm-raised"), 1);
+    clock.advance(ALARM_CALM);
+    house.wait_for(|records| refusal(records, "alarm-cleared") == 1);
     // The files still say what was given up, and are not taken up for it.
     reloader.look();
     reloader.look();

@@ -161,7 +161,7 @@ impl Reloader {
         }
         let edition = self.running.house.edition.load_full();
         let pass = self.pass(AdminAction::Keep, by, &edition.rules, Value::Null)?;
-        self.trial = None;
+        self.end_trial();
         pass.finish(ended(Disposal::Answered, "kept"));
         tracing::info!(by = asker(by), "the configuration on trial is kept");
         Ok(())
@@ -233,7 +233,7 @@ impl Reloader {
             Ok(()) => {
                 self.running.house.gate.watch().metrics.reloaded(Reloaded::RolledBack);
                 self.watch.settle(&self.source);
-                self.trial = None;
+                self.end_trial();
             }
             Err(error) => {
                 tracing::error!(%error, "THE CONFIGURATION ON TRIAL CANNOT BE GIVEN UP: it stays in force until that is mended");
@@ -242,6 +242,12 @@ impl Reloader {
                 }
             }
         }
+    }
+
+    /// Whatever was refused meanwhile, was refused for the trial.
+    fn end_trial(&mut self) {
+        self.trial = None;
+        self.running.house.gate.watch().alarms.clear(Alarm::ReloadRefused, &Subject::Gateway);
     }
 
     /// Takes up a configuration under a pass, and says so.
