@@ -38,7 +38,7 @@ pub enum Failure {
     TlsUnsupported(&'static str),
     /// The camera shows another certificate than the one that is pinned or configured.
     #[error(
-        "the camera shows another certificate than before: somebody may stand between; if it was exchanged or reset, run `cordon pins --forget` or correct the configuration"
+        "the camera shows another certificate than before: somebody may stand between; if it was exchanged or reset, run `cordon camera accept`"
     )]
     CertificateChanged,
     /// The pin of the camera's certificate could neither be read nor kept.

@@ -300,9 +300,7 @@ impl Layer {
             Self::Tls => {
                 "renew the camera's firmware or certificate; tls = false reaches it in clear, inside its zone"
             }
-            Self::Pin => {
-                "find out why its certificate changed; if it was exchanged or reset, run `cordon pins --forget`"
-            }
+            Self::Pin => Alarm::CameraDistrusted.entry().remedy,
             Self::Silence => "restart the camera; if it stays so, its web server hangs",
             Self::Login => {
                 "check the user and password enrolled, and that the user is an administrator on the camera"
