@@ -203,3 +203,31 @@ impl Looker {
         self.state.set(chain);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SimulatedClock;
+
+    #[test]
+    fn a_certificate_is_told_before_it_ends_and_after() {
+        let day = 24 * 60 * 60;
+        let (begins, ends) = (100 * day, 200 * day);
+        let state = State { shown: Some((Fingerprint::of(b"any"), begins, ends)), trouble: None };
+        let state = CertificateState(Arc::new(Mutex::new(state)));
+        let notice = Duration::from_secs(30 * 24 * 60 * 60);
+        for (now, expected) in [
+            (99, Some("certificate-expired: it begins at 1970-04-11T00:00:00Z")),
+            (170, None),
+            (171, Some("certificate-expiring: it ends at 1970-07-20T00:00:00Z")),
+            (200, Some("certificate-expiring: it ends at 1970-07-20T00:00:00Z")),
+            (201, Some("certificate-expired: it ended at 1970-07-20T00:00:00Z")),
+        ] {
+            let clock = SimulatedClock::new(jiff::Timestamp::from_second(now * day).unwrap());
+            let on = state.alarms(&clock, notice).into_iter();
+            let on: Vec<_> =
+                on.filter_map(|(alarm, it)| Some(format!("{}: {}", alarm.entry().id, it?))).collect();
+            assert_eq!(on, expected.into_iter().collect::<Vec<_>>(), "on day {now}");
+        }
+    }
+}

@@ -58,7 +58,10 @@ impl Lookout {
         let set = |alarm: Alarm, subject: Subject, trouble: Option<String>| {
             alarms.set(alarm, subject, trouble.as_deref());
         };
-        for (alarm, trouble) in self.of_the_log(&self.log.health()) {
+        let health = self.log.health();
+        let waited = self.last().unsigned.look(health.signed, health.durable, self.house.clock.monotonic());
+        let stopped = self.house.gate.watch().metrics.retention_stopped().map(|it| it.to_string());
+        for (alarm, trouble) in of_the_log(&health, waited, stopped) {
             set(alarm, Subject::AuditLog, trouble);
         }
         for (alarm, trouble) in self.certificate.alarms(&*self.house.clock, CERTIFICATE_NOTICE) {
@@ -129,39 +132,6 @@ impl Lookout {
             Alarm::BaselineChanged,
             others.chain(untold.iter().map(|it| format!("{it} is told no more"))).collect(),
         );
-    }
-
-    fn of_the_log(&self, health: &Health) -> [(Alarm, Option<String>); 6] {
-        let mostly = |used: usize, of: usize| used * 4 > of * 3;
-        let Health { queued, awaited, journaled, journal_bytes, durable, signed, .. } = *health;
-        let waited = self.last().unsigned.look(signed, durable, self.house.clock.monotonic());
-        let overdue = waited > 2 * AUDIT_CHECKPOINT_INTERVAL;
-        let places = queued + awaited;
-        [
-            (Alarm::AuditUnwritable, health.failure.clone()),
-            (
-                Alarm::RetentionStopped,
-                self.house.gate.watch().metrics.retention_stopped().map(|it| it.to_string()),
-            ),
-            (
-                Alarm::CheckpointOverdue,
-                overdue.then(|| format!("{} lines wait, since {} s", durable - signed, waited.as_secs())),
-            ),
-            (
-                Alarm::AuditQueueFilling,
-                mostly(places, AUDIT_QUEUE_RECORDS_MAX)
-                    .then(|| format!("{places} of {AUDIT_QUEUE_RECORDS_MAX} places are taken")),
-            ),
-            (
-                Alarm::EmergencyJournalUsed,
-                (journaled > 0).then(|| format!("{journaled} commands stand in it")),
-            ),
-            (
-                Alarm::EmergencyJournalFilling,
-                mostly(journal_bytes, AUDIT_EMERGENCY_BYTES_MAX)
-                    .then(|| format!("{journal_bytes} of {AUDIT_EMERGENCY_BYTES_MAX} bytes are used")),
-            ),
-        ]
     }
 
     /// How long ago the number of signed lines changed, as far as was looked.
@@ -249,6 +219,35 @@ impl Lookout {
     fn last(&self) -> std::sync::MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Every alarm about the log, with what is the matter, if something is. `waited` is how long lines have waited to be
+/// signed, and `stopped` why nothing is deleted of it.
+fn of_the_log(health: &Health, waited: Duration, stopped: Option<String>) -> [(Alarm, Option<String>); 6] {
+    let mostly = |used: usize, of: usize| used * 4 > of * 3;
+    let Health { queued, awaited, journaled, journal_bytes, durable, signed, .. } = *health;
+    let overdue = waited > 2 * AUDIT_CHECKPOINT_INTERVAL;
+    let unsigned = durable.saturating_sub(signed);
+    let places = queued + awaited;
+    [
+        (Alarm::AuditUnwritable, health.failure.clone()),
+        (Alarm::RetentionStopped, stopped),
+        (
+            Alarm::CheckpointOverdue,
+            overdue.then(|| format!("{unsigned} lines wait, since {} s", waited.as_secs())),
+        ),
+        (
+            Alarm::AuditQueueFilling,
+            mostly(places, AUDIT_QUEUE_RECORDS_MAX)
+                .then(|| format!("{places} of {AUDIT_QUEUE_RECORDS_MAX} places are taken")),
+        ),
+        (Alarm::EmergencyJournalUsed, (journaled > 0).then(|| format!("{journaled} commands stand in it"))),
+        (
+            Alarm::EmergencyJournalFilling,
+            mostly(journal_bytes, AUDIT_EMERGENCY_BYTES_MAX)
+                .then(|| format!("{journal_bytes} of {AUDIT_EMERGENCY_BYTES_MAX} bytes are used")),
+        ),
+    ]
 }
 
 /// Since when lines wait for the checkpoint after some number of signed ones. A log that was idle for long has an old
@@ -377,6 +376,72 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+
+    /// The alarms that are on, in one text.
+    fn told(alarms: &[(Alarm, Option<String>)]) -> String {
+        let on =
+            alarms.iter().filter_map(|(alarm, it)| Some(format!("{}: {}", alarm.entry().id, it.as_ref()?)));
+        on.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_ails_the_log_is_told_from_when_it_matters() {
+        let none = Health {
+            failure: None,
+            queued: 0,
+            awaited: 0,
+            journaled: 0,
+            journal_bytes: 0,
+            durable: 9,
+            signed: 9,
+            lost_outcomes: 0,
+        };
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let (places, bytes) = (AUDIT_QUEUE_RECORDS_MAX * 3 / 4, AUDIT_EMERGENCY_BYTES_MAX * 3 / 4);
+        let late = 2 * AUDIT_CHECKPOINT_INTERVAL;
+        let second = Duration::from_secs(1);
+        for (health, waited, stopped, expected) in [
+            (none.clone(), minutes(0), None, String::new()),
+            (
+                Health { failure: Some("no space".into()), ..none.clone() },
+                minutes(0),
+                None,
+                "audit-unwritable: no space".into(),
+            ),
+            (none.clone(), minutes(0), Some("a hold"), "retention-stopped: a hold".into()),
+            (Health { signed: 7, ..none.clone() }, late, None, String::new()),
+            (
+                Health { signed: 7, ..none.clone() },
+                late + second,
+                None,
+                format!("checkpoint-overdue: 2 lines wait, since {} s", (late + second).as_secs()),
+            ),
+            (Health { queued: places - 1, awaited: 1, ..none.clone() }, minutes(0), None, String::new()),
+            (
+                Health { queued: places, awaited: 1, ..none.clone() },
+                minutes(0),
+                None,
+                format!("audit-queue-filling: {} of {AUDIT_QUEUE_RECORDS_MAX} places are taken", places + 1),
+            ),
+            (
+                Health { journaled: 2, journal_bytes: bytes, ..none.clone() },
+                minutes(0),
+                None,
+                "emergency-journal-used: 2 commands stand in it".into(),
+            ),
+            (
+                Health { journal_bytes: bytes + 1, ..none.clone() },
+                minutes(0),
+                None,
+                format!(
+                    "emergency-journal-filling: {} of {AUDIT_EMERGENCY_BYTES_MAX} bytes are used",
+                    bytes + 1
+                ),
+            ),
+        ] {
+            assert_eq!(told(&of_the_log(&health, waited, stopped.map(str::to_owned))), expected);
+        }
+    }
 
     #[test]
     fn lines_wait_from_when_they_are_there_and_not_from_the_last_checkpoint() {

@@ -135,6 +135,9 @@ fn a_camera_is_pinned_when_seen_first_and_no_other_is_told_anything() {
     refused(&house, "another certificate than before");
     quarantined(&house);
     let records = house.records();
+    let distrusted = |it: &&Value| it["what"] == "alarm-raised" && it["detail"]["id"] == "camera-distrusted";
+    let found: Vec<_> = records.iter().filter(distrusted).map(|it| it["detail"]["subject"].clone()).collect();
+    assert_eq!(found, ["camera lobby"]);
     assert_eq!(events(&records, "camera-certificate-refused"), [of(&other)]);
     assert_eq!(events(&records, "camera-certificate-pinned"), [of(&first)]);
     // To forget the pin decides nothing.
