@@ -269,6 +269,13 @@ pub const CONNECTIONS_SHARED_PER_SOURCE_MAX: usize = 2_048;
 pub const MOUNT_QUEUE_REQUESTS_MAX: usize = 64;
 /// Commands of one camera that may be under way; more are refused.
 pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
+/// Commands in a row that a camera leaves without an answer until it is taken for silent.
+pub const CAMERA_SILENCES_MAX: u32 = 3;
+/// Commands that may wait for a camera taken for silent, until it answers one: others are refused at once, so that many
+/// such cameras do not use up what a client may have under way.
+pub const COMMANDS_PER_SILENT_CAMERA_MAX: usize = 4;
+/// Commands beside these that stop a movement.
+pub const STOPS_PER_CAMERA_MAX: usize = 4;
 /// Of these, commands of callers who have not logged in that wait for the camera; more are refused, so that
 /// nobody without a login takes a camera's turns from those who have one.
 pub const ANONYMOUS_ASKS_PER_CAMERA_MAX: usize = 4;

@@ -7,7 +7,7 @@ use crate::command::Operation;
 
 /// Whether a command may go on when it is recorded in the emergency journal only: it ends a movement, or keeps
 /// a running session alive, and begins nothing.
-pub(super) fn goes_on(operation: &Operation) -> bool {
+pub fn goes_on(operation: &Operation) -> bool {
     matches!(operation, Operation::Onvif { name, .. } if GOING_ON.contains(&&**name))
 }
 

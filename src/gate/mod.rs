@@ -63,6 +63,7 @@ use noise::{LeftOut, Noise};
 pub use absorb::AbsorbRule;
 pub use alarms::{Alarms, detail};
 pub use budgets::{OverBudget, Turn};
+pub use emergency::goes_on;
 pub use origin::Origin;
 pub use recall::{Gap, Recalled, recall};
 pub use record::{Disposal, Ended, Rejected, Series};
@@ -289,10 +290,10 @@ impl Gate {
             self.watch.metrics.decided(class, Decided::Unrecordable);
             error
         };
-        if let Some(trouble) = camera.as_deref().and_then(|camera| self.shut_out(rules, camera)) {
         intent.barred = camera.as_deref().and_then(|camera| rules.bar(camera, caller));
-            intent.decision = Recorded::Denied;
+        if let Some(trouble) = camera.as_deref().and_then(|camera| self.shut_out(rules, camera)) {
             intent.barred = Some(Bar::Isolation);
+            intent.decision = Recorded::Denied;
             intent.note = Some(format!("{}: {trouble}", Bar::Isolation.words()));
             return Err(self.refuse(intent, Refusal::NotIsolated, class, meter).await);
         }

@@ -262,7 +262,7 @@ impl VirtualCamera {
     pub(super) async fn run(self: &Rc<Self>, work: Work) -> Reply {
         let headers = work.headers.clone();
         let picture = matches!(work.kind, Kind::Picture { .. });
-        let place = match self.place(&self.places, &work.identified.caller) {
+        let place = match self.command_place(&work.command.operation, &work.identified.caller) {
             Ok(place) => place,
             Err(trouble) => {
                 self.turn_away(&work, &trouble).await;

@@ -48,6 +48,9 @@ pub enum Trouble {
     /// Too many commands for this camera are under way.
     #[error("too many commands for this camera are under way")]
     Busy,
+    /// The camera left several commands without an answer, and as many as may wait for it do.
+    #[error("the camera does not answer, and others wait for it already")]
+    Silent,
     /// Too many commands of this caller are under way.
     #[error("{0}")]
     OverBudget(#[from] OverBudget),
@@ -101,7 +104,7 @@ impl Trouble {
                 subcodes: vec![Subcode::ActionNotSupported, Subcode::NoSuchService],
                 ..Fault::action_not_supported("the camera offers no such service")
             },
-            Self::NotIntroduced | Self::ForeignPort => Fault::action_failed(self.to_string()),
+            Self::NotIntroduced | Self::ForeignPort | Self::Silent => Fault::action_failed(self.to_string()),
             Self::OverBudget(_) => {
                 Fault::action_failed("too many commands of this client are under way; try again")
             }

@@ -22,8 +22,10 @@ use crate::{
     alarm::{Alarm, Subject},
     auth::{AuthError, Caller, Failure as LoginFailure},
     camera::{CameraError, Failure, Health},
-    gate::Turn,
+    command::Operation,
+    gate::{Turn, goes_on},
     ids::{CameraId, ClientId},
+    limits::{CAMERA_SILENCES_MAX, COMMANDS_PER_CAMERA_MAX, COMMANDS_PER_SILENT_CAMERA_MAX},
     telemetry::{Budget, CameraHealth},
 };
 
@@ -96,6 +98,22 @@ impl VirtualCamera {
         Ok(Place { _camera: camera, _caller: gate.turn(caller)? })
     }
 
+    /// The same for what goes to the camera. Where it keeps silent few may wait, and what stops a movement has places of
+    /// its own.
+    pub(super) fn command_place(&self, operation: &Operation, caller: &Caller) -> Result<Place, Trouble> {
+        let free = self.places.available_permits();
+        let held = COMMANDS_PER_CAMERA_MAX.saturating_sub(free);
+        let is_silent = self.silences.get() >= CAMERA_SILENCES_MAX && held >= COMMANDS_PER_SILENT_CAMERA_MAX;
+        if (is_silent || free == 0) && goes_on(operation) {
+            return self.place(&self.stops, caller);
+        }
+        if is_silent {
+            self.house.gate.watch().metrics.turned_away(Budget::Camera);
+            return Err(Trouble::Silent);
+        }
+        self.place(&self.places, caller)
+    }
+
     /// Counts credentials that do not hold; that a client's nonces cannot be remembered is an alarm.
     pub(super) fn count_refused_login(&self, error: &AuthError) {
         let watch = self.house.gate.watch();
@@ -132,6 +150,10 @@ impl VirtualCamera {
         if let Some(took) = took {
             watch.metrics.exchanged(&self.meter, took);
         }
+        self.silences.set(match error {
+            Some(error) if error.is_timeout() => self.silences.get().saturating_add(1),
+            Some(_) | None => 0,
+        });
         self.meter.is(counted(health));
         self.meter.clock_offset(self.connection.clock_offset_milliseconds());
         let found = match (health, error.map(|error| &error.failure)) {

@@ -63,6 +63,10 @@ pub struct VirtualCamera {
     /// The core side's addresses, as of the last caller.
     core: RefCell<Option<(Option<IpAddr>, Rc<CoreAddresses>)>>,
     pub(super) places: Arc<Semaphore>,
+    /// Places for what stops a movement.
+    pub(super) stops: Arc<Semaphore>,
+    /// Commands in a row to which it kept silent.
+    pub(super) silences: Rc<Cell<u32>>,
     /// The streams that somebody watches.
     pub(super) streams: Rc<Streams>,
     /// Its events.
@@ -153,6 +157,8 @@ impl VirtualCamera {
             core: RefCell::default(),
             places: before
                 .map_or_else(|| semaphore(limits::COMMANDS_PER_CAMERA_MAX), |it| Arc::clone(&it.places)),
+            stops: before.map_or_else(|| semaphore(limits::STOPS_PER_CAMERA_MAX), |it| Arc::clone(&it.stops)),
+            silences: reached.map_or_else(Rc::default, |it| Rc::clone(&it.silences)),
             transfers: before
                 .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
             streams: reached.map_or_else(Rc::default, |it| Rc::clone(&it.streams)),

@@ -1,10 +1,15 @@
 //! Commands that are permitted: what the peer gets, what is on record, what the camera heard.
 
+use std::net::TcpStream;
+
 use serde_json::Value;
 
 use cordon::{
     clock::{Clock, SystemClock},
-    limits::{CAMERA_EXCHANGE_TIME_MAX, COMMANDS_PER_CAMERA_MAX},
+    limits::{
+        CAMERA_EXCHANGE_TIME_MAX, CAMERA_SILENCES_MAX, COMMANDS_PER_CAMERA_MAX,
+        COMMANDS_PER_SILENT_CAMERA_MAX,
+    },
     sim::Fault,
 };
 
@@ -365,6 +370,53 @@ fn a_camera_that_is_silent_from_the_start_costs_one_deadline() {
     assert!(waited < CAMERA_EXCHANGE_TIME_MAX * 3 / 2, "{waited:?}");
 }
 
+/// Otherwise many silent cameras would use up what a client may have under way.
+#[test]
+fn few_commands_wait_for_a_camera_that_keeps_silent() {
+    let house = House::open();
+    house.acquaint();
+    house.camera(LOBBY).set_fault(Some(Fault::Hang));
+    let ask = || {
+        let message = envelope(&Token::new(VIEWER).header(), &trt("GetProfiles"));
+        let bytes = client::request("POST", "/onvif/media_service", &[client::SOAP], message.as_bytes());
+        client::connect(house.door(LOBBY), &bytes)
+    };
+    let waiting: Vec<_> = (0..CAMERA_SILENCES_MAX).map(|_| ask()).collect();
+    for stream in waiting {
+        gave_up(&house, &client::receive(stream), "did not answer in time", "silence");
+    }
+    house.camera(LOBBY).set_fault(Some(Fault::Hold));
+    let waiting: Vec<_> = (0..COMMANDS_PER_SILENT_CAMERA_MAX).map(|_| ask()).collect();
+    begun(&house, &waiting);
+    let refused = client::receive(ask());
+    assert_eq!(
+        (refused.status, refused.fault().as_str()),
+        (500, "Receiver/ter:Action"),
+        "{}",
+        refused.text()
+    );
+    let intent = house.record(&refused).intent;
+    assert_eq!(intent["note"], "the camera does not answer, and others wait for it already", "{intent}");
+    house.camera(LOBBY).set_fault(None);
+    for stream in waiting {
+        assert_eq!(client::receive(stream).status, 200);
+    }
+    // It answers again.
+    let waiting: Vec<_> = (0..2 * COMMANDS_PER_SILENT_CAMERA_MAX).map(|_| ask()).collect();
+    for stream in waiting {
+        assert_eq!(client::receive(stream).status, 200);
+    }
+}
+
+/// Waits until what was asked on these connections is on record.
+fn begun(house: &House, waiting: &[TcpStream]) {
+    let sources: Vec<_> = waiting.iter().map(|it| it.local_addr().unwrap().to_string()).collect();
+    house.wait_for(|records| {
+        let ours = |it: &&Value| it["type"] == "intent" && sources.iter().any(|one| it["source"] == *one);
+        records.iter().filter(ours).count() == sources.len()
+    });
+}
+
 /// Full means refuse; who is turned away is on record too.
 #[test]
 fn too_many_commands_at_once_are_turned_away_and_recorded() {
@@ -377,13 +429,15 @@ fn too_many_commands_at_once_are_turned_away_and_recorded() {
         client::connect_from(from, house.door(LOBBY), &bytes)
     };
     let waiting: Vec<_> = (0..COMMANDS_PER_CAMERA_MAX).map(|_| ask("127.0.0.1")).collect();
-    house.wait_for(|records| {
-        let begun = |it: &&Value| it["operation"] == "tds:GetDeviceInformation" && it["camera"] == "lobby";
-        let sources = waiting.iter().map(|it| it.local_addr().unwrap().to_string());
-        let sources: Vec<_> = sources.collect();
-        let ours = records.iter().filter(begun).filter(|it| sources.iter().any(|one| it["source"] == *one));
-        ours.count() == sources.len()
-    });
+    begun(&house, &waiting);
+    // What stops a movement has places of its own.
+    let stop = within("http://www.onvif.org/ver20/ptz/wsdl", "Stop", "<x:ProfileToken>any</x:ProfileToken>");
+    let stop = envelope(&Token::new(OPERATOR).header(), &stop);
+    let stop = client::request("POST", "/onvif/ptz_service", &[client::SOAP], stop.as_bytes());
+    let stopping = client::connect_from("127.0.0.2", house.door(LOBBY), &stop);
+    begun(&house, std::slice::from_ref(&stopping));
+    let intent = house.records().into_iter().rev().find(|it| it["operation"] == "tptz:Stop").unwrap();
+    assert_eq!(intent["decision"], "permitted", "{intent}");
     // From another machine: one alone may not have as many connections.
     let reply = client::receive(ask("127.0.0.2"));
     house.camera(LOBBY).set_fault(None);
