@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use serde_json::json;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::timeout,
 };
 use tracing::Instrument;
@@ -122,7 +122,7 @@ impl VirtualCamera {
         let house = &*self.house;
         let place = self.place(&self.transfers, &identified.caller);
         let room = Arc::clone(&house.uploads).try_acquire_owned().map_err(|_| Trouble::Busy);
-        let (place, room) = match place.and_then(|place| Ok((place, room?))) {
+        let (place, room) = match place.and_then(|place| Ok((place, Arc::new(room?)))) {
             Ok(places) => places,
             Err(trouble) => {
                 let kind = Kind::Picture { endpoint: locator.endpoint };
@@ -131,7 +131,7 @@ impl VirtualCamera {
             }
         };
         let nonce = identified.nonce.map(|it| it.to_string());
-        let (pass, file) = match self.taken(command, &identified, nonce, file).await {
+        let (pass, file) = match self.taken(command, &identified, nonce, (file, &room)).await {
             Ok(taken) => taken,
             Err(Untaken::Refused(refusal)) => return self.refused(refusal, &headers, true),
             Err(Untaken::Spoiled(name, spoiled)) => {
@@ -161,12 +161,13 @@ impl VirtualCamera {
         mut command: Command,
         identified: &Identified,
         nonce: Option<String>,
-        file: Incoming,
+        (file, room): (Incoming, &Arc<OwnedSemaphorePermit>),
     ) -> Result<(Pass, Spool), Untaken> {
         let rules = &self.edition.rules;
         let mut spool = None;
         if rules.would_permit(&command, &identified.caller) {
-            let file = spooled(self.house.spool.clone(), command.request, file, TRANSFER_TIME_MAX).await;
+            let (folder, room) = (self.house.spool.clone(), Arc::clone(room));
+            let file = spooled(folder, command.request, file, TRANSFER_TIME_MAX, room).await;
             let file = file.map_err(|spoiled| Untaken::Spoiled(command.operation.name(), spoiled))?;
             command.arguments =
                 json!({ "transfer": "upload", "bytes": file.bytes(), "sha256": file.sha256() });
@@ -342,18 +343,21 @@ impl Spoiled {
     }
 }
 
-/// Takes a file to the disk, on a thread that may wait for it, within a time.
+/// Takes a file to the disk, on a thread that may wait for it, within a time. `room` is kept as long as the disk keeps
+/// that thread: whoever asks does not wait for a disk that hangs, and there are not more such threads than rooms.
 async fn spooled<B: Body<Data = Bytes> + Unpin>(
     folder: PathBuf,
     id: RequestId,
     file: B,
     time_max: Duration,
+    room: impl Send + 'static,
 ) -> Result<Spool, Spoiled> {
     if file.size_hint().lower() > UPLOAD_BYTES_MAX {
         return Err(Spoiled::TooLarge);
     }
     let (pieces, mut far) = mpsc::channel::<Bytes>(TRANSFER_PIECES_MAX);
     let writing = tokio::task::spawn_blocking(move || {
+        let _room = room;
         let mut writer = SpoolWriter::open(&folder, &format!("upload-{id}"))?;
         while let Some(piece) = far.blocking_recv() {
             writer.write(&piece)?;
@@ -361,7 +365,9 @@ async fn spooled<B: Body<Data = Bytes> + Unpin>(
         Ok(writer.finish())
     });
     let taken = timeout(time_max, take(file, pieces)).await.unwrap_or(Err(Spoiled::Late));
-    let written = writing.await.map_err(|error| Spoiled::Disk(io::Error::other(error)))?;
+    let hangs = || Spoiled::Disk(io::Error::new(io::ErrorKind::TimedOut, "its disk does not answer"));
+    let written = timeout(TRANSFER_STALL_MAX, writing).await.map_err(|_| hangs())?;
+    let written = written.map_err(|error| Spoiled::Disk(io::Error::other(error)))?;
     taken?;
     written.map_err(Spoiled::Disk)
 }
@@ -384,9 +390,11 @@ async fn take<B: Body<Data = Bytes> + Unpin>(
         if bytes > UPLOAD_BYTES_MAX {
             return Err(Spoiled::TooLarge);
         }
-        if pieces.send(data).await.is_err() {
+        match timeout(TRANSFER_STALL_MAX, pieces.send(data)).await {
+            Ok(Ok(())) => {}
             // The writer says why it ended.
-            return Ok(());
+            Ok(Err(_)) => return Ok(()),
+            Err(_) => return Err(Spoiled::Stalled),
         }
     }
 }
@@ -426,7 +434,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, id) = (folder.path().to_owned(), RequestId::from_bits(7));
         let file = Trickle(Box::pin(sleep(Duration::ZERO)));
-        let spoiled = spooled(path, id, file, Duration::from_millis(60)).await.err().unwrap();
+        let spoiled = spooled(path, id, file, Duration::from_millis(60), ()).await.err().unwrap();
         assert_eq!(spoiled.to_string(), "the file took longer than 1800s");
         assert_eq!(spoiled.told().0, StatusCode::REQUEST_TIMEOUT);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of it");
