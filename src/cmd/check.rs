@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -74,6 +75,14 @@ fn tell(loaded: &Loaded, policies: &Summary, today: Date, out: &mut dyn Write) -
     if let Some(old) = loaded.inventory.vendors().macs().age_warning(today) {
         writeln!(out, "warning: {old}\n")?;
     }
+    if shares_disk(&loaded.audit_dir, &loaded.emergency_journal) {
+        writeln!(
+            out,
+            "warning: the emergency journal `{}` is on the disk of the audit log: when that is full or broken, no \
+             movement of a camera can be stopped either; name a file on another as `emergency_journal` under [audit]\n",
+            loaded.emergency_journal.display()
+        )?;
+    }
     writeln!(out, "configuration OK\n")?;
     for camera in loaded.inventory.cameras() {
         let vendor = &camera.vendor;
@@ -99,6 +108,12 @@ fn tell(loaded: &Loaded, policies: &Summary, today: Date, out: &mut dyn Write) -
     }
     let origin = if loaded.policy_dir.is_some() { "your own" } else { "as shipped" };
     writeln!(out, "policies: {}, {origin}, version {}", policies.policies, policies.version)
+}
+
+/// Whether two paths are on one file system, as far as that can be told of what is there of them.
+fn shares_disk(one: &Path, other: &Path) -> bool {
+    let disk = |path: &Path| path.ancestors().find_map(|it| std::fs::metadata(it).ok()).map(|it| it.dev());
+    disk(one).is_some_and(|it| disk(other) == Some(it))
 }
 
 #[cfg(test)]
@@ -144,6 +159,21 @@ mod tests {
             "client reception: User\n",
         ] {
             assert!(out.contains(line), "{line}\n{out}");
+        }
+    }
+
+    #[test]
+    fn a_journal_on_the_disk_of_the_log_is_told() {
+        let there = tempfile::tempdir().unwrap();
+        let journal = |path: &Path| format!("emergency_journal = \"{}\"", path.display());
+        let line = include_str!("../../config/cordon.example.toml");
+        let line = line.lines().find_map(|it| it.strip_prefix("# emergency_journal")).unwrap();
+        let line = format!("# emergency_journal{line}");
+        // The log of the example is not made yet; proc(5) is a file system of its own.
+        for (path, told) in [(there.path().join("journal"), true), (PathBuf::from("/proc/journal"), false)] {
+            let (fine, out, err) = said((&line, &journal(&path)), None);
+            assert!(fine, "{err}");
+            assert_eq!(out.contains("is on the disk of the audit log"), told, "{out}");
         }
     }
 
