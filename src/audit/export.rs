@@ -136,12 +136,17 @@ impl Export {
         }
         let begin = segments.iter().rposition(|segment| segment.first <= next).unwrap_or(0);
         let segments = segments.get(begin..).unwrap_or_default();
+        // What is deleted meanwhile is no damage.
+        let gone = |error| match (error, segment::first_after(&self.dir, next)) {
+            (ExportError::Log(VerifyError::Damaged(_)), Some(first)) => ExportError::Gone { next, first },
+            (error, _) => error,
+        };
         // First everything is checked, then the same lines are read again and delivered.
-        let (before, last) = self.check(segments, next, signed)?;
+        let (before, last) = self.check(segments, next, signed).map_err(gone)?;
         if mark.is_some_and(|mark| mark.sum != before) {
             return Err(ExportError::OtherLog { next });
         }
-        self.deliver(segments, next, signed.size, sink)?;
+        self.deliver(segments, next, signed.size, sink).map_err(gone)?;
         sink.put(Item::Checkpoint(&note)).map_err(ExportError::Receiver)?;
         self.keep(Mark { next: signed.size, sum: Some(last) }, sink)?;
         Ok(signed.size - next)

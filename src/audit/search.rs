@@ -75,7 +75,11 @@ pub fn search(
         }
         search.done.read += 1;
         let mut made = (indexes && sealed && index.is_none()).then(|| Index::new(segment.first));
-        search.segment(segment, made.as_mut())?;
+        match search.segment(segment, made.as_mut()) {
+            // It was deleted since it was listed, as whoever asks a moment later finds it.
+            Err(SearchError::Damaged(_)) if segment::first_after(dir, segment.first).is_some() => continue,
+            other => other?,
+        }
         // Whoever may only read the log searches it too, only slower.
         let written =
             made.is_some_and(|mut index| index.end(segment).and_then(|()| index.write(dir, segment)).is_ok());

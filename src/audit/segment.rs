@@ -138,6 +138,12 @@ pub(super) fn segments(dir: &Path) -> io::Result<Vec<Segment>> {
     Ok(found)
 }
 
+/// The first line there is, if retention has deleted what was before it since a segment was listed.
+pub(super) fn first_after(dir: &Path, listed: u64) -> Option<u64> {
+    let first = segments(dir).ok()?.first()?.first;
+    (first > listed).then_some(first)
+}
+
 /// A signed checkpoint that the lines must agree with.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {

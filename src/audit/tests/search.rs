@@ -175,3 +175,37 @@ fn a_damaged_line_ends_a_search_with_its_place() {
     assert!(error.to_string().contains("segment-0000000000000000.jsonl line 2: "), "{error}");
     assert!(!crate::audit::index::path(dir.path(), first).exists(), "no index of half a segment");
 }
+
+#[test]
+fn what_is_deleted_while_the_log_is_searched_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    log(dir.path(), &clock());
+    let listed = segments(dir.path()).unwrap();
+    let sequence = |line: &[u8]| serde_json::from_slice::<Value>(line).unwrap()["seq"].as_u64().unwrap();
+    let delete = |from: usize, to: usize| {
+        for segment in &listed[from..to] {
+            fs::remove_file(&segment.path).unwrap();
+        }
+    };
+    let mut seen = Vec::new();
+    let mut show = |line: &[u8]| {
+        if seen.is_empty() {
+            // The first is being read; the oldest go first.
+            delete(0, 2);
+        }
+        seen.push(sequence(line));
+        Ok(())
+    };
+    search(dir.path(), &Query::default(), false, &mut show).unwrap();
+    let expected: Vec<_> = (0..listed[1].first).chain(listed[2].first..*seen.last().unwrap() + 1).collect();
+    assert_eq!(seen, expected);
+    // One in the middle is nobody's to delete.
+    let mut show = |line: &[u8]| {
+        if sequence(line) == listed[2].first {
+            delete(3, 4);
+        }
+        Ok(())
+    };
+    let error = search(dir.path(), &Query::default(), false, &mut show).unwrap_err();
+    assert!(error.to_string().contains(&listed[3].name), "{error}");
+}
