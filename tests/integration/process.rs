@@ -31,10 +31,21 @@ pub struct Running(Child);
 impl Running {
     /// Starts the gateway with the configuration in a folder, and waits until it serves.
     pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// The same with options for the program as a whole.
+    pub fn start_with(dir: &Path, options: &[&str]) -> Self {
         let ready = dir.join("ready.json");
         let _ = fs::remove_file(&ready);
         let mut command = cordon();
-        command.arg("run").arg("--config").arg(dir.join("cordon.toml")).arg("--ready-file").arg(&ready);
+        command
+            .args(options)
+            .arg("run")
+            .arg("--config")
+            .arg(dir.join("cordon.toml"))
+            .arg("--ready-file")
+            .arg(&ready);
         let said = File::create(dir.join(SAID)).unwrap();
         command.stdout(Stdio::null()).stderr(said);
         let mut running = Self(command.spawn().unwrap());

@@ -1,16 +1,17 @@
 //! The end of a gateway: what is under way is answered and on record, and nobody new is let in meanwhile.
 
-use std::{net::TcpStream, thread};
+use std::{fs, net::TcpStream, thread};
 
 use cordon::{
     audit,
     sim::{Fault, RunningCamera},
 };
+use serde_json::Value;
 
 use crate::{
     client::{self, tds_with},
     house::{ADMIN, House, LOBBY, records_of},
-    process::Running,
+    process::{Running, SAID},
     watch::wait_until,
 };
 
@@ -27,7 +28,7 @@ impl Drop for Held<'_> {
 fn a_command_under_way_is_answered_and_on_record_before_the_gateway_ends() {
     let mut house = House::open();
     house.stop();
-    let running = Running::start(house.dir());
+    let running = Running::start_with(house.dir(), &["--log-json"]);
     house.acquaint();
     let (door, camera) = (house.door(LOBBY), house.camera(LOBBY));
     camera.set_fault_of("tds:SetHostname", Some(Fault::Hold));
@@ -44,6 +45,13 @@ fn a_command_under_way_is_answered_and_on_record_before_the_gateway_ends() {
     });
     assert_eq!(reply.status, 200, "{}", reply.text());
     running.stop();
+    // All that it said is JSON, a line each.
+    let said = fs::read_to_string(house.dir().join(SAID)).unwrap();
+    let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let whole = |it: &Value| {
+        ["timestamp", "level"].iter().all(|key| it[key].is_string()) && it["fields"]["message"].is_string()
+    };
+    assert!(said.len() > 2 && said.iter().all(whole), "{said:#?}");
     let records = records_of(&house.audit_dir());
     let source = reply.source.to_string();
     let intent = records.iter().find(|it| it["type"] == "intent" && it["source"] == *source).unwrap();
