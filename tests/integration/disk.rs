@@ -150,7 +150,7 @@ fn a_hanging_state_folder_holds_nobody_up() {
     let state = house.dir().join("state");
     fs::remove_dir_all(&state).unwrap();
     let Some(disk) = Disk::mount(house.dir(), state.clone()) else {
-        println!("SKIPPED: the disk test needs root, loop devices, mkfs.ext4 and fsfreeze");
+        crate::skips::skipped("the disk test needs root, loop devices, mkfs.ext4 and fsfreeze");
         return;
     };
     let running = Running::start(house.dir());
