@@ -3,12 +3,12 @@
 
 use super::{
     Engine, SHIPPED,
-    expectations::{Row, rows},
     tests::{anonymous, as_role, clients, inventory, of},
+    walk::{Row, catalogue},
 };
 use crate::{
     auth::Role,
-    command::{Command, Destination, DestinationKind, Operation},
+    command::{Command, Destination, DestinationKind},
     ids::CameraId,
     schema::{AccessClass, Tables, Trait, Traits},
 };
@@ -116,7 +116,7 @@ fn expected(name: &str, row: &Row, role: Option<Role>, trusted: bool, held: Held
         && !leads_out
 }
 
-fn command(name: &str, row: &Row, camera: &CameraId, held: Held) -> Command {
+fn command(row: &Row, camera: &CameraId, held: Held) -> Command {
     let destination = |host: &str| Destination {
         kind: DestinationKind::Declared,
         host: host.to_owned(),
@@ -127,10 +127,7 @@ fn command(name: &str, row: &Row, camera: &CameraId, held: Held) -> Command {
         camera: Some(camera.clone()),
         traits: row.always.union(held.traits(row)),
         destinations: held.host().map(destination).into_iter().collect(),
-        ..of(
-            Operation::Onvif { id: row.id, name: name.into() },
-            row.class.unwrap_or(AccessClass::NotForClients),
-        )
+        ..of(row.operation.clone(), row.class.unwrap_or(AccessClass::NotForClients))
     }
 }
 
@@ -140,7 +137,7 @@ fn every_operation_is_decided_as_the_model_has_it() {
     let tables = Tables::embedded().unwrap();
     let inventory = inventory();
     let engine = Engine::load(&tables, &SHIPPED, &inventory, &clients()).unwrap();
-    let rows = rows(&tables);
+    let rows = catalogue(&tables);
     let roles = Role::ALL.map(Some).into_iter().chain([None]);
     let callers: Vec<_> = roles.map(|role| (role, role.map_or_else(anonymous, as_role))).collect();
     let (mut allowed, mut denied, mut dangerous) = (0, 0, 0);
@@ -150,7 +147,7 @@ fn every_operation_is_decided_as_the_model_has_it() {
         let enrolled = inventory.camera(&id).unwrap();
         for (name, row) in &rows {
             for held in HELD {
-                let asked = command(name, row, &id, held);
+                let asked = command(row, &id, held);
                 let leads_out = DANGEROUS.iter().any(|one| asked.traits.contains(*one));
                 for (role, caller) in &callers {
                     let decision = engine.decide(caller, &asked, Some(enrolled));
@@ -184,7 +181,7 @@ fn every_operation_is_decided_as_the_model_has_it() {
 #[test]
 fn every_operation_has_a_class_and_every_name_of_the_model_is_one() {
     let tables = Tables::embedded().unwrap();
-    let rows = rows(&tables);
+    let rows = catalogue(&tables);
     let unclassified: Vec<_> = rows.iter().filter(|(_, row)| row.class.is_none()).collect();
     assert!(unclassified.is_empty(), "{:?}", unclassified.iter().map(|it| it.0).collect::<Vec<_>>());
     let missing: Vec<_> =

@@ -300,6 +300,31 @@ impl Engine {
         self.names.uid(name, "").map(|uid| uid.type_name().clone())
     }
 
+    /// Whether any policy could permit an operation to callers of a kind.
+    pub(super) fn could_permit(&self, operation: &str, kind: Kind) -> bool {
+        let index = self.actions.get(operation).and_then(|it| it.slices.get(kind.index()));
+        let slice = index.and_then(|index| self.slices.get(*index));
+        slice.is_some_and(|it| it.policies.policies().any(|it| it.effect() == Effect::Permit))
+    }
+
+    /// Whether the same policies can be about an operation in another engine, whoever asks.
+    pub(super) fn speaks_as(&self, other: &Self, operation: &str) -> bool {
+        let about = |engine: &'_ Self, kind: Kind| {
+            let index = *engine.actions.get(operation)?.slices.get(kind.index())?;
+            Some(engine.slices.get(index)?.policies.clone())
+        };
+        Kind::ALL.into_iter().all(|kind| match (about(self, kind), about(other, kind)) {
+            (Some(own), Some(others)) => own == others,
+            _ => false,
+        })
+    }
+
+    /// Whether any policy that could be about an operation looks at an attribute of the circumstances.
+    pub(super) fn looks_at(&self, operation: &str, attribute: &str) -> bool {
+        let indices = self.actions.get(operation).map(|it| it.slices.iter()).into_iter().flatten();
+        indices.filter_map(|index| self.slices.get(*index)).any(|it| it.reads.context(attribute))
+    }
+
     /// What is to be decided.
     pub(super) fn case<'a>(
         &'a self,

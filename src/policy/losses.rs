@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::{
     Engine,
-    expectations::{Held, command, rows},
+    walk::{Held, Row, rows},
 };
 use crate::{
     auth::{Caller, ClientRecord, Method},
+    command::{Destination, DestinationKind},
     ids::{CameraId, ClientId},
-    inventory::{Camera, Inventory},
+    inventory::{Camera, Inventory, Network},
     limits::RELOAD_DECISIONS_MAX,
-    schema::Tables,
+    schema::{Tables, Trait},
 };
 
 /// One of two configurations.
@@ -49,30 +50,36 @@ pub struct Losses {
 
 impl Losses {
     /// Asks about every operation, for each client that both sides have, at one camera of each vendor, site and zone
-    /// that both sides let it address: with a document that holds nothing that matters, and with one that holds
-    /// all but addresses.
+    /// that both sides let it address: with a document that holds nothing that matters, with one that holds
+    /// all but addresses, and with one that holds an address in each of its named networks. Over TLS and in clear where
+    /// that makes a difference.
     pub fn between(tables: &Tables, before: Side<'_>, after: Side<'_>) -> Self {
-        let rows = rows(tables);
+        let mut rows = rows(tables);
+        rows.retain(|_, row| !row.of_appliance);
+        let questions = questions(&rows, before, after);
         let mut losses = Self { found: Vec::new(), complete: true };
         let mut decisions = 0;
         for was in before.clients {
             let Some(is) = after.clients.iter().find(|it| it.id == was.id) else { continue };
-            let (Some(caller_before), Some(caller_after)) = (caller(was), caller(is)) else { continue };
+            let callers = [false, true].map(|tls| Some((tls, caller(was, tls)?, caller(is, tls)?)));
             for (camera, now, alike) in kinds(was, is, before.inventory, after.inventory) {
-                decisions += 4 * rows.len();
+                decisions += 2 * questions.len();
                 if decisions > RELOAD_DECISIONS_MAX {
                     losses.complete = false;
                     return losses;
                 }
-                let loses = |(name, row): &(&String, &_)| {
-                    [Held::Plain, Held::Loaded].into_iter().any(|held| {
-                        let asked = command(name, row, camera, held);
-                        before.engine.decide(&caller_before, &asked, Some(camera)).allow
-                            && !after.engine.decide(&caller_after, &asked, Some(now)).allow
-                    })
-                };
-                let operations: Vec<String> =
-                    rows.iter().filter(loses).map(|(name, _)| name.clone()).collect();
+                let mut operations: Vec<String> = Vec::new();
+                for Question { row, told, held, network, tls } in &questions {
+                    let mut asked = row.command(Some(camera), *held);
+                    asked.destinations.extend(network.iter().cloned());
+                    let lost = callers.iter().flatten().filter(|it| it.0 == *tls).any(|(_, was, is)| {
+                        before.engine.decide(was, &asked, Some(camera)).allow
+                            && !after.engine.decide(is, &asked, Some(now)).allow
+                    });
+                    if lost && operations.last() != Some(told) {
+                        operations.push(told.clone());
+                    }
+                }
                 if !operations.is_empty() {
                     let (client, camera) = (was.id.clone(), camera.id.clone());
                     losses.found.push(Loss { client, camera, alike, operations });
@@ -81,6 +88,51 @@ impl Losses {
         }
         losses
     }
+}
+
+/// What is asked about a camera.
+struct Question<'a> {
+    row: &'a Row,
+    /// The operation, and what is in question of it, in words.
+    told: String,
+    held: Held,
+    /// A place in a named network.
+    network: Option<Destination>,
+    tls: bool,
+}
+
+fn questions<'a>(rows: &'a BTreeMap<String, Row>, before: Side<'_>, after: Side<'_>) -> Vec<Question<'a>> {
+    let place = |network: &Network| {
+        let address = network.prefixes.first()?.addr();
+        let (host, address) = (address.to_string(), Some(address));
+        Some((
+            network.name.clone(),
+            Destination { kind: DestinationKind::Declared, host, address, port: None },
+        ))
+    };
+    let places: Vec<_> = before.inventory.networks().iter().filter_map(place).collect();
+    let mut questions = Vec::new();
+    for (name, row) in rows {
+        let by_tls = [before, after].iter().any(|it| it.engine.looks_at(name, "tls"));
+        for tls in if by_tls { [Some(false), Some(true)] } else { [Some(false), None] }.into_iter().flatten()
+        {
+            let how = if by_tls { if tls { " over TLS" } else { " in clear" } } else { "" };
+            let question = |held, network: Option<(&str, Destination)>| {
+                let to =
+                    network.as_ref().map_or_else(String::new, |(name, _)| format!(" to a host in `{name}`"));
+                let (told, network) = (format!("{name}{to}{how}"), network.map(|(_, place)| place));
+                Question { row, told, held, network, tls }
+            };
+            questions.extend([Held::Plain, Held::Loaded].map(|held| question(held, None)));
+            if row.always.union(row.by_document).contains(Trait::Egress) {
+                let to = |(name, place): &(String, Destination)| {
+                    question(Held::Loaded, Some((name, place.clone())))
+                };
+                questions.extend(places.iter().map(to));
+            }
+        }
+    }
+    questions
 }
 
 /// One camera of each kind that a client may address on both sides, as it was and as it is, and how many more of
@@ -101,12 +153,12 @@ fn kinds<'a>(
     kinds.into_values().map(|(camera, now, all)| (camera, now, all - 1)).collect()
 }
 
-fn caller(client: &ClientRecord) -> Option<Caller> {
+fn caller(client: &ClientRecord, tls: bool) -> Option<Caller> {
     Some(Caller::Client {
         id: client.id.clone(),
         role: client.role,
         source: SocketAddr::new(client.networks.first()?.addr(), 0),
         method: Method::DigestSha256,
-        tls: false,
+        tls,
     })
 }

@@ -22,6 +22,7 @@ mod proof;
 mod reads;
 mod shipped;
 mod vocabulary;
+mod walk;
 
 #[cfg(test)]
 mod catalogue_tests;

@@ -154,8 +154,8 @@ mod tests {
         policy::{
             Engine, SHIPPED,
             catalogue_tests::DANGEROUS,
-            expectations::{Held, Stage, Who, cases, command, rows},
             tests::{anonymous, as_role, client, clients, inventory, of},
+            walk::{Held, Stage, Who, rows},
         },
         schema::{Tables, Trait, Traits},
     };
@@ -193,7 +193,7 @@ mod tests {
         let row = &rows[asked.operation];
         let id = CameraId::new(asked.camera).unwrap();
         let camera = inventory.camera(&id).unwrap();
-        let mut command = command(asked.operation, row, camera, Held::Plain);
+        let mut command = row.command(Some(camera), Held::Plain);
         command.traits = command.traits.union(asked.more);
         let kind = if asked.more.contains(Trait::Egress) { Declared } else { Listener };
         let destination =
@@ -322,8 +322,7 @@ mod tests {
             let inventory = inventory();
             let camera = inventory.camera(&CameraId::new("restricted").unwrap()).unwrap();
             let tables = Tables::embedded().unwrap();
-            let command =
-                command("tptz:ContinuousMove", &rows(&tables)["tptz:ContinuousMove"], camera, Held::Plain);
+            let command = rows(&tables)["tptz:ContinuousMove"].command(Some(camera), Held::Plain);
             let caller = as_role(Role::User);
             assert_eq!(engine.observes(&caller, &command, Some(camera), at(time)), on.is_some(), "{time}");
         }
@@ -340,13 +339,12 @@ mod tests {
         let (enforcing, observing) = (load(), load().observing(Some(DAY.parse().unwrap())).unwrap());
         let (mut asked, mut observed) = (0, BTreeMap::<String, usize>::new());
         for (name, row) in rows(&tables) {
-            for case in cases() {
-                let (caller, camera) = (stage.caller(case.who).unwrap(), stage.camera(case).unwrap());
-                let command = command(&name, &row, camera, case.held);
-                let decision = enforcing.decide(&caller, &command, Some(camera));
-                assert_eq!(observing.decide(&caller, &command, Some(camera)), decision, "{name} {case:?}");
+            for case in row.breadth(&name, &[&enforcing]).cases() {
+                let (caller, command, camera) = stage.question(&row, case).unwrap();
+                let decision = enforcing.decide(&caller, &command, camera);
+                assert_eq!(observing.decide(&caller, &command, camera), decision, "{name} {case:?}");
                 asked += 1;
-                if decision.allow || !observing.observes(&caller, &command, Some(camera), during()) {
+                if decision.allow || !observing.observes(&caller, &command, camera, during()) {
                     continue;
                 }
                 let traits: BTreeSet<&str> = command.traits.iter().map(Trait::as_str).collect();

@@ -80,7 +80,7 @@ pub(super) fn other_doors() -> impl Iterator<Item = OperationFacts> {
 }
 
 /// Operations without rows in the catalogue: service, class, traits.
-fn doors() -> Vec<(Operation, &'static str, AccessClass, Traits)> {
+pub(super) fn doors() -> Vec<(Operation, &'static str, AccessClass, Traits)> {
     let session = Traits::NONE.with(Trait::Session);
     let rtsp = RtspMethod::ALL.map(|it| (Operation::Rtsp(it), "rtsp", it.class(), session));
     let mut rows = Vec::from(rtsp);

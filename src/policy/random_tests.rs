@@ -6,13 +6,13 @@ use std::{env, net::IpAddr};
 use super::{
     Engine, SHIPPED,
     catalogue_tests::{DANGEROUS, NOT_TRUSTED, OF_THE_APPLIANCE, onvif_permits},
-    expectations::{Row, rows},
     tests::{anonymous, as_role, clients, inventory, of},
+    walk::{Row, catalogue},
 };
 use crate::{
     auth::Role,
     clock::{Clock, Entropy, SystemClock, SystemEntropy},
-    command::{Command, Destination, DestinationKind, Operation},
+    command::{Command, Destination, DestinationKind},
     schema::{AccessClass, Tables, Trait, Traits},
 };
 
@@ -92,7 +92,7 @@ fn any_request_is_decided_as_the_model_has_it_asked_once_or_again() {
     let inventory = inventory();
     let engine = Engine::load(&tables, &SHIPPED, &inventory, &clients()).unwrap();
     let engine = engine.observing("2026-12-31".parse().ok()).unwrap();
-    let rows: Vec<_> = rows(&tables).into_iter().collect();
+    let rows: Vec<_> = catalogue(&tables).into_iter().collect();
     let cameras: Vec<_> = inventory.cameras().collect();
     let (mut allowed, mut dangerous, mut observed) = (0, 0, 0);
     for number in 0..count {
@@ -113,10 +113,7 @@ fn any_request_is_decided_as_the_model_has_it_asked_once_or_again() {
             camera: Some(camera.id.clone()),
             traits,
             destinations: (0..destinations).map(|_| random.destination()).collect(),
-            ..of(
-                Operation::Onvif { id: row.id, name: name.as_str().into() },
-                row.class.unwrap_or(AccessClass::NotForClients),
-            )
+            ..of(row.operation.clone(), row.class.unwrap_or(AccessClass::NotForClients))
         };
         let caller = role.map_or_else(anonymous, as_role);
         let (trusted, sensitive) =

@@ -54,6 +54,13 @@ fn a_denied_reflex_write_is_told_as_a_success_and_is_none() {
     );
     refused(reply, "Sender/ter:OperationProhibited");
     assert_eq!(house.heard(), [], "no camera heard of it");
+    // Whoever would have a reload take that away is told what it takes.
+    let text = house.configuration();
+    house.write(text.split("\n[[absorb]]").next().unwrap());
+    let cuts = house.reloader().preview().unwrap().cuts;
+    let told = "[[absorb]] of tds:SetHostname, tds:SetNTP is not there as it was: ";
+    assert!(cuts.iter().any(|it| it.starts_with(told)), "{cuts:?}");
+    house.write(&text);
     // What is permitted goes on as before.
     let reply = ask(LOBBY, ADMIN, &ntp("203.0.113.5"));
     assert_eq!(

@@ -49,6 +49,14 @@ pub(super) fn cuts(tables: &Tables, old: Whole<'_>, new: Whole<'_>, changes: &Ch
     if old.configuration.loaded.clear_passwords && !new.configuration.loaded.clear_passwords {
         cuts.push("passwords in clear (HTTP Basic, PasswordText) are taken no longer".to_owned());
     }
+    let absorb = &new.configuration.loaded.absorb;
+    for rule in old.configuration.loaded.absorb.iter().filter(|it| !absorb.contains(it)) {
+        let operations: Vec<&str> = rule.operations.iter().map(String::as_str).collect();
+        cuts.push(format!(
+            "[[absorb]] of {} is not there as it was: whoever was told that a denied one was done, is told of a refusal",
+            operations.join(", ")
+        ));
+    }
     let losses = Losses::between(tables, old.side(), new.side());
     cuts.extend(losses.found.iter().map(loss));
     if !losses.complete {
