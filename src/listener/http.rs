@@ -32,7 +32,7 @@ use super::{
     first_head::{self, Begun, First},
     outgoing::{Outgoing, Rest},
     places::{Everywhere, Places, Room},
-    streaming::{Guest, Stream, Tunnels, refuse, websocket},
+    streaming::{Guest, Stream, Tunnels, prepare, refuse, websocket},
     tls::{Channel, Tls},
 };
 use crate::{ids::CameraId, limits};
@@ -207,8 +207,7 @@ impl Accept for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, source) = Self::accept(self).await?;
-        // Best effort: without it a reply is slower, not wrong.
-        let _ = stream.set_nodelay(true);
+        prepare(&stream);
         Ok((stream, source))
     }
 }

@@ -405,6 +405,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_viewer_of_a_quarter_is_sent_is_fresh_and_begins_where_a_decoder_can() {
+        // 4 Mbit/s in 25 pictures a second, of which each first is one to begin with.
+        const PICTURE_BYTES: usize = 20_000;
+        let (tick, queue, mut taken) = (Duration::from_millis(40), Queue::default(), VecDeque::new());
+        let (mut on_its_way, mut oldest, mut seen) = (0_usize, Duration::ZERO, Vec::new());
+        for number in 0..1_500_u32 {
+            let picture = segment(PICTURE_BYTES, (number % 250) as u8, &[(0, number % 25 == 0)]);
+            queue.push(&[picture], NOW + tick * number);
+            on_its_way = on_its_way.saturating_sub(PICTURE_BYTES / 4);
+            if on_its_way == 0 {
+                queue.take(&mut taken);
+            }
+            for run in taken.drain(..) {
+                let behind = (number % 250 + 250 - u32::from(run[0])) % 250;
+                oldest = oldest.max(tick * behind);
+                on_its_way += run.len();
+                seen.push(number - behind);
+            }
+        }
+        assert!(oldest <= STREAM_QUEUE_AGE_MAX, "{oldest:?}");
+        assert!(
+            seen.windows(2).all(|it| it[1] == it[0] + 1 || (it[1] > it[0] && it[1] % 25 == 0)),
+            "{seen:?}"
+        );
+        assert!(seen.len() > 1_500 / 5, "it is sent what it takes: {}", seen.len());
+    }
+
+    #[test]
     fn a_unit_larger_than_the_bound_passes_once() {
         let queue = Queue::default();
         queue.push(&[segment(STREAM_QUEUE_BYTES_MAX + 1, 1, &[(0, true)])], NOW);

@@ -17,3 +17,4 @@ mod wire;
 pub use front::{Front, Guest, guests, receive_guests, serve};
 pub(super) use tunnel::{Stream, Tunnels, refuse};
 pub(super) use upstream::Streams;
+pub(super) use wire::prepare;

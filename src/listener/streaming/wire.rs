@@ -71,8 +71,9 @@ impl Wire {
     }
 }
 
-/// Best effort: without it answers are slower, and what a slow viewer sees is older.
-fn prepare(stream: &TcpStream) {
+/// What every connection on which a stream may go is set to. Best effort: without it answers are slower, and what a slow
+/// viewer sees is older.
+pub(in super::super) fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let unsent = u32::try_from(STREAM_UNSENT_BYTES_MAX).unwrap_or(u32::MAX);
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(unsent);
