@@ -271,6 +271,35 @@ fn sound_comes_where_no_pictures_do() {
     assert_eq!(watch(&mut refused, &[0]).0, 453);
 }
 
+/// The timestamp of the next picture.
+fn picture(player: &mut Player) -> u32 {
+    loop {
+        let (channel, packet) = player.frame().unwrap();
+        if channel == 0 {
+            return u32::from_be_bytes(packet[4..8].try_into().unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_a_camera_shows_while_who_talks_pauses_is_lost() {
+    let house = House::open();
+    let mut talker = Talker::open(&house, TRUSTED, OPERATOR);
+    assert_eq!(talker.begin(), 200);
+    let before = picture(&mut talker.player);
+    assert_eq!(talker.ask("PAUSE", "", "").status, 200);
+    // Two seconds, as another sees them.
+    let mut other = Player::connect(&house, &address(&house, TRUSTED.0, TRUSTED.1), VIEWER);
+    assert_eq!(other.ask("DESCRIBE", "", "").status, 200);
+    assert_eq!(watch(&mut other, &[0]).0, 200);
+    let from = picture(&mut other);
+    while picture(&mut other).wrapping_sub(from) < 2 * 90_000 {}
+    assert_eq!(talker.ask("PLAY", "", "").status, 200);
+    // What had come meanwhile would begin with the next key frame, within a second of the last picture.
+    let missed = picture(&mut talker.player).wrapping_sub(before);
+    assert!(missed > 90_000 * 3 / 2, "{missed}");
+}
+
 #[test]
 fn a_talker_who_vanishes_gives_up_the_only_place() {
     let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));

@@ -29,6 +29,14 @@ use crate::{
 };
 
 fn play(network: &Network, port: u16, profile: &str) -> Player {
+    let (mut player, status) = asked_to_play(network, port, profile);
+    assert_eq!(status, 200);
+    assert!(player.frame().is_some());
+    player
+}
+
+/// The same, and how PLAY was answered.
+fn asked_to_play(network: &Network, port: u16, profile: &str) -> (Player, u16) {
     let body = format!(
         "<x:StreamSetup><tt:Stream>RTP-Unicast</tt:Stream><tt:Transport><tt:Protocol>RTSP</tt:Protocol></tt:Transport>\
          </x:StreamSetup><x:ProfileToken>{profile}</x:ProfileToken>"
@@ -39,9 +47,8 @@ fn play(network: &Network, port: u16, profile: &str) -> Player {
         let address = reply.element("Uri").unwrap_or_else(|| panic!("{}", reply.text()));
         let mut player = Player::at(format!("{GATEWAY_CORE}:8554").parse().unwrap(), &address, ADMIN);
         let session = player.set_up();
-        assert_eq!(player.ask("PLAY", "", &format!("Session: {session}\r\n")).status, 200);
-        assert!(player.frame().is_some());
-        player
+        let status = player.ask("PLAY", "", &format!("Session: {session}\r\n")).status;
+        (player, status)
     })
 }
 
@@ -115,7 +122,7 @@ fn ports(network: &Network) -> Vec<u16> {
 fn a_camera_in_a_zone_is_heard_in_datagrams_and_its_neighbours_are_not() {
     let Some(network) = Network::build() else { return };
     network.configure(|text| text);
-    let _camera = Camera::odd(&network, 0, Dialect::hikvision, &[Oddity::DatagramsOnly]);
+    let camera = Camera::odd(&network, 0, Dialect::hikvision, &[Oddity::DatagramsOnly]);
     let _netd = network.netd();
     let gateway = network.gateway_process();
     let mut player = play(&network, GATE, "Profile_1");
@@ -158,7 +165,13 @@ fn a_camera_in_a_zone_is_heard_in_datagrams_and_its_neighbours_are_not() {
         "60 frames in datagrams from a zone, {reports} of them reports; a neighbour's: 0 of n = {} heard, all counted",
         sent * ports.len() as u64
     );
+    drop(camera);
+    while player.frame().is_some() {}
     drop(player);
+    // One that does not say where its datagrams come from cannot be heard at all.
+    let ways = &[Oddity::DatagramsOnly, Oddity::NamesNoPorts];
+    let _camera = Camera::odd(&network, 0, Dialect::hikvision, ways);
+    assert_eq!(asked_to_play(&network, GATE, "Profile_1").1, 502);
     assert_eq!(gateway.stop(), Some(0));
     let records = records_of(&network.dir().join("audit"));
     let own = |it: &&serde_json::Value| {
@@ -167,6 +180,10 @@ fn a_camera_in_a_zone_is_heard_in_datagrams_and_its_neighbours_are_not() {
     let play = records.iter().find(own).unwrap();
     let relayed = records.iter().find(|it| it["intent"] == play["seq"]).unwrap();
     assert!(relayed["note"].to_string().contains(" 0 dropped, 0 missing"), "{relayed}");
+    let refused = records.iter().rfind(own).unwrap();
+    let why = records.iter().find(|it| it["intent"] == refused["seq"]).unwrap();
+    let told = "the camera does not name the port that its datagrams come from";
+    assert!(why["note"].to_string().contains(told), "{why}");
 }
 
 /// What a camera sends reaches the gateway at one port of its zone, and no other.
