@@ -221,6 +221,9 @@ impl Asked<'_> {
                 text = text.replace(&empty, &format!(":{element}>{}</", self.token(thing)?));
             }
         }
+        if operation == "tr2:GetStreamUri" {
+            text = text.replace(":Protocol>x</", ":Protocol>RtspUnicast</");
+        }
         let about = ABOUT.iter().find(|(kind, _)| operation.contains(kind)).map(|(_, thing)| *thing);
         for empty in [":ConfigurationToken>x</", ":Token>x</", " token=\"x\""] {
             if text.contains(empty) {
