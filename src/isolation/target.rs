@@ -107,11 +107,14 @@ impl Here {
     }
 
     pub(super) fn target(&self, to: IpAddr, protocol: u8, port: u16) -> Target {
+        let (address, is_here) = (Target::Address { to, protocol, port }, self.0.contains(&to));
         match (protocol, port) {
+            // Whoever wants out can send to any port, and is no neighbour who directs others thereby.
+            _ if address.leads_out() && !is_here => address,
             (ICMP6, ROUTER_ADVERTISEMENT) => Target::Directs(Directions::Router, to),
             (UDP, DHCP_CLIENT | DHCP6_CLIENT) => Target::Directs(Directions::Dhcp, to),
-            _ if self.0.contains(&to) => Target::Here { to, protocol, port },
-            _ => Target::Address { to, protocol, port },
+            _ if is_here => Target::Here { to, protocol, port },
+            _ => address,
         }
     }
 }

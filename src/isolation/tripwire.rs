@@ -521,13 +521,16 @@ mod tests {
             packets: 2,
             bytes: 0,
         };
-        for (attempt, told) in [
-            (attempt("ff02::1", 58, 134), Some("ff02::1 (router advertisement)")),
-            (attempt("255.255.255.255", 17, 68), Some("255.255.255.255 (DHCP answer)")),
-            (attempt("fe80::7", 17, 546), Some("fe80::7 (DHCP answer)")),
-            (attempt("ff02::16", 58, 0), None),
-            (attempt("255.255.255.255", 17, 67), None),
-            (attempt("192.0.2.9", 6, 68), None),
+        for (attempt, told, leads) in [
+            (attempt("ff02::1", 58, 134), Some("ff02::1 (router advertisement)"), false),
+            (attempt("255.255.255.255", 17, 68), Some("255.255.255.255 (DHCP answer)"), false),
+            (attempt("fe80::7", 17, 546), Some("fe80::7 (DHCP answer)"), false),
+            (attempt("ff02::16", 58, 0), None, false),
+            (attempt("255.255.255.255", 17, 67), None, false),
+            (attempt("192.0.2.9", 6, 68), None, true),
+            (attempt("203.0.113.9", 17, 68), None, true),
+            (attempt("2001:db8:9::1", 17, 546), None, true),
+            (attempt("2001:db8:9::1", 58, 134), None, true),
         ] {
             let counted = Attempts { packets: vec![attempt], dropped: 2, ..Attempts::default() };
             let snapshot = Snapshot::of(&counted, &Here::default());
@@ -535,6 +538,7 @@ mod tests {
             assert_eq!(reading.directs.len(), usize::from(told.is_some()), "{snapshot:?}");
             let target = snapshot.entries[0].counter.target;
             assert!(told.is_none_or(|it| target.to_string() == it && !target.leads_out()), "{target}");
+            assert_eq!(reading.first.len(), usize::from(leads), "{target}");
         }
     }
 
