@@ -300,29 +300,29 @@ impl Engine {
         self.names.uid(name, "").map(|uid| uid.type_name().clone())
     }
 
+    /// The policies that can be about an operation when callers of a kind ask.
+    fn slice_of(&self, operation: &str, kind: Kind) -> Option<&Slice> {
+        self.slices.get(*self.actions.get(operation)?.slices.get(kind.index())?)
+    }
+
     /// Whether any policy could permit an operation to callers of a kind.
     pub(super) fn could_permit(&self, operation: &str, kind: Kind) -> bool {
-        let index = self.actions.get(operation).and_then(|it| it.slices.get(kind.index()));
-        let slice = index.and_then(|index| self.slices.get(*index));
-        slice.is_some_and(|it| it.policies.policies().any(|it| it.effect() == Effect::Permit))
+        let permits = |it: &Slice| it.policies.policies().any(|it| it.effect() == Effect::Permit);
+        self.slice_of(operation, kind).is_some_and(permits)
     }
 
     /// Whether the same policies can be about an operation in another engine, whoever asks.
     pub(super) fn speaks_as(&self, other: &Self, operation: &str) -> bool {
-        let about = |engine: &'_ Self, kind: Kind| {
-            let index = *engine.actions.get(operation)?.slices.get(kind.index())?;
-            Some(engine.slices.get(index)?.policies.clone())
-        };
-        Kind::ALL.into_iter().all(|kind| match (about(self, kind), about(other, kind)) {
-            (Some(own), Some(others)) => own == others,
-            _ => false,
+        Kind::ALL.into_iter().all(|kind| {
+            let [own, others] = [self, other].map(|it| it.slice_of(operation, kind));
+            own.zip(others).is_some_and(|(own, others)| own.policies == others.policies)
         })
     }
 
     /// Whether any policy that could be about an operation looks at an attribute of the circumstances.
     pub(super) fn looks_at(&self, operation: &str, attribute: &str) -> bool {
-        let indices = self.actions.get(operation).map(|it| it.slices.iter()).into_iter().flatten();
-        indices.filter_map(|index| self.slices.get(*index)).any(|it| it.reads.context(attribute))
+        let slices = Kind::ALL.into_iter().filter_map(|kind| self.slice_of(operation, kind));
+        slices.map(|it| it.reads).any(|it| it.context(attribute))
     }
 
     /// What is to be decided.
