@@ -269,8 +269,8 @@ impl State {
         let room = self.bytes + segment.bytes.len() - start <= STREAM_QUEUE_BYTES_MAX || self.bytes == 0;
         if key.is_some() && room {
             self.flow = Flow::Flowing;
-            let units: Vec<_> = segment.units.iter().filter(|unit| unit.at >= start).copied().collect();
-            let units: Vec<_> = units.iter().map(|it| UnitStart { at: it.at - start, ..*it }).collect();
+            let units = segment.units.iter().filter(|unit| unit.at >= start);
+            let units: Vec<_> = units.map(|it| UnitStart { at: it.at - start, ..*it }).collect();
             self.keep(segment.bytes.slice(start..), &units, now);
         } else if key.is_some() && self.flow == Flow::Skipping {
             self.losses.bytes += (segment.bytes.len() - start) as u64;
