@@ -156,9 +156,17 @@ impl Served {
     fn over(mut house: House, names: &[&str]) -> Self {
         let host = house.streams().ip();
         Pair::new(&host.to_string()).write(house.dir());
-        let held: Vec<_> = (0..=names.len()).map(|_| TcpListener::bind((host, 0)).unwrap()).collect();
-        let mut ports: Vec<u16> = held.iter().map(|it| it.local_addr().unwrap().port()).collect();
-        drop(held);
+        // What the configuration names is not free, whether or not it is listened at by now.
+        let written = house.configuration();
+        let mut held = Vec::new();
+        while held.len() <= names.len() {
+            let listener = TcpListener::bind((host, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            if !written.contains(&port.to_string()) {
+                held.push((listener, port));
+            }
+        }
+        let mut ports: Vec<u16> = held.into_iter().map(|it| it.1).collect();
         let rtsps = ports.pop().unwrap();
         house.reconfigure(|text| {
             let listener = format!(
