@@ -318,7 +318,10 @@ fn baseline(
             out.write_all(text.as_bytes())?;
         }
     }
-    read.transpose()?;
+    let note = read.transpose()?.unwrap_or_default();
+    if !asked.json {
+        out.write_all(note.as_bytes())?;
+    }
     let kept = || stored_regards(loaded).map(|it| it.baselines().of(&id)).unwrap_or_default();
     if let Some(reason) = asked.approve {
         let read_at = kept().last.as_ref().map(|it| it.at).ok_or_else(|| CameraError::NotRead(id.clone()))?;

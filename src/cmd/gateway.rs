@@ -19,7 +19,7 @@ use super::{
     configuration::{Configuration, Wrong},
     core_leg, discovery,
     fleet::HouseFleet,
-    locators::{Memories, StoredLocators},
+    locators::{Memories, StoredLocators, in_time},
     lookout::{Lookout, Watchman},
     regards::StoredRegards,
     search,
@@ -134,6 +134,7 @@ impl Discoveries {
 /// What serves, and by which configuration.
 pub(super) struct Running {
     pub(super) house: Arc<House>,
+    clerk: Arc<Clerk>,
     tls: Option<Tls>,
     /// None once it was stopped.
     serving: Mutex<Option<Serving>>,
@@ -351,7 +352,13 @@ impl Running {
             return Err(error);
         }
         let (serving, configuration) = (Mutex::new(Some(serving)), Mutex::new(Arc::new(configuration)));
-        Ok(Self { house, tls, serving, configuration })
+        let clerk = Arc::clone(memories.clerk());
+        Ok(Self { house, clerk, tls, serving, configuration })
+    }
+
+    /// Waits until what was learnt of cameras so far is durable: whether it is by now.
+    pub(super) async fn settle(&self) -> bool {
+        matches!(in_time(|told| self.clerk.settle(told)).await, Some(Ok(())))
     }
 
     /// Records that the gateway serves from now on, and by what.

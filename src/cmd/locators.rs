@@ -129,6 +129,11 @@ impl Memories {
         Self { clerk, pins, key }
     }
 
+    /// Who writes them.
+    pub(super) fn clerk(&self) -> &Arc<Clerk> {
+        &self.clerk
+    }
+
     /// Where the pins of certificates are.
     pub(super) fn pins(&self) -> &Arc<Mutex<Store>> {
         &self.pins

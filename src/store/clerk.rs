@@ -60,6 +60,8 @@ struct Desk {
     orders: VecDeque<Order>,
     /// When locators were used last, by their tokens: not more than there are.
     used: BTreeMap<String, i64>,
+    /// Told once all of that is done.
+    waiting: Vec<Told>,
     closing: bool,
     gone: bool,
 }
@@ -69,6 +71,7 @@ struct Work {
     orders: VecDeque<Order>,
     used: BTreeMap<String, i64>,
     states: BTreeMap<Key, State>,
+    waiting: Vec<Told>,
 }
 
 struct State {
@@ -171,6 +174,18 @@ impl Clerk {
         self.0.called.notify_one();
     }
 
+    /// Tells once all that was to be kept before this is durable; or that some of it is not yet, and is tried again.
+    pub fn settle(&self, told: Told) {
+        let mut desk = self.0.desk();
+        if desk.waiting.len() >= STORE_ORDERS_MAX || desk.closing {
+            drop(desk);
+            return told(Err(NotKept::Busy));
+        }
+        desk.waiting.push(told);
+        drop(desk);
+        self.0.called.notify_one();
+    }
+
     /// Writes what is still to be written, and ends; whether that was done in time.
     pub fn close(&self) -> bool {
         let mut desk = self.0.desk();
@@ -201,7 +216,7 @@ impl Office {
 
     fn work(&self, mut store: Store) {
         let mut well = true;
-        while let Some(Work { orders, used, states }) = self.next(well) {
+        while let Some(Work { orders, used, states, waiting }) = self.next(well) {
             for order in orders {
                 self.keep_locators(&mut store, order);
             }
@@ -210,7 +225,9 @@ impl Office {
                     tracing::warn!(%error, "when an address was used last is not kept: it may make room for others too early");
                 }
             }
-            well = states.is_empty() || self.keep_states(&mut store, states);
+            let kept = if states.is_empty() { Ok(()) } else { self.keep_states(&mut store, states) };
+            well = kept.is_ok();
+            waiting.into_iter().for_each(|told| told(kept.clone()));
             if !well && self.desk().closing {
                 break;
             }
@@ -223,17 +240,23 @@ impl Office {
     fn next(&self, well: bool) -> Option<Work> {
         let mut desk = self.desk();
         if !well {
-            let idle = |desk: &mut Desk| desk.orders.is_empty() && !desk.closing;
+            let idle = |desk: &mut Desk| desk.orders.is_empty() && desk.waiting.is_empty() && !desk.closing;
             let wait = self.called.wait_timeout_while(desk, STORE_RETRY_PAUSE, idle);
             desk = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let is_empty = |desk: &Desk| desk.orders.is_empty() && desk.used.is_empty() && desk.states.is_empty();
+        let is_empty = |desk: &Desk| {
+            desk.orders.is_empty()
+                && desk.used.is_empty()
+                && desk.states.is_empty()
+                && desk.waiting.is_empty()
+        };
         let idle = |desk: &mut Desk| is_empty(desk) && !desk.closing;
         desk = self.called.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
         (!is_empty(&desk)).then(|| Work {
             orders: std::mem::take(&mut desk.orders),
             used: std::mem::take(&mut desk.used),
             states: std::mem::take(&mut desk.states),
+            waiting: std::mem::take(&mut desk.waiting),
         })
     }
 
@@ -249,8 +272,8 @@ impl Office {
         told(kept);
     }
 
-    /// Whether they are durable; if not, they lie on the desk again, except where something later does.
-    fn keep_states(&self, store: &mut Store, states: BTreeMap<Key, State>) -> bool {
+    /// Makes them durable; if that fails, they lie on the desk again, except where something later does.
+    fn keep_states(&self, store: &mut Store, states: BTreeMap<Key, State>) -> Result<(), NotKept> {
         let rows = states.iter().map(|((camera, key), state)| (&**camera, &**key, &*state.value));
         let kept = store.states_put(rows).map_err(not_kept);
         if let Err(error) = &kept {
@@ -263,7 +286,7 @@ impl Office {
             }
             told.into_iter().for_each(|told| told(kept.clone()));
         }
-        kept.is_ok()
+        kept
     }
 }
 
@@ -356,7 +379,12 @@ mod tests {
         }
         assert_eq!(clerk.state("gate", "memory").as_deref(), Some("999"));
         assert!(clerk.0.desk().states.len() <= 1);
+        let (tell, settled) = mpsc::sync_channel(1);
+        clerk.settle(Box::new(move |kept| tell.send(kept).unwrap()));
+        assert!(settled.try_recv().is_err(), "none of it is durable before the other has written");
         other.connection.execute_batch("COMMIT").unwrap();
+        assert_eq!(settled.recv().unwrap(), Ok(()));
+        assert_eq!(other.state_get("gate", "memory").unwrap().as_deref(), Some("999"));
         assert!(clerk.close());
         assert_eq!(other.state_get("gate", "memory").unwrap().as_deref(), Some("999"));
         assert_eq!(told(|it| clerk.keep_locators(vec![locator(1, None)], 0, it)), Err(NotKept::Busy));

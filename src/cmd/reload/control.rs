@@ -134,13 +134,14 @@ async fn answer(
         Err(error) => return Ok(failed(&format!("the request is not understood: {error}"))),
     };
     let by = Caller::Local { by: Prompt::Control, uid: Some(uid) };
-    Ok(match asked {
+    let answer = match asked {
         Asked::Errand(errand) => messenger.run(errand, &by).await,
         Asked::Wish(wish) => match requests.ask(wish, by) {
             None => failed("too many requests wait for their turn; try again later"),
             Some(answer) => answer.await.unwrap_or_else(|_| failed("the gateway stops")),
         },
-    })
+    };
+    Ok(messenger.settled(answer).await)
 }
 
 fn failed(text: &str) -> Answer {

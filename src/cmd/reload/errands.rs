@@ -61,9 +61,19 @@ impl Messenger {
             })),
             Errand::ReadBaseline { camera } => {
                 let read = self.read_baseline(&camera).await;
-                decided(read.map(|_| format!("camera `{camera}` was asked\n")))
+                decided(read.map(|_| String::new()))
             }
         }
+    }
+
+    /// What was done is durable when it is told: others read it from the state database.
+    pub(super) async fn settled(&self, mut answer: Answer) -> Answer {
+        if answer.done && !self.0.settle().await {
+            answer.text.push_str(
+                "NOT KEPT YET: the state database is slow or fails (see the gateway's own log); it holds until the gateway stops\n",
+            );
+        }
+        answer
     }
 
     /// Has a camera asked what it has been set to.
