@@ -269,6 +269,8 @@ pub const CONNECTIONS_SHARED_PER_SOURCE_MAX: usize = 2_048;
 pub const MOUNT_QUEUE_REQUESTS_MAX: usize = 64;
 /// Commands of one camera that may be under way; more are refused.
 pub const COMMANDS_PER_CAMERA_MAX: usize = 64;
+/// Of these, commands of one client, or of one source without a login: others still find places.
+pub const COMMANDS_OF_ONE_PER_CAMERA_MAX: usize = COMMANDS_PER_CAMERA_MAX / 4 * 3;
 /// Commands in a row that a camera leaves without an answer until it is taken for silent.
 pub const CAMERA_SILENCES_MAX: u32 = 3;
 /// Commands that may wait for a camera taken for silent, until it answers one: others are refused at once, so that many
@@ -276,7 +278,9 @@ pub const CAMERA_SILENCES_MAX: u32 = 3;
 pub const COMMANDS_PER_SILENT_CAMERA_MAX: usize = 4;
 /// Commands beside these that stop a movement.
 pub const STOPS_PER_CAMERA_MAX: usize = 4;
-/// Of these, commands of callers who have not logged in that wait for the camera; more are refused, so that
+/// Of these, those of one client.
+pub const STOPS_OF_ONE_PER_CAMERA_MAX: usize = STOPS_PER_CAMERA_MAX / 4 * 3;
+/// Commands of callers who have not logged in that wait for the camera; more are refused, so that
 /// nobody without a login takes a camera's turns from those who have one.
 pub const ANONYMOUS_ASKS_PER_CAMERA_MAX: usize = 4;
 /// Commands of one client that may be under way over all cameras; more are refused. Each holds a place in the audit
@@ -649,6 +653,9 @@ const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
 const _: () = assert!(CONNECTIONS_SHARED_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_SHARED_PER_SOURCE_MAX < CONNECTIONS_SHARED_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < CONNECTIONS_PER_SOURCE_MAX);
+const _: () = assert!(COMMANDS_PER_SILENT_CAMERA_MAX < COMMANDS_OF_ONE_PER_CAMERA_MAX);
+const _: () = assert!(COMMANDS_OF_ONE_PER_CAMERA_MAX < COMMANDS_PER_CAMERA_MAX);
+const _: () = assert!(0 < STOPS_OF_ONE_PER_CAMERA_MAX && STOPS_OF_ONE_PER_CAMERA_MAX < STOPS_PER_CAMERA_MAX);
 const _: () = assert!(COMMANDS_PER_CLIENT_MAX + COMMANDS_ANONYMOUS_MAX <= AUDIT_QUEUE_RECORDS_MAX / 2);
 const _: () = assert!(COMMANDS_ANONYMOUS_PER_SOURCE_MAX < COMMANDS_ANONYMOUS_MAX);
 const _: () = assert!(COMMANDS_PER_CAMERA_MAX < COMMANDS_PER_CLIENT_MAX);

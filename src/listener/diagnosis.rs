@@ -335,6 +335,7 @@ fn layer(trouble: &Trouble) -> Option<Layer> {
         | Trouble::Own(_)
         | Trouble::NotIntroduced
         | Trouble::Busy
+        | Trouble::Share
         | Trouble::Silent
         | Trouble::OverBudget(_)
         | Trouble::Build(_)

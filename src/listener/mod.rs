@@ -22,6 +22,7 @@ mod pictures;
 mod pipeline;
 mod places;
 mod ports;
+mod shares;
 mod sink;
 pub mod streaming;
 mod subscriptions;

@@ -48,6 +48,9 @@ pub enum Trouble {
     /// Too many commands for this camera are under way.
     #[error("too many commands for this camera are under way")]
     Busy,
+    /// One client has its share of these.
+    #[error("the client has as many commands for this camera under way as one may have")]
+    Share,
     /// The camera left several commands without an answer, and as many as may wait for it do.
     #[error("the camera does not answer, and others wait for it already")]
     Silent,
@@ -108,6 +111,9 @@ impl Trouble {
             Self::OverBudget(_) => {
                 Fault::action_failed("too many commands of this client are under way; try again")
             }
+            Self::Share => Fault::action_failed(
+                "too many commands of this client for this camera are under way; try again",
+            ),
             Self::Busy => Fault::action_failed("too many commands for this camera are under way; try again"),
             Self::Build(_) | Self::Edit(_) | Self::Ask(_) | Self::Locator(_) | Self::Pass(_) | Self::Lost => {
                 Fault::action_failed("the gateway could not carry this out; its log says why")

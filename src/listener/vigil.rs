@@ -8,12 +8,13 @@ use std::{
 };
 
 use ::http::Method;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::{
     house::House,
     http::{Missed, Reply, Request, Service},
     pipeline::Answer,
+    shares::{Full, Share, Shares},
     streaming::Guest,
     trouble::Trouble,
     virtual_camera::VirtualCamera,
@@ -25,13 +26,13 @@ use crate::{
     command::Operation,
     gate::{Turn, goes_on},
     ids::{CameraId, ClientId},
-    limits::{CAMERA_SILENCES_MAX, COMMANDS_PER_CAMERA_MAX, COMMANDS_PER_SILENT_CAMERA_MAX},
+    limits::{CAMERA_SILENCES_MAX, COMMANDS_PER_SILENT_CAMERA_MAX},
     telemetry::{Budget, CameraHealth},
 };
 
 /// The place of a command under way: at its camera, and in its caller's budget over all cameras.
 pub(super) struct Place {
-    _camera: OwnedSemaphorePermit,
+    _camera: Share,
     _caller: Turn,
 }
 
@@ -89,11 +90,14 @@ impl<S: Service> Service for Vigil<S> {
 
 impl VirtualCamera {
     /// A place for one more command.
-    pub(super) fn place(&self, places: &Arc<Semaphore>, caller: &Caller) -> Result<Place, Trouble> {
+    pub(super) fn place(&self, places: &Rc<Shares>, caller: &Caller) -> Result<Place, Trouble> {
         let gate = &self.house.gate;
-        let camera = Arc::clone(places).try_acquire_owned().map_err(|_| {
+        let camera = places.take(caller).map_err(|full| {
             gate.watch().metrics.turned_away(Budget::Camera);
-            Trouble::Busy
+            match full {
+                Full::All => Trouble::Busy,
+                Full::Share => Trouble::Share,
+            }
         })?;
         Ok(Place { _camera: camera, _caller: gate.turn(caller)? })
     }
@@ -101,10 +105,9 @@ impl VirtualCamera {
     /// The same for what goes to the camera. Where it keeps silent few may wait, and what stops a movement has places of
     /// its own.
     pub(super) fn command_place(&self, operation: &Operation, caller: &Caller) -> Result<Place, Trouble> {
-        let free = self.places.available_permits();
-        let held = COMMANDS_PER_CAMERA_MAX.saturating_sub(free);
-        let is_silent = self.silences.get() >= CAMERA_SILENCES_MAX && held >= COMMANDS_PER_SILENT_CAMERA_MAX;
-        if (is_silent || free == 0) && goes_on(operation) {
+        let is_silent = self.silences.get() >= CAMERA_SILENCES_MAX
+            && self.places.taken() >= COMMANDS_PER_SILENT_CAMERA_MAX;
+        if goes_on(operation) && (is_silent || !self.places.has_room(caller)) {
             return self.place(&self.stops, caller);
         }
         if is_silent {

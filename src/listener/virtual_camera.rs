@@ -24,6 +24,7 @@ use super::{
     looks::{Looks, Unshown},
     memo::ReplyMemo,
     pictures::Pictures,
+    shares::Shares,
     streaming::Streams,
     subscriptions::Subscribed,
     trouble::Trouble,
@@ -62,9 +63,9 @@ pub struct VirtualCamera {
     pub(super) replies: RefCell<ReplyMemo>,
     /// The core side's addresses, as of the last caller.
     core: RefCell<Option<(Option<IpAddr>, Rc<CoreAddresses>)>>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Rc<Shares>,
     /// Places for what stops a movement.
-    pub(super) stops: Arc<Semaphore>,
+    pub(super) stops: Rc<Shares>,
     /// Commands in a row to which it kept silent.
     pub(super) silences: Rc<Cell<u32>>,
     /// The streams that somebody watches.
@@ -76,7 +77,7 @@ pub struct VirtualCamera {
     /// The pictures of the last moment.
     pub(super) pictures: Rc<Pictures>,
     /// Places for files.
-    pub(super) transfers: Arc<Semaphore>,
+    pub(super) transfers: Rc<Shares>,
     /// Places at the camera for callers who have not logged in.
     guests: Rc<Semaphore>,
     /// The services any rule lets through, as found out so far.
@@ -140,7 +141,6 @@ impl VirtualCamera {
         let was = before.and_then(|before| before.edition.enrolled(&camera.id));
         let reached = before.filter(|_| was.is_some_and(|was| enrolled.is_reached_like(&was)));
         let same = before.filter(|_| was.is_some_and(|was| enrolled == was));
-        let semaphore = |places| Arc::new(Semaphore::new(places));
         let made = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             resting: Cell::default(),
@@ -155,12 +155,10 @@ impl VirtualCamera {
             ),
             replies: RefCell::default(),
             core: RefCell::default(),
-            places: before
-                .map_or_else(|| semaphore(limits::COMMANDS_PER_CAMERA_MAX), |it| Arc::clone(&it.places)),
-            stops: before.map_or_else(|| semaphore(limits::STOPS_PER_CAMERA_MAX), |it| Arc::clone(&it.stops)),
+            places: before.map_or_else(Shares::of_commands, |it| Rc::clone(&it.places)),
+            stops: before.map_or_else(Shares::of_stops, |it| Rc::clone(&it.stops)),
             silences: reached.map_or_else(Rc::default, |it| Rc::clone(&it.silences)),
-            transfers: before
-                .map_or_else(|| semaphore(limits::TRANSFERS_PER_CAMERA_MAX), |it| Arc::clone(&it.transfers)),
+            transfers: before.map_or_else(Shares::of_transfers, |it| Rc::clone(&it.transfers)),
             streams: reached.map_or_else(Rc::default, |it| Rc::clone(&it.streams)),
             hub: house.hubs.of(&camera.id, &house.clock),
             subscribed: before.map_or_else(Rc::default, |it| Rc::clone(&it.subscribed)),
