@@ -96,8 +96,19 @@ pub const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long a snapshot picture is given to others who ask.
 pub const PICTURE_AGE_MAX: Duration = Duration::from_secs(1);
-/// Snapshot pictures of one camera that are kept so long.
+/// How old the latest picture of a camera may be at the admin listener: the camera is asked once in that time, whoever looks.
+pub const LATEST_PICTURE_AGE_MAX: Duration = Duration::from_secs(5);
+/// Snapshot pictures of one camera that are kept.
 pub const PICTURES_KEPT_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX;
+/// Those of all cameras, in KiB: what finds no room is given to who asked, and not kept.
+pub const PICTURES_KEPT_ALL_KIB_MAX: usize = 256 * 1024;
+/// How long a camera is not asked for a picture again that it did not give; twice as long each time, up to
+/// `PICTURE_PAUSE_MAX`.
+pub const PICTURE_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest of these pauses. One that is over for as long begins at the shortest again.
+pub const PICTURE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Pictures of one camera of which it is remembered that they were not given.
+pub const PICTURE_FAILURES_MAX: usize = 32;
 
 /// How far `wsu:Created` may lie from the gateway's clock, either way (WSS UsernameToken Profile §3.1).
 pub const WSSE_CREATED_SKEW_MAX: Duration = Duration::from_secs(300);
@@ -648,6 +659,8 @@ const _: () = assert!(AUDIT_REPLAY_WINDOW.as_secs() >= 2 * WSSE_CREATED_SKEW_MAX
 // What is told once a minute must not end an alarm in between.
 const _: () = assert!(ALARM_QUIET.as_secs() >= 2 * NOISE_PERIOD.as_secs());
 const _: () = assert!(TRANSFERS_PER_CAMERA_MAX < CAMERA_EXCHANGES_MAX);
+const _: () = assert!(PICTURES_KEPT_BYTES_MAX / 1024 <= PICTURES_KEPT_ALL_KIB_MAX);
+const _: () = assert!(PICTURE_AGE_MAX.as_secs() <= LATEST_PICTURE_AGE_MAX.as_secs());
 const _: () = assert!(CONNECTIONS_PER_CAMERA_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_PER_SOURCE_MAX < CONNECTIONS_PER_CAMERA_MAX);
 const _: () = assert!(CONNECTIONS_SHARED_MAX < CONNECTIONS_MAX);

@@ -1,5 +1,7 @@
 //! Cameras as the admin listener shows them. No secrets: what logs in to a camera is not among what is kept here.
 
+use std::pin::Pin;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,10 @@ use crate::{
         Accepted, Camera, Evidence, Expected, Finding, Inventory, Judgement, KnownQuirks, Quarantine, Quirk,
         Regard, Signal, VendorVerdict,
     },
-    listener::diagnosis::{Diagnosis, SeenDeviation, Standing},
+    listener::{
+        diagnosis::{Diagnosis, SeenDeviation, Standing},
+        http::{Reply, Request},
+    },
 };
 
 /// What knows all cameras, asked anew for each answer.
@@ -21,7 +26,12 @@ pub trait Fleet: Send + Sync {
     fn show(&self, name: &str) -> Option<CameraView>;
     /// Cameras that were found in zones, enrolled or not.
     fn candidates(&self) -> Vec<CandidateRow>;
+    /// The latest picture of a camera, if the client that the request shows may see it.
+    fn picture(&self, name: &str, request: Request) -> Answering<'_>;
 }
+
+/// A reply on its way.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + 'a>>;
 
 /// One camera in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use serde_json::json;
 
 pub use cameras::{
-    CameraRow, CameraView, EventsView, ExceptionView, FindingView, Fleet, Held, IdentityView, QuirkView,
+    Answering, CameraRow, CameraView, EventsView, ExceptionView, FindingView, Fleet, Held, IdentityView,
+    QuirkView,
 };
 pub use candidates::{CandidateRow, KnownAs};
 
@@ -43,8 +44,9 @@ pub struct Part {
 }
 
 /// Answers `GET /health` (the process lives), `GET /ready` (it serves; status 503 if not, with reasons), `GET /alarms`
-/// (what is the matter), `GET /metrics` (OpenMetrics), `GET /cameras`, `GET /cameras/NAME` and
-/// `GET /candidates` (cameras that were found).
+/// (what is the matter), `GET /metrics` (OpenMetrics), `GET /cameras`, `GET /cameras/NAME`,
+/// `GET /cameras/NAME/snapshot` (its latest picture, for clients that log in and may have it) and `GET /candidates`
+/// (cameras that were found).
 pub struct Admin {
     readiness: Arc<dyn Readiness>,
     fleet: Arc<dyn Fleet>,
@@ -95,6 +97,10 @@ impl Admin {
 
 impl Service for Admin {
     async fn answer(self: Rc<Self>, request: Request) -> Reply {
+        if let (&Method::GET, Some(name)) = (&request.method, pictured(request.path())) {
+            let (fleet, name) = (Arc::clone(&self.fleet), name.to_owned());
+            return fleet.picture(&name, request).await;
+        }
         match (&request.method, request.path()) {
             (&Method::GET, "/health") => {
                 as_json(&json!({ "alive": true, "version": env!("CARGO_PKG_VERSION") }))
@@ -120,6 +126,11 @@ impl Service for Admin {
 
 /// What the path of one camera begins with.
 const CAMERA: &str = "/cameras/";
+
+/// The camera whose picture is at a path.
+fn pictured(path: &str) -> Option<&str> {
+    path.strip_prefix(CAMERA)?.strip_suffix("/snapshot")
+}
 
 fn as_json(value: &serde_json::Value) -> Reply {
     Reply::content("application/json", Bytes::from(format!("{value}\n")))

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use http::StatusCode;
+
 use super::{candidates, pins};
 use crate::{
-    admin::{CameraRow, CameraView, CandidateRow, EventsView, Fleet, Held},
+    admin::{Answering, CameraRow, CameraView, CandidateRow, EventsView, Fleet, Held},
     alarm::Alarm,
     command::{Command, Operation},
     ids::{CameraId, RequestId},
@@ -12,6 +14,7 @@ use crate::{
     listener::{
         House,
         diagnosis::{Diagnosis, Layer, Standing, Surroundings, diagnose},
+        http::{Reply, Request},
     },
     schema::{AccessClass, Operation as Row},
     store::Store,
@@ -153,5 +156,15 @@ impl Fleet for HouseFleet {
 
     fn candidates(&self) -> Vec<CandidateRow> {
         candidates::rows(&self.house)
+    }
+
+    fn picture(&self, name: &str, request: Request) -> Answering<'_> {
+        let camera = CameraId::new(name);
+        Box::pin(async move {
+            match camera {
+                Ok(camera) => self.house.wall.picture(camera, request).await,
+                Err(_) => Reply::plain(StatusCode::NOT_FOUND, "no camera has such a name\n"),
+            }
+        })
     }
 }

@@ -45,11 +45,12 @@ use crate::{
     isolation::Netd,
     limits::{ALARMS_IN_READINESS_MAX, BASELINE_READINGS_MAX, UPLOADS_MAX},
     listener::{
-        Edition, Errands, House, Notices, Ports,
+        Album, Edition, Errands, House, Notices, Ports,
         diagnosis::Standings,
         pem::{PemError, PemFiles},
         streaming,
         tls::Tls,
+        wall::Wall,
     },
     onvif::Catalogue,
     schema::Tables,
@@ -226,9 +227,7 @@ impl Gateway {
         let engine = configuration.engine(&tables)?;
         let (version, audit_dir) = (engine.version().to_owned(), loaded.audit_dir.clone());
         let (clerk, pins) = stores(&loaded.state_dir)?;
-        let nonce_key = key(&loaded.state_dir.join("nonce.key"), &*entropy)?;
-        let authenticator = Authenticator::new(loaded.clients.clone(), &nonce_key, &*entropy)?;
-        restore(&authenticator, &report, &*clock);
+        let authenticator = authenticator(loaded, &report, &*clock, &*entropy)?;
         let watch = Watch::new(metrics, Alarms::new(log.clone(), Arc::clone(&clock)));
         let regards = Regards::new(Arc::clone(&clock), Box::new(StoredRegards::new(&clerk, &pins, &clock)));
         let edition = configuration.edition(engine, authenticator, regards, &watch.metrics);
@@ -253,6 +252,8 @@ impl Gateway {
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             readings: Semaphore::new(BASELINE_READINGS_MAX),
             errands: Errands::default(),
+            wall: Wall::default(),
+            album: Album::default(),
             netd: Netd::at(&loaded.netd.socket),
             tables,
             clock,
@@ -477,6 +478,19 @@ fn tls(
 /// Whether clients are asked for a certificate.
 fn asks(loaded: &Loaded) -> bool {
     loaded.clients.iter().any(|it| !it.certificates.is_empty())
+}
+
+/// Knows the clients, and what they used before the last stop.
+fn authenticator(
+    loaded: &Loaded,
+    report: &audit::OpenReport,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Authenticator, StartError> {
+    let key = key(&loaded.state_dir.join("nonce.key"), entropy)?;
+    let authenticator = Authenticator::new(loaded.clients.clone(), &key, entropy)?;
+    restore(&authenticator, report, clock);
+    Ok(authenticator)
 }
 
 /// Tokens used shortly before the last stop are used.

@@ -29,6 +29,7 @@ use crate::{
         mount::{self, Mounts, Visit},
         streaming,
         tls::Tls,
+        wall::{self, Look},
     },
 };
 
@@ -89,10 +90,12 @@ pub(super) fn serve(
         }
     };
     let _ = begun.send(Ok(()));
+    let (wall, mut looks) = wall::way();
     runtime.block_on(async {
         let mut here = Here {
             house,
             memories,
+            wall,
             streams: Vec::new(),
             viewers: HashMap::new(),
             doorways: HashMap::new(),
@@ -106,6 +109,7 @@ pub(super) fn serve(
                     Some(order) => here.carry_out(order).await,
                     None => break,
                 },
+                Some(look) = looks.recv() => here.show(look),
                 Some(ended) = here.tasks.join_next() => told(ended),
             }
         }
@@ -117,6 +121,8 @@ pub(super) fn serve(
 struct Here {
     house: Arc<House>,
     memories: Arc<Memories>,
+    /// The way of who wants to see a camera that lives here.
+    wall: mpsc::Sender<Look>,
     /// Told to stop by their end: the listeners for streams, and who serves the viewers of a camera and hears its events.
     streams: Vec<watch::Sender<bool>>,
     viewers: HashMap<CameraId, watch::Sender<bool>>,
@@ -174,6 +180,7 @@ impl Here {
                 for id in gone {
                     self.keep(&id);
                     self.house.front.leave(&id);
+                    self.house.wall.leave(&id);
                     self.viewers.remove(&id);
                     self.doorways.remove(&id);
                 }
@@ -230,6 +237,7 @@ impl Here {
             let doorway = Doorway::new(Arc::clone(house), id.clone(), connect(house, memories));
             let (way, guests) = streaming::guests();
             house.front.lead(id.clone(), way);
+            house.wall.lead(id.clone(), self.wall.clone());
             let (stop, stopped) = watch::channel(false);
             self.tasks.spawn_local(streaming::receive_guests(Rc::clone(&doorway), guests, stopped.clone()));
             self.tasks.spawn_local(Doorway::hear_events(Rc::clone(&doorway), stopped.clone()));
@@ -240,6 +248,13 @@ impl Here {
         });
         if let Some(visits) = visits {
             self.tasks.spawn_local(mount::receive(Rc::clone(doorway), visits));
+        }
+    }
+
+    /// Shows a camera's latest picture; that the camera is not here any more is told by silence.
+    fn show(&mut self, look: Look) {
+        if let Some(doorway) = self.doorways.get(look.camera()) {
+            self.tasks.spawn_local(look.answer(Rc::clone(doorway)));
         }
     }
 

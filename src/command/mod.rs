@@ -178,7 +178,7 @@ pub enum Reason {
     ClockProbe,
     /// To learn who it is.
     Identity,
-    /// To find a locator again that was lost.
+    /// To find a locator again that was lost, or where it has its latest picture.
     LocatorRecovery,
     /// To have a stream that clients watch.
     Stream,

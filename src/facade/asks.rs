@@ -13,6 +13,20 @@ pub struct OwnRequest {
     pub document: Document,
 }
 
+/// Either media service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// That of ONVIF 1.
+    One,
+    /// That of ONVIF 2, Media2.
+    Two,
+}
+
+impl Media {
+    /// Both, in the order in which they are asked.
+    pub const BOTH: [Self; 2] = [Self::One, Self::Two];
+}
+
 /// `tds:GetSystemDateAndTime`: how far the camera's clock is off.
 pub fn system_date_and_time(tables: &Tables) -> Result<OwnRequest, AskError> {
     ask(tables, "tds:GetSystemDateAndTime", &[])
@@ -36,6 +50,24 @@ pub fn device_information(tables: &Tables) -> Result<OwnRequest, AskError> {
 /// `tds:GetScopes`: which profiles the camera claims.
 pub fn scopes(tables: &Tables) -> Result<OwnRequest, AskError> {
     ask(tables, "tds:GetScopes", &[])
+}
+
+/// The profiles of a camera's streams, asked of either of its media services.
+pub fn profiles(tables: &Tables, media: Media) -> Result<OwnRequest, AskError> {
+    let name = match media {
+        Media::One => "trt:GetProfiles",
+        Media::Two => "tr2:GetProfiles",
+    };
+    ask(tables, name, &[])
+}
+
+/// Where the picture of a profile is.
+pub fn picture_address(tables: &Tables, media: Media, profile: &str) -> Result<OwnRequest, AskError> {
+    let name = match media {
+        Media::One => "trt:GetSnapshotUri",
+        Media::Two => "tr2:GetSnapshotUri",
+    };
+    ask(tables, name, &[("ProfileToken", profile)])
 }
 
 /// `tev:CreatePullPointSubscription`: to ask for all events, for that time.

@@ -334,6 +334,8 @@ fn layer(trouble: &Trouble) -> Option<Layer> {
         | Trouble::Verify(VerifyError::CoreAddress(_))
         | Trouble::Own(_)
         | Trouble::NotIntroduced
+        | Trouble::Earlier(_)
+        | Trouble::NotKept
         | Trouble::Busy
         | Trouble::Share
         | Trouble::Silent

@@ -74,6 +74,15 @@ impl Doorway {
         self.house.notices.of(&self.id)
     }
 
+    /// The camera's latest picture, for whoever asks at the admin listener.
+    pub(super) async fn latest_picture(&self, request: Request) -> Reply {
+        let edition = self.house.edition.load_full();
+        match self.virtual_camera(&edition) {
+            Some(camera) => camera.latest_snapshot(request).await,
+            None => self.gone(&edition, &request).await,
+        }
+    }
+
     /// Keeps over a restart what was learnt of the camera.
     pub fn keep_memory(&self) {
         if let Some(camera) = &*self.behind.borrow() {

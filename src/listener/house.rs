@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::{diagnosis::Standings, errands::Errands, ports::Ports, sink::Notices, streaming::Front};
+use super::{
+    diagnosis::Standings, errands::Errands, pictures::Album, ports::Ports, sink::Notices, streaming::Front,
+    wall::Wall,
+};
 use crate::{
     alarm::Subject,
     auth::{Authenticator, Caller, Login},
@@ -64,6 +67,10 @@ pub struct House {
     pub readings: Semaphore,
     /// The ways to cameras' threads.
     pub errands: Errands,
+    /// Those of who looks at cameras at the admin listener.
+    pub wall: Wall,
+    /// Room for cameras' pictures.
+    pub album: Album,
     /// Whoever makes sockets in zones.
     pub netd: Netd,
     /// Time.

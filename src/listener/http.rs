@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -97,6 +98,8 @@ pub struct Reply {
     pub content_type: Option<&'static str>,
     /// Challenges for `WWW-Authenticate`, one header field each.
     pub challenges: Vec<String>,
+    /// When what is in the body came, and how long ago that is, where whoever asks may be given what is kept.
+    pub came: Option<(Timestamp, Duration)>,
     /// The body, or its first piece.
     pub body: Bytes,
     /// What follows, for a body that is still coming in.
@@ -111,6 +114,7 @@ impl Reply {
             status,
             content_type: Some("text/plain; charset=utf-8"),
             challenges: Vec::new(),
+            came: None,
             body,
             rest: None,
         }
@@ -122,6 +126,7 @@ impl Reply {
             status: StatusCode::OK,
             content_type: Some(content_type),
             challenges: Vec::new(),
+            came: None,
             body,
             rest: None,
         }
@@ -139,6 +144,15 @@ impl Reply {
         if self.content_type == Some("application/octet-stream") {
             // Nor open by itself.
             headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        }
+        if let Some((at, age)) = self.came {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+            // A time beyond the year 9999 has no such form.
+            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok();
+            if let Some(date) = date.and_then(|it| HeaderValue::try_from(it).ok()) {
+                headers.insert(header::LAST_MODIFIED, date);
+            }
         }
         for challenge in self.challenges {
             if let Ok(value) = HeaderValue::from_str(&challenge) {

@@ -1,9 +1,10 @@
 //! The pipeline of one request: the table of `src/ARCHITECTURE.md`, top to bottom.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use ::http::{Method, StatusCode, header};
-use tokio::time::{sleep, timeout};
+use bytes::Bytes;
+use jiff::Timestamp;
 use tracing::Instrument;
 
 use super::{
@@ -29,7 +30,6 @@ use crate::{
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
-    limits::{CAMERA_EXCHANGE_TIME_MAX, PICTURE_AGE_MAX},
     onvif::with_movement_timeout,
     schema::{AccessClass, Deviations, Document, OperationId, Trait},
     soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken, Version},
@@ -93,6 +93,14 @@ pub(super) enum Kind {
     Picture {
         endpoint: hatch::Endpoint,
     },
+    /// The camera's latest picture, wherever it has it.
+    LatestPicture,
+}
+
+impl Kind {
+    fn is_picture(&self) -> bool {
+        matches!(self, Self::Picture { .. } | Self::LatestPicture)
+    }
 }
 
 /// What the reply's header relates to.
@@ -145,9 +153,11 @@ pub(super) enum Answer {
         by: &'static str,
     },
     Picture {
-        picture: bytes::Bytes,
+        jpeg: Bytes,
         /// It is one that somebody else was given a moment ago.
         kept: bool,
+        /// When it came and how long ago that is, if that is told.
+        came: Option<(Timestamp, Duration)>,
     },
 }
 
@@ -261,7 +271,7 @@ impl VirtualCamera {
     /// ends that task and nothing else.
     pub(super) async fn run(self: &Rc<Self>, work: Work) -> Reply {
         let headers = work.headers.clone();
-        let picture = matches!(work.kind, Kind::Picture { .. });
+        let picture = work.kind.is_picture();
         let place = match self.command_place(&work.command.operation, &work.identified.caller) {
             Ok(place) => place,
             Err(trouble) => {
@@ -307,7 +317,7 @@ impl VirtualCamera {
 
     async fn execute(&self, work: Work) -> Reply {
         let Work { command, identified, headers, kind } = work;
-        let picture = matches!(kind, Kind::Picture { .. });
+        let picture = kind.is_picture();
         let idempotent = matches!(
             command.class,
             AccessClass::PreAuth
@@ -340,6 +350,7 @@ impl VirtualCamera {
                 None => self.carry_out(&mut pass, operation, document, &identified.caller, idempotent).await,
             },
             Kind::Picture { endpoint } => self.picture(&mut pass, endpoint).await,
+            Kind::LatestPicture => self.latest_picture(&mut pass).await,
             // A policy that permits what nobody declared permits nothing that could be sent.
             Kind::Unknown => Err(Trouble::NoEndpoint),
         };
@@ -436,31 +447,6 @@ impl VirtualCamera {
             self.replies.borrow_mut().keep(&made_for, &made);
         }
         Ok(made)
-    }
-
-    /// The picture of the last moment, or one of the camera's.
-    async fn picture(&self, pass: &mut Pass, endpoint: hatch::Endpoint) -> Result<Answer, Trouble> {
-        let turn = timeout(CAMERA_EXCHANGE_TIME_MAX, self.pictures.turn()).await;
-        let _turn = turn.map_err(|_| Trouble::Busy)?;
-        let clock = &self.house.clock;
-        if let Some(picture) = self.pictures.find(&endpoint, clock.monotonic()) {
-            return Ok(Answer::Picture { picture, kept: true });
-        }
-        match self.ask(pass, AskKind::Picture { endpoint: endpoint.clone() }, true, true).await? {
-            hatch::Reply::Picture(picture) => {
-                self.pictures.keep(endpoint, picture.clone(), clock.monotonic());
-                let (pictures, clock) = (Rc::clone(&self.pictures), Arc::clone(clock));
-                tokio::task::spawn_local(async move {
-                    sleep(PICTURE_AGE_MAX).await;
-                    pictures.forget(clock.monotonic());
-                });
-                Ok(Answer::Picture { picture, kept: false })
-            }
-            hatch::Reply::Document(..)
-            | hatch::Reply::Fault(_)
-            | hatch::Reply::Poured
-            | hatch::Reply::Taken(_) => Err(Trouble::NoEndpoint),
-        }
     }
 
     pub(super) fn identify(
@@ -694,16 +680,16 @@ impl VirtualCamera {
                 };
                 (Reply::content(headers.version.content_type(), body), ended)
             }
-            Ok(Answer::Picture { picture, kept }) => {
+            Ok(Answer::Picture { jpeg, kept, came }) => {
                 let ended = Ended {
                     disposal: Disposal::Answered,
                     status: Some(200),
                     fault: None,
                     deviations: Vec::new(),
-                    bytes: picture.len() as u64,
+                    bytes: jpeg.len() as u64,
                     note: kept.then(|| "the picture that was given a moment ago".to_owned()),
                 };
-                (Reply::content("image/jpeg", picture), ended)
+                (Reply { came, ..Reply::content("image/jpeg", jpeg) }, ended)
             }
             Err(trouble) => {
                 let mut ended = trouble.ended();

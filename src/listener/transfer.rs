@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     auth::Identified,
-    command::{Command, HttpTransfer, Operation},
+    command::{Command, Operation},
     facade::{Facade, Locator, LocatorKind, resolve},
     gate::{Disposal, Ended, Pass, Refusal},
     hatch::{AskKind, Reply as Heard, Sink, Spool, SpoolWriter, Tally},
@@ -33,33 +33,11 @@ use crate::{
     limits::{
         DOWNLOAD_BYTES_MAX, TRANSFER_PIECES_MAX, TRANSFER_STALL_MAX, TRANSFER_TIME_MAX, UPLOAD_BYTES_MAX,
     },
-    schema::{AccessClass, OperationId, Traits},
+    schema::{AccessClass, OperationId},
     soap::Version,
 };
 
 impl VirtualCamera {
-    /// A picture.
-    pub(super) async fn snapshot(self: &Rc<Self>, id: RequestId, request: Request, token: &str) -> Reply {
-        let operation = Operation::Http(HttpTransfer::Snapshot);
-        let found = self.behind(id, &request, &operation.name(), LocatorKind::Snapshot, token).await;
-        let (identified, locator) = match found {
-            Ok(found) => found,
-            Err(reply) => return reply,
-        };
-        let command = Command {
-            request: id,
-            camera: Some(self.camera.id.clone()),
-            operation,
-            class: AccessClass::ReadMedia,
-            traits: Traits::NONE,
-            destinations: Vec::new(),
-            arguments: json!({ "profile": locator.profile }),
-        };
-        let kind = Kind::Picture { endpoint: locator.endpoint };
-        let headers = ReplyHeaders::of_file(&request, File::Picture);
-        self.run(Work { command, identified, headers, kind }).await
-    }
-
     /// A file of the camera's: a log, a backup.
     pub(super) async fn download(self: &Rc<Self>, id: RequestId, request: Request, token: &str) -> Reply {
         let found = self.behind(id, &request, "http:Download", LocatorKind::Download, token).await;
@@ -270,7 +248,7 @@ impl VirtualCamera {
     }
 
     /// Who asks, and what stands behind a token; or what they are told instead.
-    async fn behind(
+    pub(super) async fn behind(
         &self,
         id: RequestId,
         request: &Request,

@@ -2,6 +2,8 @@
 //!
 //! Outward goes a stable code and a sentence of ours; the cause goes to the record.
 
+use std::fmt;
+
 use crate::{
     camera::{CameraError, Failure},
     facade::{AskError, LocatorError, RewriteRefusal},
@@ -45,6 +47,12 @@ pub enum Trouble {
     /// The camera names a port of its host at which another camera or the gateway itself answers.
     #[error("the camera names a port that is another device's")]
     ForeignPort,
+    /// The camera did not give it a moment ago, and is not asked again yet.
+    #[error("{0}, a moment ago; it is not asked again yet")]
+    Earlier(Earlier),
+    /// The camera was asked for its latest picture a moment ago, and there was no room to keep it.
+    #[error("the camera gave a picture a moment ago, which could not be kept; it is not asked again yet")]
+    NotKept,
     /// Too many commands for this camera are under way.
     #[error("too many commands for this camera are under way")]
     Busy,
@@ -77,7 +85,30 @@ pub enum Trouble {
     Lost,
 }
 
+/// What went wrong at a camera a moment ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    fault: Fault,
+    words: String,
+}
+
+impl fmt::Display for Earlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
 impl Trouble {
+    /// The same for who asks in the next moment, if it is the camera whose doing it is.
+    pub(super) fn of_camera(&self) -> Option<Earlier> {
+        let is_its = match self {
+            Self::Camera(_) | Self::Fault(_) | Self::NoEndpoint | Self::ForeignPort => true,
+            Self::Verify(_) | Self::Rewrite(_) => self.refuses_answer(),
+            _ => false,
+        };
+        is_its.then(|| Earlier { fault: self.fault(), words: self.to_string() })
+    }
+
     /// What the peer is told.
     pub fn fault(&self) -> Fault {
         match self {
@@ -107,7 +138,10 @@ impl Trouble {
                 subcodes: vec![Subcode::ActionNotSupported, Subcode::NoSuchService],
                 ..Fault::action_not_supported("the camera offers no such service")
             },
-            Self::NotIntroduced | Self::ForeignPort | Self::Silent => Fault::action_failed(self.to_string()),
+            Self::Earlier(earlier) => earlier.fault.clone(),
+            Self::NotIntroduced | Self::ForeignPort | Self::Silent | Self::NotKept => {
+                Fault::action_failed(self.to_string())
+            }
             Self::OverBudget(_) => {
                 Fault::action_failed("too many commands of this client are under way; try again")
             }

@@ -276,7 +276,7 @@ impl RunningCamera {
         self.shared.behaves.send_replace(());
     }
 
-    /// Makes it misbehave in one operation (`tds:GetHostname`), or treat that as all others again.
+    /// Makes it misbehave in one operation (`tds:GetHostname`, or a method: `GET`), or treat that as all others again.
     pub fn set_fault_of(&self, operation: &str, fault: Option<Fault>) {
         let mut state = self.shared.state();
         match fault {
@@ -351,9 +351,9 @@ impl Drop for RunningCamera {
 
 impl Shared {
     /// Waits until the fault of an operation is no [`Fault::Hold`].
-    async fn released(&self, operation: Option<&str>) {
+    async fn released(&self, asked: &str) {
         let mut told = self.behaves.subscribe();
-        while self.state().faults.of(operation) == Some(&Fault::Hold) {
+        while self.state().faults.of(Some(asked)) == Some(&Fault::Hold) {
             if told.changed().await.is_err() {
                 return;
             }
@@ -594,7 +594,9 @@ async fn receive(
     let (mut reply, wait, fault) = {
         let mut state = shared.state();
         let right = answer(&mut state, shared, &head.method, &body, credentials.as_deref(), &mut received);
-        let fault = state.faults.of(received.operation.as_deref()).cloned();
+        // What is no operation is known by its method.
+        let asked = received.operation.as_ref().unwrap_or(&received.method).clone();
+        let fault = state.faults.of(Some(&asked)).cloned();
         let (reply, wait) =
             match fault.as_ref().and_then(|fault| fault::misbehaved(fault, &right.0, &state.device)) {
                 Some(reply) => (reply, Duration::ZERO),
@@ -606,22 +608,18 @@ async fn receive(
             received.status = reply.status().as_u16();
         }
         let date = state.date(shared.options.clock.now());
-        let operation = received.operation.clone();
-        if operation
-            .as_deref()
-            .is_some_and(|it| it == "wsnt:Subscribe" || it == "tev:SetSynchronizationPoint")
-        {
+        if matches!(&*asked, "wsnt:Subscribe" | "tev:SetSynchronizationPoint") {
             shared.happened.send_replace(());
         }
         state.remember(received);
-        (dated(reply, date), wait, fault.map(|fault| (fault, operation)))
+        (dated(reply, date), wait, fault.map(|fault| (fault, asked)))
     };
     if let Some(server) = shared.server {
         reply.headers_mut().insert(SERVER, HeaderValue::from_static(server));
     }
     match fault {
         Some((fault, _)) if !fault.answers() => return Err(misbehaviour(fault, reply).await),
-        Some((Fault::Hold, operation)) => shared.released(operation.as_deref()).await,
+        Some((Fault::Hold, asked)) => shared.released(&asked).await,
         Some((Fault::Slow(time), _)) => tokio::time::sleep(time).await,
         _ => {}
     }

@@ -80,6 +80,7 @@ mod verifier;
 mod viewers;
 mod vms;
 mod walks;
+mod wall;
 mod watch;
 mod ways;
 mod whole_way;
