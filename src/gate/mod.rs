@@ -541,3 +541,6 @@ fn refusal(caller: &Caller, decision: &Decision) -> Refusal {
         (_, Some(RefusalKind::NotAuthorized) | None) => Refusal::NotAuthorized,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 )]
 
 mod absorb;
+mod alarms;
 mod bad_discovery;
 mod bad_events;
 mod bad_input;

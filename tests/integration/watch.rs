@@ -129,7 +129,7 @@ fn what_is_configured_weakly_is_an_alarm_from_the_start() {
 }
 
 /// The alarms on record about something, as event, repeats and what was found.
-fn on_record(house: &House, id: &str) -> Vec<Value> {
+pub fn on_record(house: &House, id: &str) -> Vec<Value> {
     let records = records_of(&house.audit_dir());
     let of = |it: &Value| {
         it["detail"]["id"] == id && it["what"].as_str().is_some_and(|it| it.starts_with("alarm-"))
