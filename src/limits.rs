@@ -555,8 +555,8 @@ pub const ISOLATION_DRIFTS_MAX: usize = 64;
 pub const NETD_REQUESTS_MAX: usize = 32;
 /// A request to netd: all residents of one zone.
 pub const NETD_REQUEST_BYTES_MAX: usize = 512 * 1024;
-/// An answer of netd: all attempts of one zone.
-pub const NETD_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// An answer of netd: all attempts of one zone, and those that the rules before had counted.
+pub const NETD_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long netd may take to say how zones stand, which it knows, or who is in one.
 pub const NETD_WORD_TIME_MAX: Duration = Duration::from_secs(2);
 /// How old netd's last look at a zone may be; what is older says nothing.
@@ -579,6 +579,8 @@ pub const CLAIM_SETS: usize = 5;
 pub const ATTEMPT_ENTRIES_MAX: usize = ATTEMPT_SETS * ATTEMPTS_PER_SET_MAX + CLAIM_SETS * CLAIMS_PER_SET_MAX;
 /// Sets of counts of residents of one zone: of IPv4 and IPv6 in two tables each.
 pub const RESIDENT_SETS: usize = 4;
+/// Counters of one zone that are kept over a restart; if there are more, what they counted is told once more, and marked.
+pub const ATTEMPTS_KEPT_MAX: usize = 4_096;
 /// False claims of one zone and period that have a record of their own; all are in the exact counts.
 pub const CLAIMS_TOLD_PER_PERIOD_MAX: usize = 16;
 /// How often the tripwire's counters are read; a reading that takes long makes the next wait for ten times as long.
@@ -634,7 +636,8 @@ pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVAL.as_secs() < 5);
 // An entry takes up to 220 bytes of JSON, a resident's count 100.
 const _: () = assert!(
-    ATTEMPT_ENTRIES_MAX * 220 + RESIDENT_SETS * RESIDENT_COUNTS_PER_SET_MAX * 100 < NETD_ANSWER_BYTES_MAX
+    2 * (ATTEMPT_ENTRIES_MAX * 220 + RESIDENT_SETS * RESIDENT_COUNTS_PER_SET_MAX * 100)
+        < NETD_ANSWER_BYTES_MAX
 );
 const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);
 // An address takes 39 characters at most, its two counts 20 each, and seven signs are around them.

@@ -272,7 +272,7 @@ impl Gateway {
             certificate: certificate_watch,
             watchman: Watchman::start(lookout.clone(), audit_dir).map_err(StartError::Thread)?,
             zones: ZoneWatch::start(zones).map_err(StartError::Thread)?,
-            tripwire: tripwire::start(Arc::clone(&house)).map_err(StartError::Thread)?,
+            tripwire: tripwire::start(Arc::clone(&house), Arc::clone(&clerk)).map_err(StartError::Thread)?,
             sinks: SinkWatch::start(Arc::clone(&house)).map_err(StartError::Thread)?,
             discoveries: Discoveries::start(&house, &running.configuration().loaded)?,
             broker: broker::wanted(&house, &running.configuration().loaded)?,

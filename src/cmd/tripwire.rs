@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{net::UdpSocket, sync::oneshot, task::AbortHandle};
 
@@ -23,25 +23,68 @@ use crate::{
     ids::{CameraId, ZoneId},
     inventory::{Isolation, MacAddress, Zone},
     isolation::{
-        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Directions, Here, Names,
-        NamesTold, NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, Unknown, sntp,
+        ASKED, ASKED_SUMMARY, Attempts, BLOCKED, BLOCKED_SUMMARY, CLAIMED, Claimed, Directions, Here, Kept,
+        Names, NamesTold, NetdError, Rates, Reading, Snapshot, Source, Target, Tripwire, Unknown, sntp,
     },
     limits::{
         ATTEMPTS_READ_INTERVAL, STRANGERS_ALARMED_PER_PERIOD_MAX, SUMMARY_PERIOD, ZONE_MESSAGE_BYTES_MAX,
         ZONE_SERVICES_INTERVAL,
     },
     listener::House,
+    store::Clerk,
     telemetry::ZoneCounts,
 };
 
-/// Watches every zone that is isolated, until it is dropped; then all that was not told is.
-pub(super) fn start(house: Arc<House>) -> io::Result<Watcher> {
-    Watcher::start("tripwire", |stopped| Guard { house, zones: BTreeMap::new() }.until(stopped))
+/// Watches every zone that is isolated, until it is dropped; then all that was not told is. How far it came is kept, so
+/// that the next start does not tell it again.
+pub(super) fn start(house: Arc<House>, clerk: Arc<Clerk>) -> io::Result<Watcher> {
+    let zones = BTreeMap::new();
+    Watcher::start("tripwire", |stopped| Guard { house, memory: Memory::new(clerk), zones }.until(stopped))
 }
 
 struct Guard {
     house: Arc<House>,
+    memory: Memory,
     zones: BTreeMap<ZoneId, Guarded>,
+}
+
+/// How far the counters of each zone were told, as it is kept in the state database.
+struct Memory {
+    clerk: Arc<Clerk>,
+    /// Which start of the machine this is: the next has other counters of the same names.
+    boot: String,
+}
+
+/// Counters as they are kept.
+#[derive(Serialize, Deserialize)]
+struct KeptCounters {
+    boot: String,
+    kept: Kept,
+}
+
+impl Memory {
+    fn new(clerk: Arc<Clerk>) -> Self {
+        let boot = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
+        Self { clerk, boot }
+    }
+
+    /// The place of a zone, which no camera's name can be.
+    fn place(zone: &ZoneId) -> String {
+        format!("zone {zone}")
+    }
+
+    fn recall(&self, zone: &ZoneId) -> Option<Kept> {
+        let text = self.clerk.state(&Self::place(zone), COUNTERS)?;
+        let found: KeptCounters = serde_json::from_str(&text).ok()?;
+        (!self.boot.is_empty() && found.boot == self.boot).then_some(found.kept)
+    }
+
+    fn keep(&self, zone: &ZoneId, kept: Kept) {
+        match serde_json::to_string(&KeptCounters { boot: self.boot.clone(), kept }) {
+            Ok(text) => self.clerk.keep_state(&Self::place(zone), COUNTERS, &text, None),
+            Err(error) => tracing::error!(%zone, %error, "how far its attempts were told cannot be kept"),
+        }
+    }
 }
 
 /// One zone.
@@ -52,6 +95,9 @@ struct Guarded {
     readable: bool,
     services: Services,
     strangers: Strangers,
+    /// How the counters stood at the end of the last period. What was told of it is kept at the end of the next: by then it
+    /// is on the log's disk, and nothing counts as told that a crash loses.
+    told: Option<Kept>,
 }
 
 /// Who is enrolled nowhere and has an alarm of its own, so that one that goes on does not hide the next. Few in a period,
@@ -86,9 +132,15 @@ impl Guard {
             let teller = Teller::new(&self.house, &edition.rules, id);
             // What came since the last reading; who could not be read then is not waited for.
             if let Some(zone) = inventory.zone(id).filter(|_| guarded.readable) {
-                guarded.read(&teller, &here(zone)).await;
+                guarded.read(&teller, &here(zone), &self.memory).await;
             }
             guarded.end(&teller);
+            // Otherwise what was told last may not come to be on record.
+            if self.house.gate.log().health().failure.is_none()
+                && let Some(kept) = guarded.tripwire.kept()
+            {
+                self.memory.keep(id, kept);
+            }
         }
     }
 
@@ -106,31 +158,37 @@ impl Guard {
             stays
         });
         for zone in inventory.zones().filter(isolated) {
-            let guarded = self.zones.entry(zone.id.clone()).or_insert_with(|| Guarded::new(&zone.id, now));
+            let memory = &self.memory;
+            let begun = || Guarded::new(&zone.id, memory.recall(&zone.id), now);
+            let guarded = self.zones.entry(zone.id.clone()).or_insert_with(begun);
             let teller = Teller::new(&self.house, &edition.rules, &zone.id);
             guarded.services.serve(zone, &self.house).await;
             teller.names(guarded.services.tell(now, false));
             if now.0 >= guarded.next {
-                guarded.read(&teller, &here(zone)).await;
+                guarded.read(&teller, &here(zone), memory).await;
             }
         }
     }
 }
 
 impl Guarded {
-    fn new(zone: &ZoneId, now: (Duration, Timestamp)) -> Self {
-        let tripwire = Tripwire::new(zone.as_str(), now);
+    fn new(zone: &ZoneId, kept: Option<Kept>, now: (Duration, Timestamp)) -> Self {
+        let tripwire = match kept {
+            Some(kept) => Tripwire::resume(zone.as_str(), kept, now),
+            None => Tripwire::new(zone.as_str(), now),
+        };
         Self {
             tripwire,
             next: now.0,
             readable: true,
             services: Services::new(zone, now),
             strangers: Strangers::default(),
+            told: None,
         }
     }
 
     /// Reads the counters.
-    async fn read(&mut self, teller: &Teller<'_>, here: &Here) {
+    async fn read(&mut self, teller: &Teller<'_>, here: &Here, memory: &Memory) {
         let house = teller.house;
         let began = house.clock.monotonic();
         let (netd, zone) = (house.netd.clone(), teller.zone.clone());
@@ -150,6 +208,10 @@ impl Guarded {
                 let reading = self.tripwire.read(&Snapshot::of(&counted, here), &enrolled, now);
                 teller.attempts(&reading, &mut self.strangers);
                 self.readable = true;
+                if reading.whole {
+                    let told = std::mem::replace(&mut self.told, self.tripwire.kept());
+                    told.into_iter().for_each(|it| memory.keep(teller.zone, it));
+                }
             }
             Err(error) => {
                 if std::mem::take(&mut self.readable) {
@@ -434,6 +496,9 @@ fn time(clock: &dyn Clock) -> (Duration, Timestamp) {
     (clock.monotonic(), clock.now())
 }
 
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// What counters are kept under.
+const COUNTERS: &str = "tripwire";
 const NAMES_PORT: u16 = 53;
 const TIME_PORT: u16 = 123;
 

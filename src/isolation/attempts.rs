@@ -42,6 +42,9 @@ pub(super) fn count(namespace: &str, residents: Option<&Residents>) -> Result<At
 fn read(listed: &Value, residents: Option<&Residents>, counted: &mut Attempts) {
     let objects = listed.get("nftables").and_then(Value::as_array).into_iter().flatten();
     for object in objects {
+        if let Some(number) = object.pointer("/table/handle").and_then(Value::as_u64) {
+            counted.tables.push(number);
+        }
         if let Some(set) = object.get("set") {
             let elements = set.get("elem").and_then(Value::as_array).into_iter().flatten();
             for element in elements.filter_map(|it| it.get("elem")) {
@@ -201,6 +204,7 @@ mod tests {
         let rule = |chain: &str, packets: u64, verdict: &str| json!({ "rule": { "chain": chain, "expr": [{ "counter": { "packets": packets, "bytes": 1 } }, { verdict: null }] } });
         let listed = json!({ "nftables": [
             { "metainfo": {} },
+            { "table": { "family": "netdev", "name": "cordon", "handle": 7 } },
             set("attempts4", vec![
                 element(json!(["192.0.2.7", "203.0.113.9", "udp", 53]), 3),
                 element(json!(["192.0.2.7", "203.0.113.9", 1, 0]), 1),
@@ -236,6 +240,7 @@ mod tests {
         );
         let frames: Vec<_> = counted.frames.iter().map(|it| (it.ether_type, it.packets)).collect();
         assert_eq!((frames, counted.dropped), (vec![(0x8100, 4), (35_020, 5)], 16));
+        assert_eq!(counted.tables, [7]);
         let held = ResidentCount { address: "192.0.2.7".parse().unwrap(), arrived: true, packets: 10 };
         assert_eq!(counted.residents, [held]);
         let who = |it: &Claim| it.claimant.map_or("nobody".to_owned(), |it| it.to_string());

@@ -149,11 +149,28 @@ impl Keeper {
     /// # Errors
     /// A step failed: what was done before it is undone.
     pub fn apply(&self, zone: &Desired) -> Result<Vec<Difference>, KeeperError> {
+        self.apply_with(zone, &mut || {})
+    }
+
+    /// The same; `before_load` runs once, right before its rules are loaded anew, if they are.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn apply_with(
+        &self,
+        zone: &Desired,
+        before_load: &mut dyn FnMut(),
+    ) -> Result<Vec<Difference>, KeeperError> {
         let found = self.look(zone)?;
         let differences = compare(zone, &found);
         let plan = Plan::to(zone, &found, &self.core).map_err(|error| locate(error, zone))?;
         let mut done: Vec<&Step> = Vec::new();
+        let loads =
+            |step: &&Step| matches!(step, Step::Load { namespace, .. } if *namespace == zone.namespace());
         for step in &plan.steps {
+            if loads(&step) && !done.iter().any(loads) {
+                before_load();
+            }
             if let Err(source) = kernel::perform(step) {
                 let undone = undo(&done);
                 return Err(KeeperError::Step { zone: zone.zone.clone(), source, undone });

@@ -57,7 +57,7 @@ pub use ruleset::Ruleset;
 pub use server::Server;
 pub use show::{Grade, NOT_SHOWN, zone_text};
 pub use target::{Directions, Here, Source, Target};
-pub use tripwire::{Apart, Claimed, Counter, Entry, Reading, Snapshot, Tripwire, Unknown};
+pub use tripwire::{Apart, Claimed, Counter, Entry, Kept, Reading, Snapshot, Tripwire, Unknown};
 pub use wire::{
     Attempt, Attempts, Claim, ClaimKind, Core, CoreSource, Drift, FrameAttempt, Neighbour, Reply, Request,
     ResidentCount, SocketKind, ZoneState,

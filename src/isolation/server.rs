@@ -34,7 +34,7 @@ use super::{
     kernel::{self, NetError},
     residents::{Resident, Residents},
     show::Grade,
-    wire::{self, Core, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
+    wire::{self, Attempts, Core, Drift, Neighbour, Reply, Request, SocketKind, ZoneState},
 };
 use crate::{
     clock::Clock,
@@ -66,6 +66,8 @@ struct State {
     residents: BTreeMap<ZoneId, Residents>,
     /// When each was looked at last, in monotonic time.
     looked: BTreeMap<ZoneId, Duration>,
+    /// What was counted by rules that were loaded anew since.
+    before: BTreeMap<ZoneId, Attempts>,
     drifts: VecDeque<Drift>,
     /// Drifts so far.
     number: u64,
@@ -201,7 +203,9 @@ impl Server {
             Request::Attempts { zone } => {
                 let zone = self.zone(zone)?;
                 let residents = self.state().residents.get(&zone.zone).cloned();
-                Reply::Attempts(attempts::count(&zone.namespace(), residents.as_ref()).map_err(in_full)?)
+                let counted = attempts::count(&zone.namespace(), residents.as_ref()).map_err(in_full)?;
+                let before = self.state().before.get(&zone.zone).cloned().map(Box::new);
+                Reply::Attempts(Attempts { before, ..counted })
             }
         };
         Ok((reply, None))
@@ -243,7 +247,7 @@ impl Server {
         let found = match self.keeper.check(zone) {
             Ok(differences) if differences.is_empty() => Ok(differences),
             Ok(differences) => {
-                let mended = self.keeper.apply(zone).map_err(in_full);
+                let mended = self.apply(zone);
                 // After a start of the machine nothing is there yet: nobody changed anything.
                 if known.is_none() && mended.is_ok() && differences.iter().any(|it| it.is_absence(zone)) {
                     tracing::info!(zone = %zone.zone, "was made");
@@ -276,6 +280,18 @@ impl Server {
         found
     }
 
+    /// Makes a zone what it should be. What its rules have counted is kept, if they are loaded anew.
+    fn apply(&self, zone: &Desired) -> Result<Vec<Difference>, String> {
+        let mut keep = || {
+            // Where nothing is that counts, nothing is lost.
+            let counted = attempts::count(&zone.namespace(), zone.residents.as_ref());
+            if let Some(counted) = counted.ok().filter(|it| !it.tables.is_empty()) {
+                self.state().before.insert(zone.zone.clone(), counted);
+            }
+        };
+        self.keeper.apply_with(zone, &mut keep).map_err(in_full)
+    }
+
     /// Holds cameras to their hardware addresses from now on; where the zone is not there yet, once it is. Gives whom, as
     /// a digest. Not a drift: it was asked for.
     fn hold(&self, zone: &Desired, residents: &[Resident]) -> Result<String, String> {
@@ -289,7 +305,7 @@ impl Server {
             state.residents = Some(digest.clone());
         }
         drop(all);
-        let mut differences = self.keeper.apply(&zone).map_err(in_full)?;
+        let mut differences = self.apply(&zone)?;
         // What somebody else had changed just before is one all the same.
         differences.retain(|it| !it.is_of_residents());
         if !differences.is_empty() && !differences.iter().any(|it| it.is_absence(&zone)) {

@@ -3,12 +3,13 @@
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{records::Flow, wire::ClaimKind};
 use crate::inventory::MacAddress;
 
 /// Who sent it, as the packet says: cameras can lie about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
     /// An IP address.
     Address(IpAddr),
@@ -17,7 +18,7 @@ pub enum Source {
 }
 
 /// What it was sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Target {
     /// An IP address.
     Address {
@@ -68,7 +69,7 @@ impl Target {
 }
 
 /// How somebody tells others by which router or address to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Directions {
     /// By advertising a router (RFC 4861 §4.2).
     Router,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     records::{Blocked, BlockedSummary},
@@ -21,13 +22,13 @@ use super::{
 use crate::{
     inventory::MacAddress,
     limits::{
-        ATTEMPT_ENTRIES_MAX, CLAIMS_TOLD_PER_PERIOD_MAX, RESIDENT_COUNTS_PER_SET_MAX, RESIDENT_SETS,
-        SUMMARY_PERIOD,
+        ATTEMPT_ENTRIES_MAX, ATTEMPTS_KEPT_MAX, CLAIMS_TOLD_PER_PERIOD_MAX, RESIDENT_COUNTS_PER_SET_MAX,
+        RESIDENT_SETS, SUMMARY_PERIOD,
     },
 };
 
 /// What tells one of the kernel's counters from the others, whoever it is about in the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Counter {
     /// Who sent it, as the frame or packet says.
     pub source: Source,
@@ -38,7 +39,7 @@ pub struct Counter {
 }
 
 /// What else tells a counter from another of the same source and target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Apart {
     /// Nothing.
     No,
@@ -72,6 +73,10 @@ pub struct Snapshot {
     pub with_claims: bool,
     /// All packets of enrolled cameras by address and table, read before the entries.
     pub residents: Vec<ResidentCount>,
+    /// The tables that counted all this.
+    pub tables: Vec<u64>,
+    /// How those before them stood last.
+    pub before: Option<Box<Self>>,
 }
 
 impl Snapshot {
@@ -102,8 +107,22 @@ impl Snapshot {
             entries,
             with_claims: counted.claims.is_some(),
             residents: counted.residents.clone(),
+            tables: counted.tables.clone(),
+            before: counted.before.as_deref().map(|it| Box::new(Self::of(it, here))),
         }
     }
+}
+
+/// The counters as they stood when all that they had counted was told, as it is kept over a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    tables: Vec<u64>,
+    dropped: Option<u64>,
+    counters: Vec<(Counter, u64)>,
+    residents: Vec<(IpAddr, bool, u64)>,
+    /// By what entries were ahead of the sum, and of those of cameras.
+    debt: i64,
+    debts: Vec<(IpAddr, i64)>,
 }
 
 /// What a reading brings.
@@ -125,6 +144,8 @@ pub struct Reading {
     pub blocked: Vec<(Source, Blocked)>,
     /// And of sources without a line of their own.
     pub summaries: Vec<BlockedSummary>,
+    /// Whether with this all that was read is told.
+    pub whole: bool,
 }
 
 /// Packets of a period that were dropped and are not told apart.
@@ -157,6 +178,10 @@ pub struct Tripwire {
     zone: String,
     /// The counters as they stood; none before the first reading.
     before: Option<HashMap<Counter, u64>>,
+    /// Those are of these tables.
+    tables: Vec<u64>,
+    /// They were kept by the gateway before, and nothing was read since.
+    resumed: bool,
     residents_before: HashMap<(IpAddr, bool), u64>,
     dropped_before: Option<u64>,
     /// Of all that was dropped, what no entry told. Negative as long as entries were read later than it.
@@ -177,6 +202,8 @@ impl Tripwire {
         Self {
             zone: zone.to_owned(),
             before: None,
+            tables: Vec::new(),
+            resumed: false,
             residents_before: HashMap::new(),
             dropped_before: None,
             not_attributed: 0,
@@ -188,17 +215,108 @@ impl Tripwire {
         }
     }
 
-    /// Takes the counters as they stand now. What stood there at the first reading is told at once and marked.
+    /// Begins with what the gateway before had told.
+    pub fn resume(zone: &str, kept: Kept, now: (Duration, Timestamp)) -> Self {
+        let Kept { tables, dropped, counters, residents, debt, debts } = kept;
+        Self {
+            before: Some(counters.into_iter().collect()),
+            tables,
+            resumed: true,
+            residents_before: residents
+                .into_iter()
+                .map(|(address, arrived, it)| ((address, arrived), it))
+                .collect(),
+            dropped_before: dropped,
+            not_attributed: debt.min(0).into(),
+            untold: debts.into_iter().map(|(address, debt)| (address, debt.min(0).into())).collect(),
+            ..Self::new(zone, now)
+        }
+    }
+
+    /// How the counters stood when all that they had counted was told; none if these are too many to be kept, or it is not
+    /// known of which tables they are.
+    pub fn kept(&self) -> Option<Kept> {
+        let counters = self.before.as_ref().filter(|it| it.len() <= ATTEMPTS_KEPT_MAX)?;
+        let few = self.residents_before.len() <= ATTEMPTS_KEPT_MAX && self.untold.len() <= ATTEMPTS_KEPT_MAX;
+        if self.tables.is_empty() || !few {
+            return None;
+        }
+        let debt = |it: i128| i64::try_from(it.min(0)).unwrap_or(i64::MIN);
+        let mut kept = Kept {
+            tables: self.tables.clone(),
+            dropped: self.dropped_before,
+            counters: counters.iter().map(|(counter, packets)| (*counter, *packets)).collect(),
+            residents: self
+                .residents_before
+                .iter()
+                .map(|((address, arrived), it)| (*address, *arrived, *it))
+                .collect(),
+            debt: debt(self.not_attributed),
+            debts: self.untold.iter().map(|(address, it)| (*address, debt(*it))).collect(),
+        };
+        // The same is written but once.
+        kept.counters.sort_unstable();
+        kept.residents.sort_unstable();
+        kept.debts.sort_unstable();
+        Some(kept)
+    }
+
+    /// Takes the counters as they stand now. What stood there at the first reading and was not told by the gateway before
+    /// is told at once and marked.
     pub fn read(
         &mut self,
         snapshot: &Snapshot,
         enrolled: &dyn Fn(&Source) -> bool,
         now: (Duration, Timestamp),
     ) -> Reading {
-        let first_reading = self.before.is_none();
-        let mut reading = Reading::default();
+        let (resumed, mut reading) = (std::mem::take(&mut self.resumed), Reading::default());
+        let first_reading = self.before.is_none() || resumed;
+        if self.before.is_some() && self.tables != snapshot.tables {
+            if let Some(last) = snapshot.before.as_deref().filter(|it| it.tables == self.tables) {
+                let last = self.not_behind(last);
+                self.take(&last, enrolled, (first_reading, resumed), &mut reading);
+            }
+            self.before = Some(HashMap::new());
+            self.residents_before.clear();
+            self.dropped_before = Some(0);
+        }
+        self.tables.clone_from(&snapshot.tables);
+        self.take(snapshot, enrolled, (first_reading, resumed), &mut reading);
+        if first_reading || now.0.saturating_sub(self.since.0) >= SUMMARY_PERIOD {
+            self.end(now, first_reading, &mut reading);
+        } else {
+            reading.blocked = self.summary.at_once().iter().map(|line| self.blocked(line, false)).collect();
+        }
+        reading
+    }
+
+    /// How tables that are gone stood last, as far as this is known: whoever looked at them at the end may have done so
+    /// before they were read last.
+    fn not_behind(&self, last: &Snapshot) -> Snapshot {
+        let mut last = last.clone();
+        for entry in &mut last.entries {
+            let known = self.before.as_ref().and_then(|it| it.get(&entry.counter));
+            entry.packets = entry.packets.max(known.copied().unwrap_or(0));
+        }
+        for count in &mut last.residents {
+            let known = self.residents_before.get(&(count.address, count.arrived));
+            count.packets = count.packets.max(known.copied().unwrap_or(0));
+        }
+        last.dropped = last.dropped.max(self.dropped_before);
+        last
+    }
+
+    /// Takes what counters grew by.
+    fn take(
+        &mut self,
+        snapshot: &Snapshot,
+        enrolled: &dyn Fn(&Source) -> bool,
+        (first_reading, resumed): (bool, bool),
+        reading: &mut Reading,
+    ) {
+        let mut packets = 0;
         for ((source, target), grown) in self.grown(snapshot) {
-            reading.packets += grown;
+            packets += grown;
             *reading.by_source.entry(source).or_insert(0) += grown;
             let first = self.summary.add(&source, &target, grown, enrolled(&source));
             if let Target::Claim(kind, address) = target {
@@ -214,19 +332,15 @@ impl Tripwire {
                 reading.first.push((source, target));
             }
         }
-        self.not_attributed -= i128::from(reading.packets);
+        reading.packets += packets;
+        self.not_attributed -= i128::from(packets);
         // Without claims the sum has what no entry can tell: both are taken up together, later.
-        if let Some(dropped) = snapshot.dropped.filter(|_| snapshot.with_claims || first_reading) {
+        let whole = snapshot.with_claims || (first_reading && !resumed);
+        if let Some(dropped) = snapshot.dropped.filter(|_| whole) {
             let grown = growth(self.dropped_before.replace(dropped), dropped);
             let left = self.not_attributed + i128::from(grown);
-            self.not_attributed = left.max(-i128::from(reading.packets));
+            self.not_attributed = left.max(-i128::from(packets));
         }
-        if first_reading || now.0.saturating_sub(self.since.0) >= SUMMARY_PERIOD {
-            self.end(now, first_reading, &mut reading);
-        } else {
-            reading.blocked = self.summary.at_once().iter().map(|line| self.blocked(line, false)).collect();
-        }
-        reading
     }
 
     /// What each source sent to each target since the reading before: what counters grew by, and then summed up. A counter
@@ -319,6 +433,7 @@ impl Tripwire {
             before_start,
         });
         self.since = now;
+        reading.whole = true;
     }
 
     fn blocked(&self, line: &Line<Source, Target>, before_start: bool) -> (Source, Blocked) {
@@ -360,7 +475,7 @@ mod tests {
 
     /// All that is there is in the entries.
     fn snapshot(dropped: Option<u64>, entries: Vec<Entry>) -> Snapshot {
-        Snapshot { dropped, entries, with_claims: true, residents: Vec::new() }
+        Snapshot { dropped, entries, with_claims: true, ..Snapshot::default() }
     }
 
     fn nobody(_: &Source) -> bool {
@@ -389,7 +504,7 @@ mod tests {
     #[test]
     fn differences_are_told_at_once_the_first_time_and_then_by_the_minute() {
         let mut wire = Tripwire::new("restricted", at(0));
-        assert_eq!(read(&mut wire, 0, &[]), Reading::default());
+        assert_eq!(read(&mut wire, 0, &[]), Reading { whole: true, ..Reading::default() });
         let reading = read(&mut wire, 2, &[("203.0.113.9", 3)]);
         assert_eq!((reading.packets, reading.first.len()), (3, 1));
         assert_eq!(flows(&reading), [flow_of("203.0.113.9", 3, true)]);
@@ -425,6 +540,80 @@ mod tests {
         let reading = read(&mut wire, 2, &[("203.0.113.9", 6)]);
         assert_eq!((reading.packets, reading.first.len()), (1, 0));
         assert!(!wire.rest(at(3)).blocked[0].1.before_start);
+    }
+
+    /// The tables' number, what they dropped, and what of that each of two destinations has.
+    fn standing(tables: u64, dropped: u64, packets: [u64; 2]) -> Snapshot {
+        let to = ["203.0.113.9", "203.0.113.7"].into_iter().zip(packets);
+        let entries = to.map(|(to, packets)| entry(CAMERA, to, 53, packets)).collect();
+        Snapshot { tables: vec![tables], ..snapshot(Some(dropped), entries) }
+    }
+
+    fn told(reading: &Reading) -> u64 {
+        let lines = reading.blocked.iter().map(|it| it.1.packets).sum::<u64>();
+        lines + reading.summaries.iter().map(|it| it.not_attributed).sum::<u64>()
+    }
+
+    #[test]
+    fn what_was_told_before_a_restart_is_not_told_again() {
+        let mut wire = Tripwire::new("restricted", at(0));
+        wire.read(&standing(1, 5, [5, 0]), &nobody, at(0));
+        wire.read(&standing(1, 12, [8, 3]), &nobody, at(2));
+        wire.rest(at(3));
+        let kept = wire.kept().unwrap();
+        let kept: Kept = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
+        assert_eq!(Some(&kept), wire.kept().as_ref());
+        let resumed = |snapshot: &Snapshot| {
+            let mut wire = Tripwire::resume("restricted", kept.clone(), at(9));
+            let reading = wire.read(snapshot, &nobody, at(10));
+            assert!(reading.blocked.iter().all(|it| it.1.before_start), "{reading:?}");
+            // The next reading is like any other.
+            let more = Snapshot { dropped: snapshot.dropped.map(|it| it + 1), ..snapshot.clone() };
+            wire.read(&more, &nobody, at(12));
+            assert_eq!(wire.rest(at(13)).unknown, Some(Unknown { whose: 1, whither: 0 }));
+            told(&reading)
+        };
+        assert_eq!(resumed(&standing(1, 12, [8, 3])), 0, "nothing came meanwhile");
+        assert_eq!(resumed(&standing(1, 19, [10, 4])), 7, "nor is what nobody can tell lost");
+        assert_eq!(resumed(&standing(2, 14, [14, 0])), 14, "the rules were loaded anew");
+        let before = Some(Box::new(standing(1, 13, [9, 3])));
+        let anew = Snapshot { before, ..standing(2, 14, [14, 0]) };
+        assert_eq!(resumed(&anew), 1 + 14, "and somebody saw how the ones before stood");
+    }
+
+    #[test]
+    fn rules_that_are_loaded_anew_lose_nothing_that_somebody_saw() {
+        let mut wire = Tripwire::new("restricted", at(0));
+        let mut packets = |snapshot: &Snapshot, second| {
+            let reading = wire.read(snapshot, &nobody, at(second));
+            reading.packets
+        };
+        assert_eq!(packets(&standing(1, 5, [5, 0]), 1), 5);
+        // Higher than before, and all the same from nothing.
+        let before = |packets| Some(Box::new(standing(1, 9, packets)));
+        let anew = Snapshot { before: before([7, 2]), ..standing(2, 8, [6, 2]) };
+        assert_eq!(packets(&anew, 3), 4 + 8);
+        assert_eq!(packets(&anew, 5), 0, "once");
+        assert_eq!(packets(&standing(2, 9, [7, 2]), 6), 1);
+        // Looked at before it was read last.
+        let behind = Some(Box::new(standing(2, 8, [6, 2])));
+        assert_eq!(packets(&Snapshot { before: behind, ..standing(3, 0, [0, 0]) }, 6), 0);
+        let later = Snapshot { before: before([7, 2]), ..standing(4, 1, [1, 0]) };
+        assert_eq!(packets(&later, 7), 1, "what is of others before is told already");
+    }
+
+    #[test]
+    fn counters_that_are_too_many_are_not_kept() {
+        let full = |count: usize| {
+            let entries =
+                (0..count).map(|it| entry(CAMERA, &format!("203.0.{}.{}", it / 256, it % 256), 53, 1));
+            let mut wire = Tripwire::new("restricted", at(0));
+            let snapshot = Snapshot { tables: vec![1], ..snapshot(None, entries.collect()) };
+            wire.read(&snapshot, &nobody, at(1));
+            wire.kept().is_some()
+        };
+        assert!(full(ATTEMPTS_KEPT_MAX) && !full(ATTEMPTS_KEPT_MAX + 1));
+        assert_eq!(Tripwire::new("restricted", at(0)).kept(), None, "nothing was read");
     }
 
     #[test]
@@ -568,8 +757,8 @@ mod tests {
                 frame("x"),
             ],
             claims: Some(vec![claim(FORGER, FORGER, Some(FORGER), 9)]),
-            residents: Vec::new(),
             dropped: 17,
+            ..Attempts::default()
         };
         let mut wire = Tripwire::new("restricted", at(0));
         let reading = wire.read(&Snapshot::of(&counted, &Here::default()), &nobody, at(1));
@@ -676,7 +865,8 @@ mod tests {
             let entries = (0..BLIND).map(|it| entry("192.0.2.66", &to(it), 53, each)).collect();
             let sum = BLIND as u64 * each;
             let of_other: u64 = 7 * (each - 1);
-            Snapshot { dropped: Some(sum + of_other), entries, with_claims: true, residents }
+            let dropped = Some(sum + of_other);
+            Snapshot { dropped, entries, with_claims: true, residents, ..Snapshot::default() }
         };
         let mut wire = Tripwire::new("restricted", at(0));
         wire.read(&snapshot(Some(0), Vec::new()), &nobody, at(0));
@@ -701,7 +891,7 @@ mod tests {
             let residents =
                 vec![ResidentCount { address: CAMERA.parse().unwrap(), arrived: false, packets: total }];
             let entries = vec![entry(CAMERA, "203.0.113.9", 53, told)];
-            let snapshot = Snapshot { dropped: None, entries, with_claims: true, residents };
+            let snapshot = Snapshot { entries, with_claims: true, residents, ..Snapshot::default() };
             let reading = wire.read(&snapshot, &|_| true, at(second));
             reading.packets
         };

@@ -172,6 +172,12 @@ pub struct Attempts {
     pub residents: Vec<ResidentCount>,
     /// All that was dropped since the rules were loaded, also what is not remembered by itself.
     pub dropped: u64,
+    /// The numbers of the tables that count: rules that were loaded anew have others, and count from nothing.
+    #[serde(default)]
+    pub tables: Vec<u64>,
+    /// What the tables before these had counted when they were replaced, as far as somebody saw to it.
+    #[serde(default)]
+    pub before: Option<Box<Self>>,
 }
 
 /// Packets of one kind that were dropped.

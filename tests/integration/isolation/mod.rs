@@ -271,7 +271,7 @@ fn each_attempt_is_counted_by_who_whither_protocol_and_port() {
     let sent = network.hostile(0, rounds).stop();
     let netd = Netd::at(&network.netd_socket());
     let zone = ZoneId::new(&network.zone(0)).unwrap();
-    let Attempts { packets, frames, dropped, claims, residents } = netd.attempts(&zone).unwrap();
+    let Attempts { packets, frames, dropped, claims, residents, .. } = netd.attempts(&zone).unwrap();
     let took = clock.monotonic() - began;
     let mut counted: BTreeMap<(IpAddr, IpAddr, u8, u16), u64> = BTreeMap::new();
     for it in &packets {

@@ -9,13 +9,14 @@ use std::{
 use cordon::{
     clock::{Clock, SystemClock},
     ids::ZoneId,
-    isolation::Netd,
+    isolation::{Attempts, Netd},
+    limits::ATTEMPTS_PER_SET_MAX,
 };
 use serde_json::Value;
 
 use super::{
     events,
-    network::{GATEWAY, GATEWAY6, HOSTILE, Network, inside},
+    network::{GATEWAY, GATEWAY6, HOSTILE, Network, inside, must},
     wait_until,
 };
 use crate::{
@@ -57,8 +58,10 @@ fn on_record(network: &Network, zone: usize) -> (BTreeMap<String, u64>, u64) {
 
 /// What the kernel counted, by source, and in all.
 fn counted(network: &Network) -> (BTreeMap<String, u64>, u64) {
-    let zone = ZoneId::new(&network.zone(0)).unwrap();
-    let attempts = Netd::at(&network.netd_socket()).attempts(&zone).unwrap();
+    summed(&Netd::at(&network.netd_socket()).attempts(&ZoneId::new(&network.zone(0)).unwrap()).unwrap())
+}
+
+fn summed(attempts: &Attempts) -> (BTreeMap<String, u64>, u64) {
     let mut by_source = BTreeMap::new();
     let packets = attempts.packets.iter().map(|it| (it.source.to_string(), it.packets));
     let frames = attempts.frames.iter().map(|it| (it.source.clone(), it.packets));
@@ -156,6 +159,14 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     let unshown = report["zones"][0]["not_shown"].as_str().unwrap();
     assert!(unshown.starts_with("that the hypervisor's switch, or whatever software makes the interface"));
     assert!(report["zones"][0]["in_force_seconds"].as_i64().unwrap() > 0, "{}", report["zones"][0]);
+    // What one gateway told the next does not tell again.
+    let lines = events(&network, "egress-blocked").len();
+    assert_eq!(network.gateway_process().stop(), Some(0));
+    let (wanted, since) = counted(&network);
+    // Going, the first leaves groups, which the kernel drops without an entry.
+    let of_nobody = since - wanted.values().sum::<u64>();
+    assert_eq!(on_record(&network, 0), (wanted, of_nobody));
+    println!("{} lines more after a restart", events(&network, "egress-blocked").len() - lines);
 }
 
 const ROUNDS: u32 = 20;
@@ -213,4 +224,73 @@ fn cameras_are_told_no_name_and_the_time() {
         .map(|it| it["detail"]["unanswered"].as_u64().unwrap())
         .sum();
     assert_eq!(unanswered, 20, "what was no question");
+}
+
+/// Somebody changes the rules, and they are loaded anew: what they had counted is on record all the same.
+#[test]
+fn rules_that_are_loaded_anew_lose_no_count() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text + &enrolled(&network));
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let asker = Netd::at(&network.netd_socket());
+    wait_until("claims are counted", || asker.attempts(&zone).is_ok_and(|it| it.claims.is_some()));
+    let tables = asker.attempts(&zone).unwrap().tables;
+    // Nothing comes while they are loaded.
+    network.hostile(0, ROUNDS).stop();
+    must(&["ip", "netns", "exec", &network.namespace(0), "nft", "add", "table", "inet", "strange"]);
+    wait_until("loaded anew", || asker.attempts(&zone).is_ok_and(|it| it.tables != tables));
+    network.hostile(0, ROUNDS).stop();
+    let attempts = asker.attempts(&zone).unwrap();
+    let before = attempts.before.as_deref().expect("netd saw what was counted before");
+    assert_eq!((before.tables.clone(), before.before.is_none()), (tables, true));
+    let series = format!("cordon_zone_blocked_packets_total{{zone=\"{}\"}}", network.zone(0));
+    let all = || before.dropped + counted(&network).1;
+    wait_until("all is read", || metric(&network, &series) == all());
+    let (mut wanted, _) = summed(before);
+    for (source, packets) in counted(&network).0 {
+        *wanted.entry(source).or_insert(0) += packets;
+    }
+    assert_eq!(gateway.stop(), Some(0));
+    println!("{} packets before, {} since", before.dropped, counted(&network).1);
+    assert!(before.dropped > 1_000 && counted(&network).1 > 1_000);
+    assert_eq!(on_record(&network, 0), (wanted, 0));
+}
+
+/// An alarm about a zone, raised or cleared.
+fn of_zone(network: &Network, what: &str, id: &str) -> Option<Value> {
+    let subject = format!("zone {}", network.zone(0));
+    let is = |it: &Value| it["detail"]["id"] == id && it["detail"]["subject"] == *subject;
+    events(network, what).into_iter().find(is)
+}
+
+/// More than the kernel tells apart, and then nobody who could say what it counted.
+#[test]
+fn what_cannot_be_told_apart_and_what_cannot_be_read_are_alarms() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text + &enrolled(&network));
+    let netd = network.netd();
+    let gateway = network.gateway_process();
+    let zone = ZoneId::new(&network.zone(0)).unwrap();
+    let asker = Netd::at(&network.netd_socket());
+    wait_until("claims are counted", || asker.attempts(&zone).is_ok_and(|it| it.claims.is_some()));
+    let flood = u32::try_from(2 * ATTEMPTS_PER_SET_MAX).unwrap();
+    let sent = network.flood(0, flood).stop();
+    assert_eq!(sent["sent"]["flood"], flood);
+    let series = format!("cordon_zone_blocked_packets_total{{zone=\"{}\"}}", network.zone(0));
+    // Of what is told apart: the rest is told at the end of a minute, or when reading ends.
+    wait_until("it is read", || metric(&network, &series) >= ATTEMPTS_PER_SET_MAX as u64 / 2);
+    netd.crash();
+    wait_until("nobody can say", || of_zone(&network, "alarm-raised", "tripwire-unreadable").is_some());
+    let told = of_zone(&network, "alarm-raised", "tripwire-unreadable").unwrap();
+    assert_eq!(told["detail"]["severity"], "error", "{told}");
+    assert!(told["detail"]["found"].as_str().unwrap().contains("cordon netd"), "{told}");
+    let _netd = network.netd();
+    wait_until("read again", || of_zone(&network, "alarm-cleared", "tripwire-unreadable").is_some());
+    assert_eq!(gateway.stop(), Some(0));
+    let told = of_zone(&network, "alarm-raised", "tripwire-full").expect("alarmed when reading ended");
+    let found = told["detail"]["found"].as_str().unwrap();
+    assert!(found.contains("packets that were dropped it is not known whose they are"), "{found}");
+    assert_eq!(told["detail"]["severity"], "error");
 }
