@@ -147,6 +147,8 @@ impl Reply {
         }
         if let Some((at, age)) = self.came {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            // Nor is it for pages of others in a browser that has logged in.
+            headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
             headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
             // A time beyond the year 9999 has no such form.
             let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok();

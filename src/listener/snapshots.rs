@@ -124,8 +124,8 @@ impl VirtualCamera {
         let taken = self.take_picture(pass, place).await;
         match &taken {
             Ok(picture) => self.pictures.gave_latest(picture.at),
-            // It may have it somewhere else by now; one that is away has not said so.
-            Err(trouble) if trouble.is_silence() => {}
+            // It may have it somewhere else by now; one that is away, or was not asked, has not said so.
+            Err(trouble) if trouble.is_silence() || matches!(trouble, Trouble::Earlier(_)) => {}
             Err(_) => self.pictures.lies(None),
         }
         taken

@@ -1,7 +1,12 @@
 //! The latest picture of a camera at the admin listener: who may see it, how often the camera is asked for it, and what
 //! becomes of pictures that are none.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
 
 use cordon::{
     clock::{Clock, SystemClock},
@@ -72,6 +77,7 @@ fn whoever_may_have_a_cameras_pictures_sees_the_latest_at_the_admin_listener() {
     );
     assert!(reply.body == PICTURE, "{} bytes of {}", reply.body.len(), PICTURE.len());
     assert_eq!(reply.header_values("cache-control"), ["no-store"]);
+    assert_eq!(reply.header_values("cross-origin-resource-policy"), ["same-origin"]);
     let age: u64 = reply.header_values("age")[0].parse().unwrap();
     assert!(age < 5, "{age}");
     let came =
@@ -181,9 +187,12 @@ fn a_camera_that_gives_no_picture_is_asked_less_and_less_often() {
         }
     }
     // The camera's one picture has two stories: that of its place, and that of the latest.
-    let may = 2 * each * failures_within(clock.monotonic() - began);
-    let times = asked(&house, LOBBY);
-    assert!(times <= may, "asked {times} times; {may} would do: {:?}", house.operations(LOBBY));
+    let may = failures_within(clock.monotonic() - began);
+    let (times, heard) = (asked(&house, LOBBY), house.operations(LOBBY));
+    assert!(times <= 2 * each * may, "asked {times} times; {may} failures for each would do: {heard:?}");
+    // Once by the client, and by the gateway whenever it asks for the latest anew.
+    let learnt = heard.iter().filter(|it| *it == "trt:GetSnapshotUri").count();
+    assert!(learnt <= 1 + may, "{learnt} times where it has its picture; {may} failures: {heard:?}");
     assert!(spared[0] > 0 && spared[1] > 0, "{spared:?}");
     house.camera(LOBBY).set_fault_of("GET", None);
     wait_until("a picture again", || look(&house, LOBBY, VIEWER).status == 200);
@@ -236,5 +245,35 @@ fn a_restricted_camera_whose_exception_has_ended_is_not_shown() {
     assert!(recorded.policies().contains(&"sites.unexcepted"), "{recorded:?}");
     assert_eq!(asked(&house, CAR_PARK), 0);
     assert_eq!(look(&house, LOBBY, ADMIN).status, 200, "what is not restricted is shown");
+    running.stop();
+}
+
+/// Where the admin listener is a unix socket, too: whoever opens it is on this machine, and logs in from there.
+#[test]
+fn over_a_unix_socket_a_client_logs_in_like_anywhere_else() {
+    let mut house = House::open();
+    house.stop();
+    let socket = house.dir().join("admin.sock");
+    let listen = |at: &str| format!("listen = \"{at}\"\n");
+    let (before, text) = (listen(&house.admin().to_string()), house.configuration());
+    assert!(text.contains(&before), "{text}");
+    house.write(&text.replace(&before, &listen(&socket.display().to_string())));
+    let running = Running::start(house.dir());
+    let ask = |fields: &[&str]| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(&client::request("GET", &path(&house, LOBBY), fields, b"")).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        client::parse(here, here, &answer)
+    };
+    let nobody = ask(&[]);
+    assert_eq!(nobody.status, 401, "{}", nobody.text());
+    let challenge = nobody.header_values("www-authenticate")[0];
+    let login = client::authorization(challenge, "GET", &path(&house, LOBBY), VIEWER);
+    let reply = ask(&[&login]);
+    assert!(reply.status == 200 && reply.body == PICTURE, "{}", reply.status);
+    let (intent, _) = told(&house, LOBBY, &reply);
+    assert_eq!((&intent["who"]["name"], &intent["source"]), (&"vms-viewer".into(), &"127.0.0.1:0".into()));
     running.stop();
 }
