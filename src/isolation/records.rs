@@ -35,7 +35,7 @@ pub struct Blocked {
     /// Destinations that are not named.
     #[serde(default, skip_serializing_if = "is_none")]
     pub more_destinations: u64,
-    /// Set where they stood in the counters when reading began: an earlier run may have recorded them too.
+    /// Set where they came before reading began: an earlier run that was killed may have recorded them too.
     #[serde(default, skip_serializing_if = "is_false")]
     pub before_start: bool,
 }

@@ -115,7 +115,7 @@ fn devices(report: &Report) -> Markup {
     html! {
         h2 { "Cameras" }
         p.soft {
-            "Class is what rules go by. Dropped packets “before” stood in the counters when reading began, “near” lead \
+            "Class is what rules go by. Dropped packets “before” came before reading began, “near” lead \
              nowhere beyond the link (discovery, and what is said to neighbours). Seat, the UK order, section 889 and the FCC's list are separate facts about the \
              maker, each with its confidence. What led to a class stands under “Evidence”."
         }
@@ -291,7 +291,7 @@ fn attempts(report: &Report) -> Markup {
         h2 { "Attempts to get out of a zone" }
         p {
             b { (it.packets) } " packets were dropped while the gateway watched, " (it.before_start)
-            " stood in the counters when it began to (an earlier run may have recorded these too); of "
+            " came before it began to (an earlier run that was killed may have recorded some of these too); of "
             (it.of_nobody) " of all these no source is known. " (it.neighbour_traffic)
             " of them are discovery and neighbour traffic, which leads nowhere beyond the link, and in no row below. An \
              attempt is not proof of intent."

@@ -87,7 +87,7 @@ pub(super) struct OnRecord {
 pub(super) struct Attempts {
     /// Packets that were dropped while the gateway read the counters.
     pub(super) packets: u64,
-    /// Packets that stood in the counters when it began to.
+    /// Packets that came before it began to.
     pub(super) before_start: u64,
     /// Of all these, those that lead nowhere beyond the link: discovery, and what is said to neighbours.
     pub(super) local: u64,
@@ -107,7 +107,7 @@ pub(super) struct SourceSum {
     pub(super) camera: Option<String>,
     /// Packets that may have led out.
     pub(super) packets: u64,
-    /// Likewise, that stood in the counters when reading began.
+    /// Likewise, that came before reading began.
     pub(super) before_start: u64,
     /// Packets that lead nowhere beyond the link.
     pub(super) local: u64,
