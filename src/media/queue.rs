@@ -125,14 +125,15 @@ impl Queue {
     pub fn push(&self, segments: &[Segment], now: Duration) {
         let mut state = self.state.borrow_mut();
         let idle = state.waiting.is_empty() && !state.torn;
-        for segment in segments {
-            state.push(segment, now);
-        }
-        if idle
-            && !state.waiting.is_empty()
-            && let Some(connection) = &*self.open.borrow()
-        {
-            state.send(&**connection);
+        let open = self.open.borrow();
+        let connection = open.as_deref().filter(|_| idle);
+        if !connection.is_some_and(|it| state.pass(segments, it)) {
+            for segment in segments {
+                state.push(segment, now);
+            }
+            if let Some(connection) = connection.filter(|_| !state.waiting.is_empty()) {
+                state.send(connection);
+            }
         }
         if !state.waiting.is_empty() || state.torn {
             self.filled.notify_one();
@@ -231,6 +232,22 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Sends what came past the queue, where it is one run of a stream that flows: nearly always it is, and all of it is
+    /// taken at once. False if none of it was.
+    fn pass(&mut self, segments: &[Segment], connection: &dyn AtOnce) -> bool {
+        let ([Segment { bytes, .. }], Flow::Flowing) = (segments, self.flow) else { return false };
+        let sent = connection.send(&[IoSlice::new(bytes)]);
+        if sent == 0 {
+            return false;
+        }
+        self.sent += bytes.len() as u64;
+        if sent < bytes.len() {
+            self.torn = true;
+            connection.keep(bytes.slice(sent..));
+        }
+        true
     }
 
     /// Sends what waits, as far as it is taken.

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::VecDeque, future::poll_fn, io, io::IoSlice, pin::Pin, rc::Rc};
 
 use bytes::{Buf, Bytes};
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -162,8 +163,10 @@ impl AtOnce for Plain {
             return 0;
         }
         let sent = match runs {
-            // Nearly always: the kernel has less to look at.
-            [run] => self.half.try_write(run),
+            // Nearly always: the kernel has less to look at, and what the runtime knows of the connection is left alone
+            // (it stands elsewhere in memory, for each of many viewers).
+            [run] => rustix::net::send(self.half.as_ref(), run, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+                .map_err(io::Error::from),
             runs => self.half.try_write_vectored(runs),
         };
         sent.unwrap_or_default()
