@@ -8,8 +8,9 @@ use tokio::{
 };
 
 use super::{
+    looks::LOOK_INTERVAL,
     pace::{Kind, Pace},
-    upstream::{LOOK_INTERVAL, Upstream},
+    upstream::Upstream,
 };
 use crate::{
     camera::{CameraError, CameraStream, Connection, Failure, Phase, Played},

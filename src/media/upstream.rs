@@ -10,13 +10,15 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{
     group::Group,
+    looks::looks,
     pace::{Kind, Pace},
     queue::Queue,
+    rest,
 };
 use crate::{
     camera::{CameraStream, Failure, Played},
@@ -26,9 +28,6 @@ use crate::{
     rtsp::{Description, Ssrc},
     telemetry::{CameraMeter, Disorder, Packet},
 };
-
-/// How often it is looked whether anything passes, and how much comes.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A stream that was described, and plays as long as somebody watches. Lives on its camera's thread.
 pub struct Upstream {
@@ -216,6 +215,7 @@ impl Upstream {
 
     /// Puts what came into the queues of all who watch. `now` is monotonic.
     pub(super) fn push(&self, segments: &[Segment], now: Duration) {
+        rest::moved(now);
         if let Some(group) = &mut *self.group.borrow_mut() {
             group.push(segments, now);
         }
@@ -267,8 +267,7 @@ impl Upstream {
         let mut pace = Pace::new(Kind::Live, stream.counts(), begun);
         // These count on over everything that is handed on meanwhile: no timer is set for a picture.
         let mut sign_due = pin!(sleep(next_sign));
-        let mut look = interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = looks(&*self.clock);
         let mut deserted = pin!(self.deserted());
         loop {
             tokio::select! {

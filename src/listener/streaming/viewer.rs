@@ -11,12 +11,7 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::json;
-use tokio::{
-    io::AsyncReadExt,
-    net::UdpSocket,
-    sync::watch,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{io::AsyncReadExt, net::UdpSocket, sync::watch};
 
 use super::{
     super::{doorway::Doorway, places::Place, tls::Channel, virtual_camera::VirtualCamera},
@@ -31,12 +26,10 @@ use super::{
 use crate::{
     audit::Event,
     limits::{HTTP_WRITE_STALL_MAX, RTSP_HEAD_BYTES_MAX, STREAM_SESSION_TIMEOUT, STREAM_UNPLAYED_TIME_MAX},
-    media::{Passage, Queue},
+    media::{LOOK_INTERVAL, Passage, Queue, looks},
     rtsp::{Decoder, Method, Peer, Received, Status, Writer},
 };
 
-/// How often it is looked whether a viewer may go on, and does.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// What is read at once, at least.
 const READ_BYTES: usize = 4_096;
 
@@ -99,8 +92,7 @@ pub(super) async fn serve(doorway: Rc<Doorway>, guest: Guest, place: Place, stop
 impl Viewer {
     async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
         let mut renewals = self.doorway.renewals();
-        let mut look = interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = looks(&*self.camera.house.clock);
         loop {
             if !self.answer_all().await? {
                 return self.say_goodbye().await;
