@@ -12,7 +12,7 @@ use crate::{
     alarm::{Alarm, Subject},
     audit::{self, Health, Log, VerifyError},
     events,
-    gate::{Alarms, Rules},
+    gate::{Alarms, Rules, Watch},
     ids::CameraId,
     inventory::{BaselineStanding as Standing, Camera, Isolation, expected},
     limits::{
@@ -79,7 +79,7 @@ impl Lookout {
         let observed = until.map(|until| format!("until {until} (UTC), see what is on record as observed"));
         set(Alarm::ObserveMode, Subject::Gateway, observed);
         self.look_at_cameras(&edition.rules);
-        self.look_for_early_pruning();
+        look_for_early_pruning(self.house.gate.watch(), &mut self.last().pruned_early);
         self.look_at_the_clock();
         alarms.settle();
     }
@@ -142,16 +142,6 @@ impl Lookout {
             last.signed = (health.signed, now);
         }
         now.saturating_sub(last.signed.1)
-    }
-
-    fn look_for_early_pruning(&self) {
-        let watch = self.house.gate.watch();
-        let early = watch.metrics.early_prunings();
-        let before = std::mem::replace(&mut self.last().pruned_early, early);
-        if early > before {
-            let found = format!("{} segments were deleted before keep_days", early - before);
-            watch.alarms.raise(Alarm::RetentionEarly, Subject::AuditLog, &found);
-        }
     }
 
     fn look_at_the_clock(&self) {
@@ -218,6 +208,16 @@ impl Lookout {
 
     fn last(&self) -> std::sync::MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether segments were deleted early since there were so many.
+fn look_for_early_pruning(watch: &Watch, before: &mut u64) {
+    let early = watch.metrics.early_prunings();
+    let since = early.saturating_sub(std::mem::replace(before, early));
+    if since > 0 {
+        let found = format!("{since} segments were deleted before keep_days");
+        watch.alarms.raise(Alarm::RetentionEarly, Subject::AuditLog, &found);
     }
 }
 
@@ -375,7 +375,14 @@ fn lasting(look: impl Fn() -> Option<String>, pause: impl Fn() -> bool) -> Optio
 mod tests {
     use std::cell::RefCell;
 
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        audit::{Event, Options, Retention},
+        clock::{Clock, SimulatedClock, SystemEntropy},
+        telemetry::Metrics,
+    };
 
     /// The alarms that are on, in one text.
     fn told(alarms: &[(Alarm, Option<String>)]) -> String {
@@ -479,6 +486,42 @@ mod tests {
             let found = strides.look(at(now), Duration::from_secs(passed));
             assert_eq!(found.map(|it| (it.by.as_secs(), it.direction())), jump, "at {now}");
         }
+    }
+
+    /// A log that may take little room, and is to keep its lines for ten years.
+    #[test]
+    fn lines_that_went_before_their_time_are_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SimulatedClock::new("2026-01-02T03:04:05Z".parse().unwrap()));
+        let (shared, metrics) = (Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(Metrics::default()));
+        let day = Duration::from_secs(86_400);
+        let options = Options {
+            segment_bytes_max: 1_500,
+            checkpoint_interval: Duration::ZERO,
+            pack: false,
+            retention: Retention { keep: Some(day * 3_650), reserve_bytes: Some(20_000) },
+            metrics: Arc::clone(&metrics),
+            ..Options::new(dir.path(), "lookout.example/audit")
+        };
+        let (log, _) = Log::open(&options, Arc::clone(&shared), &SystemEntropy).unwrap();
+        let watch = Watch::new(metrics, Alarms::new(log.clone(), shared));
+        let mut before = 0;
+        look_for_early_pruning(&watch, &mut before);
+        assert!(watch.alarms.active().0.is_empty(), "nothing went yet");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for number in 0..200 {
+            clock.advance(day / 4);
+            runtime.block_on(log.event(Event::new("something", json!({ "number": number })))).unwrap();
+        }
+        look_for_early_pruning(&watch, &mut before);
+        let told = watch.alarms.active().0;
+        let [alarm] = &*told else { panic!("{} alarms", told.len()) };
+        let found = format!("{before} segments were deleted before keep_days");
+        assert!(before > 0 && alarm.detail == found, "{alarm:?}");
+        assert_eq!((alarm.alarm, &alarm.subject), (Alarm::RetentionEarly, &Subject::AuditLog));
+        look_for_early_pruning(&watch, &mut before);
+        assert_eq!(watch.alarms.active().0[0].repeats, 0, "once");
+        log.close().unwrap();
     }
 
     #[test]
