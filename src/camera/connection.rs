@@ -135,6 +135,11 @@ impl Connection {
         }
     }
 
+    /// Tells the camera that somebody is there for a stream of its: how long until that is due again.
+    pub async fn keep_alive(&self, stream: &mut CameraStream) -> Result<Duration, Failure> {
+        stream.keep_alive(&self.session).await
+    }
+
     /// What one viewer asks of a session of his own: to have a part of a recording played, to pause it, or to be heard.
     /// What the camera says that it plays.
     pub async fn ask_alone(&self, ask: &Ask, stream: &mut CameraStream) -> Result<Played, CameraError> {

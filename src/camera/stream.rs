@@ -60,8 +60,17 @@ struct Signs {
     place: usize,
     /// The number of the last.
     cseq: Option<u32>,
-    /// Whether that was refused, and the next kind is to be tried.
-    refused: bool,
+    /// Why another is due at once.
+    due: Option<Due>,
+}
+
+/// What became of a sign of life that was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// It was refused, and the next kind is to be tried.
+    Another,
+    /// It is to be given once more, with a login that has another nonce.
+    Login,
 }
 
 /// Requests that are signs of life, the likeliest first.
@@ -71,19 +80,24 @@ impl Signs {
     /// For a camera that names these methods.
     fn new(public: &str) -> Self {
         let named = public.split(',').any(|it| it.trim() == Method::GetParameter.as_str());
-        Self { place: usize::from(!named), cseq: None, refused: false }
+        Self { place: usize::from(!named), cseq: None, due: None }
     }
 
-    /// Hears an answer: who refuses one kind is given the next, and after the last none again.
-    fn hear(&mut self, answer: &Response) {
-        let refused = answer.status != Status::Ok.code() && answer.status != Status::Unauthorized.code();
-        if refused && self.cseq.is_some() && answer.cseq.is_none_or(|it| Some(it) == self.cseq) {
-            self.cseq = None;
-            if self.place + 1 < SIGNS.len() {
-                self.place += 1;
-                self.refused = true;
-            }
+    /// Hears an answer: who refuses one kind is given the next, and after the last none again. Those to signs before
+    /// the last say nothing any more. Whether another is due at once.
+    fn hear(&mut self, answer: &Response) -> bool {
+        let refused = answer.status != Status::Ok.code();
+        if !refused || self.cseq.is_none() || answer.cseq.is_some_and(|it| Some(it) != self.cseq) {
+            return false;
         }
+        self.cseq = None;
+        if answer.status == Status::Unauthorized.code() {
+            self.due = Some(Due::Login);
+        } else if self.place + 1 < SIGNS.len() {
+            self.place += 1;
+            self.due = Some(Due::Another);
+        }
+        self.due.is_some()
     }
 }
 
@@ -383,11 +397,12 @@ impl CameraStream {
         Ok(())
     }
 
-    /// What came since this was asked last. Waits for it as long as it takes; nothing is lost if it is given up.
+    /// What came since this was asked last; nothing if a sign of life is due. Waits for it as long as it takes; nothing
+    /// is lost if it is given up.
     pub async fn read(&mut self) -> Result<Vec<Segment>, Failure> {
         loop {
             let segments = self.read_some().await?;
-            if !segments.is_empty() {
+            if !segments.is_empty() || self.is_sign_due() {
                 return Ok(segments);
             }
         }
@@ -397,12 +412,14 @@ impl CameraStream {
     pub async fn read_some(&mut self) -> Result<Vec<Segment>, Failure> {
         if self.early.is_empty() {
             let mut hear = Hearing { packets: &mut self.packets, early: &mut self.early };
-            // Answers to signs of life say nothing that is needed, but that they want another nonce or other signs.
+            // Answers to signs of life say nothing that is needed, but that they want another nonce or other signs: at
+            // once, for who is not heard may send nothing more.
             while let Some(answer) = self.wire.next(&mut hear)? {
-                self.signs.hear(&answer);
-                if answer.status == Status::Unauthorized.code() {
-                    // The sign was none, so that another is due at once.
-                    self.signs.refused = self.wire.renew(&answer)?;
+                if self.signs.hear(&answer) {
+                    if self.signs.due == Some(Due::Login) {
+                        self.wire.renew(&answer);
+                    }
+                    return Ok(self.early.drain(..).collect());
                 }
             }
         }
@@ -426,17 +443,28 @@ impl CameraStream {
 
     /// Whether the camera refused the last sign of life, so that another is due at once.
     pub fn is_sign_due(&self) -> bool {
-        self.signs.refused
+        self.signs.due.is_some()
     }
 
     /// A sign of life: how long until the next is due.
-    pub async fn keep_alive(&mut self) -> Result<Duration, Failure> {
+    pub(super) async fn keep_alive(&mut self, logins: &Logins) -> Result<Duration, Failure> {
         let method = SIGNS.get(self.signs.place).cloned().unwrap_or(Method::Options);
         let fields: Vec<_> = self.session_field().into_iter().collect();
         let uri = self.aggregate();
-        // Not waited for: some never answer it.
-        self.wire.send(&method, &uri, &fields).await?;
-        (self.signs.cseq, self.signs.refused) = (Some(self.wire.cseq), false);
+        match self.signs.due.take() {
+            // Of a login with a new nonce it is waited to hear whether it is one: another refusal counts.
+            Some(Due::Login) => {
+                let asked = timeout(CAMERA_EXCHANGE_TIME_MAX, self.ask(&method, &uri, &fields, logins)).await;
+                let answer = asked.map_err(|_| Failure::TimedOut(Phase::Answer))??;
+                self.signs.cseq = Some(self.wire.cseq);
+                self.signs.hear(&answer);
+            }
+            // Not waited for: some never answer it.
+            Some(Due::Another) | None => {
+                self.wire.send(&method, &uri, &fields).await?;
+                self.signs.cseq = Some(self.wire.cseq);
+            }
+        }
         if !self.datagrams.is_empty() {
             self.datagrams.report(self.own);
         } else if let Some(channel) = self.report_on {

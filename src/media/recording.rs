@@ -97,7 +97,7 @@ impl Upstream {
                     if signed.saturating_sub(course.stirred.max(self.stirred.get())) > REPLAY_IDLE_MAX {
                         return Err(Failure::TimedOut(Phase::Answer));
                     }
-                    next_sign = stream.keep_alive().await?;
+                    next_sign = connection.keep_alive(stream).await?;
                 }
             }
         }

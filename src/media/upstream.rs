@@ -21,7 +21,7 @@ use super::{
     rest,
 };
 use crate::{
-    camera::{CameraStream, Failure, Played},
+    camera::{CameraStream, Connection, Failure, Played},
     clock::Clock,
     hatch::{PacketCounts, Positions, Segment},
     limits::{STREAM_LINGER, STREAM_POSITION_TIME_MAX},
@@ -197,9 +197,9 @@ impl Upstream {
         self.left.notify_one();
     }
 
-    /// Hands on what the camera sends, until it ends or nobody has watched for a while.
-    pub async fn relay(&self, stream: &mut CameraStream) -> Result<(), Failure> {
-        let ended = self.hand_on(stream).await;
+    /// Hands on what the camera sends, until it ends or nobody has watched for a while. `connection` is the camera's.
+    pub async fn relay(&self, stream: &mut CameraStream, connection: &Connection) -> Result<(), Failure> {
+        let ended = self.hand_on(stream, connection).await;
         self.count(stream.counts());
         self.meter();
         self.end();
@@ -261,8 +261,8 @@ impl Upstream {
         self.viewers.borrow().first().cloned()
     }
 
-    async fn hand_on(&self, stream: &mut CameraStream) -> Result<(), Failure> {
-        let next_sign = stream.keep_alive().await?;
+    async fn hand_on(&self, stream: &mut CameraStream, connection: &Connection) -> Result<(), Failure> {
+        let next_sign = connection.keep_alive(stream).await?;
         let begun = self.clock.monotonic();
         let mut pace = Pace::new(Kind::Live, stream.counts(), begun);
         // These count on over everything that is handed on meanwhile: no timer is set for a picture.
@@ -282,7 +282,7 @@ impl Upstream {
                     }
                     pace.look(stream.counts(), now)?;
                     if stream.is_sign_due() {
-                        sign_due.set(sleep(stream.keep_alive().await?));
+                        sign_due.set(sleep(connection.keep_alive(stream).await?));
                     }
                 }
                 _ = look.tick() => {
@@ -294,7 +294,7 @@ impl Upstream {
                     self.meter();
                 }
                 () = &mut sign_due => {
-                    let next_sign = stream.keep_alive().await?;
+                    let next_sign = connection.keep_alive(stream).await?;
                     sign_due.set(sleep(next_sign));
                 }
                 () = &mut deserted => return Ok(()),

@@ -321,6 +321,46 @@ fn a_camera_that_wants_signs_of_life_is_given_those_that_it_takes() {
     }
 }
 
+/// How many signs of life a camera heard, those with a login that it took or the others.
+fn signs(house: &House, taken: bool) -> usize {
+    let log = house.camera(LOBBY).log();
+    log.iter().filter(|it| it.method == "GET_PARAMETER" && it.user.is_some() == taken).count()
+}
+
+#[test]
+fn a_sign_of_life_with_an_old_nonce_is_given_again_and_a_login_that_is_refused_ends_the_stream() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    let camera = house.camera(LOBBY);
+    // It is told each second that somebody is there.
+    camera.set_oddities(&[Oddity::EndsMuteSessions]);
+    let at = address(&house, LOBBY, CAMERAS[1].1);
+    let (mut player, _) = watch(&house, &at);
+    // This maker's nonces live for a minute, and then are stale.
+    pass(&clock, Duration::from_secs(61), || assert!(player.frame().is_some()));
+    let before = signs(&house, true);
+    // More than twice the time after which it ends a session that is silent.
+    while signs(&house, true) < before + 5 {
+        assert!(player.frame().is_some());
+    }
+    assert_eq!((signs(&house, false), camera.rejected_logins()), (1, 0));
+    camera.set_fault(Some(Fault::BadPassword));
+    while player.frame().is_some() {}
+    let note = |it: &Value| {
+        it["note"].as_str().is_some_and(|it| it.starts_with("the camera refused the gateway's login"))
+    };
+    let records = house.wait_for(|records| records.iter().any(note));
+    assert_eq!(signs(&house, false), 3, "one with the nonce that it had, one with a new one");
+    let ended = records.iter().find(|it| note(it)).unwrap();
+    let intent = records.iter().find(|it| it["seq"] == ended["intent"]).unwrap();
+    assert_eq!((&intent["operation"], &intent["who"]["kind"]), (&"rtsp:PLAY".into(), &"gateway".into()));
+    // It counts: until the pause is over no login is shown to the camera.
+    let mut late = Player::connect(&house, &at, VIEWER);
+    let heard = camera.log().len();
+    assert_eq!(late.ask("DESCRIBE", "", "").status, 502);
+    assert_eq!(camera.log().len(), heard);
+}
+
 /// Packets of one access unit in what a camera sends in a tick, and its access units, of which the first can be begun
 /// with: three megabytes in a second.
 const UNIT_PACKETS: u16 = 5;

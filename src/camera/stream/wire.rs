@@ -164,18 +164,12 @@ impl Wire {
         }
     }
 
-    /// Takes up the nonce of a refusal that nobody waited for: whether the one before was good for something. One of a
-    /// nonce that was just given says that the login is no good any more: it is not shown again.
-    pub(super) fn renew(&mut self, answer: &Response) -> Result<bool, Failure> {
+    /// Takes up the nonce of a refusal that nobody waited for. Where it says nothing of how to log in, the next request
+    /// does not: the camera is to say so.
+    pub(super) fn renew(&mut self, answer: &Response) {
         let headers: Vec<&str> = answer.fields.all(Field::WwwAuthenticate).collect();
         let offered = Challenge::parse_all(&headers);
-        let challenge = Challenge::preferred(&offered).ok_or(Failure::LoginUnsupported)?;
-        let fresh = self.challenge.as_ref().is_some_and(|(_, uses)| *uses <= 1);
-        if fresh && !challenge.stale {
-            return Err(Failure::LoginRefused(Retry(None)));
-        }
-        self.challenge = Some((challenge.clone(), 0));
-        Ok(!fresh)
+        self.challenge = Challenge::preferred(&offered).map(|challenge| (challenge.clone(), 0));
     }
 
     pub(super) async fn send(

@@ -395,7 +395,7 @@ impl Open {
     /// Relays until the end, and records what passed.
     async fn relay(self, mut stream: CameraStream, pass: Pass) {
         let (camera, upstream) = (Rc::clone(&self.camera), Rc::clone(&self.upstream));
-        let ended = upstream.relay(&mut stream).await;
+        let ended = upstream.relay(&mut stream, &camera.connection).await;
         drop(self);
         let counts = upstream.counts();
         let failure = match &ended {
