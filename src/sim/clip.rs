@@ -144,7 +144,7 @@ fn ntp(at: Timestamp) -> u64 {
 /// One track on its way to one viewer.
 #[derive(Debug)]
 pub(super) struct Sender {
-    track: Track,
+    pub(super) track: Track,
     payload_type: u8,
     pictures: Vec<Vec<&'static [u8]>>,
     pub(super) ssrc: u32,
@@ -153,8 +153,12 @@ pub(super) struct Sender {
     pub(super) timestamp: u32,
     packets: u32,
     octets: u32,
+    /// The middle of the time in its last report.
+    pub(super) reported: u32,
     /// What stands in its metadata in place of what it sees.
     said: String,
+    /// The place of the picture that it shows next, in place of the tick's own.
+    pub(super) shows: Option<u64>,
 }
 
 impl Sender {
@@ -173,7 +177,9 @@ impl Sender {
             timestamp,
             packets: 0,
             octets: 0,
+            reported: 0,
             said: String::new(),
+            shows: None,
         }
     }
 
@@ -187,7 +193,7 @@ impl Sender {
     pub(super) fn packets(&mut self, tick: u64, now: Timestamp) -> Vec<Vec<u8>> {
         match self.track {
             Track::Video => {
-                let place = tick % (self.pictures.len().max(1) as u64);
+                let place = self.shows.take().unwrap_or(tick) % (self.pictures.len().max(1) as u64);
                 let picture = usize::try_from(place).ok().and_then(|it| self.pictures.get(it)).cloned();
                 let picture = picture.unwrap_or_default();
                 let last = picture.len().saturating_sub(1);
@@ -254,7 +260,8 @@ impl Sender {
     }
 
     /// A sender report that says what time it was at a tick.
-    pub(super) fn report(&self, tick: u64, now: Timestamp) -> Vec<u8> {
+    pub(super) fn report(&mut self, tick: u64, now: Timestamp) -> Vec<u8> {
+        self.reported = (ntp(now) >> 16 & 0xffff_ffff) as u32;
         crate::rtsp::SenderReport {
             ssrc: crate::rtsp::Ssrc(self.ssrc),
             ntp: ntp(now),

@@ -41,6 +41,8 @@ pub enum Oddity {
     DatagramsOnly,
     /// Names port zero in place of those that its datagrams come from.
     NamesNoPorts,
+    /// Names other ports than those that its datagrams come from.
+    NamesOtherPorts,
     /// Gives its session a new name with each stream, and goes by the last.
     SessionRenamed,
     /// Sends packets of a session that is over on each new connection.
@@ -51,6 +53,14 @@ pub enum Oddity {
     ReportsElsewhere,
     /// Ends a session that gives no sign of life for two seconds.
     EndsMuteSessions,
+    /// Ends a session of whose client it hears no report for six seconds.
+    EndsUnreported,
+    /// Its datagrams change places on the way, come much too late or are lost: each second packet of a tick before the
+    /// first, the sixth of sixteen after those of the next tick, the tenth never.
+    DisordersDatagrams,
+    /// Shows no picture that a decoder can begin with but the first, and one when it is asked to
+    /// (`SetSynchronizationPoint`).
+    KeysWhenAsked,
     /// Has no room for pictures: refuses to set them up.
     KeepsPicturesBack,
     /// Refuses GET_PARAMETER, which it says it knows.

@@ -36,6 +36,7 @@ use super::{
     dialect::Dialect,
     events,
     fault::{self, Fault, Faults, Wire},
+    heard::Heard,
     login::{Algorithm, Login, LoginRules, Scheme, Verdict},
     message::Request,
     oddity::{self, Garbled, Oddity},
@@ -47,8 +48,8 @@ use super::{
 use crate::{
     clock::{Clock, Entropy, EntropyError},
     limits::{
-        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SAID_PACKETS_MAX,
-        SIM_SUPPORT_FILE_BYTES, SIM_UPLOAD_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
+        HTTP_HEAD_TIME_MAX, SIM_CONNECTIONS_MAX, SIM_LOG_MESSAGES_MAX, SIM_SUPPORT_FILE_BYTES,
+        SIM_UPLOAD_BYTES_MAX, SOAP_REQUEST_BYTES_MAX,
     },
     rtsp,
 };
@@ -149,7 +150,7 @@ pub(super) struct State {
     /// How its RTSP server speaks.
     pub(super) words: Arc<Wording>,
     log: VecDeque<Received>,
-    said: Vec<Vec<u8>>,
+    pub(super) heard: Heard,
     faults: Faults,
     oddities: Vec<Oddity>,
     /// The digest it offers when it is not odd about it.
@@ -199,7 +200,7 @@ impl Camera {
             stream_login,
             words: Arc::new(words),
             log: VecDeque::new(),
-            said: Vec::new(),
+            heard: Heard::default(),
             faults: Faults::default(),
             oddities: Vec::new(),
             digest,
@@ -325,11 +326,6 @@ impl RunningCamera {
         self.shared.state().tls = tls;
     }
 
-    /// The first packets that were said to it.
-    pub fn said(&self) -> Vec<Vec<u8>> {
-        self.shared.state().said.clone()
-    }
-
     /// The operations it answers other than with a fault, sorted: `tds:GetHostname` …
     pub fn operations(&self) -> Vec<String> {
         self.shared.state().device.operations().map(str::to_owned).collect()
@@ -388,14 +384,6 @@ impl Shared {
         let tracks =
             tracks.filter_map(|it| Some((Track::of_type(it.get("type")?)?, it.get("token")?.clone())));
         Some(Recording { from: recording.get("from")?.parse().ok()?, tracks: tracks.collect() })
-    }
-
-    /// Remembers a packet that was said to it.
-    pub(super) fn remember_said(&self, packet: &[u8]) {
-        let mut state = self.state();
-        if state.said.len() < SIM_SAID_PACKETS_MAX {
-            state.said.push(packet.to_vec());
-        }
     }
 
     /// How it speaks TLS, if it does.
@@ -608,6 +596,9 @@ async fn receive(
             received.status = reply.status().as_u16();
         }
         let date = state.date(shared.options.clock.now());
+        if received.user.is_some() {
+            state.heard.asked(&asked);
+        }
         if matches!(&*asked, "wsnt:Subscribe" | "tev:SetSynchronizationPoint") {
             shared.happened.send_replace(());
         }

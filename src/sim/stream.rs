@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    clip::{Sender, TICK_MILLISECONDS, Track, parameters},
+    clip::{KEY_TICKS, Sender, TICK_MILLISECONDS, Track, parameters},
     fault::{Fault, Said, Wire},
     login::Verdict,
     oddity::Oddity,
@@ -25,7 +25,7 @@ use super::{
     wording::Wording,
 };
 use crate::{
-    limits::SIM_CONNECTIONS_MAX,
+    limits::{SIM_CONNECTIONS_MAX, STREAM_REPORT_BYTES_MAX},
     rtsp::{
         BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
         Request, Status, Transport,
@@ -41,6 +41,8 @@ const STALE: &[u8] = b"$\x00\x00\x0e\x80\x60\x00\x01\x00\x00\x00\x00\x00\x00\x00
                        $\x01\x00\x08\x80\xc9\x00\x01\x00\x00\x00\x01";
 /// How long a client of an odd one may be silent.
 const MUTE_SECONDS_MAX: u64 = 2;
+/// How long a client of an odd one may give no report.
+const UNREPORTED_TIME_MAX: Duration = Duration::from_secs(6);
 /// How far from theirs an odd one's reports are.
 const REPORTS_AWAY_CHANNELS: u8 = 64;
 
@@ -69,6 +71,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: 
                     session: None,
                     ticks,
                     mute_ticks: 0,
+                    reported: Duration::ZERO,
                 };
                 connection.serve().await
             };
@@ -116,6 +119,8 @@ struct Connection {
     ticks: Interval,
     /// Ticks since the client asked for something that was answered as it should.
     mute_ticks: u32,
+    /// When the client gave a report, or began to hear, by the camera's own clock.
+    reported: Duration,
 }
 
 struct Session {
@@ -128,14 +133,16 @@ struct Session {
     reel: Option<Reel>,
     /// The channel on which it is talked to.
     talk: Option<u8>,
+    /// How often an odd one had been asked for pictures to begin with when it showed one last.
+    keys: Option<u64>,
 }
 
 /// Where packets go.
 enum Way {
     /// On this channel of the connection, and its reports on the next.
     Channel(u8),
-    /// To a client's ports, of RTP and RTCP.
-    Datagrams(UdpSocket, UdpSocket),
+    /// To a client's ports, of RTP and RTCP; of an odd one, with what is sent after the next tick.
+    Datagrams { rtp: UdpSocket, rtcp: UdpSocket, late: Option<Vec<u8>> },
 }
 
 impl Way {
@@ -161,7 +168,8 @@ impl Way {
                     let [rtp, rtcp] = bound;
                     let (rtp, rtcp) = (rtp?, rtcp?);
                     let own = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
-                    return Ok(Some((Self::Datagrams(rtp, rtcp), Transport::datagrams(ports, own))));
+                    let way = Self::Datagrams { rtp, rtcp, late: None };
+                    return Ok(Some((way, Transport::datagrams(ports, own))));
                 }
                 _ => {}
             }
@@ -169,12 +177,29 @@ impl Way {
         Ok(None)
     }
 
-    /// Sends a packet, or puts it among the bytes that are to go over the connection.
-    fn send(&self, packet: &[u8], bytes: &mut Vec<u8>) {
+    /// Sends packets, or puts them among the bytes that are to go over the connection.
+    fn send(&mut self, packets: &[Vec<u8>], disorders: bool, bytes: &mut Vec<u8>) {
         match self {
-            Self::Channel(channel) => framed(*channel, packet, bytes),
+            Self::Channel(channel) => packets.iter().for_each(|packet| framed(*channel, packet, bytes)),
+            Self::Datagrams { rtp, late, .. } if disorders => {
+                let before = late.take();
+                for pair in packets.chunks(2) {
+                    for packet in pair.iter().rev() {
+                        match packet.get(3).map(|low| low % 16) {
+                            Some(5) => *late = Some(packet.clone()),
+                            Some(9) => {}
+                            _ => _ = rtp.send(packet),
+                        }
+                    }
+                }
+                if packets.is_empty() {
+                    *late = before;
+                } else if let Some(packet) = before {
+                    let _ = rtp.send(&packet);
+                }
+            }
             // Whoever hears nothing asks again.
-            Self::Datagrams(rtp, _) => _ = rtp.send(packet),
+            Self::Datagrams { rtp, .. } => packets.iter().for_each(|packet| _ = rtp.send(packet)),
         }
     }
 
@@ -185,10 +210,10 @@ impl Way {
                 let away = if elsewhere { REPORTS_AWAY_CHANNELS } else { 1 };
                 framed(channel.saturating_add(away), packet, bytes);
             }
-            Self::Datagrams(rtp, rtcp) if elsewhere => {
+            Self::Datagrams { rtp, rtcp, .. } if elsewhere => {
                 let _ = rtcp.peer_addr().and_then(|client| rtp.send_to(packet, client));
             }
-            Self::Datagrams(_, rtcp) => _ = rtcp.send(packet),
+            Self::Datagrams { rtcp, .. } => _ = rtcp.send(packet),
         }
     }
 }
@@ -246,6 +271,7 @@ impl Connection {
                 }
                 _ = self.ticks.tick(), if playing || pulled == Some(false) => {
                     self.mute_ticks = self.mute_ticks.saturating_add(1);
+                    self.hear_datagrams();
                     if self.is_over() {
                         return Ok(());
                     }
@@ -285,6 +311,10 @@ impl Connection {
 
     /// Whether an odd one has heard nothing of its client for too long.
     fn is_over(&self) -> bool {
+        let unreported = self.shared.options.clock.monotonic().saturating_sub(self.reported);
+        if self.shared.is(Oddity::EndsUnreported) && unreported > UNREPORTED_TIME_MAX {
+            return true;
+        }
         let milliseconds = u64::from(self.mute_ticks) * u64::from(TICK_MILLISECONDS);
         self.shared.is(Oddity::EndsMuteSessions) && milliseconds > MUTE_SECONDS_MAX * 1_000
     }
@@ -296,10 +326,27 @@ impl Connection {
     }
 
     /// Packets of a client are what it says, or its reports.
-    fn hear(&self, channel: u8, packet: &[u8]) {
-        let session = self.session.as_ref().filter(|it| it.playing.is_some());
-        if session.is_some_and(|it| it.talk == Some(channel)) {
+    fn hear(&mut self, channel: u8, packet: &[u8]) {
+        let Some(session) = &self.session else { return };
+        if session.playing.is_some() && session.talk == Some(channel) {
             self.shared.remember_said(packet);
+        }
+        let is_of = |way: &Way| matches!(way, Way::Channel(it) if it.checked_add(1) == Some(channel));
+        if let Some((sender, ..)) = session.tracks.iter().find(|(.., way)| is_of(way)) {
+            self.shared.remember_report(sender, packet);
+            self.reported = self.shared.options.clock.monotonic();
+        }
+    }
+
+    /// Takes the reports that came in datagrams.
+    fn hear_datagrams(&mut self) {
+        let mut packet = [0; STREAM_REPORT_BYTES_MAX];
+        for (sender, _, way) in self.session.iter().flat_map(|it| &it.tracks) {
+            let Way::Datagrams { rtcp, .. } = way else { continue };
+            while let Ok(length) = rtcp.recv(&mut packet) {
+                self.shared.remember_report(sender, packet.get(..length).unwrap_or_default());
+                self.reported = self.shared.options.clock.monotonic();
+            }
         }
     }
 
@@ -309,9 +356,7 @@ impl Connection {
         let Some(session) = &mut self.session else { return bytes };
         let Some((tick, recorded)) = session.reel.as_mut().and_then(Reel::advance) else { return bytes };
         for (sender, _, way) in &mut session.tracks {
-            for packet in sender.recorded(tick, &recorded) {
-                way.send(&packet, &mut bytes);
-            }
+            way.send(&sender.recorded(tick, &recorded), false, &mut bytes);
         }
         bytes
     }
@@ -325,10 +370,16 @@ impl Connection {
         session.playing = Some(tick + 1);
         let mut bytes = Vec::new();
         let beside = self.shared.is(Oddity::GoesOnBeside);
+        let disorders = self.shared.is(Oddity::DisordersDatagrams);
+        let keys = self.shared.is(Oddity::KeysWhenAsked).then(|| self.shared.keys_asked());
+        // Of ten pictures the first is one to begin with.
+        let shows =
+            keys.map(
+                |keys| if session.keys.replace(keys) == Some(keys) { 1 + tick % (KEY_TICKS - 1) } else { 0 },
+            );
         for (sender, _, way) in &mut session.tracks {
-            for packet in sender.packets(tick, now) {
-                way.send(&packet, &mut bytes);
-            }
+            sender.shows = shows;
+            way.send(&sender.packets(tick, now), disorders, &mut bytes);
             if reports && tick.is_multiple_of(REPORT_TICKS) {
                 way.report(&sender.report(tick, now), elsewhere, &mut bytes);
             }
@@ -518,6 +569,7 @@ impl Connection {
             playing: None,
             reel: None,
             talk: None,
+            keys: None,
         });
         if renamed {
             session.id = id;
@@ -526,7 +578,7 @@ impl Connection {
         let numbers = (u16::from_be_bytes([n0, n1]), u32::from_be_bytes([t0, t1, t2, t3]));
         match way {
             Way::Channel(channel) if talk => session.talk = Some(channel),
-            Way::Datagrams(..) if talk => return Err(Status::UnsupportedTransport),
+            Way::Datagrams { .. } if talk => return Err(Status::UnsupportedTransport),
             way => {
                 let payload_type = self.payload_type(track);
                 let sender = Sender::new((track, payload_type), ssrc, numbers);
@@ -542,7 +594,12 @@ impl Connection {
     /// What a client is told of the way of its packets.
     fn told(&self, transport: Transport, ssrc: u32) -> Vec<(&'static str, String)> {
         let none = self.shared.is(Oddity::NamesNoPorts);
-        let server_port = transport.server_port.map(|it| if none { (0, 0) } else { it });
+        let others = self.shared.is(Oddity::NamesOtherPorts);
+        let server_port = transport.server_port.map(|(rtp, rtcp)| match (none, others) {
+            (true, _) => (0, 0),
+            (false, true) => (rtp ^ 2, rtcp ^ 2),
+            (false, false) => (rtp, rtcp),
+        });
         let channels = transport.interleaved.map(|(rtp, rtcp)| (u16::from(rtp), u16::from(rtcp)));
         let pairs =
             [("channels", channels), ("client_port", transport.client_port), ("server_port", server_port)];
@@ -583,6 +640,7 @@ impl Connection {
     }
 
     fn play(&mut self, request: &Request) -> Result<String, Status> {
+        self.reported = self.shared.options.clock.monotonic();
         if !self.misled && !self.words.fits("play", target(&request.uri), &self.values(request)) {
             return Err(Status::NotFound);
         }
