@@ -14,12 +14,13 @@ use tokio::net::UdpSocket;
 
 use super::{error::Failure, stream::exactly};
 use crate::{
+    clock::Clock,
     hatch::{Packets, Segment},
     isolation::Dialler,
     limits::{
         RTP_PACKET_BYTES_MAX, STREAM_DATAGRAMS_AT_ONCE_MAX, STREAM_READ_BYTES, STREAM_RECEIVE_BUFFER_BYTES,
     },
-    rtsp::{FRAME_HEAD_BYTES, Ssrc, receiver_report},
+    rtsp::{FRAME_HEAD_BYTES, Ssrc},
 };
 
 /// The sockets of a session's streams: for each, by its number, that of RTP and that of RTCP.
@@ -80,20 +81,30 @@ impl Datagrams {
         }
     }
 
-    /// Tells the camera that the gateway hears it, as a receiver does now and then. What lies on the way, the zone's
-    /// own rules before all, learns so that answers may come.
-    pub(super) fn report(&self, own: Ssrc) {
-        let report = receiver_report(own);
-        for (_, [rtp, rtcp]) in &self.sockets {
-            // An empty packet: a head without anything (RFC 3550 §5.1).
+    /// Sends the camera an empty packet to where packets come from. What lies on the way, the zone's own rules before
+    /// all, learns so that they may come.
+    pub(super) fn knock(&self, own: Ssrc) {
+        for (_, [rtp, _]) in &self.sockets {
+            // A head without anything (RFC 3550 §5.1).
             rtp.send(&[&[0x80, 0, 0, 0, 0, 0, 0, 0][..], &own.0.to_be_bytes()].concat());
-            rtcp.send(&report);
+        }
+    }
+
+    /// Sends the camera a report about a stream.
+    pub(super) fn report(&self, number: u8, report: &[u8]) {
+        if let Some((_, [_, rtcp])) = self.sockets.iter().find(|(it, _)| *it == number) {
+            rtcp.send(report);
         }
     }
 
     /// What came since this was asked last. Waits for it; nothing is lost if it is given up.
-    pub(super) async fn read(&mut self, packets: &mut Packets) -> io::Result<Vec<Segment>> {
+    pub(super) async fn read(
+        &mut self,
+        packets: &mut Packets,
+        clock: &dyn Clock,
+    ) -> io::Result<Vec<Segment>> {
         poll_fn(|cx| self.poll_packets(cx)).await?;
+        packets.come_at(clock.monotonic());
         Ok(packets.take(&mut exactly(std::mem::take(&mut self.buffer))))
     }
 
@@ -177,7 +188,10 @@ impl Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::{Description, UnknownCodecs};
+    use crate::{
+        clock::SystemClock,
+        rtsp::{Description, UnknownCodecs},
+    };
 
     const SDP: &[u8] = b"v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:1\r\n";
 
@@ -188,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_packet_pins_the_port_and_nobody_else_is_heard() {
-        let here = IpAddr::from([127, 0, 0, 1]);
+        let (here, clock) = (IpAddr::from([127, 0, 0, 1]), SystemClock::new());
         let bind = async |ip: &str| UdpSocket::bind((ip, 0)).await.unwrap();
         let (camera, other_port, other) =
             (bind("127.0.0.1").await, bind("127.0.0.1").await, bind("127.0.0.9").await);
@@ -197,7 +211,7 @@ mod tests {
         let (rtp, rtcp) = datagrams.open(0, &Dialler::Here, (here, here)).await.unwrap();
         assert_eq!((rtp % 2, rtcp), (0, rtp + 1));
         datagrams.named(0, (camera.local_addr().unwrap().port(), 0));
-        datagrams.report(Ssrc(7));
+        datagrams.knock(Ssrc(7));
         let mut heard = [0; 64];
         let (length, from) = camera.recv_from(&mut heard).await.unwrap();
         assert_eq!((&heard[..length], from.port()), (&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7][..], rtp));
@@ -210,7 +224,7 @@ mod tests {
         let mut numbers = async |datagrams: &mut Datagrams, count: usize| {
             came.clear();
             while came.len() < count {
-                for segment in datagrams.read(&mut packets).await.unwrap() {
+                for segment in datagrams.read(&mut packets, &clock).await.unwrap() {
                     came.extend(segment.bytes.chunks(4 + packet(0).len()).map(|frame| frame[7]));
                 }
             }
@@ -231,7 +245,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_has_its_own_channels_and_one_pair_of_sockets() {
-        let here = IpAddr::from([127, 0, 0, 1]);
+        let (here, clock) = (IpAddr::from([127, 0, 0, 1]), SystemClock::new());
         let mut datagrams = Datagrams::default();
         datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
         let (rtp, _) = datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
@@ -242,7 +256,7 @@ mod tests {
         packets.on_channels(1, (2, 3));
         let camera = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
         camera.send_to(&packet(1), (here, rtp)).await.unwrap();
-        let segments = datagrams.read(&mut packets).await.unwrap();
+        let segments = datagrams.read(&mut packets, &clock).await.unwrap();
         assert_eq!(
             segments[0].bytes[..2],
             *b"$\x02",

@@ -17,12 +17,13 @@ use super::{
     shown,
 };
 use crate::{
+    clock::Clock,
     hatch::{Endpoint, PacketCounts, Packets, Positions, Screen, Segment},
     inventory::Quirk,
-    limits::{CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX},
+    limits::{CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_REPORT_INTERVAL},
     rtsp::{
         BACKCHANNEL_FEATURE, Begins, Description, Direction, Field, Media, Method, Playback, REPLAY_FEATURE,
-        Range, Response, Session, Ssrc, Status, Transport, UnknownCodecs,
+        Range, Response, Session, Ssrc, Status, Transport, UnknownCodecs, receiver_report,
     },
 };
 use wire::{Hearing, Wire};
@@ -49,8 +50,11 @@ pub struct CameraStream {
     early: VecDeque<Segment>,
     own: Ssrc,
     signs: Signs,
-    /// The channel on which the camera hears that its packets come.
-    report_on: Option<u8>,
+    /// The streams that come, by their numbers, each with the channel on which the camera hears how.
+    heard: Vec<(usize, u8)>,
+    /// When it was told last, in monotonic time.
+    told: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 /// What tells the camera that somebody is there: not all take the same.
@@ -173,7 +177,9 @@ impl CameraStream {
             early: VecDeque::new(),
             own: Ssrc(u32::from_be_bytes(random)),
             signs,
-            report_on: None,
+            heard: Vec::new(),
+            told: Duration::ZERO,
+            clock: Arc::clone(&logins.clock),
             description,
         })
     }
@@ -212,7 +218,7 @@ impl CameraStream {
         self.packets.counts = counts;
         self.datagrams = Datagrams::default();
         self.said_on.clear();
-        self.report_on = None;
+        self.heard.clear();
         let mut kept_back = None;
         // What goes over TLS otherwise is not had in datagrams, which go in clear.
         let may_go_in_datagrams = !self.wire.is_over_tls();
@@ -250,7 +256,11 @@ impl CameraStream {
             self.take_way(number, given.first(), in_datagrams)?;
         }
         // Before the camera begins: what lies on the way is to let its packets in.
-        self.datagrams.report(self.own);
+        self.datagrams.knock(self.own);
+        if !self.datagrams.is_empty() {
+            self.report_all().await?;
+        }
+        self.told = self.clock.monotonic();
         kept_back.filter(|_| !self.is_set_up).map_or(Ok(()), Err)
     }
 
@@ -328,8 +338,7 @@ impl CameraStream {
         let Some((_, channel)) = self.said_on.iter().find(|(it, _)| *it == number).copied() else {
             return Ok(());
         };
-        let length = u16::try_from(packet.len()).map_err(|_| Failure::TooLarge(packet.len()))?.to_be_bytes();
-        self.wire.write(&[&[b'$', channel, length[0], length[1]], packet].concat()).await
+        self.wire.write(&frame(channel, packet)?).await
     }
 
     /// Pauses a recording.
@@ -388,10 +397,11 @@ impl CameraStream {
         if !in_datagrams {
             let channels = given.and_then(|it| it.interleaved).unwrap_or(own);
             self.packets.on_channels(number, channels);
-            self.report_on.get_or_insert(channels.1);
+            self.heard.push((number, channels.1));
             return Ok(());
         }
         self.packets.on_channels(number, own);
+        self.heard.push((number, own.1));
         // Some name none, and are heard all the same.
         self.datagrams.named(own.0 / 2, ports(given).unwrap_or_default());
         Ok(())
@@ -424,10 +434,13 @@ impl CameraStream {
             }
         }
         if self.early.is_empty() {
-            let Self { wire, datagrams, packets, early, .. } = self;
+            let Self { wire, datagrams, packets, early, clock, .. } = self;
             tokio::select! {
-                read = wire.read() => read?,
-                came = datagrams.read(packets), if !datagrams.is_empty() => {
+                read = wire.read() => {
+                    read?;
+                    packets.come_at(clock.monotonic());
+                }
+                came = datagrams.read(packets, &**clock), if !datagrams.is_empty() => {
                     early.extend(came.map_err(|_| Failure::Reset)?);
                 }
             }
@@ -465,12 +478,37 @@ impl CameraStream {
                 self.signs.cseq = Some(self.wire.cseq);
             }
         }
-        if !self.datagrams.is_empty() {
-            self.datagrams.report(self.own);
-        } else if let Some(channel) = self.report_on {
-            self.wire.report(channel, self.own).await?;
-        }
+        self.datagrams.knock(self.own);
         Ok(self.sign_interval())
+    }
+
+    /// How long until the camera is to be told how its packets come.
+    pub fn report_due(&self) -> Duration {
+        STREAM_REPORT_INTERVAL.saturating_sub(self.clock.monotonic().saturating_sub(self.told))
+    }
+
+    /// Tells the camera how its packets come (RFC 3550 §6.4.2), if that is due.
+    pub async fn report(&mut self) -> Result<(), Failure> {
+        if !self.report_due().is_zero() {
+            return Ok(());
+        }
+        self.told = self.clock.monotonic();
+        self.report_all().await
+    }
+
+    async fn report_all(&mut self) -> Result<(), Failure> {
+        let (now, mut frames) = (self.clock.monotonic(), Vec::new());
+        for (number, channel) in &self.heard {
+            let own = source(self.own, *number);
+            let reception = self.packets.reception(*number, now);
+            let report = reception.map_or_else(|| receiver_report(own), |it| it.write(own));
+            if self.datagrams.is_empty() {
+                frames.extend(frame(*channel, &report)?);
+            } else {
+                self.datagrams.report(channels(*number)?.0 / 2, &report);
+            }
+        }
+        if frames.is_empty() { Ok(()) } else { self.wire.write(&frames).await }
     }
 
     /// Says goodbye and closes, so that the camera has a place for the next.
@@ -565,6 +603,12 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
     let done = timeout(CAMERA_EXCHANGE_TIME_MAX, asked).await;
     let failed = |failure| CameraError { failure, sent: true };
     done.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
+}
+
+/// A packet as it goes over the connection.
+fn frame(channel: u8, packet: &[u8]) -> Result<Vec<u8>, Failure> {
+    let length = u16::try_from(packet.len()).map_err(|_| Failure::TooLarge(packet.len()))?.to_be_bytes();
+    Ok([&[b'$', channel, length[0], length[1]], packet].concat())
 }
 
 /// The channels of a stream.

@@ -8,6 +8,7 @@ mod ask;
 mod metadata;
 mod packets;
 mod picture;
+mod reception;
 mod replayed;
 mod sink;
 mod spool;

@@ -4,12 +4,13 @@
 //! is handed on without a copy. Reports are written anew. What is checked are headers and structure; that a
 //! decoder survives the payload is not claimed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
     metadata::{Assembly, Screen, Taken},
+    reception::Heard,
     replayed::{self, Plays},
 };
 use crate::{
@@ -18,8 +19,8 @@ use crate::{
         STREAM_RESYNC_FORGIVEN_PACKETS, STREAM_RESYNCS_MAX,
     },
     rtsp::{
-        Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, MediaKind, REPLAY_EXTENSION, Rtcp, RtpError,
-        RtpHeader, SenderReport, Ssrc, receiver_report, write_goodbye,
+        Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, MediaKind, REPLAY_EXTENSION, Reception, Rtcp,
+        RtpError, RtpHeader, SenderReport, Ssrc, receiver_report, write_goodbye,
     },
 };
 
@@ -28,8 +29,8 @@ use crate::{
 struct Track {
     /// Whether it is of pictures.
     pictures: bool,
-    /// Payload types that the description declared, with their codecs.
-    formats: Vec<(u8, Codec)>,
+    /// Payload types that the description declared, with their codecs and how fast their timestamps go.
+    formats: Vec<(u8, Codec, u32)>,
     /// The source that viewers see.
     own: Ssrc,
     /// The source that the camera said it would have, and how many packets of others came in a row since it was heard.
@@ -49,6 +50,8 @@ struct Track {
     document: Assembly,
     /// Its source has said goodbye, and nothing has come since.
     gone: bool,
+    /// How well it is heard.
+    heard: Heard,
 }
 
 /// What was dropped or noticed, by reason.
@@ -161,6 +164,8 @@ pub struct Packets {
     screen: Option<Arc<Screen>>,
     /// What was asked of a recording; none if the stream is live.
     plays: Option<Plays>,
+    /// When what is taken came, in monotonic time.
+    now: Duration,
     /// What happened so far.
     pub counts: PacketCounts,
 }
@@ -194,7 +199,7 @@ impl Packets {
     pub fn new(media: &[(&Media, Ssrc)]) -> Self {
         let track = |(media, own): &(&Media, Ssrc)| Track {
             pictures: media.kind == MediaKind::Video,
-            formats: media.formats.iter().map(|it| (it.payload_type, it.codec)).collect(),
+            formats: media.formats.iter().map(|it| (it.payload_type, it.codec, it.clock_rate)).collect(),
             own: *own,
             announced: None,
             pinned: None,
@@ -206,6 +211,7 @@ impl Packets {
             octets: 0,
             document: Assembly::default(),
             gone: false,
+            heard: Heard::default(),
         };
         Self {
             tracks: media.iter().map(track).collect(),
@@ -213,6 +219,7 @@ impl Packets {
             leading: None,
             screen: None,
             plays: None,
+            now: Duration::ZERO,
             counts: PacketCounts::default(),
         }
     }
@@ -273,6 +280,18 @@ impl Packets {
     /// Whether packets of a stream have other numbers by now than the camera's.
     pub fn is_renumbered(&self, stream: usize) -> bool {
         self.tracks.get(stream).is_some_and(|track| track.document.own_next().is_some())
+    }
+
+    /// Says when what is taken from now on came, in monotonic time.
+    pub fn come_at(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// How well a stream is heard since this was asked last, for its camera; none of one of which nothing came.
+    pub fn reception(&mut self, stream: usize, now: Duration) -> Option<Reception> {
+        let track = self.tracks.get_mut(stream)?;
+        let (source, ..) = track.pinned?;
+        Some(track.heard.report(source, now))
     }
 
     /// Takes whole frames off the front of a buffer, up to what is none.
@@ -354,7 +373,8 @@ impl Packets {
                 return Judged::Dropped;
             }
         };
-        let Some((_, codec)) = track.formats.iter().find(|it| it.0 == header.payload_type).copied() else {
+        let found = track.formats.iter().find(|it| it.0 == header.payload_type).copied();
+        let Some((_, codec, rate)) = found else {
             self.counts.payload_type += 1;
             return Judged::Dropped;
         };
@@ -362,6 +382,9 @@ impl Packets {
             self.counts.source += 1;
             return Judged::Dropped;
         };
+        if step == Step::Begins {
+            track.heard.arrived(header.timestamp, rate, self.now);
+        }
         if is_document(codec) {
             return self.judge_document((place, channel), (&header, codec), packet);
         }
@@ -392,7 +415,7 @@ impl Packets {
     /// Takes a packet of reports: one of ours stands in its place.
     fn judge_report(&mut self, (place, channel): (usize, u8), packet: &[u8]) -> Judged {
         let Some(track) = self.tracks.get_mut(place) else { return Judged::Dropped };
-        let count = match report(track, packet) {
+        let count = match report(track, packet, self.now) {
             Ok(Some((report, bye))) => {
                 track.gone |= bye;
                 self.counts.byes += u64::from(bye);
@@ -444,7 +467,10 @@ impl Track {
             return None;
         }
         let begins = match self.pinned {
-            None => true,
+            None => {
+                self.heard.begin(header.sequence);
+                true
+            }
             Some((source, sequence, timestamp)) => {
                 let step = header.sequence.wrapping_sub(sequence);
                 let anew = source != header.ssrc
@@ -452,6 +478,7 @@ impl Track {
                 if !anew && step >= RTP_LATE_STEP_MAX.wrapping_neg() {
                     // One that was overtaken on the way changes nothing of where the stream is.
                     counts.late += 1;
+                    self.heard.came_late();
                     return Some(Step::Late);
                 }
                 if anew {
@@ -461,7 +488,13 @@ impl Track {
                     self.resyncs += 1;
                     self.calm = 0;
                     counts.resyncs += 1;
-                } else if step <= RTP_SEQUENCE_STEP_MAX {
+                    self.heard = Heard::default();
+                    self.heard.begin(header.sequence);
+                } else if step > RTP_SEQUENCE_STEP_MAX {
+                    // A little further back than what was overtaken can be.
+                    self.heard.begin(header.sequence);
+                } else {
+                    self.heard.came(step);
                     counts.missing += u64::from(step.saturating_sub(1));
                 }
                 anew || timestamp != header.timestamp
@@ -551,10 +584,17 @@ fn document(
 
 /// The report that stands in for a camera's, and whether it says goodbye; none if it holds neither, or not of the pinned
 /// source.
-fn report(track: &Track, packet: &[u8]) -> Result<Option<(Vec<u8>, bool)>, crate::rtsp::RtcpError> {
+fn report(
+    track: &mut Track,
+    packet: &[u8],
+    now: Duration,
+) -> Result<Option<(Vec<u8>, bool)>, crate::rtsp::RtcpError> {
     let Rtcp { report, byes, .. } = Rtcp::parse(packet)?;
     let pinned = track.pinned.map(|(source, ..)| source);
     let found = report.filter(|it| pinned.is_none_or(|source| source == it.ssrc));
+    if let Some(report) = &found {
+        track.heard.told(report, now);
+    }
     let bye = pinned.is_some_and(|source| byes.contains(&source));
     let mut written = match found {
         Some(it) => {

@@ -63,6 +63,7 @@ impl Upstream {
             let now = self.clock.monotonic();
             let due = if stream.is_sign_due() { Duration::ZERO } else { next_sign };
             let due = due.saturating_sub(now.saturating_sub(signed));
+            let report_due = stream.report_due();
             let (viewer, wait) = (self.viewer(), course.rested.saturating_sub(now));
             let more = async {
                 match &viewer {
@@ -92,7 +93,8 @@ impl Upstream {
                     stream.say(number, &packet).await?;
                     course.stirred = self.clock.monotonic();
                 }
-                () = sleep(due) => {
+                () = sleep(report_due), if report_due < due => stream.report().await?,
+                () = sleep(due), if due <= report_due => {
                     signed = self.clock.monotonic();
                     if signed.saturating_sub(course.stirred.max(self.stirred.get())) > REPLAY_IDLE_MAX {
                         return Err(Failure::TimedOut(Phase::Answer));

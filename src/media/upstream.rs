@@ -291,6 +291,7 @@ impl Upstream {
                     if stream.have_ended() {
                         return Err(Failure::Goodbye);
                     }
+                    stream.report().await?;
                     self.meter();
                 }
                 () = &mut sign_due => {

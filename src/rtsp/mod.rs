@@ -19,7 +19,7 @@ pub use fields::{BACKCHANNEL_FEATURE, Begins, Lower, Session, Transport};
 pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, Writer};
 pub use playback::{Frames, Playback, PlaybackError, REPLAY_FEATURE, Range, Rate};
 pub use rtp::{
-    JPEG_EXTENSIONS, REPLAY_EXTENSION, Rtcp, RtcpError, RtpError, RtpHeader, SenderReport, Ssrc,
+    JPEG_EXTENSIONS, REPLAY_EXTENSION, Reception, Rtcp, RtcpError, RtpError, RtpHeader, SenderReport, Ssrc,
     receiver_report, write_goodbye,
 };
 pub use sdp::{Codec, Description, Direction, Format, Media, MediaKind, SdpError};

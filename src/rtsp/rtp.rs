@@ -207,6 +207,41 @@ impl SenderReport {
     }
 }
 
+/// What a receiver says of one source (RFC 3550 §6.4.1, report block).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reception {
+    /// Whose packets.
+    pub ssrc: Ssrc,
+    /// Of those expected since the last report, how many of 256 did not come.
+    pub fraction_lost: u8,
+    /// How many did not come so far; less than none where some came twice. Written in 24 bits.
+    pub lost: i32,
+    /// The highest sequence number, with how often they began anew before it.
+    pub highest: u32,
+    /// How much the time between packets varies, in ticks of their timestamps.
+    pub jitter: u32,
+    /// The middle of the NTP time of the last sender report; zero if none came.
+    pub last_report: u32,
+    /// How long ago that came, in parts of 65,536 of a second.
+    pub delay: u32,
+}
+
+impl Reception {
+    /// A receiver report of ours (RFC 3550 §6.4.2) that says this, with a source description.
+    pub fn write(&self, own: Ssrc) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32 + 20);
+        bytes.extend_from_slice(&[0x81, RECEIVER_REPORT, 0, 7]);
+        let [_, lost @ ..] = self.lost.clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
+        let [l0, l1, l2] = lost;
+        let lost = u32::from_be_bytes([self.fraction_lost, l0, l1, l2]);
+        for word in [own.0, self.ssrc.0, lost, self.highest, self.jitter, self.last_report, self.delay] {
+            bytes.extend_from_slice(&word.to_be_bytes());
+        }
+        write_name(&mut bytes, own);
+        bytes
+    }
+}
+
 /// An empty receiver report of ours (RFC 3550 §6.4.2) with a source description: a sign of life for cameras.
 pub fn receiver_report(own: Ssrc) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 + 20);
@@ -270,6 +305,38 @@ mod tests {
             assert_eq!(RtpHeader::parse(bytes), Err(error));
         }
         assert_eq!(RtpHeader::parse(&packet(0xA0, &[0])), Ok(RtpHeader { payload_end: 12, ..padded }));
+    }
+
+    #[test]
+    fn what_is_told_of_a_source_stands_where_it_belongs() {
+        let said = Reception {
+            ssrc: Ssrc(0x0102_0304),
+            fraction_lost: 0x40,
+            lost: 3,
+            highest: 0x0001_fffe,
+            jitter: 9,
+            last_report: 0x89ab_cdef,
+            delay: 0x0001_8000,
+        };
+        let written = said.write(Ssrc(7));
+        let block = [
+            [0x81, RECEIVER_REPORT, 0, 7],
+            [0, 0, 0, 7],
+            [1, 2, 3, 4],
+            [0x40, 0, 0, 3],
+            [0, 1, 0xff, 0xfe],
+            [0, 0, 0, 9],
+            [0x89, 0xab, 0xcd, 0xef],
+            [0, 1, 0x80, 0],
+        ];
+        assert_eq!(written[..32], block.concat());
+        assert_eq!(written[32..], receiver_report(Ssrc(7))[8..], "the same name");
+        assert_eq!(Rtcp::parse(&written), Ok(Rtcp { receiver_report: true, ..Rtcp::default() }));
+        let lost = |lost| Reception { lost, ..said }.write(Ssrc(7))[13..16].to_vec();
+        assert_eq!(
+            [lost(-2), lost(i32::MAX), lost(i32::MIN)],
+            [[0xff, 0xff, 0xfe], [0x7f, 0xff, 0xff], [0x80, 0, 0]]
+        );
     }
 
     #[test]

@@ -59,6 +59,7 @@ mod policy_replay;
 mod power;
 mod pull_points;
 mod quirks;
+mod receiving;
 mod recordings;
 mod refusals;
 mod reload;

@@ -32,7 +32,7 @@ use crate::{
         CAMERA_CONNECT_TIME_MAX, STREAM_READ_BYTES, STREAM_REDIRECTS_MAX, STREAM_WAITING_BYTES_MAX,
         STREAM_WAITING_PACKETS_MAX,
     },
-    rtsp::{Decoder, Field, Method, Peer, Received, Response, Ssrc, Status, Writer, receiver_report},
+    rtsp::{Decoder, Field, Method, Peer, Received, Response, Status, Writer},
 };
 
 /// Connection, login and numbering.
@@ -193,13 +193,6 @@ impl Wire {
         }
         let message = writer.finish().map_err(|_| Failure::BadEndpoint)?;
         self.write(&message).await
-    }
-
-    /// Tells the camera that it is heard, on the connection.
-    pub(super) async fn report(&mut self, channel: u8, own: Ssrc) -> Result<(), Failure> {
-        let report = receiver_report(own);
-        let length = u16::try_from(report.len()).unwrap_or_default().to_be_bytes();
-        self.write(&[&[b'$', channel, length[0], length[1]], report.as_slice()].concat()).await
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -1,0 +1,119 @@
+//! How the gateway receives a camera's packets: what the camera is told of them, and the camera's own time.
+
+use std::{sync::Arc, time::Duration};
+
+use cordon::{
+    clock::{Clock, SimulatedClock, SystemClock},
+    limits::STREAM_REPORT_INTERVAL,
+    rtsp::Rtcp,
+    sim::{Oddity, Told},
+};
+use jiff::SignedDuration;
+
+use crate::{
+    house::{House, LOBBY, VIEWER},
+    streams::{CAMERAS, Player, address},
+};
+
+/// A viewer of pictures and sound, which he has on channels 6 and 10.
+fn watch(house: &House, at: &str) -> Player {
+    let mut player = Player::connect(house, at, VIEWER);
+    let session = format!("Session: {}\r\n", player.set_up());
+    let sound = format!("{session}Transport: RTP/AVP/TCP;unicast;interleaved=10-11\r\n");
+    assert_eq!(player.ask("SETUP", "/stream=1", &sound).status, 200);
+    assert_eq!(player.ask("PLAY", "", &session).status, 200);
+    player
+}
+
+/// A word of a report.
+fn word(told: &Told, place: usize) -> u32 {
+    u32::from_be_bytes(told.packet[4 * place..][..4].try_into().unwrap())
+}
+
+/// What reports say that say anything.
+fn reports(house: &House) -> Vec<Told> {
+    let all = house.camera(LOBBY).reports();
+    // Before a stream begins there is nothing to be told; datagrams go all the same, to be let in.
+    all.into_iter().filter(|it| it.packet[..4] != [0x80, 201, 0, 1]).collect()
+}
+
+#[test]
+fn a_camera_is_told_how_its_packets_come_and_plays_on() {
+    // That a camera sends datagrams only is remembered, so that these come last.
+    for oddities in [&[Oddity::EndsUnreported][..], &[Oddity::EndsUnreported, Oddity::DatagramsOnly]] {
+        let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+        let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+        house.camera(LOBBY).set_oddities(oddities);
+        let mut player = watch(&house, &address(&house, LOBBY, CAMERAS[1].1));
+        let interval = u32::try_from(STREAM_REPORT_INTERVAL.as_secs()).unwrap() << 16;
+        // Of the two that the viewer has the camera's own reports have come.
+        let mut has_none = vec![9, 11];
+        while !has_none.is_empty() {
+            let (channel, _) = player.frame().unwrap();
+            has_none.retain(|it| *it != channel);
+        }
+        // More than twice the time after which it ends a session of which it hears no report.
+        for round in 0..4 {
+            assert!(player.frame().is_some());
+            let before = reports(&house).len();
+            clock.advance(STREAM_REPORT_INTERVAL);
+            while reports(&house).len() < before + 3 {
+                assert!(player.frame().is_some(), "{oddities:?}: it ended in round {round}");
+            }
+            let told = &reports(&house)[before..];
+            let mut streams: Vec<_> = told.iter().map(|it| it.stream).collect();
+            streams.sort_unstable();
+            assert_eq!(streams, [0, 1, 2], "one of each stream");
+            for it in told {
+                assert_eq!(it.packet[..4], [0x81, 201, 0, 7], "{it:?}");
+                assert_eq!((word(it, 2), word(it, 3)), (it.ssrc, 0), "nothing is lost: {it:?}");
+                let behind = it.next.wrapping_sub((word(it, 4) & 0xffff) as u16);
+                // What was sent meanwhile, or is on its way.
+                assert!((1..32).contains(&behind), "{behind}: {it:?}");
+                // Reports of the camera's come all five seconds.
+                assert!(word(it, 6) == it.reported || round > 0, "{it:?}");
+                let first = if round == 0 && it.stream < 2 { interval } else { 0 };
+                assert!(word(it, 7).is_multiple_of(interval) && word(it, 7) >= first, "{it:?}");
+            }
+        }
+    }
+}
+
+/// Seconds from 1900 to 1970 (RFC 5905 §6).
+const NTP_SECONDS: u64 = 2_208_988_800;
+
+#[test]
+fn a_viewer_has_the_cameras_own_time() {
+    let begun = SystemClock::new().now();
+    let clock = Arc::new(SimulatedClock::new(begun));
+    let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    // An hour, a minute and half a second behind.
+    let offset = SignedDuration::from_millis(-3_660_500);
+    house.camera(LOBBY).set_clock_skew(offset);
+    let mut player = watch(&house, &address(&house, LOBBY, CAMERAS[1].1));
+    let (mut pictures, mut reports) = (Vec::new(), Vec::new());
+    while reports.len() < 2 {
+        let (channel, packet) = player.frame().unwrap();
+        match channel {
+            6 => pictures.push(packet),
+            9 => reports.push(Rtcp::parse(&packet).unwrap().report.unwrap()),
+            _ => {}
+        }
+        if !pictures.is_empty() && reports.len() == 1 {
+            clock.advance(Duration::from_millis(100));
+        }
+    }
+    let time = |packet: &Vec<u8>| u32::from_be_bytes(packet[4..8].try_into().unwrap());
+    let source = u32::from_be_bytes(pictures[0][8..12].try_into().unwrap());
+    let ntp = |report: &cordon::rtsp::SenderReport| report.ntp;
+    // The first comes with the first picture, whose time it tells by the camera's clock.
+    let at = begun + offset;
+    let seconds = u64::try_from(at.as_second()).unwrap() + NTP_SECONDS;
+    let fraction = (u64::try_from(at.subsec_nanosecond()).unwrap() << 32) / 1_000_000_000;
+    assert_eq!((ntp(&reports[0]), reports[0].rtp), (seconds << 32 | fraction, time(&pictures[0])));
+    // Five seconds of pictures are between the two, whatever the clock.
+    assert_eq!(reports[1].rtp.wrapping_sub(reports[0].rtp), 5 * 90_000);
+    assert!(pictures.iter().any(|it| time(it) == reports[1].rtp), "it is that of a picture, too");
+    assert!(ntp(&reports[1]) > ntp(&reports[0]) && ntp(&reports[1]) - ntp(&reports[0]) < 60 << 32);
+    assert!(reports.iter().all(|it| it.ssrc.0 == source));
+}
