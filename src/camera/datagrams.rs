@@ -5,14 +5,18 @@ use std::{
     future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::BufMut;
 use rustix::net::{SendFlags, send, sendto, sockopt::set_socket_recv_buffer_size};
-use tokio::net::UdpSocket;
+use tokio::{
+    net::UdpSocket,
+    time::{Sleep, sleep},
+};
 
-use super::{error::Failure, stream::exactly};
+use super::{error::Failure, reorder::Reorder, stream::exactly};
 use crate::{
     clock::Clock,
     hatch::{Packets, Segment},
@@ -23,12 +27,23 @@ use crate::{
     rtsp::{FRAME_HEAD_BYTES, Ssrc},
 };
 
-/// The sockets of a session's streams: for each, by its number, that of RTP and that of RTCP.
+/// The sockets of a session's streams.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    sockets: Vec<(u8, [Socket; 2])>,
+    streams: Vec<Stream>,
     /// What came, as if it had come on channels of a connection.
     buffer: Vec<u8>,
+    /// While something waits for what it overtook.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+/// Those of one stream.
+#[derive(Debug)]
+struct Stream {
+    number: u8,
+    rtp: Socket,
+    rtcp: Socket,
+    order: Reorder,
 }
 
 #[derive(Debug)]
@@ -42,7 +57,7 @@ struct Socket {
 
 impl Datagrams {
     pub(super) fn is_empty(&self) -> bool {
-        self.sockets.is_empty()
+        self.streams.is_empty()
     }
 
     /// Sockets for the stream of this number, at this address of the gateway's: their ports. Its channels are those
@@ -64,27 +79,28 @@ impl Datagrams {
         let ports = (port(&rtp)?, port(&rtcp)?);
         let camera = SocketAddr::new(camera, 0);
         self.close(number);
-        self.sockets.push((number, [rtp, rtcp].map(|socket| Socket { socket, camera, pinned: false })));
+        let [rtp, rtcp] = [rtp, rtcp].map(|socket| Socket { socket, camera, pinned: false });
+        self.streams.push(Stream { number, rtp, rtcp, order: Reorder::default() });
         Ok(ports)
     }
 
     /// Closes the sockets of a stream that the camera does not send.
     pub(super) fn close(&mut self, number: u8) {
-        self.sockets.retain(|(it, _)| *it != number);
+        self.streams.retain(|it| it.number != number);
     }
 
     /// Takes note of the ports that the camera names for a stream.
     pub(super) fn named(&mut self, number: u8, (rtp, rtcp): (u16, u16)) {
-        let found = self.sockets.iter_mut().find(|(it, _)| *it == number);
-        for (socket, port) in found.into_iter().flat_map(|(_, pair)| pair).zip([rtp, rtcp]) {
-            socket.camera.set_port(port);
+        if let Some(stream) = self.streams.iter_mut().find(|it| it.number == number) {
+            stream.rtp.camera.set_port(rtp);
+            stream.rtcp.camera.set_port(rtcp);
         }
     }
 
     /// Sends the camera an empty packet to where packets come from. What lies on the way, the zone's own rules before
     /// all, learns so that they may come.
     pub(super) fn knock(&self, own: Ssrc) {
-        for (_, [rtp, _]) in &self.sockets {
+        for Stream { rtp, .. } in &self.streams {
             // A head without anything (RFC 3550 §5.1).
             rtp.send(&[&[0x80, 0, 0, 0, 0, 0, 0, 0][..], &own.0.to_be_bytes()].concat());
         }
@@ -92,39 +108,54 @@ impl Datagrams {
 
     /// Sends the camera a report about a stream.
     pub(super) fn report(&self, number: u8, report: &[u8]) {
-        if let Some((_, [_, rtcp])) = self.sockets.iter().find(|(it, _)| *it == number) {
-            rtcp.send(report);
+        if let Some(stream) = self.streams.iter().find(|it| it.number == number) {
+            stream.rtcp.send(report);
         }
     }
 
-    /// What came since this was asked last. Waits for it; nothing is lost if it is given up.
+    /// What came since this was asked last, in order; nothing now and then. Waits for it; nothing is lost if it is
+    /// given up.
     pub(super) async fn read(
         &mut self,
         packets: &mut Packets,
         clock: &dyn Clock,
     ) -> io::Result<Vec<Segment>> {
-        poll_fn(|cx| self.poll_packets(cx)).await?;
+        poll_fn(|cx| self.poll_packets(cx, clock)).await?;
         packets.come_at(clock.monotonic());
+        for stream in &mut self.streams {
+            let (late, bytes) = stream.order.late();
+            packets.counts.overtaken += late;
+            packets.counts.dropped_bytes += bytes;
+        }
         Ok(packets.take(&mut exactly(std::mem::take(&mut self.buffer))))
     }
 
-    fn poll_packets(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { sockets, buffer } = self;
+    fn poll_packets(&mut self, cx: &mut Context<'_>, clock: &dyn Clock) -> Poll<io::Result<()>> {
+        let Self { streams, buffer, patience } = self;
         let mut came = false;
-        let each = sockets.iter_mut().flat_map(|(number, pair)| {
-            let first = number.saturating_mul(2);
-            [first, first.saturating_add(1)].into_iter().zip(pair)
-        });
-        for (channel, socket) in each {
-            for _ in 0..STREAM_DATAGRAMS_AT_ONCE_MAX {
-                match socket.socket.poll_recv_ready(cx) {
-                    Poll::Pending => break,
-                    Poll::Ready(ready) => ready?,
-                }
-                came |= socket.take(channel, buffer)?;
-            }
+        for Stream { number, rtp, rtcp, order } in &mut *streams {
+            let channel = number.saturating_mul(2);
+            let now = clock.monotonic();
+            rtp.poll_all(cx, channel, buffer, |buffer, start| {
+                came = true;
+                order.take(buffer, start, now);
+            })?;
+            rtcp.poll_all(cx, channel.saturating_add(1), buffer, |_, _| came = true)?;
+            order.expire(buffer, now);
         }
-        if came { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if came || !buffer.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let now = clock.monotonic();
+        let Some(due) = streams.iter().filter_map(|it| it.order.due(now)).min() else {
+            *patience = None;
+            return Poll::Pending;
+        };
+        let mut timer = Box::pin(sleep(due));
+        let over = timer.as_mut().poll(cx);
+        *patience = Some(timer);
+        // Once more, to find out what has waited for too long.
+        if over.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
@@ -137,6 +168,27 @@ impl Socket {
             (false, 0) => Ok(0),
             (false, _) => sendto(&self.socket, packet, flags, &self.camera),
         };
+    }
+
+    /// Takes what is there, each datagram as a frame at the end of the buffer, and says where that begins.
+    fn poll_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        channel: u8,
+        buffer: &mut Vec<u8>,
+        mut took: impl FnMut(&mut Vec<u8>, usize),
+    ) -> io::Result<()> {
+        for _ in 0..STREAM_DATAGRAMS_AT_ONCE_MAX {
+            match self.socket.poll_recv_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(ready) => ready?,
+            }
+            let start = buffer.len();
+            if self.take(channel, buffer)? {
+                took(buffer, start);
+            }
+        }
+        Ok(())
     }
 
     /// Takes one datagram, as a frame on a channel. Whether there was one of the camera's.
@@ -190,6 +242,8 @@ mod tests {
     use super::*;
     use crate::{
         clock::SystemClock,
+        hatch::PacketCounts,
+        limits::STREAM_REORDER_PACKETS_MAX,
         rtsp::{Description, UnknownCodecs},
     };
 
@@ -239,8 +293,25 @@ mod tests {
         for number in 5..8 {
             camera.send_to(&packet(number), (here, rtp)).await.unwrap();
         }
-        assert_eq!(numbers(&mut datagrams, 3).await, [5, 6, 7]);
-        assert_eq!(packets.counts.malformed, 1);
+        assert_eq!(
+            numbers(&mut datagrams, 3).await,
+            [5, 6, 7],
+            "those between are not waited for without an end"
+        );
+        // One is overtaken and another never comes; it is given up when so many wait for it.
+        let sent =
+            [&[9, 8, 10][..], &(12..=12 + STREAM_REORDER_PACKETS_MAX as u8).collect::<Vec<_>>()].concat();
+        for number in &sent {
+            camera.send_to(&packet(*number), (here, rtp)).await.unwrap();
+        }
+        let mut expected = sent.clone();
+        expected.sort_unstable();
+        assert_eq!(numbers(&mut datagrams, sent.len()).await, expected);
+        camera.send_to(&packet(11), (here, rtp)).await.unwrap();
+        camera.send_to(&packet(12 + STREAM_REORDER_PACKETS_MAX as u8 + 1), (here, rtp)).await.unwrap();
+        assert_eq!(numbers(&mut datagrams, 1).await, [12 + STREAM_REORDER_PACKETS_MAX as u8 + 1]);
+        let PacketCounts { malformed, missing, late, overtaken, .. } = packets.counts;
+        assert_eq!((malformed, missing, late, overtaken), (1, 3, 0, 1));
     }
 
     #[tokio::test]
@@ -249,7 +320,7 @@ mod tests {
         let mut datagrams = Datagrams::default();
         datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
         let (rtp, _) = datagrams.open(1, &Dialler::Here, (here, here)).await.unwrap();
-        assert_eq!(datagrams.sockets.len(), 1, "that before it is closed");
+        assert_eq!(datagrams.streams.len(), 1, "that before it is closed");
         let description = Description::parse(SDP, UnknownCodecs::Passed).unwrap();
         let media = &description.media[0];
         let mut packets = Packets::new(&[(media, Ssrc(7)), (media, Ssrc(8))]);

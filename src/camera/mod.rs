@@ -11,6 +11,7 @@
 //! - `errand`: what is exchanged, and what its answer says
 //! - `session`: pool, login, retry and deadline of one camera
 //! - `stream`: one RTSP session, on a connection of its own
+//! - `datagrams`, `reorder`: packets beside that connection, and their order
 //! - `connection`: asks and replies, the door of the room
 
 mod body;
@@ -29,6 +30,7 @@ mod memory;
 mod negotiation;
 mod offset;
 pub mod probe;
+mod reorder;
 mod sending;
 mod session;
 pub mod shown;

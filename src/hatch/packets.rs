@@ -84,6 +84,9 @@ pub struct PacketCounts {
     pub missing: u64,
     /// Packets that came after one that follows them.
     pub late: u64,
+    /// Datagrams that came when what follows them had been handed on, or came twice: they do not pass, and if they had
+    /// been missing, stay so.
+    pub overtaken: u64,
     /// Times at which numbering or source began anew.
     pub resyncs: u64,
     /// Times at which a source said goodbye.
@@ -93,7 +96,8 @@ pub struct PacketCounts {
 impl PacketCounts {
     /// Packets that did not pass.
     pub fn dropped(&self) -> u64 {
-        self.channel + self.malformed + self.payload_type + self.source + self.reports + self.documents
+        let judged = self.channel + self.malformed + self.payload_type + self.source;
+        judged + self.reports + self.documents + self.overtaken
     }
 
     /// What happened since then.
@@ -113,6 +117,7 @@ impl PacketCounts {
             extensions: more(|it| it.extensions),
             missing: more(|it| it.missing),
             late: more(|it| it.late),
+            overtaken: more(|it| it.overtaken),
             resyncs: more(|it| it.resyncs),
             byes: more(|it| it.byes),
         }

@@ -140,6 +140,12 @@ pub const STREAM_VIEWER_PORT_MIN: u16 = 1_024;
 pub const STREAM_PORT_TRIES_MAX: usize = 32;
 /// Datagrams that are taken of one socket at one look, or sent to one at once.
 pub const STREAM_DATAGRAMS_AT_ONCE_MAX: usize = 64;
+/// How far a datagram of a camera may be ahead of one that is missing, to wait for it; so many wait.
+pub const STREAM_REORDER_PACKETS_MAX: u16 = 64;
+/// Bytes of one stream that wait so.
+pub const STREAM_REORDER_BYTES_MAX: usize = 256 * 1024;
+/// How long one waits so: longer than packets of one picture overtake each other on a local network.
+pub const STREAM_REORDER_TIME_MAX: Duration = Duration::from_millis(50);
 /// Bytes that the kernel keeps of a camera's datagrams, as far as it grants them.
 pub const STREAM_RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 /// Of a viewer's report in a datagram no more is taken.

@@ -243,6 +243,7 @@ impl Upstream {
             (Packet::Source, more.source),
             (Packet::Report, more.reports),
             (Packet::Document, more.documents),
+            (Packet::Overtaken, more.overtaken),
         ] {
             media.packets(what, packets);
         }

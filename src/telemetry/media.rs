@@ -27,6 +27,8 @@ words!(
         Report "report"
         /// It is of a document of metadata that did not pass.
         Document "document"
+        /// It came in a datagram after what follows it had been handed on.
+        Overtaken "overtaken"
     }
 );
 
