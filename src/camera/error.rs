@@ -83,6 +83,12 @@ pub enum Failure {
          those that answer: have it send streams over TCP"
     )]
     PortNotNamed,
+    /// A stream in datagrams of which none came.
+    #[error(
+        "no datagram of the stream came; in a zone of its own only those are let in that come from the ports that the \
+         camera names: have it send streams over TCP"
+    )]
+    NoDatagrams,
     /// An envelope that holds the answer to something else.
     #[error("the camera answered something else: {0}")]
     WrongAnswer(String),

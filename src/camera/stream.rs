@@ -552,6 +552,13 @@ impl CameraStream {
         self.packets.positions()
     }
 
+    /// Why a stream ended, in more words where more is known of it.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        let counts = self.packets.counts;
+        let nothing = counts.passed + counts.dropped() == 0 && !self.datagrams.is_empty();
+        if failure == Failure::TimedOut(Phase::Answer) && nothing { Failure::NoDatagrams } else { failure }
+    }
+
     /// What happened to packets so far.
     pub fn counts(&self) -> PacketCounts {
         self.packets.counts

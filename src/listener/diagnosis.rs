@@ -355,7 +355,7 @@ fn of_failure(failure: &Failure) -> Option<Layer> {
         Failure::NotListening => Layer::Port,
         Failure::TlsUnsupported(_) | Failure::TimedOut(Phase::Handshake) => Layer::Tls,
         Failure::CertificateChanged | Failure::PinUnavailable => Layer::Pin,
-        Failure::TimedOut(Phase::Turn | Phase::File | Phase::Answer) => Layer::Silence,
+        Failure::TimedOut(Phase::Turn | Phase::File | Phase::Answer) | Failure::NoDatagrams => Layer::Silence,
         Failure::LoginRefused(_) | Failure::LoginUnsupported => Layer::Login,
         Failure::ClockUnknown => Layer::Clock,
         Failure::Reset

@@ -199,7 +199,7 @@ impl Upstream {
 
     /// Hands on what the camera sends, until it ends or nobody has watched for a while. `connection` is the camera's.
     pub async fn relay(&self, stream: &mut CameraStream, connection: &Connection) -> Result<(), Failure> {
-        let ended = self.hand_on(stream, connection).await;
+        let ended = self.hand_on(stream, connection).await.map_err(|failure| stream.explained(failure));
         self.count(stream.counts());
         self.meter();
         self.end();

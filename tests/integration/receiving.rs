@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use cordon::{
     clock::{Clock, SimulatedClock, SystemClock},
-    limits::STREAM_REPORT_INTERVAL,
+    limits::{STREAM_REPORT_INTERVAL, STREAM_SILENCE_MAX},
     rtsp::Rtcp,
-    sim::{Oddity, Told},
+    sim::{Fault, Oddity, Told},
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -158,4 +158,19 @@ fn a_viewer_has_the_cameras_own_time() {
     assert!(pictures.iter().any(|it| time(it) == reports[1].rtp), "it is that of a picture, too");
     assert!(ntp(&reports[1]) > ntp(&reports[0]) && ntp(&reports[1]) - ntp(&reports[0]) < 60 << 32);
     assert!(reports.iter().all(|it| it.ssrc.0 == source));
+}
+
+#[test]
+fn a_stream_of_which_no_datagram_comes_ends_for_that_reason() {
+    let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
+    let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    let camera = house.camera(LOBBY);
+    camera.set_oddities(&[Oddity::DatagramsOnly]);
+    camera.set_fault_of("rtsp:playing", Some(Fault::Hang));
+    let mut player = watch(&house, &address(&house, LOBBY, CAMERAS[1].1));
+    clock.advance(STREAM_SILENCE_MAX + Duration::from_secs(1));
+    assert!(player.frame().is_none(), "nothing came");
+    let note =
+        |it: &Value| it["note"].as_str().is_some_and(|it| it.starts_with("no datagram of the stream came; "));
+    house.wait_for(|records| records.iter().any(note));
 }

@@ -416,3 +416,20 @@ fn a_flood_to_more_places_than_are_remembered_is_dropped_and_counted_to_the_last
     assert!((2..1_000).contains(&neighbours), "{neighbours}");
     wait_until("still isolated", || network.isolate("check").0);
 }
+
+#[test]
+fn a_camera_that_sends_from_other_ports_than_it_names_is_not_heard_for_that_reason() {
+    let Some(network) = Network::build() else { return };
+    network.configure(|text| text);
+    let ways = &[Oddity::DatagramsOnly, Oddity::NamesOtherPorts];
+    let _camera = Camera::odd(&network, 0, Dialect::hikvision, ways);
+    let _netd = network.netd();
+    let gateway = network.gateway_process();
+    let (mut player, status) = asked_to_play(&network, GATE, "Profile_1");
+    assert_eq!((status, player.frame()), (200, None));
+    assert_eq!(gateway.stop(), Some(0));
+    let records = records_of(&network.dir().join("audit"));
+    let unheard =
+        |it: &&serde_json::Value| it["note"].to_string().contains("no datagram of the stream came; ");
+    assert_eq!(records.iter().filter(unheard).count(), 1, "{records:#?}");
+}
