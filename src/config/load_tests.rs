@@ -732,7 +732,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "streams_begin = \"now\"",
         "\"now\"",
         "`now` is no choice of streams_begin",
-        "write \"next-key-frame\" or \"last-key-frame\"",
+        "write \"next-key-frame\", \"last-key-frame\" or \"asked-key-frame\"",
     ),
     (
         "username = \"cordon\"",

@@ -21,9 +21,11 @@ impl Reader<'_> {
         match raw.get_ref().as_str() {
             "next-key-frame" => StreamBegin::NextKeyFrame,
             "last-key-frame" => StreamBegin::LastKeyFrame,
+            "asked-key-frame" => StreamBegin::AskedKeyFrame,
             other => {
                 let what = format!("`{}` is no choice of streams_begin", other.escape_debug());
-                self.error(raw.span(), &what, "write \"next-key-frame\" or \"last-key-frame\"");
+                let remedy = "write \"next-key-frame\", \"last-key-frame\" or \"asked-key-frame\"";
+                self.error(raw.span(), &what, remedy);
                 StreamBegin::default()
             }
         }

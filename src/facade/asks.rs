@@ -97,6 +97,15 @@ pub fn synchronization(tables: &Tables) -> Result<OwnRequest, AskError> {
     ask(tables, "tev:SetSynchronizationPoint", &[])
 }
 
+/// To be sent a key frame in the streams of a profile.
+pub fn key_frame(tables: &Tables, media: Media, profile: &str) -> Result<OwnRequest, AskError> {
+    let name = match media {
+        Media::One => "trt:SetSynchronizationPoint",
+        Media::Two => "tr2:SetSynchronizationPoint",
+    };
+    ask(tables, name, &[("ProfileToken", profile)])
+}
+
 /// `wsnt:Unsubscribe`: to give a subscription's place back.
 pub fn unsubscription(tables: &Tables) -> Result<OwnRequest, AskError> {
     ask(tables, "wsntw:Unsubscribe", &[])

@@ -15,8 +15,8 @@ mod virtual_camera;
 pub use absorbed::empty_success;
 pub use asked::{Asked, Entrance};
 pub use asks::{
-    AskError, Media, OwnRequest, capabilities, device_information, picture_address, profiles, pull,
-    pull_point, renewal, scopes, services, subscription, synchronization, system_date_and_time,
+    AskError, Media, OwnRequest, capabilities, device_information, key_frame, picture_address, profiles,
+    pull, pull_point, renewal, scopes, services, subscription, synchronization, system_date_and_time,
     unsubscription,
 };
 pub use baseline::{BaselineQuestion, baseline_questions};

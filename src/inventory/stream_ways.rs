@@ -24,6 +24,8 @@ pub enum StreamBegin {
     NextKeyFrame,
     /// At the last one, if not too much has come since.
     LastKeyFrame,
+    /// At the next one, which the camera is asked for.
+    AskedKeyFrame,
 }
 
 impl StreamWays {

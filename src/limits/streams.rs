@@ -66,6 +66,8 @@ pub const STREAM_UNSENT_BYTES_MAX: usize = 128 * 1024;
 pub const STREAM_GROUP_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The time since that key frame.
 pub const STREAM_GROUP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a camera is asked for a key frame of one stream at most, where the configuration has it asked.
+pub const STREAM_KEY_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stream plays on that nobody watches.
 pub const STREAM_LINGER: Duration = Duration::from_secs(5);
 /// How long a stream that was described waits for being played.

@@ -19,7 +19,7 @@ use AccessClass::{
 };
 
 /// A few real rows, among them every one the shipped policies name.
-const ROWS: [(&str, AccessClass, &[Trait]); 81] = [
+const ROWS: [(&str, AccessClass, &[Trait]); 83] = [
     ("tds:GetSystemDateAndTime", PreAuth, &[]),
     ("tds:GetServices", PreAuth, &[]),
     ("tds:GetDeviceInformation", ReadSystem, &[]),
@@ -87,10 +87,12 @@ const ROWS: [(&str, AccessClass, &[Trait]); 81] = [
     ("trt:GetSnapshotUri", ReadMedia, &[]),
     ("trt:SetVideoEncoderConfiguration", Actuate, &[]),
     ("trt:StartMulticastStreaming", Actuate, &[]),
+    ("trt:SetSynchronizationPoint", Actuate, &[]),
     ("tr2:GetProfiles", ReadMedia, &[]),
     ("tr2:GetStreamUri", ReadMedia, &[]),
     ("tr2:GetSnapshotUri", ReadMedia, &[]),
     ("tr2:StartMulticastStreaming", Actuate, &[]),
+    ("tr2:SetSynchronizationPoint", Actuate, &[]),
     ("trp:GetReplayUri", ReadMedia, &[]),
     ("trc:ExportRecordedSegments", ReadMedia, &[]),
     ("trc:ExportRecordedData", ReadMedia, &[]),
@@ -507,6 +509,10 @@ fn the_gateway_may_do_its_own_errands_and_no_more() {
         (Reason::Settings, "tds:SetNetworkDefaultGateway", false),
         (Reason::Events, "tds:GetUsers", false),
         (Reason::Events, "tev:PullMessages", true),
+        (Reason::Stream, "trt:SetSynchronizationPoint", true),
+        (Reason::Stream, "tr2:SetSynchronizationPoint", true),
+        (Reason::Stream, "trt:StartMulticastStreaming", false),
+        (Reason::LocatorRecovery, "trt:SetSynchronizationPoint", false),
         (Reason::Events, "wsntw:Subscribe", true),
         (Reason::Identity, "wsntw:Subscribe", false),
     ] {

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use cordon::clock::{Clock, SystemClock};
+use cordon::{
+    clock::{Clock, SystemClock},
+    sim::Oddity,
+};
 
 use crate::{
     house::{House, LOBBY, VIEWER, breathe},
@@ -178,4 +181,39 @@ fn who_begins_at_the_last_key_frame_waits_less() {
     eprintln!("to the first picture: {next:.0?} at the next key frame, {last:.0?} at the last one");
     // Key frames come once a second, and each viewer comes some three tenths after one.
     assert!(last < next, "{last:?} {next:?}");
+}
+
+#[test]
+fn who_comes_has_the_camera_asked_for_a_key_frame_once_a_second_at_most() {
+    let (house, at) = house("asked-key-frame");
+    // One that shows none by itself.
+    house.camera(LOBBY).set_oddities(&[Oddity::KeysWhenAsked]);
+    let asked = || {
+        let log = house.camera(LOBBY).log();
+        let operations = log.iter().filter_map(|it| it.operation.as_deref().zip(it.user.as_deref()));
+        operations.filter(|(it, _)| it.ends_with(":SetSynchronizationPoint")).count()
+    };
+    let clock = SystemClock::new();
+    let begun = clock.monotonic();
+    let mut first = watch(&house, &at).0;
+    assert!(begins(&picture(&mut first)));
+    for _ in 0..3 {
+        let mut others: Vec<_> = (0..VIEWERS).map(|_| watch(&house, &at).0).collect();
+        for other in &mut others {
+            assert!(begins(&picture(other)), "a key frame, which nobody gets who does not ask");
+        }
+    }
+    let (times, seconds) = (asked(), usize::try_from((clock.monotonic() - begun).as_secs()).unwrap());
+    assert!((2..=seconds + 2).contains(&times), "{times} times in {seconds} s");
+    let mut house = house;
+    house.stop();
+    let records = house.records();
+    let intent =
+        |it: &&serde_json::Value| it["operation"] == "tr2:SetSynchronizationPoint" && it["type"] == "intent";
+    let intents: Vec<_> = records.iter().filter(intent).collect();
+    assert!(intents.len() >= times, "{}", intents.len());
+    for it in intents {
+        assert_eq!((&it["decision"], &it["who"]["name"]), (&"permitted".into(), &"stream".into()), "{it}");
+        assert_eq!(it["arguments"]["ProfileToken"], CAMERAS[1].1, "{it}");
+    }
 }

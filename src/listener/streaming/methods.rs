@@ -264,6 +264,9 @@ impl Viewer {
                 && matches!(viewing.ways, Ways::Interleaved(_))
                 && self.camera.camera.streams.begin == StreamBegin::LastKeyFrame;
             let seat = Rc::new(if at_once { upstream.join_at_last_key_frame() } else { upstream.join() });
+            if self.camera.camera.streams.begin == StreamBegin::AskedKeyFrame {
+                self.camera.want_key_frame(&locator);
+            }
             viewing.upstream = upstream;
             viewing.caller = identified.caller;
             viewing.play = Some(Play::new(seat, command, (pass, watching), now));

@@ -3,6 +3,7 @@
 mod admission;
 mod datagrams;
 mod front;
+mod key_frames;
 mod methods;
 mod seats;
 mod alone;

@@ -14,6 +14,7 @@ use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 use super::{
     super::{trouble::Trouble, virtual_camera::VirtualCamera},
     alone::Places,
+    key_frames::KeyFrames,
     seats::Seats,
     viewing::told,
 };
@@ -42,6 +43,8 @@ pub(in super::super) struct Streams {
     told: RefCell<Vec<(Endpoint, Weak<Upstream>)>>,
     /// Those that play.
     relays: RefCell<JoinSet<()>>,
+    /// What the camera is asked for on behalf of who comes.
+    pub(super) key_frames: KeyFrames,
     /// Sessions that viewers have for themselves.
     pub(super) alone: Places,
     /// Connections of clients that were let in.
@@ -90,6 +93,11 @@ impl Streams {
 
     fn playing_at(&self, endpoint: &Endpoint) -> Option<Rc<Upstream>> {
         self.open_at(endpoint).filter(|it| it.is_playing())
+    }
+
+    /// Whether somebody watches the stream at this address.
+    pub(super) fn is_watched(&self, endpoint: &Endpoint) -> bool {
+        self.playing_at(endpoint).is_some_and(|it| it.watched() > 0)
     }
 
     /// Whether there are as many as there may be, with those that are being opened.
