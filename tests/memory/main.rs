@@ -1,5 +1,5 @@
 //! What hostile documents cost in memory, counted by the allocator: the bound is a multiple of the message. And what events
-//! cost that are kept, against what they are counted as.
+//! cost that are kept, against what they are counted as; and how often something is allocated for packets of a stream.
 #![allow(unsafe_code, reason = "an allocator that counts is made of unsafe calls to the system's")]
 #![allow(
     clippy::unwrap_used,
@@ -9,31 +9,41 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    collections::VecDeque,
     fmt::Write as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use bytes::{Bytes, BytesMut};
 use cordon::{
     clock::SimulatedClock,
     events::{Event, Hub, Published},
-    hatch::AddressRules,
-    limits::{EVENTS_KEPT_PER_CAMERA_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX, XML_NODES_MAX},
+    hatch::{AddressRules, Packets},
+    limits::{
+        EVENTS_KEPT_PER_CAMERA_MAX, SOAP_ANSWER_BYTES_MAX, SOAP_REQUEST_BYTES_MAX, STREAM_READ_BYTES,
+        XML_NODES_MAX,
+    },
+    media::Queue,
+    rtsp::{Description, Ssrc, UnknownCodecs},
     schema::Tables,
     soap::{self, Answer, Body},
 };
 
-/// The system's allocator, which remembers how much was held at once.
+/// The system's allocator, which remembers how much was held at once, and how often something was asked for.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static TIMES: AtomicUsize = AtomicUsize::new(0);
 
 fn take(bytes: usize) {
     let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
     PEAK.fetch_max(held, Ordering::Relaxed);
+    TIMES.fetch_add(1, Ordering::Relaxed);
 }
 
 // SAFETY: every call goes to the system's allocator as it came; only numbers are kept beside.
@@ -151,6 +161,69 @@ fn a_kept_event_takes_little_more_than_it_counts_as() {
     let counted = hub.read(1, kept).events.iter().map(|it| it.bytes()).sum::<usize>() / kept;
     println!("an event that is kept: {held} bytes held, counted as {counted}, n = {kept}");
     assert!(held * 4 <= counted * 5 && counted <= held * 2, "{held} bytes held, counted as {counted}");
+}
+
+/// Packets that are read at once pass to all who watch without an allocation for each: there are as many for one as for
+/// all that one read can bring.
+#[test]
+fn nothing_is_allocated_for_a_packet() {
+    let _alone = ALONE.lock();
+    const VIEWERS: usize = 8;
+    const NOW: Duration = Duration::from_secs(1);
+    let text = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
+    let description = Description::parse(text.as_bytes(), UnknownCodecs::Refused).unwrap();
+    let mut packets = Packets::new(&[(&description.media[0], Ssrc(7))]);
+    packets.on_channels(0, (0, 1));
+    let queues: Vec<_> = (0..VIEWERS).map(|_| Queue::default()).collect();
+    let mut taken = VecDeque::with_capacity(64);
+    let most = STREAM_READ_BYTES / 1_416;
+    let mut sequence = 0_u16;
+    let mut costs = Vec::new();
+    println!("packets read at once, for {VIEWERS} viewers: allocations");
+    // What is made once is made in the first round.
+    for count in [most, 1, 2, most / 2, most] {
+        // One picture that a decoder can begin with, in so many packets.
+        let mut read = Vec::with_capacity(STREAM_READ_BYTES);
+        for _ in 0..count {
+            sequence += 1;
+            let [high, low] = sequence.to_be_bytes();
+            read.extend_from_slice(&[
+                b'$',
+                0,
+                5,
+                132,
+                0x80,
+                96,
+                high,
+                low,
+                0,
+                0,
+                count as u8,
+                0,
+                0,
+                0,
+                0,
+                9,
+                0x65,
+            ]);
+            read.resize(read.len() + 1_399, 0);
+        }
+        let mut read = BytesMut::from(Bytes::from(read));
+        let before = TIMES.load(Ordering::Relaxed);
+        let segments = packets.take(&mut read);
+        for queue in &queues {
+            queue.push(&segments, NOW);
+            queue.take(&mut taken);
+            taken.clear();
+        }
+        drop(segments);
+        let times = TIMES.load(Ordering::Relaxed) - before;
+        println!("{count:>4} {times}");
+        costs.push(times);
+    }
+    assert_eq!(packets.counts.passed, u64::from(sequence));
+    let alike = costs[1..].windows(2).all(|it| it[0] == it[1]);
+    assert!(alike && costs[1] <= 8, "{costs:?}");
 }
 
 /// Reads a message as the gateway does, and says what came of it.
