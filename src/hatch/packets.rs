@@ -966,6 +966,43 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_is_told_what_came_of_its_source() {
+        let (mut packets, second) = (packets(), Duration::from_secs);
+        assert_eq!(packets.reception(1, second(1)), None, "nothing came");
+        packets.come_at(second(1));
+        let report =
+            SenderReport { ssrc: Ssrc(7), ntp: 0x0123_4567_89ab_cdef, rtp: 9, packets: 2, octets: 2 };
+        // Two are missing where the numbers begin anew.
+        packets.take(&mut frames(&[
+            (0, rtp(96, u16::MAX, 9, 7, &[0x67])),
+            (0, rtp(96, 2, 9, 7, &[0x65])),
+            (1, report.write()),
+        ]));
+        let told = Reception {
+            ssrc: Ssrc(7),
+            fraction_lost: 128,
+            lost: 2,
+            highest: 0x0001_0002,
+            jitter: 0,
+            last_report: 0x4567_89ab,
+            delay: 2 << 16,
+        };
+        assert_eq!(packets.reception(1, second(3)), Some(told));
+        assert_eq!(packets.reception(0, second(3)), None, "of the sound nothing came");
+        packets.take(&mut frames(&[(0, rtp(96, 5, 18, 8, &[0x67]))]));
+        let other = Reception {
+            ssrc: Ssrc(8),
+            fraction_lost: 0,
+            lost: 0,
+            highest: 5,
+            last_report: 0,
+            delay: 0,
+            ..told
+        };
+        assert_eq!(packets.reception(1, second(4)), Some(other), "of another source it begins anew");
+    }
+
+    #[test]
     fn a_goodbye_is_the_gateways_own_and_ends_what_nothing_follows() {
         let mut packets = packets();
         let picture = |sequence| (0, rtp(96, sequence, 9, 7, &[0x67, 1]));

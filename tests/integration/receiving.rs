@@ -27,6 +27,9 @@ fn watch(house: &House, at: &str) -> Player {
     player
 }
 
+/// Frames that come in more than the time in which what is waited for comes, or does not.
+const FRAMES_MAX: usize = 2_000;
+
 /// A word of a report.
 fn word(told: &Told, place: usize) -> u32 {
     u32::from_be_bytes(told.packet[4 * place..][..4].try_into().unwrap())
@@ -59,8 +62,11 @@ fn a_camera_is_told_how_its_packets_come_and_plays_on() {
             assert!(player.frame().is_some());
             let before = reports(&house).len();
             clock.advance(STREAM_REPORT_INTERVAL);
+            let mut frames = 0;
             while reports(&house).len() < before + 3 {
                 assert!(player.frame().is_some(), "{oddities:?}: it ended in round {round}");
+                frames += 1;
+                assert!(frames < FRAMES_MAX / 4, "{oddities:?}: it was told nothing in round {round}");
             }
             let told = &reports(&house)[before..];
             let mut streams: Vec<_> = told.iter().map(|it| it.stream).collect();
@@ -96,6 +102,7 @@ fn datagrams_that_change_places_are_put_in_order_and_those_that_do_not_come_are_
             continue;
         };
         came += 1;
+        assert!(came < FRAMES_MAX, "it was told of nothing that is lost");
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         assert!(!lost(sequence), "{sequence}");
         let Some(before) = last.replace(sequence) else { continue };
