@@ -31,7 +31,6 @@ use crate::{
         tls::Tls,
         wall::{self, Look},
     },
-    media::rest,
 };
 
 /// What a serving thread is told. It replies once it is done.
@@ -82,9 +81,7 @@ pub(super) fn serve(
     mut orders: mpsc::Receiver<Order>,
 ) {
     // Its tasks stay on this thread: what comes for one wakes it without a detour.
-    let mut builder = Builder::new_current_thread();
-    builder.enable_all().on_thread_park(rest);
-    let runtime = match builder.build_local(LocalOptions::default()) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
             // Whoever started it is gone, if it is not taken.

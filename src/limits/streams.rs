@@ -52,8 +52,6 @@ pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
 pub const STREAM_WAITING_PACKETS_MAX: usize = 4_096;
 /// What they may hold: with a recording, what its camera had sent before it heard the question.
 pub const STREAM_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long a thread that relays much may rest, so that pictures of several cameras are handed on together.
-pub const STREAM_REST: Duration = Duration::from_millis(2);
 /// Bytes that wait for one viewer. A key frame that is larger passes alone.
 pub const STREAM_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long the oldest of them may wait.

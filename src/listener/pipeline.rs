@@ -30,7 +30,6 @@ use crate::{
     gate::{Disposal, Ended, Pass, Refusal, Rejected},
     hatch::{self, AskKind, verify_request},
     ids::RequestId,
-    media::Awake,
     onvif::with_movement_timeout,
     schema::{AccessClass, Deviations, Document, OperationId, Trait},
     soap::{self, Body, DecodeError, Envelope, Fault, Headers, Password, UsernameToken, Version},
@@ -318,7 +317,6 @@ impl VirtualCamera {
 
     async fn execute(&self, work: Work) -> Reply {
         let Work { command, identified, headers, kind } = work;
-        let awake = Awake::stay();
         let picture = kind.is_picture();
         let idempotent = matches!(
             command.class,
@@ -346,8 +344,6 @@ impl VirtualCamera {
         let outcome = match kind {
             Kind::Soap { operation, document, subscription } => match managed {
                 Some(command) => {
-                    // It may wait for events as long as it likes.
-                    drop(awake);
                     let caller = &identified.caller;
                     self.manage(Managed { command, operation, document, subscription, caller }).await
                 }

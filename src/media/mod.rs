@@ -5,11 +5,9 @@ mod looks;
 mod pace;
 mod queue;
 mod recording;
-mod rest;
 mod upstream;
 
 pub use looks::{LOOK_INTERVAL, looks};
 pub use queue::{AtOnce, Losses, Passage, Queue};
 pub use recording::{Order, Word};
-pub use rest::{Awake, rest};
 pub use upstream::{Measures, Seat, Upstream};

@@ -18,7 +18,6 @@ use super::{
     looks::looks,
     pace::{Kind, Pace},
     queue::Queue,
-    rest,
 };
 use crate::{
     camera::{CameraStream, Connection, Failure, Played},
@@ -215,7 +214,6 @@ impl Upstream {
 
     /// Puts what came into the queues of all who watch. `now` is monotonic.
     pub(super) fn push(&self, segments: &[Segment], now: Duration) {
-        rest::moved(now);
         if let Some(group) = &mut *self.group.borrow_mut() {
             group.push(segments, now);
         }
