@@ -28,6 +28,7 @@ mod identify;
 mod locators;
 mod lookout;
 mod netd;
+mod open_files;
 mod pins;
 mod plain;
 mod policy;

@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     files::remove_socket,
     gateway::{Gateway, StartError},
+    open_files,
     reload::{Control, Messenger, Reloader, Requests, Source, Thread},
 };
 use crate::{
@@ -72,6 +73,7 @@ pub(super) fn serve(
     on_ready: impl FnOnce(&Gateway, &str) -> io::Result<()>,
 ) -> Result<(), ServeError> {
     let (admin, state_dir) = (loaded.admin.clone(), loaded.state_dir.clone());
+    open_files::allow(loaded.inventory.cameras().count());
     let gateway = Gateway::start(loaded, Arc::new(SystemClock::new()), Arc::new(SystemEntropy))?;
     let reloader = Reloader::new(&gateway, source).and_then(Thread::start).map_err(ServeError::Reload)?;
     let runtime =

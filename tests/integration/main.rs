@@ -52,6 +52,7 @@ mod mounts;
 mod mutate;
 mod operations;
 mod observe;
+mod open_files;
 mod openmetrics;
 mod playback;
 mod players;

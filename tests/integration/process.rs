@@ -36,9 +36,28 @@ impl Running {
 
     /// The same with options for the program as a whole.
     pub fn start_with(dir: &Path, options: &[&str]) -> Self {
+        Self::started(dir, cordon(), options)
+    }
+
+    /// The same without options, with so many files that may be open: as usual, and at the most.
+    pub fn start_with_files(dir: &Path, soft: u32, hard: u32) -> Self {
+        let mut command = Command::new("prlimit");
+        let program = cordon();
+        command.arg(format!("--nofile={soft}:{hard}")).arg(program.get_program());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::started(dir, command, &[])
+    }
+
+    /// How many files may be open in it (proc(5)).
+    pub fn files_max(&self) -> u32 {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.0.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn started(dir: &Path, mut command: Command, options: &[&str]) -> Self {
         let ready = dir.join("ready.json");
         let _ = fs::remove_file(&ready);
-        let mut command = cordon();
         command
             .args(options)
             .arg("run")
