@@ -228,6 +228,8 @@ pub const HTTP_BODY_TIME_MAX: Duration = Duration::from_secs(15);
 pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(20);
 /// Pause after a connection could not be accepted for want of file descriptors or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections in a row that cannot be accepted, after which a listener counts as closed until one can.
+pub const ACCEPT_FAILURES_MAX: u32 = 10;
 /// Orders waiting for one serving thread; whoever gives one waits for the reply.
 pub const SERVING_ORDERS_MAX: usize = 1;
 /// Names of one kind that the record of a reload tells; the others are counted.

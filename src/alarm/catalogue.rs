@@ -143,7 +143,7 @@ alarms! {
         "Find out who or what set it (`journalctl -u chrony`, the hypervisor), and look whether exceptions and observe mode still stand as you mean them."
     DoorClosed "door-closed" Critical State
         "A virtual camera that is configured accepts no connections."
-        "The log says why its listener ended; restart the gateway."
+        "The log says why its listener ended or accepts nobody (file descriptors: `LimitNOFILE` of its unit); restart the gateway."
     CameraSilent "camera-silent" Warning State
         "The camera could not be reached, or did not answer in time, when it was last asked."
         "Check its power, cable, load and enrolled address."

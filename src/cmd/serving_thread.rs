@@ -1,6 +1,7 @@
 //! One serving thread: the listeners and cameras that live on it, and the orders that change them.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     convert::Infallible,
     io,
@@ -22,7 +23,7 @@ use super::{gateway::StartError, locators::Memories, pins::StoredPins};
 use crate::{
     camera::Connection,
     ids::CameraId,
-    limits::{IDENTITY_LOOK_INTERVAL, IDENTITY_LOOK_SPREAD},
+    limits::{ACCEPT_FAILURES_MAX, IDENTITY_LOOK_INTERVAL, IDENTITY_LOOK_SPREAD},
     listener::{
         Connect, Doorway, Enrolled, House, Vigil,
         http::{self, Accept},
@@ -345,23 +346,45 @@ fn connect(house: &Arc<House>, memories: &Arc<Memories>) -> Connect {
     })
 }
 
-/// A listener while connections are accepted at it. It is counted, so that readiness knows however it ends.
+/// A listener while connections are accepted at it. It is counted, so that readiness knows however it ends, and that it
+/// can accept none.
 struct Accepting {
     listener: Rc<TcpListener>,
     house: Arc<House>,
+    /// Connections in a row that could not be accepted.
+    failures: Cell<u32>,
     _open: oneshot::Sender<Infallible>,
 }
 
 impl Accepting {
     fn new(listener: &Rc<TcpListener>, house: &Arc<House>, open: oneshot::Sender<Infallible>) -> Self {
         house.doors.fetch_add(1, Ordering::Relaxed);
-        Self { listener: Rc::clone(listener), house: Arc::clone(house), _open: open }
+        let failures = Cell::default();
+        Self { listener: Rc::clone(listener), house: Arc::clone(house), failures, _open: open }
+    }
+
+    /// Whether it is counted.
+    fn is_open(&self) -> bool {
+        self.failures.get() < ACCEPT_FAILURES_MAX
+    }
+
+    /// Takes note of how accepting went.
+    fn went(&self, failures: u32) {
+        let before = self.is_open();
+        self.failures.set(failures);
+        match (before, self.is_open()) {
+            (true, false) => _ = self.house.doors.fetch_sub(1, Ordering::Relaxed),
+            (false, true) => _ = self.house.doors.fetch_add(1, Ordering::Relaxed),
+            (true, true) | (false, false) => {}
+        }
     }
 }
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        self.house.doors.fetch_sub(1, Ordering::Relaxed);
+        if self.is_open() {
+            self.house.doors.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -369,6 +392,13 @@ impl Accept for Accepting {
     type Stream = TcpStream;
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        Accept::accept(&*self.listener).await
+        let accepted = Accept::accept(&*self.listener).await;
+        match &accepted {
+            Ok(_) => self.went(0),
+            // The peer gave up.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => self.went(self.failures.get().saturating_add(1)),
+        }
+        accepted
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    net::TcpStream,
     path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -22,7 +24,7 @@ use crate::{
     client::{self, trt},
     house::{ADMIN, CAR_PARK, House, LOBBY},
     pull_points,
-    watch::on_record,
+    watch::{on_record, served},
 };
 
 /// The first alarm of that name on record, as soon as it is there.
@@ -149,4 +151,34 @@ fn a_line_that_somebody_changed_is_an_alarm() {
     assert_eq!((&told["subject"], &told["severity"]), (&"audit log".into(), &"critical".into()));
     let (found, name) = (told["found"].as_str().unwrap(), segments[0].file_name().unwrap());
     assert!(found.contains(name.to_str().unwrap()), "{told}");
+}
+
+/// How many file descriptors a process may have; what it has stays.
+fn limit(process: u32, descriptors: u64) {
+    let limit = format!("--nofile={descriptors}:");
+    let limited = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status().unwrap();
+    assert!(limited.success());
+}
+
+/// Without a file descriptor left a listener accepts nobody, though it is there.
+#[test]
+fn a_door_at_which_nobody_is_accepted_is_an_alarm_until_somebody_is() {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        crate::skips::skipped("prlimit is not installed, so no gateway was left without file descriptors");
+        return;
+    }
+    let (house, running) = served();
+    // It has more; a few numbers below may be free, and one more connection than these is not accepted.
+    limit(running.id(), 16);
+    let waiting: Vec<_> = (0..48).map(|_| TcpStream::connect(house.door(LOBBY)).unwrap()).collect();
+    let told = raised(&house, "door-closed");
+    assert_eq!((&told["subject"], &told["severity"]), (&"gateway".into(), &"critical".into()));
+    assert_eq!(told["found"], "1 of 2 accept connections", "nobody knocks at the other");
+    limit(running.id(), 4_096);
+    drop(waiting);
+    let reply = client::ask(house.door(LOBBY), "media", ADMIN, &trt("GetProfiles"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    house.wait_for(|_| on_record(&house, "door-closed").len() == 2);
+    assert_eq!(on_record(&house, "door-closed")[1]["what"], "alarm-cleared");
+    running.stop();
 }

@@ -75,6 +75,11 @@ impl Running {
         running
     }
 
+    /// Its number among processes.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Forgets the peak of its memory, and gives what it has now, in KiB (proc(5), `clear_refs` and `VmRSS`).
     pub fn reset_memory(&self) -> u64 {
         fs::write(format!("/proc/{}/clear_refs", self.0.id()), "5").unwrap();
