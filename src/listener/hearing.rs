@@ -51,7 +51,7 @@ impl Doorway {
             let current = doorway.current();
             if let Some(old) = hearing.take_if(|it| !current.as_ref().is_some_and(|now| it.goes_on_with(now)))
             {
-                old.leave().await;
+                Box::pin(old.leave()).await;
             }
             let Some(camera) = current else {
                 over(&mut stopped).await;
@@ -95,7 +95,7 @@ impl Doorway {
             break;
         }
         if let Some(hearing) = hearing {
-            hearing.leave().await;
+            Box::pin(hearing.leave()).await;
         }
     }
 }

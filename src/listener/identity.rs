@@ -50,9 +50,10 @@ impl Doorway {
                 }
                 continue;
             };
+            // Of what is needed for a moment only, no camera keeps the room.
             match errand {
-                None => camera.look().await,
-                Some(errand) => camera.run_errand(errand).await,
+                None => Box::pin(camera.look()).await,
+                Some(errand) => Box::pin(camera.run_errand(errand)).await,
             }
         }
     }

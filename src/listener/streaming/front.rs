@@ -271,7 +271,8 @@ pub async fn receive_guests(
     }
     while viewers.join_next().await.is_some() {}
     if let Some(camera) = doorway.current() {
-        camera.end_streams().await;
+        // What is needed for a moment only takes no room before.
+        Box::pin(camera.end_streams()).await;
     }
 }
 
