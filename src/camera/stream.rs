@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     datagrams::Datagrams,
-    error::{CameraError, Failure, Phase},
+    error::{CameraError, Failure, Phase, Retry},
     session::Session as Logins,
     shown,
 };
@@ -66,6 +66,8 @@ struct Signs {
     cseq: Option<u32>,
     /// Why another is due at once.
     due: Option<Due>,
+    /// Whether one was refused since one was taken, so that the nonce is a new one.
+    renewed: bool,
 }
 
 /// What became of a sign of life that was none.
@@ -73,9 +75,14 @@ struct Signs {
 enum Due {
     /// It was refused, and the next kind is to be tried.
     Another,
-    /// It is to be given once more, with a login that has another nonce.
+    /// It, or the next kind, is to be given with a login that has another nonce.
     Login,
+    /// No kind was taken with any nonce: the login is no good any more.
+    Refused,
 }
+
+/// How long no sign is given while logins are known to be refused.
+const SIGN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Requests that are signs of life, the likeliest first.
 static SIGNS: [Method; 3] = [Method::GetParameter, Method::Options, Method::SetParameter];
@@ -84,23 +91,34 @@ impl Signs {
     /// For a camera that names these methods.
     fn new(public: &str) -> Self {
         let named = public.split(',').any(|it| it.trim() == Method::GetParameter.as_str());
-        Self { place: usize::from(!named), cseq: None, due: None }
+        Self { place: usize::from(!named), cseq: None, due: None, renewed: false }
     }
 
     /// Hears an answer: who refuses one kind is given the next, and after the last none again. Those to signs before
-    /// the last say nothing any more. Whether another is due at once.
+    /// the last say nothing any more. Whether something is due at once.
     fn hear(&mut self, answer: &Response) -> bool {
-        let refused = answer.status != Status::Ok.code();
-        if !refused || self.cseq.is_none() || answer.cseq.is_some_and(|it| Some(it) != self.cseq) {
+        if self.cseq.is_none() || answer.cseq.is_some_and(|it| Some(it) != self.cseq) {
             return false;
         }
         self.cseq = None;
-        if answer.status == Status::Unauthorized.code() {
-            self.due = Some(Due::Login);
-        } else if self.place + 1 < SIGNS.len() {
-            self.place += 1;
-            self.due = Some(Due::Another);
+        if answer.status == Status::Ok.code() {
+            self.renewed = false;
+            return false;
         }
+        self.due = if answer.status != Status::Unauthorized.code() {
+            (self.place + 1 < SIGNS.len()).then(|| {
+                self.place += 1;
+                Due::Another
+            })
+        } else if !std::mem::replace(&mut self.renewed, true) {
+            Some(Due::Login)
+        } else if self.place == 0 {
+            // It may be what the camera refuses, whatever the login, which was good for more than this.
+            self.place += 1;
+            Some(Due::Login)
+        } else {
+            Some(Due::Refused)
+        };
         self.due.is_some()
     }
 }
@@ -459,25 +477,25 @@ impl CameraStream {
         self.signs.due.is_some()
     }
 
-    /// A sign of life: how long until the next is due.
+    /// A sign of life: how long until the next is due. It is not waited for: some never answer it, and what is relayed
+    /// does not wait for logins that others try meanwhile.
     pub(super) async fn keep_alive(&mut self, logins: &Logins) -> Result<Duration, Failure> {
+        match self.signs.due.take() {
+            Some(Due::Refused) => {
+                logins.refused(&logins.beside());
+                return Err(Failure::LoginRefused(Retry(logins.pause())));
+            }
+            // Nor is a login shown that a camera may count, while it is known to be refused elsewhere.
+            Some(Due::Login) | None if self.signs.renewed && logins.may_try().is_err() => {
+                return Ok(SIGN_PAUSE);
+            }
+            Some(Due::Login | Due::Another) | None => {}
+        }
         let method = SIGNS.get(self.signs.place).cloned().unwrap_or(Method::Options);
         let fields: Vec<_> = self.session_field().into_iter().collect();
         let uri = self.aggregate();
-        match self.signs.due.take() {
-            // Of a login with a new nonce it is waited to hear whether it is one: another refusal counts.
-            Some(Due::Login) => {
-                let asked = timeout(CAMERA_EXCHANGE_TIME_MAX, self.ask(&method, &uri, &fields, logins)).await;
-                let answer = asked.map_err(|_| Failure::TimedOut(Phase::Answer))??;
-                self.signs.cseq = Some(self.wire.cseq);
-                self.signs.hear(&answer);
-            }
-            // Not waited for: some never answer it.
-            Some(Due::Another) | None => {
-                self.wire.send(&method, &uri, &fields).await?;
-                self.signs.cseq = Some(self.wire.cseq);
-            }
-        }
+        self.wire.send(&method, &uri, &fields).await?;
+        self.signs.cseq = Some(self.wire.cseq);
         self.datagrams.knock(self.own);
         Ok(self.sign_interval())
     }
@@ -650,4 +668,49 @@ pub(super) fn exactly(mut read: Vec<u8>) -> BytesMut {
     read.shrink_to_fit();
     // Nothing is copied.
     Bytes::from(read).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtsp::{Decoder, Peer, Received};
+
+    fn answer(status: &str, cseq: u32) -> Response {
+        let mut text = format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n\r\n").as_bytes().into();
+        match Decoder::new(Peer::Camera).next(&mut text).unwrap() {
+            Some(Received::Response(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is due after each answer, and the kind of sign that is given next.
+    fn heard(signs: &mut Signs, answers: &[&str]) -> Vec<(Option<Due>, usize)> {
+        let hear = |(number, status): (usize, &&str)| {
+            let cseq = u32::try_from(number).unwrap();
+            signs.cseq = Some(cseq);
+            signs.hear(&answer(status, cseq + 7));
+            assert_eq!(signs.cseq, Some(cseq), "an answer to another says nothing");
+            signs.hear(&answer(status, cseq));
+            (signs.due.take(), signs.place)
+        };
+        answers.iter().enumerate().map(hear).collect()
+    }
+
+    #[test]
+    fn what_comes_of_a_sign_of_life_says_what_is_due() {
+        let (old, no, ok) = ("401 Unauthorized", "405 Method Not Allowed", "200 OK");
+        let (login, refused, another) = (Some(Due::Login), Some(Due::Refused), Some(Due::Another));
+        let first = Signs::new("OPTIONS, GET_PARAMETER");
+        // A nonce is old each time, and another is taken.
+        let due = heard(&mut first.clone(), &[ok, old, ok, old, ok]);
+        assert_eq!(due, [(None, 0), (login, 0), (None, 0), (login, 0), (None, 0)]);
+        let due = heard(&mut first.clone(), &[old, old, old]);
+        assert_eq!(due, [(login, 0), (login, 1), (refused, 1)], "three logins at most");
+        let due = heard(&mut first.clone(), &[old, old, ok, old, ok]);
+        assert_eq!(due, [(login, 0), (login, 1), (None, 1), (login, 1), (None, 1)]);
+        let due = heard(&mut first.clone(), &[no, no, no, ok]);
+        assert_eq!(due, [(another, 1), (another, 2), (None, 2), (None, 2)]);
+        let due = heard(&mut Signs::new("OPTIONS"), &[old, old]);
+        assert_eq!(due, [(login, 1), (refused, 1)]);
+    }
 }

@@ -332,8 +332,8 @@ fn a_sign_of_life_with_an_old_nonce_is_given_again_and_a_login_that_is_refused_e
     let clock = Arc::new(SimulatedClock::new(SystemClock::new().now()));
     let house = House::open_at(Arc::clone(&clock) as Arc<dyn Clock>);
     let camera = house.camera(LOBBY);
-    // It is told each second that somebody is there.
-    camera.set_oddities(&[Oddity::EndsMuteSessions]);
+    // It is told each second that somebody is there, and nothing without a login tells it that.
+    camera.set_oddities(&[Oddity::EndsMuteSessions, Oddity::RefusesOptionsInSession]);
     let at = address(&house, LOBBY, CAMERAS[1].1);
     let (mut player, _) = watch(&house, &at);
     // This maker's nonces live for a minute, and then are stale.

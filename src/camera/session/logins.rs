@@ -214,6 +214,11 @@ impl Session {
         Ok(Trying { epoch: self.epoch(), turn })
     }
 
+    /// A login goes beside others over another protocol, where it was accepted in the same session.
+    pub(in crate::camera) fn beside(&self) -> Trying<'_> {
+        Trying { epoch: self.epoch(), turn: LoginTurn::default() }
+    }
+
     /// Whether the last login was accepted.
     pub(in crate::camera) fn is_confirmed(&self) -> bool {
         self.breaker.borrow().is_confirmed()
