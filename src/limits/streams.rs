@@ -45,7 +45,7 @@ pub const STREAM_REDIRECTS_MAX: usize = 3;
 pub const STREAM_READ_BYTES: usize = 64 * 1024;
 /// How often a camera that plays is told what came of it, at the earliest: it is looked once a second. Some end a session
 /// in which they hear nothing for five seconds; the reduced minimum of RFC 3550 §6.2 is below that for pictures.
-pub const STREAM_REPORT_INTERVAL: Duration = Duration::from_secs(4);
+pub const STREAM_REPORT_INTERVAL: Duration = Duration::from_millis(3_500);
 /// How long a camera that plays may say nothing.
 pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Runs of packets that wait while a camera's answer is waited for.

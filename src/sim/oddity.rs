@@ -53,7 +53,7 @@ pub enum Oddity {
     ReportsElsewhere,
     /// Ends a session that gives no sign of life for two seconds.
     EndsMuteSessions,
-    /// Ends a session of whose client it hears no report for six seconds.
+    /// Ends a session of whose client it hears no report for five seconds.
     EndsUnreported,
     /// Its datagrams change places on the way, come much too late or are lost: each second packet of a tick before the
     /// first, the sixth of sixteen after those of the next tick, the tenth never.

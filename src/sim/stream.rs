@@ -42,7 +42,7 @@ const STALE: &[u8] = b"$\x00\x00\x0e\x80\x60\x00\x01\x00\x00\x00\x00\x00\x00\x00
 /// How long a client of an odd one may be silent.
 const MUTE_SECONDS_MAX: u64 = 2;
 /// How long a client of an odd one may give no report.
-const UNREPORTED_TIME_MAX: Duration = Duration::from_secs(6);
+const UNREPORTED_TIME_MAX: Duration = Duration::from_secs(5);
 /// How far from theirs an odd one's reports are.
 const REPORTS_AWAY_CHANNELS: u8 = 64;
 
