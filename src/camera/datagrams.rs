@@ -180,7 +180,7 @@ impl Socket {
     ) -> io::Result<()> {
         for _ in 0..STREAM_DATAGRAMS_AT_ONCE_MAX {
             match self.socket.poll_recv_ready(cx) {
-                Poll::Pending => break,
+                Poll::Pending => return Ok(()),
                 Poll::Ready(ready) => ready?,
             }
             let start = buffer.len();
@@ -188,6 +188,8 @@ impl Socket {
                 took(buffer, start);
             }
         }
+        // There may be more, of which nobody would say so.
+        cx.waker().wake_by_ref();
         Ok(())
     }
 
