@@ -164,6 +164,20 @@ impl Log {
         self.handle.shared.push(Record::Event(event).body(), Awaited::Kept).map(|_| ())
     }
 
+    /// Waits until all that was queued by now is durable, what nobody waits for included. While the disk fails that is
+    /// told at once.
+    pub async fn written(&self) -> Result<(), LogError> {
+        let shared = &self.handle.shared;
+        let batch = {
+            let queue = shared.queue();
+            if let Some(failure) = &queue.failure {
+                return Err(failure.clone());
+            }
+            Arc::clone(if queue.entries.is_empty() { &queue.taken } else { &queue.batch })
+        };
+        shared.settled(&batch).await
+    }
+
     /// Whether new records can be made durable, as far as is known.
     pub fn healthy(&self) -> bool {
         self.handle.shared.queue().failure.is_none()
@@ -373,6 +387,8 @@ struct Queue {
     entries: Vec<Entry>,
     /// What those who wait for `entries` wait for.
     batch: Arc<Batch>,
+    /// What the writer took last, and may be writing.
+    taken: Arc<Batch>,
     /// Places kept for outcomes.
     reserved: usize,
     /// What is durable in the emergency journal only.
@@ -396,6 +412,7 @@ impl Queue {
         Self {
             entries: Vec::new(),
             batch: Arc::default(),
+            taken: Batch::written(),
             reserved: 0,
             journaled: Vec::new(),
             next_seq,
@@ -596,6 +613,8 @@ impl Shared {
     fn resume(&self, durable: u64) {
         let mut queue = self.queue();
         queue.failure = None;
+        // Of the batch that failed, what had to be kept is queued again.
+        queue.taken = Batch::written();
         queue.next_seq = durable + queue.entries.len() as u64;
     }
 
@@ -635,6 +654,13 @@ struct Batch {
 }
 
 impl Batch {
+    /// One of which nothing is left to be written.
+    fn written() -> Arc<Self> {
+        let batch = Self::default();
+        batch.settle(Ok(()));
+        Arc::new(batch)
+    }
+
     async fn settled(&self) -> Result<(), LogError> {
         let mut notified = std::pin::pin!(self.settled.notified());
         // Listen first, look second: settling in between is not missed.

@@ -95,9 +95,8 @@ struct Guarded {
     readable: bool,
     services: Services,
     strangers: Strangers,
-    /// How the counters stood at the end of the last period. What was told of it is kept at the end of the next: by then it
-    /// is on the log's disk, and nothing counts as told that a crash loses.
-    told: Option<Kept>,
+    /// Whether the log took all that was told so far. If not, the next start tells it, with all that came since.
+    recorded: bool,
 }
 
 /// Who is enrolled nowhere and has an alarm of its own, so that one that goes on does not hide the next. Few in a period,
@@ -135,12 +134,7 @@ impl Guard {
                 guarded.read(&teller, &here(zone), &self.memory).await;
             }
             guarded.end(&teller);
-            // Otherwise what was told last may not come to be on record.
-            if self.house.gate.log().health().failure.is_none()
-                && let Some(kept) = guarded.tripwire.kept()
-            {
-                self.memory.keep(id, kept);
-            }
+            guarded.keep(&teller, &self.memory).await;
         }
     }
 
@@ -183,7 +177,7 @@ impl Guarded {
             readable: true,
             services: Services::new(zone, now),
             strangers: Strangers::default(),
-            told: None,
+            recorded: true,
         }
     }
 
@@ -206,11 +200,10 @@ impl Guarded {
             Ok(counted) => {
                 let enrolled = |source: &Source| teller.camera(source).is_some();
                 let reading = self.tripwire.read(&Snapshot::of(&counted, here), &enrolled, now);
-                teller.attempts(&reading, &mut self.strangers);
+                self.recorded &= teller.attempts(&reading, &mut self.strangers);
                 self.readable = true;
                 if reading.whole {
-                    let told = std::mem::replace(&mut self.told, self.tripwire.kept());
-                    told.into_iter().for_each(|it| memory.keep(teller.zone, it));
+                    self.keep(teller, memory).await;
                 }
             }
             Err(error) => {
@@ -225,7 +218,18 @@ impl Guarded {
         let now = time(&*teller.house.clock);
         self.services.close();
         teller.names(self.services.tell(now, true));
-        teller.attempts(&self.tripwire.rest(now), &mut self.strangers);
+        self.recorded &= teller.attempts(&self.tripwire.rest(now), &mut self.strangers);
+    }
+
+    /// Keeps how far all is told, once that is on the log's disk: nothing counts as told that a crash loses.
+    async fn keep(&self, teller: &Teller<'_>, memory: &Memory) {
+        let Some(kept) = self.tripwire.kept().filter(|_| self.recorded) else { return };
+        match teller.house.gate.log().written().await {
+            Ok(()) => memory.keep(teller.zone, kept),
+            Err(error) => {
+                tracing::info!(zone = %teller.zone, %error, "what was told of it is not on record yet")
+            }
+        }
     }
 }
 
@@ -367,11 +371,15 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn attempts(&self, reading: &Reading, strangers: &mut Strangers) {
+    /// Gives whether the log took all of it.
+    fn attempts(&self, reading: &Reading, strangers: &mut Strangers) -> bool {
+        let mut taken = true;
         for (source, told) in &reading.blocked {
-            self.note(BLOCKED, self.camera(source), told);
+            taken &= self.note(BLOCKED, self.camera(source), told);
         }
-        reading.summaries.iter().for_each(|told| self.note(BLOCKED_SUMMARY, None, told));
+        for told in &reading.summaries {
+            taken &= self.note(BLOCKED_SUMMARY, None, told);
+        }
         let metrics = &self.house.gate.watch().metrics;
         if reading.packets > 0 {
             metrics.zone(self.zone, ZoneCounts { blocked: reading.packets, asked: 0 });
@@ -387,6 +395,7 @@ impl<'a> Teller<'a> {
         if let Some(unknown) = reading.unknown {
             self.full(unknown);
         }
+        taken
     }
 
     /// Says whether evidence was lost in the last period.
@@ -486,9 +495,9 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn note(&self, what: &str, camera: Option<&CameraId>, detail: &impl Serialize) {
+    fn note(&self, what: &str, camera: Option<&CameraId>, detail: &impl Serialize) -> bool {
         let camera = camera.map(ToString::to_string);
-        self.house.gate.note(Event { camera, ..Event::new(what, json!(detail)) });
+        self.house.gate.note(Event { camera, ..Event::new(what, json!(detail)) })
     }
 }
 

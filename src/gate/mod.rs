@@ -463,11 +463,13 @@ impl Gate {
         self.tell("logins-left-out", &self.guesses.rest());
     }
 
-    /// Records something that happened, without waiting for the disk.
-    pub fn note(&self, event: Event) {
-        if let Err(error) = self.log.note(event) {
+    /// Records something that happened, without waiting for the disk. False if it will not be on record.
+    pub fn note(&self, event: Event) -> bool {
+        let noted = self.log.note(event);
+        if let Err(error) = &noted {
             tracing::error!(%error, "an event could not be recorded");
         }
+        noted.is_ok()
     }
 
     /// The audit log, for readiness and shutdown.

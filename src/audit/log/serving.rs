@@ -160,7 +160,9 @@ fn take(shared: &Shared, writer: &Writer, due: Duration, took: Duration) -> Take
         queue.failure.get_or_insert(LogError::Closed);
     }
     let carried = if queue.journaled.is_empty() { Vec::new() } else { carry(&mut queue, &shared.time()) };
-    Taken { entries: mem::take(&mut queue.entries), batch: mem::take(&mut queue.batch), carried, stopping }
+    let batch = mem::take(&mut queue.batch);
+    queue.taken = Arc::clone(&batch);
+    Taken { entries: mem::take(&mut queue.entries), batch, carried, stopping }
 }
 
 /// Queues what is in the emergency journal, behind everything else.

@@ -238,6 +238,50 @@ fn a_disk_that_hangs_counts_as_failed_until_it_answers() {
 }
 
 #[test]
+fn what_was_noted_is_waited_for_and_a_disk_that_fails_is_told() {
+    let stage = Stage::new();
+    let is_there =
+        |what: &str| lines(stage.dir.path()).iter().filter(|line| line["what"] == what).count() == 1;
+    let note = |what: &str| stage.log.note(Event::new(what, Value::Null)).unwrap();
+    for number in 0..50 {
+        let what = format!("noted-{number}");
+        note(&what);
+        run(stage.log.written()).unwrap();
+        assert!(is_there(&what), "{what}");
+    }
+    assert_eq!(run(stage.log.written()), Ok(()), "there is nothing to wait for");
+    stage.disk.set(Mood::Hanging);
+    note("under way");
+    // It is with the writer, or queued for it.
+    assert_eq!(run(stage.log.written()), Err(LogError::Stalled));
+    stage.mend();
+    stage.disk.set(Mood::Failing);
+    note("kept");
+    let failed = run(stage.log.written()).unwrap_err();
+    assert!(failed.to_string().contains("injected"), "{failed}");
+    assert!(run(stage.log.written()).unwrap_err().to_string().contains("injected"), "and at once");
+    stage.disk.set(Mood::Well);
+    while !stage.log.healthy() {
+        std::thread::yield_now();
+    }
+    run(stage.log.written()).unwrap();
+    assert!(is_there("under way") && is_there("kept"));
+    stage.log.close().unwrap();
+}
+
+#[test]
+fn a_log_that_was_mended_has_nothing_to_wait_for() {
+    let stage = Stage::new();
+    stage.break_down();
+    stage.disk.set(Mood::Well);
+    while !stage.log.healthy() {
+        std::thread::yield_now();
+    }
+    assert_eq!(run(stage.log.written()), Ok(()), "the command that failed was refused");
+    stage.log.close().unwrap();
+}
+
+#[test]
 fn without_log_and_journal_nothing_goes_on() {
     let stage = Stage::with_journal(Some("/dev/full".into()));
     stage.break_down();
