@@ -557,7 +557,7 @@ pub const ISOLATION_DRIFTS_MAX: usize = 64;
 pub const NETD_REQUESTS_MAX: usize = 32;
 /// A request to netd: all residents of one zone.
 pub const NETD_REQUEST_BYTES_MAX: usize = 512 * 1024;
-/// An answer of netd: all attempts of one zone, and those that the rules before had counted.
+/// An answer of netd: all attempts of one zone, and those that rules before had counted.
 pub const NETD_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long netd may take to say how zones stand, which it knows, or who is in one.
 pub const NETD_WORD_TIME_MAX: Duration = Duration::from_secs(2);
@@ -585,6 +585,10 @@ pub const RESIDENT_SETS: usize = 4;
 pub const ATTEMPTS_KEPT_MAX: usize = 4_096;
 /// False claims of one zone and period that have a record of their own; all are in the exact counts.
 pub const CLAIMS_TOLD_PER_PERIOD_MAX: usize = 16;
+/// How often they are read, if rules are loaded meanwhile, before that is given up.
+pub const ATTEMPTS_READ_TRIES_MAX: usize = 3;
+/// Rules of one zone that are gone, and of which it is remembered what they counted.
+pub const RULES_BEFORE_MAX: usize = 4;
 /// How often the tripwire's counters are read; a reading that takes long makes the next wait for ten times as long.
 pub const ATTEMPTS_READ_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked for zones that should be given names and time, and for what they asked.
@@ -638,7 +642,9 @@ pub const SIM_TRICKLE_TIME: Duration = Duration::from_secs(1);
 const _: () = assert!(ISOLATION_ASK_INTERVAL.as_secs() + ISOLATION_CHECK_INTERVAL.as_secs() < 5);
 // An entry takes up to 220 bytes of JSON, a resident's count 100.
 const _: () = assert!(
-    2 * (ATTEMPT_ENTRIES_MAX * 220 + RESIDENT_SETS * RESIDENT_COUNTS_PER_SET_MAX * 100)
+    // Those of the rules that are gone have together no more than one set of rules can.
+    2 * ATTEMPT_ENTRIES_MAX * 220
+        + (1 + RULES_BEFORE_MAX) * RESIDENT_SETS * RESIDENT_COUNTS_PER_SET_MAX * 100
         < NETD_ANSWER_BYTES_MAX
 );
 const _: () = assert!(SUMMARY_AT_ONCE_MAX < SUMMARY_LINES_MAX);

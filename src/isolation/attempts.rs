@@ -10,11 +10,73 @@ use super::{
     ruleset::TABLE,
     wire::{Attempt, Attempts, Claim, ClaimKind, FrameAttempt, ResidentCount},
 };
-use crate::inventory::MacAddress;
+use crate::{
+    inventory::MacAddress,
+    limits::{ATTEMPT_ENTRIES_MAX, ATTEMPTS_READ_TRIES_MAX, RULES_BEFORE_MAX},
+};
 
 /// Reads the counts of a zone's namespace, where these are held to their hardware addresses. As long as nobody has said
 /// who is, no claims are: whoever is right could be taken for the forger.
 pub(super) fn count(namespace: &str, residents: Option<&Residents>) -> Result<Attempts, NetError> {
+    let mut tables = || -> Result<_, NetError> {
+        // A namespace that is made anew numbers its tables from 1 again.
+        let made = kernel::made(namespace)?;
+        Ok((tables(&kernel::listed(namespace, &["list", "tables"])?), made))
+    };
+    let (counted, (tables, made)) = of_one_load(&mut tables, &mut || count_once(namespace, residents))?;
+    let numbers = if tables.is_empty() { Vec::new() } else { [&tables[..], &made].concat() };
+    Ok(Attempts { tables: numbers, ..counted })
+}
+
+/// Reads something between two looks at which tables there are, until these are the same: what was read while rules were
+/// loaded anew is of two tables, and would count twice.
+fn of_one_load<T, S: PartialEq>(
+    tables: &mut dyn FnMut() -> Result<S, NetError>,
+    read: &mut dyn FnMut() -> Result<T, NetError>,
+) -> Result<(T, S), NetError> {
+    for _ in 0..ATTEMPTS_READ_TRIES_MAX {
+        let before = tables()?;
+        let counted = read();
+        if tables()? == before {
+            return Ok((counted?, before));
+        }
+    }
+    Err(NetError::Unsteady)
+}
+
+/// The numbers of the gateway's tables.
+fn tables(listed: &Value) -> Vec<u64> {
+    let objects = listed.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    let own =
+        objects.filter_map(|it| it.get("table")).filter(|it| it.get("name").is_some_and(|it| it == TABLE));
+    let mut numbers: Vec<_> = own.filter_map(|it| it.get("handle")?.as_u64()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// What rules had counted that are gone, `last` the last of them, followed by those before them: as many as in all hold no
+/// more entries than one set of rules can.
+pub(super) fn replaced(earlier: Option<Attempts>, last: Attempts) -> Attempts {
+    let mut all = vec![last];
+    let mut next = earlier;
+    while let Some(mut it) = next {
+        next = it.before.take().map(|it| *it);
+        all.push(it);
+    }
+    let entries = |it: &Attempts| it.packets.len() + it.frames.len() + it.claims.as_ref().map_or(0, Vec::len);
+    let mut sum = 0;
+    let few = |it: &&Attempts| {
+        sum += entries(it);
+        sum <= ATTEMPT_ENTRIES_MAX
+    };
+    let room = all.iter().take(RULES_BEFORE_MAX).take_while(few).count();
+    all.truncate(room.max(1));
+    let chained =
+        all.into_iter().rev().reduce(|before, it| Attempts { before: Some(Box::new(before)), ..it });
+    chained.unwrap_or_default()
+}
+
+fn count_once(namespace: &str, residents: Option<&Residents>) -> Result<Attempts, NetError> {
     let claims = residents.map(|_| Vec::new());
     let mut counted = Attempts { claims, ..Attempts::default() };
     // The sums first: what is dropped meanwhile is then in the entries alone, and no part of a sum is nobody's.
@@ -42,9 +104,6 @@ pub(super) fn count(namespace: &str, residents: Option<&Residents>) -> Result<At
 fn read(listed: &Value, residents: Option<&Residents>, counted: &mut Attempts) {
     let objects = listed.get("nftables").and_then(Value::as_array).into_iter().flatten();
     for object in objects {
-        if let Some(number) = object.pointer("/table/handle").and_then(Value::as_u64) {
-            counted.tables.push(number);
-        }
         if let Some(set) = object.get("set") {
             let elements = set.get("elem").and_then(Value::as_array).into_iter().flatten();
             for element in elements.filter_map(|it| it.get("elem")) {
@@ -205,6 +264,8 @@ mod tests {
         let listed = json!({ "nftables": [
             { "metainfo": {} },
             { "table": { "family": "netdev", "name": "cordon", "handle": 7 } },
+            { "table": { "family": "netdev", "name": "strange", "handle": 4 } },
+            { "table": { "family": "inet", "name": "cordon", "handle": 6 } },
             set("attempts4", vec![
                 element(json!(["192.0.2.7", "203.0.113.9", "udp", 53]), 3),
                 element(json!(["192.0.2.7", "203.0.113.9", 1, 0]), 1),
@@ -240,7 +301,7 @@ mod tests {
         );
         let frames: Vec<_> = counted.frames.iter().map(|it| (it.ether_type, it.packets)).collect();
         assert_eq!((frames, counted.dropped), (vec![(0x8100, 4), (35_020, 5)], 16));
-        assert_eq!(counted.tables, [7]);
+        assert_eq!(tables(&listed), [6, 7], "somebody else's does not count");
         let held = ResidentCount { address: "192.0.2.7".parse().unwrap(), arrived: true, packets: 10 };
         assert_eq!(counted.residents, [held]);
         let who = |it: &Claim| it.claimant.map_or("nobody".to_owned(), |it| it.to_string());
@@ -261,6 +322,46 @@ mod tests {
         let mut unsaid = Attempts::default();
         read(&listed, None, &mut unsaid);
         assert_eq!((unsaid.claims, unsaid.packets.len()), (None, 3), "nobody has said who is resident");
+    }
+
+    #[test]
+    fn what_is_read_while_rules_are_loaded_is_read_again() {
+        let reads = |tables: &[u64]| {
+            let (mut tables, mut reads) = (tables.iter(), 0);
+            let mut read = || {
+                reads += 1;
+                Ok(reads)
+            };
+            of_one_load(&mut || Ok(*tables.next().unwrap()), &mut read).map_err(|error| error.to_string())
+        };
+        assert_eq!(reads(&[1, 1]), Ok((1, 1)));
+        assert_eq!(reads(&[1, 3, 3, 5, 5, 5]), Ok((3, 5)));
+        let without_end: Vec<u64> = (0..2 * ATTEMPTS_READ_TRIES_MAX as u64).collect();
+        assert!(reads(&without_end).unwrap_err().contains("loaded anew again and again"));
+        let mut tables = [1, 2, 2, 2].into_iter();
+        let mut tries = [Err(NetError::Panicked), Ok("read")].into_iter();
+        let read = of_one_load(&mut || Ok(tables.next().unwrap()), &mut || tries.next().unwrap());
+        assert_eq!(read.unwrap(), ("read", 2), "what failed while they were loaded is tried again");
+    }
+
+    #[test]
+    fn rules_that_are_gone_are_remembered_within_a_bound() {
+        let counted = |number: u64, entries: usize| {
+            let frame = FrameAttempt { source: String::new(), ether_type: 0, packets: 1, bytes: 1 };
+            Attempts { tables: vec![number], frames: vec![frame; entries], ..Attempts::default() }
+        };
+        let remembered = |entries: &[usize]| {
+            let all = entries.iter().zip(1..).map(|(entries, number)| counted(number, *entries));
+            let all = all.fold(None, |earlier, it| Some(replaced(earlier, it)));
+            let chain = std::iter::successors(all.as_ref(), |it| it.before.as_deref());
+            chain.flat_map(|it| it.tables.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(remembered(&[1, 1, 1]), [3, 2, 1], "the last first");
+        let most: Vec<u64> = (2..=RULES_BEFORE_MAX as u64 + 1).rev().collect();
+        assert_eq!(remembered(&[1; RULES_BEFORE_MAX + 1]), most);
+        assert_eq!(remembered(&[1, ATTEMPT_ENTRIES_MAX - 1, 1]), [3, 2], "as many entries as rules can have");
+        assert_eq!(remembered(&[1, ATTEMPT_ENTRIES_MAX, 1]), [3]);
+        assert_eq!(remembered(&[1, ATTEMPT_ENTRIES_MAX + 1]), [2], "the last in any case");
     }
 
     fn residents() -> Residents {

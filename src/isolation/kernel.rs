@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write},
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
@@ -50,6 +50,10 @@ pub enum NetError {
     Thread(io::Error),
     #[error("a thread of netd panicked")]
     Panicked,
+    #[error(
+        "its rules are loaded anew again and again, faster than what they count can be read: see who changes them"
+    )]
+    Unsteady,
 }
 
 /// What there is, as far as a zone is concerned.
@@ -85,6 +89,14 @@ pub(super) fn name_again(namespace: &str, held: &File) -> Result<(), NetError> {
 /// Whether a namespace is there.
 pub(super) fn exists(namespace: &str) -> bool {
     path_of(namespace).exists()
+}
+
+/// What tells a namespace from any other that has, had or will have its name: its number, which the next may get, and
+/// when the kernel made the file that stands for it, which is there as long as the name or a hold is.
+pub(super) fn made(namespace: &str) -> Result<[u64; 3], NetError> {
+    let failed = |error| NetError::Namespace { name: namespace.to_owned(), error };
+    let it = fs::metadata(path_of(namespace)).map_err(failed)?;
+    Ok([it.ino(), it.ctime().cast_unsigned(), it.ctime_nsec().cast_unsigned()])
 }
 
 /// The other namespaces in which an interface of this name is.

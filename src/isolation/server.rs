@@ -66,7 +66,7 @@ struct State {
     residents: BTreeMap<ZoneId, Residents>,
     /// When each was looked at last, in monotonic time.
     looked: BTreeMap<ZoneId, Duration>,
-    /// What was counted by rules that were loaded anew since.
+    /// What was counted by rules that were loaded anew since, the last first.
     before: BTreeMap<ZoneId, Attempts>,
     drifts: VecDeque<Drift>,
     /// Drifts so far.
@@ -204,6 +204,7 @@ impl Server {
                 let zone = self.zone(zone)?;
                 let residents = self.state().residents.get(&zone.zone).cloned();
                 let counted = attempts::count(&zone.namespace(), residents.as_ref()).map_err(in_full)?;
+                // Perhaps of these very rules, which are replaced just now: each says which tables it is of.
                 let before = self.state().before.get(&zone.zone).cloned().map(Box::new);
                 Reply::Attempts(Attempts { before, ..counted })
             }
@@ -286,7 +287,9 @@ impl Server {
             // Where nothing is that counts, nothing is lost.
             let counted = attempts::count(&zone.namespace(), zone.residents.as_ref());
             if let Some(counted) = counted.ok().filter(|it| !it.tables.is_empty()) {
-                self.state().before.insert(zone.zone.clone(), counted);
+                let mut state = self.state();
+                let earlier = state.before.remove(&zone.zone);
+                state.before.insert(zone.zone.clone(), attempts::replaced(earlier, counted));
             }
         };
         self.keeper.apply_with(zone, &mut keep).map_err(in_full)

@@ -111,6 +111,18 @@ impl Snapshot {
             before: counted.before.as_deref().map(|it| Box::new(Self::of(it, here))),
         }
     }
+
+    /// How these tables stood when they were replaced, and all that came between them and those that count now, in their
+    /// order; nothing if nobody saw these go.
+    fn since(&self, tables: &[u64]) -> Vec<&Self> {
+        let before = std::iter::successors(self.before.as_deref(), |it| it.before.as_deref());
+        // Those that count now may be among them, if they were replaced right after they were read.
+        let mut gone: Vec<_> = before.filter(|it| it.tables != self.tables).collect();
+        let known = gone.iter().position(|it| it.tables == tables);
+        gone.truncate(known.map_or(0, |at| at + 1));
+        gone.reverse();
+        gone
+    }
 }
 
 /// The counters as they stood when all that they had counted was told, as it is kept over a restart.
@@ -272,13 +284,16 @@ impl Tripwire {
         let (resumed, mut reading) = (std::mem::take(&mut self.resumed), Reading::default());
         let first_reading = self.before.is_none() || resumed;
         if self.before.is_some() && self.tables != snapshot.tables {
-            if let Some(last) = snapshot.before.as_deref().filter(|it| it.tables == self.tables) {
-                let last = self.not_behind(last);
-                self.take(&last, enrolled, (first_reading, resumed), &mut reading);
+            for (at, gone) in snapshot.since(&self.tables).into_iter().enumerate() {
+                if at == 0 {
+                    let last = self.not_behind(gone);
+                    self.take(&last, enrolled, (first_reading, resumed), &mut reading);
+                } else {
+                    self.begin_anew();
+                    self.take(gone, enrolled, (first_reading, resumed), &mut reading);
+                }
             }
-            self.before = Some(HashMap::new());
-            self.residents_before.clear();
-            self.dropped_before = Some(0);
+            self.begin_anew();
         }
         self.tables.clone_from(&snapshot.tables);
         self.take(snapshot, enrolled, (first_reading, resumed), &mut reading);
@@ -288,6 +303,13 @@ impl Tripwire {
             reading.blocked = self.summary.at_once().iter().map(|line| self.blocked(line, false)).collect();
         }
         reading
+    }
+
+    /// Other tables count, from nothing.
+    fn begin_anew(&mut self) {
+        self.before = Some(HashMap::new());
+        self.residents_before.clear();
+        self.dropped_before = Some(0);
     }
 
     /// How tables that are gone stood last, as far as this is known: whoever looked at them at the end may have done so
@@ -600,6 +622,18 @@ mod tests {
         assert_eq!(packets(&Snapshot { before: behind, ..standing(3, 0, [0, 0]) }, 6), 0);
         let later = Snapshot { before: before([7, 2]), ..standing(4, 1, [1, 0]) };
         assert_eq!(packets(&later, 7), 1, "what is of others before is told already");
+        // Twice between two readings.
+        let gone = |tables, dropped, packets, before| {
+            Some(Box::new(Snapshot { before, ..standing(tables, dropped, packets) }))
+        };
+        let gone_since = gone(5, 3, [3, 0], gone(4, 6, [4, 2], gone(3, 9, [9, 0], None)));
+        let twice = Snapshot { before: gone_since.clone(), ..standing(6, 20, [15, 5]) };
+        assert_eq!(packets(&twice, 8), 5 + 3 + 20);
+        // And once more, right after these were read.
+        let again = gone(7, 2, [2, 0], gone(6, 22, [16, 6], gone_since));
+        let meanwhile = Snapshot { before: again.clone(), ..standing(7, 1, [1, 0]) };
+        assert_eq!(packets(&meanwhile, 9), 2 + 1);
+        assert_eq!(packets(&Snapshot { before: again, ..standing(8, 4, [4, 0]) }, 10), 1 + 4);
     }
 
     #[test]

@@ -172,10 +172,11 @@ pub struct Attempts {
     pub residents: Vec<ResidentCount>,
     /// All that was dropped since the rules were loaded, also what is not remembered by itself.
     pub dropped: u64,
-    /// The numbers of the tables that count: rules that were loaded anew have others, and count from nothing.
+    /// Which tables count, as numbers, and in which namespace: rules that were loaded anew have others, and count from
+    /// nothing.
     #[serde(default)]
     pub tables: Vec<u64>,
-    /// What the tables before these had counted when they were replaced, as far as somebody saw to it.
+    /// What the tables before these had counted when they were replaced, as far as somebody saw to it; and so on.
     #[serde(default)]
     pub before: Option<Box<Self>>,
 }
