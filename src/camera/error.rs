@@ -139,6 +139,21 @@ impl CameraError {
         )
     }
 
+    /// Whether it came of the camera, or of the way to it, and not of the gateway itself: without having been asked, the
+    /// camera refuses no login and lacks no clock, and keeps nobody waiting for a turn.
+    pub fn is_of_camera(&self) -> bool {
+        match self.failure {
+            Failure::NoSocket
+            | Failure::PinUnavailable
+            | Failure::Unwanted
+            | Failure::NotHeldBack
+            | Failure::Misdirected
+            | Failure::NoEntropy => false,
+            Failure::LoginRefused(_) | Failure::ClockUnknown | Failure::TimedOut(Phase::Turn) => self.sent,
+            _ => true,
+        }
+    }
+
     /// Whether the camera took too long.
     pub fn is_timeout(&self) -> bool {
         matches!(self.failure, Failure::TimedOut(_))

@@ -177,7 +177,7 @@ fn pause(times: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::{
-        camera::{CameraError, Failure},
+        camera::{CameraError, Failure, Phase, Retry},
         limits::PICTURE_AGE_MAX,
     };
 
@@ -293,8 +293,30 @@ mod tests {
     fn only_what_comes_of_the_camera_is_remembered_and_not_of_too_many() {
         let pictures = Pictures::default();
         let of = |number: usize| Wanted::At(place(&format!("/{number}")));
-        pictures.ended(&of(0), Some(&Trouble::Busy), NOW);
-        assert!(pictures.refused(&of(0), NOW).is_none(), "that was the gateway's doing");
+        let unsent = |failure| Trouble::Camera(CameraError { failure, sent: false });
+        for trouble in [
+            Trouble::Busy,
+            Trouble::Silent,
+            failed(Failure::NoEntropy),
+            unsent(Failure::NoSocket),
+            unsent(Failure::PinUnavailable),
+            unsent(Failure::LoginRefused(Retry::default())),
+            unsent(Failure::TimedOut(Phase::Turn)),
+        ] {
+            pictures.ended(&of(0), Some(&trouble), NOW);
+            assert!(pictures.refused(&of(0), NOW).is_none(), "that was the gateway's doing: {trouble}");
+        }
+        for trouble in [
+            unsent(Failure::Unreachable),
+            unsent(Failure::TimedOut(Phase::Connect)),
+            unsent(Failure::CertificateChanged),
+            failed(Failure::LoginRefused(Retry::default())),
+            failed(Failure::TimedOut(Phase::Turn)),
+        ] {
+            pictures.ended(&of(0), Some(&trouble), NOW);
+            assert!(pictures.refused(&of(0), NOW).is_some(), "that was the camera's doing: {trouble}");
+            pictures.ended(&of(0), None, NOW);
+        }
         for number in 0..=PICTURE_FAILURES_MAX {
             pictures.ended(&of(number), Some(&failed(Failure::Reset)), NOW);
         }

@@ -17,12 +17,15 @@ use super::{
     virtual_camera::VirtualCamera,
 };
 use crate::{
+    camera::{CameraError, Failure, Phase},
     command::{Command, HttpTransfer, Operation, Reason},
     facade::{Asked, Entrance, LocatorKind, Media, picture_address, profiles},
     gate::Pass,
     hatch::{AskKind, Endpoint, Reply as Heard},
     ids::RequestId,
-    limits::{CAMERA_EXCHANGE_TIME_MAX, LATEST_PICTURE_AGE_MAX, PICTURE_AGE_MAX},
+    limits::{
+        CAMERA_EXCHANGE_TIME_MAX, CAMERA_INTRODUCTION_TIME_MAX, LATEST_PICTURE_AGE_MAX, PICTURE_AGE_MAX,
+    },
     schema::{AccessClass, Traits},
     soap::Version,
 };
@@ -116,7 +119,20 @@ impl VirtualCamera {
         timeout(CAMERA_EXCHANGE_TIME_MAX, self.pictures.turn()).await.map_err(|_| Trouble::Busy)
     }
 
+    /// Within `CAMERA_INTRODUCTION_TIME_MAX` in all: others wait for the turn, and whoever looks for the picture.
     async fn take_latest(&self, pass: &mut Pass) -> Result<Picture, Trouble> {
+        let clock = &self.house.clock;
+        let began = clock.monotonic();
+        if self.pictures.place().is_none() {
+            // It has the same deadline, and ends by itself: if it is given up, that is remembered of the camera.
+            self.introduce().await?;
+        }
+        let left = CAMERA_INTRODUCTION_TIME_MAX.saturating_sub(clock.monotonic().saturating_sub(began));
+        let late = CameraError { failure: Failure::TimedOut(Phase::Answer), sent: true };
+        timeout(left, self.take_from_place(pass)).await.unwrap_or(Err(Trouble::Camera(late)))
+    }
+
+    async fn take_from_place(&self, pass: &mut Pass) -> Result<Picture, Trouble> {
         let place = match self.pictures.place() {
             Some(place) => place,
             None => self.learn_place().await?,
@@ -125,8 +141,8 @@ impl VirtualCamera {
         match &taken {
             Ok(picture) => self.pictures.gave_latest(picture.at),
             // It may have it somewhere else by now; one that is away, or was not asked, has not said so.
-            Err(trouble) if trouble.is_silence() || matches!(trouble, Trouble::Earlier(_)) => {}
-            Err(_) => self.pictures.lies(None),
+            Err(trouble) if trouble.is_of_camera() && !trouble.is_silence() => self.pictures.lies(None),
+            Err(_) => {}
         }
         taken
     }
@@ -156,9 +172,8 @@ impl VirtualCamera {
         Ok(picture)
     }
 
-    /// Has the camera say where its picture is. Nobody is told of the place.
+    /// Has the camera, which is introduced, say where its picture is. Nobody is told of the place.
     async fn learn_place(&self) -> Result<Endpoint, Trouble> {
-        self.introduce().await?;
         let mut found = Err(Trouble::NoEndpoint);
         for media in Media::BOTH {
             match self.place_by(media).await {

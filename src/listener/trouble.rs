@@ -101,12 +101,17 @@ impl fmt::Display for Earlier {
 impl Trouble {
     /// The same for who asks in the next moment, if it is the camera whose doing it is.
     pub(super) fn of_camera(&self) -> Option<Earlier> {
-        let is_its = match self {
-            Self::Camera(_) | Self::Fault(_) | Self::NoEndpoint | Self::ForeignPort => true,
+        self.is_of_camera().then(|| Earlier { fault: self.fault(), words: self.to_string() })
+    }
+
+    /// Whether it is the camera whose doing it is.
+    pub(super) fn is_of_camera(&self) -> bool {
+        match self {
+            Self::Camera(error) => error.is_of_camera(),
+            Self::Fault(_) | Self::NoEndpoint | Self::ForeignPort => true,
             Self::Verify(_) | Self::Rewrite(_) => self.refuses_answer(),
             _ => false,
-        };
-        is_its.then(|| Earlier { fault: self.fault(), words: self.to_string() })
+        }
     }
 
     /// What the peer is told.

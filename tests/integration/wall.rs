@@ -199,6 +199,40 @@ fn a_camera_that_gives_no_picture_is_asked_less_and_less_often() {
     running.stop();
 }
 
+/// Each of its answers comes in time, and all of them together do not.
+#[test]
+fn the_latest_picture_is_waited_for_once_and_not_question_by_question() {
+    let (house, running) = served();
+    assert_eq!(look(&house, LOBBY, VIEWER).status, 200);
+    // What it gives is no picture: it may have it somewhere else by now.
+    house.camera(LOBBY).set_fault_of("GET", Some(Fault::Status(503)));
+    wait_until("no picture", || look(&house, LOBBY, VIEWER).status == 502);
+    let slow = Some(Fault::Slow(Duration::from_secs(11)));
+    for operation in ["trt:GetProfiles", "trt:GetSnapshotUri", "GET"] {
+        house.camera(LOBBY).set_fault_of(operation, slow.clone());
+    }
+    let (clock, learnt) =
+        (SystemClock::new(), || house.operations(LOBBY).iter().filter(|it| *it == "trt:GetProfiles").count());
+    let before = learnt();
+    let mut began = clock.monotonic();
+    // Those before the pause is over are answered at once.
+    let reply = loop {
+        let reply = look(&house, LOBBY, VIEWER);
+        if learnt() > before {
+            break reply;
+        }
+        crate::house::breathe();
+        began = clock.monotonic();
+    };
+    let took = clock.monotonic() - began;
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    let (_, outcome) = told(&house, LOBBY, &reply);
+    assert_eq!(outcome["note"], "the camera did not answer in time", "{outcome}");
+    let in_all = Duration::from_secs(30);
+    assert!(took >= in_all && took < in_all + Duration::from_secs(3), "{took:?}");
+    running.stop();
+}
+
 /// A picture without an end, and text that begins as one: refused, and nothing of it goes out.
 #[test]
 fn what_is_no_picture_is_not_shown() {
