@@ -171,3 +171,15 @@ impl Caller {
         }
     }
 }
+
+/// A client of this name, an Operator, for tests.
+#[cfg(test)]
+pub(crate) fn client(name: &str) -> Caller {
+    Caller::Client {
+        id: ClientId::new(name).unwrap(),
+        role: Role::Operator,
+        source: SocketAddr::from(([192, 0, 2, 1], 9)),
+        method: Method::Wsse,
+        tls: false,
+    }
+}

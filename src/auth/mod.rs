@@ -12,6 +12,8 @@ mod secret;
 pub mod wsse;
 
 pub use authenticator::{Authenticator, Identified, NonceFingerprint, REALM, Shown};
+#[cfg(test)]
+pub(crate) use caller::client;
 pub use caller::{Caller, CameraScope, ClientRecord, Method, Role};
 pub use certificate::{Certificate, CertificateError, Fingerprint, KnownCertificate};
 pub use failure::{AuthError, Failure};

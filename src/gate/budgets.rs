@@ -28,10 +28,24 @@ struct UnderWay {
     anonymous: usize,
 }
 
+/// Who is counted as one: a client, or a source without a login.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Holder {
+pub enum Holder {
+    /// A client, from wherever it calls.
     Client(ClientId),
+    /// A source.
     Source(Origin),
+}
+
+impl Holder {
+    /// None for the gateway and its machine.
+    pub fn of(caller: &Caller) -> Option<Self> {
+        match caller {
+            Caller::Client { id, .. } => Some(Self::Client(id.clone())),
+            Caller::Anonymous { source, .. } => Some(Self::Source(Origin::of(source.ip()))),
+            Caller::Gateway(_) | Caller::Local { .. } => None,
+        }
+    }
 }
 
 /// The right to have one more command under way, until it is dropped.
@@ -57,17 +71,12 @@ pub enum OverBudget {
 impl Budgets {
     /// One more command of a caller.
     pub(super) fn turn(&self, caller: &Caller) -> Result<Turn, OverBudget> {
-        let (holder, max, full) = match caller {
-            Caller::Client { id, .. } => {
-                (Holder::Client(id.clone()), COMMANDS_PER_CLIENT_MAX, OverBudget::Client)
-            }
-            Caller::Anonymous { source, .. } => {
-                let source = Holder::Source(Origin::of(source.ip()));
-                (source, COMMANDS_ANONYMOUS_PER_SOURCE_MAX, OverBudget::Anonymous)
-            }
-            Caller::Gateway(_) | Caller::Local { .. } => {
-                return Ok(Turn { budgets: self.clone(), holder: None });
-            }
+        let Some(holder) = Holder::of(caller) else {
+            return Ok(Turn { budgets: self.clone(), holder: None });
+        };
+        let (max, full) = match &holder {
+            Holder::Client(_) => (COMMANDS_PER_CLIENT_MAX, OverBudget::Client),
+            Holder::Source(_) => (COMMANDS_ANONYMOUS_PER_SOURCE_MAX, OverBudget::Anonymous),
         };
         let mut under_way = self.under_way();
         let anonymous = usize::from(full == OverBudget::Anonymous);
@@ -104,17 +113,7 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Method, Role};
-
-    fn client(name: &str) -> Caller {
-        Caller::Client {
-            id: ClientId::new(name).unwrap(),
-            role: Role::Operator,
-            source: "192.0.2.1:9".parse().unwrap(),
-            method: Method::Wsse,
-            tls: false,
-        }
-    }
+    use crate::auth::client;
 
     fn nobody(source: &str) -> Caller {
         Caller::Anonymous { source: source.parse().unwrap(), tls: false }

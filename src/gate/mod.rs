@@ -62,7 +62,7 @@ use noise::{LeftOut, Noise};
 
 pub use absorb::AbsorbRule;
 pub use alarms::{Alarms, detail};
-pub use budgets::{OverBudget, Turn};
+pub use budgets::{Holder, OverBudget, Turn};
 pub use emergency::goes_on;
 pub use origin::Origin;
 pub use recall::{Gap, Recalled, recall};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     audit::Options,
-    auth::{Method, Role},
+    auth::client,
     clock::{SimulatedClock, SystemEntropy},
     ids::ClientId,
     limits::COMMANDS_PER_CLIENT_MAX,
@@ -17,13 +17,6 @@ fn a_client_that_has_as_much_under_way_as_it_may_have_is_an_alarm() {
     let (log, _) = Log::open(&options, Arc::clone(&clock), &SystemEntropy).unwrap();
     let watch = Watch::new(Arc::default(), Alarms::new(log.clone(), Arc::clone(&clock)));
     let gate = Gate::new(log, clock, watch);
-    let client = |name: &str| Caller::Client {
-        id: ClientId::new(name).unwrap(),
-        role: Role::Operator,
-        source: "192.0.2.1:9".parse().unwrap(),
-        method: Method::Wsse,
-        tls: false,
-    };
     let active = || gate.watch().alarms.active().0;
     let mut held: Vec<_> = (0..COMMANDS_PER_CLIENT_MAX).map(|_| gate.turn(&client("vms")).unwrap()).collect();
     assert_eq!(active().len(), 0, "as many as it may have");

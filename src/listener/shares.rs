@@ -4,8 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use crate::{
     auth::Caller,
-    gate::Origin,
-    ids::ClientId,
+    gate::Holder,
     limits::{
         COMMANDS_OF_ONE_PER_CAMERA_MAX, COMMANDS_PER_CAMERA_MAX, STOPS_OF_ONE_PER_CAMERA_MAX,
         STOPS_PER_CAMERA_MAX, TRANSFERS_PER_CAMERA_MAX,
@@ -23,23 +22,16 @@ pub(super) struct Shares {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Few at a time, and kept in place: a command costs no memory here. Whoever has none is absent.
-    holders: Vec<(Holder, usize)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Holder {
-    Client(ClientId),
-    Source(Origin),
-    /// The gateway and its machine.
-    House,
+    /// None is the gateway and its machine. Few at a time, and kept in place: a command costs no memory here. Whoever has
+    /// nothing is absent.
+    holders: Vec<(Option<Holder>, usize)>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     shares: Rc<Shares>,
-    holder: Holder,
+    holder: Option<Holder>,
 }
 
 /// Why there is no place.
@@ -95,23 +87,13 @@ impl Shares {
         Ok(Share { shares: Rc::clone(self), holder })
     }
 
-    fn room(&self, holder: &Holder) -> Result<(), Full> {
+    fn room(&self, holder: &Option<Holder>) -> Result<(), Full> {
         let taken = self.taken.borrow();
         let own = taken.holders.iter().find(|it| it.0 == *holder).map_or(0, |it| it.1);
         match (taken.all < self.all_max, own < self.share_max) {
             (false, _) => Err(Full::All),
             (true, false) => Err(Full::Share),
             (true, true) => Ok(()),
-        }
-    }
-}
-
-impl Holder {
-    fn of(caller: &Caller) -> Self {
-        match caller {
-            Caller::Client { id, .. } => Self::Client(id.clone()),
-            Caller::Anonymous { source, .. } => Self::Source(Origin::of(source.ip())),
-            Caller::Gateway(_) | Caller::Local { .. } => Self::House,
         }
     }
 }
@@ -131,17 +113,7 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Method, Role};
-
-    fn client(name: &str) -> Caller {
-        Caller::Client {
-            id: ClientId::new(name).unwrap(),
-            role: Role::Operator,
-            source: "192.0.2.1:9".parse().unwrap(),
-            method: Method::Wsse,
-            tls: false,
-        }
-    }
+    use crate::auth::client;
 
     #[test]
     fn nobody_has_more_than_a_share_and_what_is_given_back_is_free() {
