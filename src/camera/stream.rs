@@ -23,7 +23,7 @@ use crate::{
     limits::{CAMERA_CONNECT_TIME_MAX, CAMERA_EXCHANGE_TIME_MAX, STREAM_REPORT_INTERVAL},
     rtsp::{
         BACKCHANNEL_FEATURE, Begins, Description, Direction, Field, Media, Method, Playback, REPLAY_FEATURE,
-        Range, Response, Session, Ssrc, Status, Transport, UnknownCodecs, receiver_report,
+        Range, Response, Session, Ssrc, Status, Transport, UnknownCodecs, receiver_report, write_frame,
     },
 };
 use wire::{Hearing, Wire};
@@ -356,7 +356,11 @@ impl CameraStream {
         let Some((_, channel)) = self.said_on.iter().find(|(it, _)| *it == number).copied() else {
             return Ok(());
         };
-        self.wire.write(&frame(channel, packet)?).await
+        let mut said = Vec::new();
+        if !write_frame(&mut said, channel, packet) {
+            return Err(Failure::TooLarge(packet.len()));
+        }
+        self.wire.write(&said).await
     }
 
     /// Pauses a recording.
@@ -520,10 +524,10 @@ impl CameraStream {
             let own = source(self.own, *number);
             let reception = self.packets.reception(*number, now);
             let report = reception.map_or_else(|| receiver_report(own), |it| it.write(own));
-            if self.datagrams.is_empty() {
-                frames.extend(frame(*channel, &report)?);
-            } else {
+            if !self.datagrams.is_empty() {
                 self.datagrams.report(channels(*number)?.0 / 2, &report);
+            } else if !write_frame(&mut frames, *channel, &report) {
+                return Err(Failure::TooLarge(report.len()));
             }
         }
         if frames.is_empty() { Ok(()) } else { self.wire.write(&frames).await }
@@ -628,12 +632,6 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
     let done = timeout(CAMERA_EXCHANGE_TIME_MAX, asked).await;
     let failed = |failure| CameraError { failure, sent: true };
     done.unwrap_or(Err(Failure::TimedOut(Phase::Answer))).map_err(failed)
-}
-
-/// A packet as it goes over the connection.
-fn frame(channel: u8, packet: &[u8]) -> Result<Vec<u8>, Failure> {
-    let length = u16::try_from(packet.len()).map_err(|_| Failure::TooLarge(packet.len()))?.to_be_bytes();
-    Ok([&[b'$', channel, length[0], length[1]], packet].concat())
 }
 
 /// The channels of a stream.

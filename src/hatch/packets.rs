@@ -20,7 +20,7 @@ use crate::{
     },
     rtsp::{
         Codec, FRAME_HEAD_BYTES, JPEG_EXTENSIONS, Media, MediaKind, REPLAY_EXTENSION, Reception, Rtcp,
-        RtpError, RtpHeader, SenderReport, Ssrc, receiver_report, write_goodbye,
+        RtpError, RtpHeader, SenderReport, Ssrc, receiver_report, write_frame, write_goodbye,
     },
 };
 
@@ -424,7 +424,7 @@ impl Packets {
             Ok(Some((report, bye))) => {
                 track.gone |= bye;
                 self.counts.byes += u64::from(bye);
-                return Judged::Replaced(framed(channel, &report), 1, None);
+                return Judged::Replaced(framed(channel, [&*report]), 1, None);
             }
             Ok(None) => &mut self.counts.reports,
             Err(_) => &mut self.counts.malformed,
@@ -451,7 +451,7 @@ impl Packets {
                 Judged::Dropped
             }
             Taken::Whole(packets) => {
-                let frames: Vec<u8> = packets.iter().flat_map(|it| framed(channel, it)).collect();
+                let frames = framed(channel, packets.iter().map(|it| &**it));
                 Judged::Replaced(frames, packets.len() as u64, leads.then_some(true))
             }
         }
@@ -615,10 +615,14 @@ fn report(
     Ok(Some((written, bye)))
 }
 
-fn framed(channel: u8, packet: &[u8]) -> Vec<u8> {
-    // Reports of ours have some fifty bytes.
-    let length = (packet.len() as u16).to_be_bytes();
-    [&[b'$', channel, length[0], length[1]], packet].concat()
+/// Frames of packets that are the gateway's own: none of them is long.
+fn framed<'a>(channel: u8, packets: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut frames = Vec::new();
+    for packet in packets {
+        // One that is too long would not be there, and nothing of it.
+        let _ = write_frame(&mut frames, channel, packet);
+    }
+    frames
 }
 
 /// The bytes of the frame at the front, if it is one and there wholly.
@@ -739,7 +743,7 @@ mod tests {
     }
 
     fn frames(packets: &[(u8, Vec<u8>)]) -> BytesMut {
-        let framed = packets.iter().flat_map(|(channel, packet)| framed(*channel, packet));
+        let framed = packets.iter().flat_map(|(channel, packet)| framed(*channel, [&**packet]));
         framed.collect::<Vec<_>>().as_slice().into()
     }
 
@@ -958,7 +962,7 @@ mod tests {
         let segments = packets.take(&mut frames(&[(1, foreign.write()), (1, theirs.write())]));
         let [segment] = segments.as_slice() else { panic!("{segments:?}") };
         let ours = SenderReport { ssrc: OWN, packets: 1, octets: 2, ..theirs };
-        assert_eq!(segment.bytes, framed(3, &ours.write()));
+        assert_eq!(segment.bytes, framed(3, [&*ours.write()]));
         assert_eq!((packets.counts.reports, packets.counts.dropped()), (1, 1), "the foreign one");
         // Those that a receiver sends, or nobody.
         packets.take(&mut frames(&[(1, crate::rtsp::receiver_report(Ssrc(7))), (1, Vec::new())]));
@@ -1018,7 +1022,7 @@ mod tests {
         let segments = packets.take(&mut frames(&[bye(7)]));
         let mut expected = receiver_report(OWN);
         write_goodbye(&mut expected, OWN);
-        assert_eq!(segments[0].bytes, framed(3, &expected));
+        assert_eq!(segments[0].bytes, framed(3, [&*expected]));
         assert_eq!((packets.counts.byes, packets.have_ended()), (1, true));
         packets.take(&mut frames(&[picture(2)]));
         assert!(!packets.have_ended(), "it goes on");
@@ -1027,7 +1031,7 @@ mod tests {
         let segments = packets.take(&mut frames(&[(10, rtp(0, 5, 5, 8, b"sound")), both]));
         let mut expected = SenderReport { ssrc: OWN, ..report }.write();
         write_goodbye(&mut expected, OWN);
-        assert_eq!(segments[1].bytes, framed(3, &expected));
+        assert_eq!(segments[1].bytes, framed(3, [&*expected]));
         assert!(!packets.have_ended(), "the sound is there");
         packets.take(&mut frames(&[(11, bye(8).1)]));
         assert_eq!((packets.counts.byes, packets.have_ended()), (3, true));

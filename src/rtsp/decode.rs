@@ -298,6 +298,18 @@ fn frame(buffer: &mut BytesMut) -> Option<Received> {
 /// Bytes before the packet of an interleaved frame.
 pub const FRAME_HEAD_BYTES: usize = 4;
 
+/// Appends a packet as a frame of a channel (RFC 2326 §10.12). False, and nothing is appended, if it has more than 65,535
+/// bytes.
+#[must_use = "a packet that is too long is not there"]
+pub fn write_frame(into: &mut Vec<u8>, channel: u8, packet: &[u8]) -> bool {
+    let Ok(length) = u16::try_from(packet.len()) else { return false };
+    let [high, low] = length.to_be_bytes();
+    into.reserve(FRAME_HEAD_BYTES + packet.len());
+    into.extend_from_slice(&[b'$', channel, high, low]);
+    into.extend_from_slice(packet);
+    true
+}
+
 fn request_line(line: &str, cseq: Option<u32>, fields: Fields) -> Result<Head, DecodeError> {
     let mut words = line.split(' ');
     let (method, uri, version, more) = (words.next(), words.next(), words.next(), words.next());

@@ -13,7 +13,7 @@ mod sdp;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{DecodeError, Decoder, FRAME_HEAD_BYTES, Peer, Received};
+pub use decode::{DecodeError, Decoder, FRAME_HEAD_BYTES, Peer, Received, write_frame};
 pub use encoding::{EncodingName, UnknownCodecs};
 pub use fields::{BACKCHANNEL_FEATURE, Begins, Lower, Session, Transport};
 pub use message::{Field, Fields, Method, Request, Response, Status, WriteError, Writer};

@@ -28,7 +28,7 @@ use crate::{
     limits::{SIM_CONNECTIONS_MAX, STREAM_REPORT_BYTES_MAX},
     rtsp::{
         BACKCHANNEL_FEATURE, Decoder, Field, Lower, Method, Peer, Playback, REPLAY_FEATURE, Received,
-        Request, Status, Transport,
+        Request, Status, Transport, write_frame,
     },
 };
 
@@ -180,7 +180,9 @@ impl Way {
     /// Sends packets, or puts them among the bytes that are to go over the connection.
     fn send(&mut self, packets: &[Vec<u8>], disorders: bool, bytes: &mut Vec<u8>) {
         match self {
-            Self::Channel(channel) => packets.iter().for_each(|packet| framed(*channel, packet, bytes)),
+            Self::Channel(channel) => {
+                packets.iter().for_each(|packet| _ = write_frame(bytes, *channel, packet))
+            }
             Self::Datagrams { rtp, late, .. } if disorders => {
                 let before = late.take();
                 for pair in packets.chunks(2) {
@@ -208,7 +210,7 @@ impl Way {
         match self {
             Self::Channel(channel) => {
                 let away = if elsewhere { REPORTS_AWAY_CHANNELS } else { 1 };
-                framed(channel.saturating_add(away), packet, bytes);
+                let _ = write_frame(bytes, channel.saturating_add(away), packet);
             }
             Self::Datagrams { rtp, rtcp, .. } if elsewhere => {
                 let _ = rtcp.peer_addr().and_then(|client| rtp.send_to(packet, client));
@@ -216,14 +218,6 @@ impl Way {
             Self::Datagrams { rtcp, .. } => _ = rtcp.send(packet),
         }
     }
-}
-
-/// Puts a packet among the bytes that are to go over the connection.
-fn framed(channel: u8, packet: &[u8], bytes: &mut Vec<u8>) {
-    let length = u16::try_from(packet.len()).unwrap_or_default();
-    bytes.extend_from_slice(&[b'$', channel]);
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(packet);
 }
 
 impl Connection {
