@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Those of the gateway itself, and of clients, viewers and subscribers.
+/// Those of the gateway itself, and of some clients, viewers and subscribers.
 const OTHERS: u64 = 1_000;
 /// Of each camera: its listener, the connection to it, one more that was just used or carries events or a stream.
 const OF_A_CAMERA: u64 = 3;

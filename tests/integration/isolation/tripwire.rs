@@ -58,7 +58,12 @@ fn on_record(network: &Network, zone: usize) -> (BTreeMap<String, u64>, u64) {
 
 /// What the kernel counted, by source, and in all.
 fn counted(network: &Network) -> (BTreeMap<String, u64>, u64) {
-    summed(&Netd::at(&network.netd_socket()).attempts(&ZoneId::new(&network.zone(0)).unwrap()).unwrap())
+    summed(&attempts(network).unwrap())
+}
+
+/// What netd says of it, if it does.
+fn attempts(network: &Network) -> Option<Attempts> {
+    Netd::at(&network.netd_socket()).attempts(&ZoneId::new(&network.zone(0)).unwrap()).ok()
 }
 
 fn summed(attempts: &Attempts) -> (BTreeMap<String, u64>, u64) {
@@ -103,9 +108,7 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     network.configure(|text| text + &enrolled(&network));
     let _netd = network.netd();
     let gateway = network.gateway_process();
-    let zone = ZoneId::new(&network.zone(0)).unwrap();
-    let asker = Netd::at(&network.netd_socket());
-    wait_until("claims are counted", || asker.attempts(&zone).is_ok_and(|it| it.claims.is_some()));
+    wait_until("claims are counted", || attempts(&network).is_some_and(|it| it.claims.is_some()));
     let clock = SystemClock::new();
     let began = clock.monotonic();
     let sent = network.hostile(0, ROUNDS);
@@ -244,17 +247,15 @@ fn rules_that_are_loaded_anew_lose_no_count() {
     network.configure(|text| text + &enrolled(&network));
     let _netd = network.netd();
     let gateway = network.gateway_process();
-    let zone = ZoneId::new(&network.zone(0)).unwrap();
-    let asker = Netd::at(&network.netd_socket());
-    wait_until("claims are counted", || asker.attempts(&zone).is_ok_and(|it| it.claims.is_some()));
-    let tables = asker.attempts(&zone).unwrap().tables;
+    wait_until("claims are counted", || attempts(&network).is_some_and(|it| it.claims.is_some()));
+    let tables = attempts(&network).unwrap().tables;
     // Nothing comes while they are loaded.
     network.hostile(0, ROUNDS).stop();
     must(&["ip", "netns", "exec", &network.namespace(0), "nft", "add", "table", "inet", "strange"]);
-    wait_until("loaded anew", || asker.attempts(&zone).is_ok_and(|it| it.tables != tables));
+    wait_until("loaded anew", || attempts(&network).is_some_and(|it| it.tables != tables));
     network.hostile(0, ROUNDS).stop();
-    let attempts = asker.attempts(&zone).unwrap();
-    let before = attempts.before.as_deref().expect("netd saw what was counted before");
+    let told = attempts(&network).unwrap();
+    let before = told.before.as_deref().expect("netd saw what was counted before");
     assert_eq!((before.tables.clone(), before.before.is_none()), (tables, true));
     let loaded_first = (before.tables.clone(), before.dropped);
     let series = format!("cordon_zone_blocked_packets_total{{zone=\"{}\"}}", network.zone(0));
@@ -270,10 +271,10 @@ fn rules_that_are_loaded_anew_lose_no_count() {
     assert_eq!(on_record(&network, 0), (wanted, 0));
     // Whoever has not read since they were loaded first finds both.
     must(&["ip", "netns", "exec", &network.namespace(0), "nft", "add", "table", "inet", "strange"]);
-    let loaded_once = (attempts.tables.clone(), attempts.dropped);
-    wait_until("loaded again", || asker.attempts(&zone).is_ok_and(|it| it.tables != loaded_once.0));
-    let attempts = asker.attempts(&zone).unwrap();
-    let before = std::iter::successors(attempts.before.as_deref(), |it| it.before.as_deref());
+    let loaded_once = (told.tables.clone(), told.dropped);
+    wait_until("loaded again", || attempts(&network).is_some_and(|it| it.tables != loaded_once.0));
+    let told = attempts(&network).unwrap();
+    let before = std::iter::successors(told.before.as_deref(), |it| it.before.as_deref());
     let remembered: Vec<_> = before.map(|it| (it.tables.clone(), it.dropped)).collect();
     assert_eq!(remembered.len(), 2);
     assert!(remembered[0].0 == loaded_once.0 && remembered[0].1 >= loaded_once.1, "{remembered:?}");
@@ -294,9 +295,7 @@ fn what_cannot_be_told_apart_and_what_cannot_be_read_are_alarms() {
     network.configure(|text| text + &enrolled(&network));
     let netd = network.netd();
     let gateway = network.gateway_process();
-    let zone = ZoneId::new(&network.zone(0)).unwrap();
-    let asker = Netd::at(&network.netd_socket());
-    wait_until("claims are counted", || asker.attempts(&zone).is_ok_and(|it| it.claims.is_some()));
+    wait_until("claims are counted", || attempts(&network).is_some_and(|it| it.claims.is_some()));
     let flood = u32::try_from(2 * ATTEMPTS_PER_SET_MAX).unwrap();
     let sent = network.flood(0, flood).stop();
     assert_eq!(sent["sent"]["flood"], flood);
