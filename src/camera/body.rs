@@ -2,18 +2,19 @@
 
 use http::{HeaderMap, header};
 
-/// Whether the body may be read as a SOAP envelope: the content type does not say otherwise, and the first
-/// element is called `Envelope`. A camera's HTML login page is none.
+/// Whether the body may be read as a SOAP envelope: the first element is called `Envelope`, and the content type
+/// does not exclude it. A camera's login page is none; some recorders call all their answers HTML.
 pub(super) fn looks_like_envelope(headers: &HeaderMap, body: &[u8]) -> bool {
     let kind = media_type(headers);
-    let other = ["text/html", "multipart/", "image/", "application/json", "application/octet-stream"];
+    let other = ["multipart/", "image/", "application/json", "application/octet-stream"];
     !other.iter().any(|prefix| kind.starts_with(prefix)) && first_element(body) == Some(b"Envelope")
 }
 
 /// Whether the body is a web page, by its content type or its beginning.
 pub(super) fn is_web_page(headers: &HeaderMap, body: &[u8]) -> bool {
     let begins = body.trim_ascii_start().get(..5).unwrap_or_default().to_ascii_lowercase();
-    media_type(headers) == "text/html" || begins == b"<html" || begins == b"<!doc"
+    let is_html = media_type(headers) == "text/html" && !looks_like_envelope(headers, body);
+    is_html || begins == b"<html" || begins == b"<!doc"
 }
 
 /// Whether the body begins as a JPEG picture does.
@@ -34,10 +35,12 @@ fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The local name of the first element, past byte order mark, white space, declarations and comments.
+/// The local name of the first element, past padding, byte order mark, white space, declarations and comments.
 fn first_element(body: &[u8]) -> Option<&[u8]> {
-    let mut rest = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    rest = rest.get(..BEGINNING_BYTES).unwrap_or(rest);
+    let mut rest = body.get(..BEGINNING_BYTES).unwrap_or(body);
+    let padding = rest.iter().take_while(|byte| **byte == 0 || byte.is_ascii_whitespace()).count();
+    rest = rest.get(padding..)?;
+    rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest);
     loop {
         rest = rest.trim_ascii_start().strip_prefix(b"<")?;
         if let Some(declaration) = rest.strip_prefix(b"?") {
@@ -73,14 +76,17 @@ mod tests {
             "<s:Envelope>",
             "\u{FEFF}<?xml version=\"1.0\"?>\r\n<!-- gSOAP --><SOAP-ENV:Envelope xmlns:x=\"y\">",
             " <Envelope/>",
+            "\0\r\n\0<Envelope/>",
         ] {
             assert!(looks_like_envelope(&soap, yes.as_bytes()), "{yes}");
             assert!(looks_like_envelope(&HeaderMap::new(), yes.as_bytes()), "without a content type: {yes}");
-            assert!(!looks_like_envelope(&typed("text/html"), yes.as_bytes()), "as HTML: {yes}");
+            assert!(looks_like_envelope(&typed("text/html"), yes.as_bytes()), "as HTML: {yes}");
+            assert!(!is_web_page(&typed("text/html"), yes.as_bytes()), "as HTML: {yes}");
             assert!(!looks_like_envelope(&typed("Multipart/Related; a=b"), yes.as_bytes()), "as MTOM: {yes}");
         }
         for no in ["", "<", "<html>", "<!DOCTYPE html><html>", "{}", "<?xml", "<Enveloped>", "x<Envelope>"] {
             assert!(!looks_like_envelope(&soap, no.as_bytes()), "{no}");
+            assert!(is_web_page(&typed("text/html"), no.as_bytes()), "{no}");
         }
     }
 
