@@ -216,6 +216,28 @@ fn services_are_shown_at_the_gateway_and_only_those_let_through() {
 }
 
 #[test]
+fn a_list_of_no_services_does_not_stand_before_the_older_one() {
+    let bench = bench();
+    let learn = |name: &str, inside: &str| {
+        bench.facade.learn(bench.answer(name, inside), &Deviations::default()).unwrap();
+    };
+    learn(
+        "tds:GetServices",
+        "<m:Service><m:Namespace>urn:vendor</m:Namespace><m:XAddr>http://10.20.0.5/v</m:XAddr>\
+         <m:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></m:Version></m:Service>",
+    );
+    assert_eq!(bench.facade.endpoint(bench.id("trt:GetProfiles")), None);
+    learn(
+        "tds:GetCapabilities",
+        "<m:Capabilities><tt:Imaging><tt:XAddr>http://10.20.0.5/i</tt:XAddr></tt:Imaging></m:Capabilities>",
+    );
+    let endpoint = bench.facade.endpoint(bench.id("timg:GetOptions")).unwrap();
+    assert_eq!(endpoint.path_and_query, "/i");
+    let shown = bench.own_xml("tds:GetServices", "<m:IncludeCapability>false</m:IncludeCapability>");
+    assert!(shown.contains("/onvif/imaging_service") && !shown.contains("urn:vendor"), "{shown}");
+}
+
+#[test]
 fn streams_of_a_camera_that_is_reached_over_tls_are_asked_for_and_had_so() {
     let secure = || Camera { certificates: Some(Vec::new()), ..camera() };
     let with = |streams: StreamWays| bench_of(Camera { streams, ..secure() });

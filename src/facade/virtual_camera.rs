@@ -120,7 +120,12 @@ impl Facade {
         }
         match root.local() {
             "GetServicesResponse" => {
-                heard.services = learn_services(&self.shared.names, &answer, secure);
+                let services = learn_services(&self.shared.names, &answer, secure);
+                // Some answer with a list of nothing, and say in the older one what they have.
+                if services.is_empty() {
+                    return Ok(());
+                }
+                heard.services = services;
                 heard.service_list = Some((answer, deviations.incomplete()));
             }
             "GetCapabilitiesResponse" => {
