@@ -199,20 +199,16 @@ fn carried(address: IpAddr) -> IpAddr {
 }
 
 /// Whether an address in free text names a machine of some network that is not public: what a camera kept of
-/// where it was before it came into its zone. `10.1.2.3` alone may be a version.
+/// where it was before it came into its zone, or who logs in to it from where.
 fn is_not_public(address: IpAddr, found: &FoundAddress<'_>) -> bool {
     if address.is_unspecified() {
         return false;
     }
     match address {
         IpAddr::V4(v4) => {
-            let told = found.scheme.is_some() || found.port.is_some();
             let [first, second, ..] = v4.octets();
             let shared = first == 100 && (64..128).contains(&second);
-            found.scheme.is_some()
-                || (v4.is_private() && (first != 10 || told))
-                || v4.is_link_local()
-                || shared
+            found.scheme.is_some() || v4.is_private() || v4.is_link_local() || shared
         }
         IpAddr::V6(v6) => found.scheme.is_some() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
