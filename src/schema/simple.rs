@@ -311,20 +311,33 @@ fn check_address(
     };
     // An empty value names nobody: cameras write it for "none", clients to clear a setting.
     if !fits && !text.is_empty() {
-        if judgement == Judgement::Tolerant && kind == AddressKind::Uri && text.contains(' ') {
-            let escaped = text.replace(' ', "%20");
-            if address::is_uri_reference(&escaped) {
-                checked.text = Cow::Owned(escaped);
-                checked.repaired = true;
-                return Ok(());
-            }
-        }
-        return Err(ValueError::Address(what));
+        let repaired = (judgement == Judgement::Tolerant && kind == AddressKind::Uri)
+            .then(|| repaired_uri(text))
+            .flatten();
+        let Some(repaired) = repaired else { return Err(ValueError::Address(what)) };
+        checked.text = Cow::Owned(repaired);
+        checked.repaired = true;
+        return Ok(());
     }
     if text.len() != checked.text.len() {
         checked.text = Cow::Owned(text.to_owned());
     }
     Ok(())
+}
+
+/// A camera's URI with blanks escaped. One whose authority nobody can read (`http://:80/`, `rtsp:///`, two ports) says all
+/// the same where it leads at the camera, and the gateway goes to no other host: it names nobody then.
+fn repaired_uri(text: &str) -> Option<String> {
+    let escaped = text.replace(' ', "%20");
+    if address::is_uri_reference(&escaped) {
+        return Some(escaped);
+    }
+    let (scheme, rest) = escaped.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let port = port.map_or_else(String::new, |it| format!(":{it}"));
+    Some(format!("{scheme}://0.0.0.0{port}{path}")).filter(|it| address::is_uri_reference(it))
 }
 
 fn is_mac(text: &str) -> bool {
@@ -574,6 +587,21 @@ mod tests {
             for text in *bad {
                 assert!(!fits(*builtin, text), "{builtin:?} {text:?} does not fit");
             }
+        }
+    }
+
+    #[test]
+    fn an_address_whose_authority_nobody_can_read_names_nobody() {
+        for (text, repaired) in [
+            ("http://192.0.2.1/a b", Some("http://192.0.2.1/a%20b")),
+            ("rtsp://192.0.2.1:554:8554/a?b=1&c", Some("rtsp://0.0.0.0:8554/a?b=1&c")),
+            ("http://:80/onvif", Some("http://0.0.0.0:80/onvif")),
+            ("http:///onvif", Some("http://0.0.0.0/onvif")),
+            ("http://u:p@\u{FFFD} x:99999/onvif", Some("http://0.0.0.0/onvif")),
+            ("http://[fe80::1%eth0]?x", Some("http://0.0.0.0?x")),
+            ("http://:80/\"", None),
+        ] {
+            assert_eq!(repaired_uri(text).as_deref(), repaired, "{text}");
         }
     }
 
