@@ -268,7 +268,10 @@ impl Facade {
                 "streams in clear, of a camera that is reached over TLS,"
             }
             true => "streams other than plain RTSP",
-            false => "pictures over TLS of a camera that is not reached so",
+            false if uri.scheme.eq_ignore_ascii_case("https") => {
+                "pictures over TLS of a camera that is not reached so"
+            }
+            false => "pictures by other protocols than HTTP",
         }))?;
         let endpoint = services::endpoint(&uri).ok_or(RewriteRefusal::Address)?;
         let endpoint = crate::hatch::Endpoint { port, ..endpoint };
