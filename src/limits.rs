@@ -31,6 +31,8 @@ pub const XML_NAMESPACES_IN_SCOPE_MAX: usize = 128;
 pub const XML_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Elements and attributes of one message.
 pub const XML_NODES_MAX: usize = 200_000;
+/// One answer that is put right before it is read again, then and before.
+pub const XML_MENDED_BYTES_MAX: usize = 1024 * 1024;
 /// Namespaces of one message that the tables do not have (vendors' topics).
 pub const DOCUMENT_NAMESPACES_MAX: usize = 32;
 /// Deviations of one answer that are named; more are only counted.
@@ -661,6 +663,7 @@ const _: () = assert!(
     BASELINE_READING_TIME_MAX.as_secs() + ERRAND_WAIT_MAX.as_secs() < CONTROL_REPLY_TIME_MAX.as_secs()
 );
 const _: () = assert!(XML_TEXT_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
+const _: () = assert!(XML_MENDED_BYTES_MAX <= SOAP_ANSWER_BYTES_MAX);
 const _: () = assert!(RTSP_FIELD_BYTES_MAX < RTSP_HEAD_BYTES_MAX);
 const _: () = assert!(SDP_BYTES_MAX <= RTSP_ANSWER_BODY_BYTES_MAX);
 const _: () = assert!(2 * STREAM_GROUP_BYTES_MAX <= STREAM_QUEUE_BYTES_MAX);

@@ -9,7 +9,10 @@ use crate::{
         DISCOVERY_DEVICES_MAX, DISCOVERY_LIST_MAX, DISCOVERY_MESSAGE_BYTES_MAX, DISCOVERY_TEXT_BYTES_MAX,
         DISCOVERY_TYPES_BYTES_MAX,
     },
-    schema::xml::{XmlError, XmlEvent, XmlReader, utf8},
+    schema::{
+        mend::mend,
+        xml::{XmlError, XmlEvent, XmlReader, utf8},
+    },
     soap::{SOAP11, SOAP12},
 };
 
@@ -155,7 +158,17 @@ pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
     if bytes.len() > DISCOVERY_MESSAGE_BYTES_MAX {
         return Err(MessageError::TooLong(bytes.len()));
     }
-    let mut reader = XmlReader::tolerant(utf8(bytes)?)?;
+    let as_it_is = utf8(bytes).map_err(MessageError::from).and_then(read_text);
+    match &as_it_is {
+        Err(MessageError::Xml(refused)) => {
+            mend(bytes, Some(refused)).and_then(|it| read_text(&it.text).ok()).map_or(as_it_is, Ok)
+        }
+        _ => as_it_is,
+    }
+}
+
+fn read_text(text: &str) -> Result<Message, MessageError> {
+    let mut reader = XmlReader::tolerant(text)?;
     let envelope = opened(&mut reader)?;
     if envelope.local != "Envelope" || ![SOAP11, SOAP12].contains(&envelope.namespace.as_str()) {
         return Err(MessageError::Other);
@@ -406,6 +419,19 @@ mod tests {
         assert_eq!(device.scopes, ["onvif://www.onvif.org/name/Gate", "onvif://www.onvif.org/hardware/M1"]);
         assert_eq!(device.addresses, ["http://10.0.0.9/onvif/device_service"]);
         assert!(device.is_of_onvif());
+    }
+
+    #[test]
+    fn a_name_in_no_encoding_hides_no_device() {
+        let inside = "<d:Hello><a:EndpointReference><a:Address>urn:uuid:c</a:Address></a:EndpointReference>\
+            <d:Scopes>onvif://www.onvif.org/name/T?r</d:Scopes></d:Hello>";
+        let mut bytes = hello(inside).into_bytes();
+        let at = bytes.iter().rposition(|byte| *byte == b'?').unwrap();
+        bytes[at] = 0xfc;
+        bytes.extend(b"\0\0");
+        let read = read(&bytes).unwrap();
+        let [device] = read.devices() else { panic!("{read:?}") };
+        assert_eq!(device.scopes, ["onvif://www.onvif.org/name/T\u{FFFD}r"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod embedded;
 mod expand;
 mod facts;
 mod load;
+pub mod mend;
 mod names;
 mod overlay;
 pub(crate) mod pattern;

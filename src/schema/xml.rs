@@ -251,7 +251,8 @@ impl<'x> XmlReader<'x> {
         }
     }
 
-    fn repair(&mut self, name: String) {
+    /// Counts as repaired here what was before.
+    pub fn repair(&mut self, name: String) {
         if !self.repairs.contains(&name) && self.repairs.len() < XML_NAMESPACES_IN_SCOPE_MAX {
             self.repairs.push(name);
         }
@@ -353,7 +354,7 @@ impl<'x> XmlReader<'x> {
         for (name, value) in pairs {
             match name {
                 "encoding" if value.eq_ignore_ascii_case("utf-8") => {}
-                "encoding" if self.tolerant && value.eq_ignore_ascii_case("utf8") => {}
+                "encoding" if self.tolerant && is_utf8(value) => {}
                 "encoding" if self.tolerant && is_utf8_all_the_same(value, self.source) => {
                     self.repair(format!("declared as {value}, read as UTF-8"));
                 }
@@ -637,16 +638,41 @@ fn normalise(value: &str) -> Result<Cow<'_, str>, &'static str> {
 /// nothing but ASCII, those that hold it all say the same. What is left would be a guess.
 fn is_utf8_all_the_same(declared: &str, text: &str) -> bool {
     const WIDE: [&str; 5] = ["utf-16", "utf16", "utf-32", "ucs-", "iso-10646-ucs-"];
+    is_one_of(declared, &WIDE) || (text.is_ascii() && holds_ascii(declared))
+}
+
+fn is_one_of(declared: &str, names: &[&str]) -> bool {
+    let declared = declared.to_ascii_lowercase();
+    // A name of more than that is none of these.
+    declared.len() <= 24 && names.iter().any(|it| declared.starts_with(it))
+}
+
+/// Whether an encoding of that name has a byte below 128 for each ASCII character, and for nothing else that is markup.
+pub(super) fn holds_ascii(declared: &str) -> bool {
     const HOLD_ASCII: [&str; 9] =
         ["us-ascii", "ascii", "iso-8859-", "windows-125", "gb2312", "gbk", "gb18030", "euc-", "koi8-"];
-    let declared = declared.to_ascii_lowercase();
-    let one_of = |names: &[&str]| names.iter().any(|it| declared.starts_with(it));
-    // A name of more than that is none of these.
-    declared.len() <= 24 && (one_of(&WIDE) || (text.is_ascii() && one_of(&HOLD_ASCII)))
+    is_one_of(declared, &HOLD_ASCII)
+}
+
+/// Whether a name of an encoding is that of UTF-8.
+pub(super) fn is_utf8(declared: &str) -> bool {
+    declared.eq_ignore_ascii_case("utf-8") || declared.eq_ignore_ascii_case("utf8")
+}
+
+/// The encoding that bytes say they are in.
+pub(super) fn declared_encoding(bytes: &[u8]) -> Option<String> {
+    const DECLARATION_BYTES_MAX: usize = 256;
+    let head = bytes.get(..bytes.len().min(DECLARATION_BYTES_MAX))?;
+    let end = head.iter().position(|byte| *byte == b'>')?;
+    let head = std::str::from_utf8(head.get(..end)?).ok()?;
+    let inside = head.trim_start_matches('\u{feff}').strip_prefix("<?xml")?.strip_suffix('?')?;
+    let mut pairs = Vec::new();
+    split_attributes(inside, &mut pairs)?;
+    pairs.into_iter().find(|(name, _)| *name == "encoding").map(|(_, value)| value.to_owned())
 }
 
 /// The character of a reference, of the five names or a number XML has a character for.
-fn reference(name: &str) -> Option<char> {
+pub(super) fn reference(name: &str) -> Option<char> {
     let number = match name {
         "lt" => return Some('<'),
         "gt" => return Some('>'),
@@ -660,8 +686,12 @@ fn reference(name: &str) -> Option<char> {
         return None;
     }
     let character = char::from_u32(u32::from_str_radix(digits, radix).ok()?)?;
-    let legal = matches!(character, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
-    legal.then_some(character)
+    is_character(character).then_some(character)
+}
+
+/// XML 1.0 §2.2.
+pub(super) fn is_character(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
 /// Line ends as XML 1.0 §2.11 wants them.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::schema::{
     Deviations, Document, NameId, NodeId, OperationId, Refusal, Tables,
+    mend::{Mended, mend},
     xml::{ExpandedName, XmlError, XmlEvent, XmlReader, utf8},
 };
 
@@ -231,7 +232,26 @@ pub fn decode_notice(tables: &Tables, bytes: &[u8], expected: OperationId) -> Re
 }
 
 fn decode_camera(tables: &Tables, bytes: &[u8], expected: Option<NodeId>) -> Result<Answer, AnswerError> {
-    let mut reader = XmlReader::tolerant(utf8(bytes)?)?;
+    let as_it_is =
+        utf8(bytes).map_err(AnswerError::Xml).and_then(|it| read_camera(tables, it, &[], expected));
+    let Err(AnswerError::Xml(refused) | AnswerError::Refused(Refusal::Xml(refused))) = &as_it_is else {
+        return as_it_is;
+    };
+    // What it is refused for is told of the answer as it came.
+    match mend(bytes, Some(refused)) {
+        Some(Mended { text, repairs }) => read_camera(tables, &text, &repairs, expected).or(as_it_is),
+        None => as_it_is,
+    }
+}
+
+fn read_camera(
+    tables: &Tables,
+    text: &str,
+    repairs: &[&str],
+    expected: Option<NodeId>,
+) -> Result<Answer, AnswerError> {
+    let mut reader = XmlReader::tolerant(text)?;
+    repairs.iter().for_each(|it| reader.repair((*it).to_owned()));
     let envelope = match open_envelope(&mut reader).map_err(from_trouble)? {
         Some(version) => version.namespace(),
         None => return Err(AnswerError::NotSoap("another root element")),
@@ -244,9 +264,16 @@ fn decode_camera(tables: &Tables, bytes: &[u8], expected: Option<NodeId>) -> Res
     if name.local == "Fault" && reader.uri(name.space) == envelope {
         return Ok(Answer::Fault(read_fault(&mut reader)?));
     }
-    let root = match known(tables, &reader, name) {
-        Some((_, root)) if Some(root) == expected => root,
-        _ => return Err(AnswerError::Other(spelt(&reader, name))),
+    let other = || AnswerError::Other(spelt(&reader, name));
+    let root = match (known(tables, &reader, name), expected.filter(|it| is_called(tables, *it, name.local)))
+    {
+        (Some((_, root)), Some(expected)) if root == expected => root,
+        // As everywhere in an answer, the place decides what stands in a namespace that has no such element.
+        (None, Some(expected)) => {
+            reader.repair(format!("{} (namespace)", name.local));
+            expected
+        }
+        _ => return Err(other()),
     };
     let (document, deviations) =
         Document::read_answer(tables, &mut reader, root).map_err(AnswerError::Refused)?;
@@ -324,6 +351,10 @@ fn close_envelope(reader: &mut XmlReader<'_>) -> Result<(), Trouble> {
 fn known(tables: &Tables, reader: &XmlReader<'_>, name: ExpandedName<'_>) -> Option<(NameId, NodeId)> {
     let id = tables.name(tables.namespace(reader.uri(name.space))?, name.local)?;
     Some((id, tables.root(id)?))
+}
+
+fn is_called(tables: &Tables, root: NodeId, local: &str) -> bool {
+    tables.node(root).is_some_and(|it| tables.local(it.name) == local)
 }
 
 /// A name of the peer's for records: `{namespace}local`, cut.

@@ -9,6 +9,7 @@ use crate::{
     limits::{SUBSCRIPTION_ADDRESS_BYTES_MAX, SUBSCRIPTION_PARAMETERS_BYTES_MAX},
     schema::{
         escape,
+        mend::mend,
         xml::{XmlEvent, XmlReader, utf8},
     },
 };
@@ -36,8 +37,12 @@ impl Parameter {
 
 /// The subscription's reference in an answer that was read before; none if there is none, or if it is larger than any.
 pub fn subscription_reference(answer: &[u8]) -> Option<Reference> {
+    let mended = || mend(answer, utf8(answer).err().as_ref()).and_then(|it| reference_in(&it.text));
+    utf8(answer).ok().and_then(reference_in).or_else(mended)
+}
+
+fn reference_in(text: &str) -> Option<Reference> {
     // As the reader counts: it passes over these.
-    let text = utf8(answer).ok()?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start_matches([' ', '\r', '\n', '\t']);
     let mut reader = XmlReader::tolerant(text).ok()?;
     loop {

@@ -106,12 +106,124 @@ const QUIRKS: &[Quirk] = &[
     },
     Quirk {
         name: "a declaration of Latin-1 before something else than ASCII",
-        asked: "tds:GetRelayOutputs",
+        asked: "tptz:GetPresets",
         status: 200,
         said: "<?xml version='1.0' encoding='iso-8859-1'?><s:Envelope \
+               xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><tptz:GetPresetsResponse \
+               xmlns:tptz='http://www.onvif.org/ver20/ptz/wsdl' xmlns:tt='http://www.onvif.org/ver10/schema'>\
+               <tptz:Preset token='1'><tt:Name>T@byte@r</tt:Name></tptz:Preset></tptz:GetPresetsResponse></s:Body>\
+               </s:Envelope>",
+        expected: Answer(
+            &["<tt:Name>T\u{FFFD}r</tt:Name>"],
+            &["repair: bytes that are no characters read as U+FFFD"],
+        ),
+    },
+    Quirk {
+        name: "a declaration of EBCDIC",
+        asked: "tds:GetRelayOutputs",
+        status: 200,
+        said: "<?xml version='1.0' encoding='ibm037'?><s:Envelope \
                xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><tds:GetRelayOutputsResponse \
-               xmlns:tds='http://www.onvif.org/ver10/device/wsdl'/></s:Body><!-- é --></s:Envelope>",
+               xmlns:tds='http://www.onvif.org/ver10/device/wsdl'/></s:Body></s:Envelope>",
         expected: Fault("Receiver/ter:Action", "it is not XML the gateway reads"),
+    },
+    Quirk {
+        name: "bytes that are no UTF-8 in a name, and control characters",
+        asked: "tptz:GetPresets",
+        status: 200,
+        said: "<tptz:GetPresetsResponse><tptz:Preset token='1'><tt:Name>@byte@@byte@_A\u{1}&#x7;</tt:Name>\
+               </tptz:Preset></tptz:GetPresetsResponse>",
+        expected: Answer(
+            &["<tptz:Preset token=\"1\"><tt:Name>\u{FFFD}\u{FFFD}_A\u{FFFD}\u{FFFD}</tt:Name>"],
+            &[
+                "repair: bytes that are no characters read as U+FFFD",
+                "repair: characters that XML does not have read as U+FFFD",
+            ],
+        ),
+    },
+    Quirk {
+        name: "a stream's address with bare ampersands, and the rest of a buffer behind the message",
+        asked: "trt:GetStreamUri",
+        status: 200,
+        said: "<?xml version='1.1'?><s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body>\
+               <trt:GetStreamUriResponse xmlns:trt='http://www.onvif.org/ver10/media/wsdl' \
+               xmlns:tt='http://www.onvif.org/ver10/schema'><trt:MediaUri><tt:Uri>rtsp://192.168.1.64/live?ch=1&sub=0\
+               </tt:Uri><tt:InvalidAfterConnect>false</tt:InvalidAfterConnect><tt:InvalidAfterReboot>false\
+               </tt:InvalidAfterReboot><tt:Timeout>PT60S</tt:Timeout></trt:MediaUri></trt:GetStreamUriResponse></s:Body>\
+               </s:Envelope>\r\n\0\0",
+        expected: Answer(
+            &["<tt:Uri>rtsp://127.0.4."],
+            &[
+                "repair: NUL bytes around the document",
+                "repair: declared as XML 1.1",
+                "repair: an ampersand that begins no reference",
+            ],
+        ),
+    },
+    Quirk {
+        name: "attributes without a blank between them, one given twice, and a sign that begins no tag",
+        asked: "tptz:GetPresets",
+        status: 200,
+        said: "<tptz:GetPresetsResponse><tptz:Preset token='1'xmlns:v='urn:v' token='2'><tt:Name><+03>-3</tt:Name>\
+               </tptz:Preset></tptz:GetPresetsResponse>",
+        expected: Answer(
+            &["<tptz:Preset token=\"1\"><tt:Name>&lt;+03&gt;-3</tt:Name>"],
+            &[
+                "repair: attributes without white space between them",
+                "repair: an attribute given twice, the first taken",
+                "repair: a less-than sign that begins no tag",
+            ],
+        ),
+    },
+    Quirk {
+        name: "an entity of its own, and a bare ampersand",
+        asked: "tptz:GetPresets",
+        status: 200,
+        said: "<?xml version='1.0'?><!DOCTYPE s [<!ENTITY a 'http://10.1.1.1/'>]><s:Envelope \
+               xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><tptz:GetPresetsResponse \
+               xmlns:tptz='http://www.onvif.org/ver20/ptz/wsdl'>&a;&</tptz:GetPresetsResponse></s:Body></s:Envelope>",
+        expected: Fault("Receiver/ter:Action", "not SOAP (HTTP status 200)"),
+    },
+    Quirk {
+        name: "an answer in the namespace of another service",
+        asked: "tds:GetRelayOutputs",
+        status: 200,
+        said: "<trt:GetRelayOutputsResponse><trt:RelayOutputs token='r'><tt:Properties><tt:Mode>Bistable</tt:Mode>\
+               <tt:DelayTime>PT0S</tt:DelayTime><tt:IdleState>closed</tt:IdleState></tt:Properties></trt:RelayOutputs>\
+               </trt:GetRelayOutputsResponse>",
+        expected: Answer(
+            &["<tds:GetRelayOutputsResponse><tds:RelayOutputs token=\"r\"><tt:Properties><tt:Mode>Bistable"],
+            &["repair: GetRelayOutputsResponse (namespace)", "repair: RelayOutputs (namespace)"],
+        ),
+    },
+    Quirk {
+        name: "a stream's address with two ports",
+        asked: "trt:GetStreamUri",
+        status: 200,
+        said: "<trt:GetStreamUriResponse><trt:MediaUri><tt:Uri>rtsp://192.168.1.64:554:554/s</tt:Uri>\
+               <tt:InvalidAfterConnect>false</tt:InvalidAfterConnect><tt:InvalidAfterReboot>false\
+               </tt:InvalidAfterReboot><tt:Timeout>PT60S</tt:Timeout></trt:MediaUri></trt:GetStreamUriResponse>",
+        expected: Answer(&["<tt:Uri>rtsp://127.0.4."], &["repair: Uri"]),
+    },
+    Quirk {
+        name: "a picture by RTSP",
+        asked: "trt:GetSnapshotUri",
+        status: 200,
+        said: "<trt:GetSnapshotUriResponse><trt:MediaUri><tt:Uri>rtsp://:554/s</tt:Uri><tt:InvalidAfterConnect>false\
+               </tt:InvalidAfterConnect><tt:InvalidAfterReboot>false</tt:InvalidAfterReboot><tt:Timeout>PT60S\
+               </tt:Timeout></trt:MediaUri></trt:GetSnapshotUriResponse>",
+        expected: Fault("Receiver/ter:ActionNotSupported", "pictures by other protocols than HTTP"),
+    },
+    Quirk {
+        name: "an address of a network that the camera was in, in a name",
+        asked: "tptz:GetPresets",
+        status: 200,
+        said: "<tptz:GetPresetsResponse><tptz:Preset token='1'><tt:Name>gate 10.4.5.6</tt:Name></tptz:Preset>\
+               </tptz:GetPresetsResponse>",
+        expected: Answer(
+            &["<tptz:Preset token=\"1\"/>"],
+            &["drop: tt:Name: an address of the camera's network"],
+        ),
     },
     Quirk {
         name: "a style sheet",
@@ -240,7 +352,7 @@ fn each_quirk_is_put_right_or_refused_and_recorded() {
     let ids: Vec<_> = QUIRKS.iter().map(|it| tables.operation_by_name(it.asked).unwrap()).collect();
     let part = |it: &Quirk| Part {
         asked: it.asked.split_once(':').unwrap().1.to_owned(),
-        answer: whole(it.said).into_bytes(),
+        answer: bytes(&whole(it.said)),
         status: it.status,
     };
     let stage = Stage::open(&tables, QUIRKS.iter().map(part).collect());
@@ -290,11 +402,17 @@ fn each_quirk_is_put_right_or_refused_and_recorded() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), QUIRKS.len(), wrong.join("\n"));
 }
 
+/// A text as bytes, with one that is no character of UTF-8 for each `@byte@`.
+fn bytes(text: &str) -> Vec<u8> {
+    text.split("@byte@").map(str::as_bytes).collect::<Vec<_>>().join(&0xce)
+}
+
 fn whole(said: &str) -> String {
     if said.starts_with("<?xml") || said.starts_with("<html") {
         return said.to_owned();
     }
     let spaces = "<s:Body xmlns:tds='http://www.onvif.org/ver10/device/wsdl' \
+                  xmlns:tptz='http://www.onvif.org/ver20/ptz/wsdl' \
                   xmlns:trt='http://www.onvif.org/ver10/media/wsdl' xmlns:tt='http://www.onvif.org/ver10/schema'>";
     client::envelope("", said).replace("<s:Body>", spaces)
 }

@@ -13,10 +13,13 @@ use std::{
 
 use bytes::BytesMut;
 use cordon::{
+    events::Event,
+    hatch::AddressRules,
     rtsp::{Decoder, Description, Peer, Received, UnknownCodecs},
     schema::{Document, Tables},
     soap::{Answer, AnswerError, decode_answer},
 };
+use jiff::Timestamp;
 
 /// Of the recorded answers, this part must be read; those that are not are listed by the test.
 const READ_PERCENT_MIN: usize = 90;
@@ -81,6 +84,32 @@ fn read(tables: &Tables, file: &Path) -> Result<String, String> {
         }
     }
     Ok("another operation".to_owned())
+}
+
+/// Events cannot be played to a camera's clients: they are kept first, and told to whom asks.
+#[test]
+fn recorded_events_are_kept() {
+    let Some(folder) = crate::whole_way::corpus("soap") else { return };
+    let tables = Tables::embedded().expect("the embedded tables load");
+    let pulled = tables.operation_by_name("tev:PullMessages").expect("the operation");
+    let mut files = Vec::new();
+    answers(&folder, &mut files);
+    let (mut kept, mut without) = (0, Vec::new());
+    for file in files.iter().filter(|it| it.to_string_lossy().contains("PullMessages")) {
+        let bytes = fs::read(file).expect("a file");
+        let Ok(Answer::Document(document, _)) = decode_answer(&tables, &bytes, pulled) else { continue };
+        let read = Event::read_all(&tables, &document, &AddressRules::default(), Timestamp::UNIX_EPOCH);
+        kept += read.events.len();
+        if let Some(why) = read.why {
+            without.push(format!("{}: {} left out, {why:?}", file.display(), read.left_out));
+        }
+    }
+    eprintln!("{kept} recorded events kept; {}", without.join("; "));
+    assert!(
+        without.len() * 100 <= (kept + without.len()) * (100 - READ_PERCENT_MIN),
+        "{}",
+        without.join("\n")
+    );
 }
 
 fn round_trip(tables: &Tables, document: &Document, root: cordon::schema::NodeId) -> Result<(), String> {

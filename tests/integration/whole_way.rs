@@ -12,6 +12,7 @@ use std::{
 use cordon::{
     schema::{
         Document, OperationId, Tables,
+        mend::mend,
         xml::{XmlEvent, XmlReader},
     },
     soap::{self, Answer, Body},
@@ -99,7 +100,11 @@ fn recording(tables: &Tables, folder: &Path, file: &Path) -> Recording {
 
 /// Namespace and local name of what the body holds, as far as it can be read.
 fn body_root(answer: &[u8]) -> Option<(String, String)> {
-    let text = std::str::from_utf8(answer).ok()?;
+    let mended = || mend(answer, None).and_then(|it| root_in(&it.text));
+    std::str::from_utf8(answer).ok().and_then(root_in).or_else(mended)
+}
+
+fn root_in(text: &str) -> Option<(String, String)> {
     let mut reader = XmlReader::tolerant(text).ok()?;
     let mut inside = false;
     loop {
@@ -114,10 +119,17 @@ fn body_root(answer: &[u8]) -> Option<(String, String)> {
     }
 }
 
+/// The operation of that answer; of one in a namespace that has no such answer, the first that is called so.
 fn operation_of(tables: &Tables, (uri, local): &(String, String)) -> Option<OperationId> {
-    let name = tables.name(tables.namespace(uri)?, local)?;
-    let root = tables.root(name)?;
-    tables.operations().find(|(_, row)| row.output == Some(root)).map(|(id, _)| id)
+    let named = || {
+        let root = tables.root(tables.name(tables.namespace(uri)?, local)?)?;
+        tables.operations().find(|(_, row)| row.output == Some(root)).map(|(id, _)| id)
+    };
+    let called = || {
+        let answered = local.strip_suffix("Response")?;
+        tables.operations().find(|(_, row)| *row.name == *answered).map(|(id, _)| id)
+    };
+    named().or_else(called)
 }
 
 fn play(tables: &Arc<Tables>, recordings: &[Recording], table: &mut Table) {
