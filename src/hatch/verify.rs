@@ -102,7 +102,8 @@ impl AddressRules {
             })
             || self.names.iter().any(|name| stands_in(lower, name))
             || self.is_spelt_out(lower)
-            || (kind == Kind::Free && host_names(lower).any(|name| is_local_name(name, None)))
+            || (matches!(kind, Kind::Free | Kind::Hardware)
+                && host_names(lower).any(|name| is_local_name(name, None)))
     }
 
     /// Whether it is worth looking closely: most texts of an answer are numbers and tokens. An address literal
@@ -123,7 +124,7 @@ impl AddressRules {
 
     fn is_foreign(&self, found: &FoundAddress<'_>, kind: Kind) -> bool {
         let anywhere = match kind {
-            Kind::Free | Kind::Space => true,
+            Kind::Free | Kind::Space | Kind::Hardware => true,
             // No version has a scheme.
             Kind::Version => found.scheme.is_some(),
             Kind::Placed => false,
@@ -138,7 +139,7 @@ impl AddressRules {
                 let address = carried(address);
                 self.is_own(address)
                     || self.is_in_zone(address, kind)
-                    || (anywhere && is_not_public(address, found))
+                    || (anywhere && is_not_public(address, found, kind))
             }
             Host::Name(name) => {
                 let name = name.trim_end_matches('.');
@@ -179,6 +180,8 @@ enum Kind {
     Free,
     /// The same, a namespace: makers call theirs by bare words, too.
     Space,
+    /// The same, of hardware: `10.1.2.3` may be its version.
+    Hardware,
     /// A version number, where four numbers with dots are no address unless they are the camera's own.
     Version,
     /// A text that may name machines other than the camera and those of its zone.
@@ -200,7 +203,7 @@ fn carried(address: IpAddr) -> IpAddr {
 
 /// Whether an address in free text names a machine of some network that is not public: what a camera kept of
 /// where it was before it came into its zone, or who logs in to it from where.
-fn is_not_public(address: IpAddr, found: &FoundAddress<'_>) -> bool {
+fn is_not_public(address: IpAddr, found: &FoundAddress<'_>, kind: Kind) -> bool {
     if address.is_unspecified() {
         return false;
     }
@@ -208,7 +211,8 @@ fn is_not_public(address: IpAddr, found: &FoundAddress<'_>) -> bool {
         IpAddr::V4(v4) => {
             let [first, second, ..] = v4.octets();
             let shared = first == 100 && (64..128).contains(&second);
-            found.scheme.is_some() || v4.is_private() || v4.is_link_local() || shared
+            let version = first == 10 && kind == Kind::Hardware && found.port.is_none();
+            found.scheme.is_some() || (v4.is_private() && !version) || v4.is_link_local() || shared
         }
         IpAddr::V6(v6) => found.scheme.is_some() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
@@ -409,8 +413,11 @@ fn name(tables: &Tables, value: &Value<'_>) -> String {
 
 /// `tds:FirmwareVersion` and the like: `10.2.3.4` is a version there.
 fn kind(tables: &Tables, value: &Value<'_>, otherwise: Kind) -> Kind {
-    let version = tables.node(value.node).is_some_and(|node| tables.local(node.name).ends_with("Version"));
-    if version { Kind::Version } else { otherwise }
+    match tables.node(value.node).map_or("", |node| tables.local(node.name)) {
+        local if local.ends_with("Version") => Kind::Version,
+        "HardwareId" if otherwise == Kind::Free => Kind::Hardware,
+        _ => otherwise,
+    }
 }
 
 /// `host:port` with an IP literal for a host.
