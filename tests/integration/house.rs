@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
+    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{
@@ -442,14 +443,20 @@ impl Recorded {
     }
 }
 
-/// The whole lines of a log.
+/// The whole lines of a log, but for those of packed segments.
 pub fn records_of(audit: &Path) -> Vec<Value> {
     let names = fs::read_dir(audit).unwrap().map(|it| it.unwrap().path());
     let mut segments: Vec<_> = names.filter(|it| it.extension().is_some_and(|it| it == "jsonl")).collect();
     segments.sort();
-    let text: String = segments.iter().map(|it| fs::read_to_string(it).unwrap()).collect();
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let read = |path: PathBuf| match fs::read(&path) {
+        // Packed since the folder was read.
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => read.unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    };
+    let bytes: Vec<u8> = segments.into_iter().flat_map(read).collect();
+    let end = bytes.iter().rposition(|it| *it == b'\n').map_or(0, |at| at + 1);
+    let lines = bytes[..end].split_inclusive(|it| *it == b'\n');
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
 /// Simulated cameras on a thread of their own.
