@@ -26,20 +26,31 @@ pub const PROFILE: &str = "profile_1_h264";
 /// where nothing was asked.
 type Sent = (&'static str, Vec<u8>, &'static [u16], &'static str);
 
-/// The statuses of the answers on a connection, until it is closed or nothing more comes.
-fn statuses(stream: &mut TcpStream) -> Vec<u16> {
-    stream.set_read_timeout(Some(Duration::from_millis(1_500))).unwrap();
+/// How long an answer that must come is waited for, and how long it is quiet before no more is expected.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+const QUIET: Duration = Duration::from_millis(1_500);
+
+/// The statuses of the answers on a connection: of so many, which are waited for, and of what comes then until it is closed
+/// or quiet.
+fn statuses(stream: &mut TcpStream, due: usize) -> Vec<u16> {
     let mut heard = Vec::new();
     let mut piece = [0; 16 * 1024];
-    while let Ok(length @ 1..) = stream.read(&mut piece) {
+    loop {
+        let came = heard.windows(ANSWER.len()).filter(|it| *it == ANSWER.as_bytes()).count();
+        let patience = if came < due { ANSWER_TIME_MAX } else { QUIET };
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let Ok(length @ 1..) = stream.read(&mut piece) else { break };
         heard.extend_from_slice(&piece[..length]);
     }
     let text = String::from_utf8_lossy(&heard).into_owned();
     for needle in CAMERA_SIDE {
         assert!(!text.contains(needle), "`{needle}` in {text}");
     }
-    text.split("RTSP/1.0 ").skip(1).map(|it| it[..3].parse().unwrap()).collect()
+    text.split(ANSWER).skip(1).map(|it| it[..3].parse().unwrap()).collect()
 }
+
+/// How an answer begins.
+const ANSWER: &str = "RTSP/1.0 ";
 
 /// Messages that are none, or are two.
 fn framing(at: &str) -> Vec<Sent> {
@@ -152,7 +163,7 @@ fn bad_input_of_viewers_is_refused_recorded_and_cheap() {
         let mut stream = TcpStream::connect(bench.house.streams()).unwrap();
         let source = stream.local_addr().unwrap();
         stream.write_all(bytes).unwrap();
-        let seen = statuses(&mut stream);
+        let seen = statuses(&mut stream, expected.len());
         drop(stream);
         let memory = bench.running.peak_memory().saturating_sub(before);
         let found = bench.recorded("lobby", source);
