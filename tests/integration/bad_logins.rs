@@ -10,6 +10,7 @@ use cordon::{
     limits::{AUDIT_QUEUE_RECORDS_MAX, DIGEST_NONCE_LIFE, FILE_LOCATOR_LIFE, WSSE_NONCES_PER_BUCKET_MAX},
 };
 use digest_auth::{AuthContext, HttpMethod, WwwAuthenticateHeader};
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -184,7 +185,11 @@ impl Late {
     }
 
     fn ask(&self, user: User) -> Reply {
-        let header = Token::at(user, &self.now()).header();
+        self.ask_created(user, &self.now())
+    }
+
+    fn ask_created(&self, user: User, created: &str) -> Reply {
+        let header = Token::at(user, created).header();
         client::post(self.house.door(CAR_PARK), "device", &[], &envelope(&header, &tds("GetNTP")))
     }
 
@@ -209,6 +214,16 @@ fn bad_input_that_comes_late_is_refused_and_recorded() {
     late.house.camera(LOBBY).clear_log();
     let challenge = challenge(late.house.door(CAR_PARK));
     head("bad input that comes late");
+    for (seconds, good) in [(-300, true), (-301, false), (300, true), (301, false)] {
+        let created = (late.clock.now() + SignedDuration::from_secs(seconds)).to_string();
+        let reply = late.ask_created(ADMIN, &created);
+        if good {
+            assert_eq!(reply.status, 200, "created {seconds} s from now: {}", reply.text());
+        } else {
+            let name = format!("created {seconds} s from now");
+            late.refused(&name, CAR_PARK, &reply, (400, NOT_AUTHORIZED), "Created");
+        }
+    }
     // Whoever may not ask for an address may not use one that somebody else was told, either.
     let ask = |user: User| {
         let first = client::send(door, &client::request("GET", &download, &[], b""));
