@@ -75,7 +75,11 @@ fn answers(network: &Network, port: u16, maker: &str) {
     assert_eq!(reply.element("Manufacturer").as_deref(), Some(maker), "{}: {:#?}", reply.text(), stood());
 }
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+fn wait_until(what: &str, holds: impl FnMut() -> bool) -> Duration {
+    wait_up_to(PATIENCE, what, holds)
+}
+
+fn wait_up_to(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     let clock = SystemClock::new();
     let began = clock.monotonic();
     loop {
@@ -83,12 +87,18 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
         if holds() {
             return passed;
         }
-        assert!(passed < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(passed < patience, "{what}: not within {patience:?}");
         crate::house::breathe();
     }
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What takes some seconds takes no longer than this on a machine on which much else goes on. How long it took is shown.
+const SECONDS_MAX: Duration = Duration::from_secs(30);
+
+/// How long it is borne at the least that nobody says how zones stand.
+const BORNE_MIN: Duration = Duration::from_secs(3);
 
 fn readiness(network: &Network, zone: usize) -> Value {
     let admin = "127.0.0.1:9080".parse().unwrap();
@@ -130,7 +140,7 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     // A crash loop.
     for round in 0..CRASHES {
         netd.crash();
-        use_cameras();
+        used_without_netd(&network);
         netd = network.netd();
         // On a busy machine netd was away for longer than is borne, which is noticed at the next look.
         wait_until("restricted cameras are served again", || {
@@ -173,6 +183,15 @@ fn no_frame_of_a_camera_leaves_its_zone() {
     none_is_of_a_camera([("core", core), ("WAN", wan)], &macs, &told);
     assert!(frames > 5_000, "{frames}");
     assert!(killed > 0, "nothing was interrupted");
+}
+
+/// That cameras are served though netd went just now; restricted ones for as long as that is borne.
+fn used_without_netd(network: &Network) {
+    let clock = SystemClock::new();
+    let served = [GATE, LOBBY].map(|port| ask(network, port).status == 200);
+    let away = clock.monotonic();
+    assert!(served[0] || away > BORNE_MIN, "not served {away:?} after netd went");
+    assert!(served[1], "a trusted camera is served whatever is known of its zone");
 }
 
 /// Of all frames that were captured; `told` is the rest of their row.
@@ -447,13 +466,14 @@ fn drift_is_noticed_mended_recorded_and_alarmed() {
     for (name, change, told) in &changes {
         let before = events(&network, "isolation-drift").len();
         change();
-        let took = wait_until(name, || events(&network, "isolation-drift").len() > before);
-        let record = events(&network, "isolation-drift").pop().unwrap();
-        let differences = record["detail"]["differences"].to_string();
-        assert!(differences.contains(told), "{name}: {differences}");
-        assert_eq!(record["detail"]["not_mended"], Value::Null, "{name}");
+        let news = || events(&network, "isolation-drift").split_off(before);
+        let took = wait_until(name, || !news().is_empty());
+        // What was changed in two steps may be found in two.
+        let tells = |it: &Value| it["detail"]["differences"].to_string().contains(told);
+        wait_until(&format!("{name}: {:?}", news()), || news().iter().any(tells));
+        assert!(news().iter().all(|it| it["detail"]["not_mended"].is_null()), "{name}: {:?}", news());
         println!("| {name} | {} ms |", took.as_millis());
-        assert!(took < Duration::from_secs(5), "{name}: {took:?}");
+        assert!(took < SECONDS_MAX, "{name}: {took:?}");
         let (fine, said) = network.isolate("check");
         assert!(fine, "{name}: {said}");
     }
@@ -478,12 +498,14 @@ fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
     // Whoever asks in between waits for a camera that is not there any more.
     let took = wait_until("not ready", || readiness(&network, 0)["ready"] == false);
     println!("refused {} ms after its interface went", took.as_millis());
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < SECONDS_MAX, "{took:?}");
     let told = ask(&network, GATE).text();
     assert!(told.contains("the network isolation of the camera's zone is not in force"), "{told}");
-    let part = readiness(&network, 0);
-    assert_eq!(part["ready"], false);
-    assert!(part["note"].to_string().contains("there is no interface `cam0` here"), "{part}");
+    // What looked while it went may have found something else first.
+    wait_until("told why", || {
+        let part = readiness(&network, 0);
+        part["ready"] == false && part["note"].to_string().contains("there is no interface `cam0` here")
+    });
     let why = inside(&network.gateway(), || network.cordon(&["camera", "why", "gate"]).output().unwrap());
     let why = String::from_utf8(why.stdout).unwrap();
     let told = format!("isolation: it is restricted, and the isolation of its zone `{}`", network.zone(0));
@@ -513,7 +535,7 @@ fn while_isolation_is_not_in_force_restricted_cameras_are_not_served() {
     let took = wait_until("not ready without netd", || readiness(&network, 0)["ready"] == false);
     assert_eq!(ask(&network, GATE).fault(), "Sender/ter:OperationProhibited");
     println!("refused {} ms after netd was killed", took.as_millis());
-    assert!(took > Duration::from_secs(3) && took < Duration::from_secs(9), "{took:?}");
+    assert!(took > BORNE_MIN && took < SECONDS_MAX, "{took:?}");
     assert!(readiness(&network, 0)["note"].to_string().contains("`cordon netd` does not answer"));
     let _netd = network.netd();
     wait_until("served with netd", || ask(&network, GATE).status == 200);

@@ -17,7 +17,7 @@ use cordon::{
 };
 
 use super::{
-    GATE, LOBBY, answers,
+    GATE, LOBBY, SECONDS_MAX, answers,
     network::{CAMERA, Camera, GATEWAY, GATEWAY_CORE, HOSTILE, Hostile, Network, inside, must, run},
     wait_until,
 };
@@ -98,7 +98,7 @@ fn open_streams_of_restricted_cameras_end_with_their_isolation() {
     while gate.frame().is_some() {}
     let took = clock.monotonic() - began;
     println!("a restricted camera's stream ended {} ms after netd was killed", took.as_millis());
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < SECONDS_MAX, "{took:?}");
     assert!(lobby.frame().is_some(), "a trusted camera's stream goes on");
     drop(lobby);
     assert_eq!(gateway.stop(), Some(0));
@@ -203,11 +203,12 @@ fn notices_of_a_camera_reach_the_event_sink_and_nothing_else() {
         let subscription = Subscription::at(format!("{GATEWAY_CORE}:{GATE}").parse().unwrap());
         subscription.pull_until(|it| it.0 == "MotionAlarm" && it.1 == "Initialized");
     });
-    let reached = |port: u16| {
+    let reached = |port: u16, patience| {
         let to = format!("{GATEWAY}:{port}").parse().unwrap();
-        inside(&network.side(0), || TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_ok())
+        inside(&network.side(0), || TcpStream::connect_timeout(&to, patience).is_ok())
     };
-    assert_eq!([8080, 8081, 8554, 80, 22].map(reached), [true, false, false, false, false]);
+    assert!(reached(8080, SECONDS_MAX));
+    assert_eq!([8081, 8554, 80, 22].map(|port| reached(port, Duration::from_secs(1))), [false; 4]);
     assert_eq!(gateway.stop(), Some(0));
     let records = records_of(&network.dir().join("audit"));
     assert!(
@@ -411,7 +412,9 @@ fn a_flood_to_more_places_than_are_remembered_is_dropped_and_counted_to_the_last
     );
     assert!((ATTEMPTS_PER_SET_MAX / 2..=2 * ATTEMPTS_PER_SET_MAX).contains(&remembered), "{remembered}");
     assert!(attempts.dropped >= u64::from(flood), "{}", attempts.dropped);
-    let neighbours = netd.neighbours(&zone).unwrap().len();
+    let mut neighbours = 0;
+    // While much goes on, its word may come later than it is waited for.
+    wait_until("neighbours are told", || netd.neighbours(&zone).map(|it| neighbours = it.len()).is_ok());
     println!("{} addresses claimed: {neighbours} neighbours known", flood / 4);
     assert!((2..1_000).contains(&neighbours), "{neighbours}");
     wait_until("still isolated", || network.isolate("check").0);

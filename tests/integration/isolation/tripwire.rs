@@ -15,9 +15,9 @@ use cordon::{
 use serde_json::Value;
 
 use super::{
-    events,
+    SECONDS_MAX, events,
     network::{GATEWAY, GATEWAY6, HOSTILE, Network, inside, must},
-    wait_until,
+    wait_until, wait_up_to,
 };
 use crate::{
     client,
@@ -56,9 +56,14 @@ fn on_record(network: &Network, zone: usize) -> (BTreeMap<String, u64>, u64) {
     (by_source, of_nobody)
 }
 
-/// What the kernel counted, by source, and in all.
+/// What the kernel counted, by source, and in all, as soon as netd says it: a reading may fail where much goes on.
 fn counted(network: &Network) -> (BTreeMap<String, u64>, u64) {
-    summed(&attempts(network).unwrap())
+    let mut told = None;
+    wait_until("what was counted is told", || {
+        told = attempts(network);
+        told.is_some()
+    });
+    summed(&told.unwrap())
 }
 
 /// What netd says of it, if it does.
@@ -115,7 +120,7 @@ fn what_a_camera_tries_is_on_record_to_the_packet() {
     let suspect = |it: &Value| it["camera"] == "suspect";
     wait_until("on record", || events(&network, "egress-blocked").iter().any(suspect));
     println!("on record {} ms after the hostile camera was started", (clock.monotonic() - began).as_millis());
-    assert!(clock.monotonic() - began < Duration::from_secs(10));
+    assert!(clock.monotonic() - began < SECONDS_MAX);
     let sent = sent.stop();
     let alarm = || {
         let raised = events(&network, "alarm-raised");
@@ -172,7 +177,7 @@ fn the_next_gateway_does_not_tell_it_again(network: &Network) {
         let (before, _) = counted(network);
         assert_eq!(network.gateway_process().stop(), Some(0));
         let (wanted, since) = counted(network);
-        // The kernel on the other side asks for routers now and then, perhaps after the last reading.
+        // The kernel on the other side may send something by itself, perhaps after the last reading.
         if wanted == before {
             break (wanted, since);
         }
@@ -217,11 +222,13 @@ fn cameras_are_told_no_name_and_the_time() {
         let refusal = exchange(&network, address, 53, query);
         assert_eq!(refusal.get(..4), Some(&[0x12, 0x34, 0x81, 0x05][..]), "{address}: REFUSED");
         assert_eq!(refusal.len(), query.len());
+        let now = || SystemClock::new().now().as_second();
+        let before = now();
         let answer = exchange(&network, address, 123, &request);
+        let after = now();
         assert_eq!((answer.len(), &answer[24..32]), (48, &b"sent-at!"[..]), "{address}");
-        let seconds = i64::from(u32::from_be_bytes(answer[40..44].try_into().unwrap())) - 2_208_988_800;
-        let off = seconds - SystemClock::new().now().as_second();
-        assert!(off.abs() <= 2, "{address}: {off} s off");
+        let told = i64::from(u32::from_be_bytes(answer[40..44].try_into().unwrap())) - 2_208_988_800;
+        assert!((before - 1..=after + 1).contains(&told), "{address}: {told} from {before} to {after}");
     }
     // Anything else at that port is no answer, and nothing ends by it.
     assert_eq!(exchange(&network, GATEWAY, 53, b"nonsense"), b"");
@@ -288,6 +295,9 @@ fn of_zone(network: &Network, what: &str, id: &str) -> Option<Value> {
     events(network, what).into_iter().find(is)
 }
 
+/// After a reading the gateway leaves ten times the time alone that it took: of so much, on a busy machine, minutes.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
 /// More than the kernel tells apart, and then nobody who could say what it counted.
 #[test]
 fn what_cannot_be_told_apart_and_what_cannot_be_read_are_alarms() {
@@ -301,9 +311,11 @@ fn what_cannot_be_told_apart_and_what_cannot_be_read_are_alarms() {
     assert_eq!(sent["sent"]["flood"], flood);
     let series = format!("cordon_zone_blocked_packets_total{{zone=\"{}\"}}", network.zone(0));
     // Of what is told apart: the rest is told at the end of a minute, or when reading ends.
-    wait_until("it is read", || metric(&network, &series) >= ATTEMPTS_PER_SET_MAX as u64 / 2);
+    wait_up_to(PAUSE_MAX, "it is read", || metric(&network, &series) >= ATTEMPTS_PER_SET_MAX as u64 / 2);
     netd.crash();
-    wait_until("nobody can say", || of_zone(&network, "alarm-raised", "tripwire-unreadable").is_some());
+    wait_up_to(PAUSE_MAX, "nobody can say", || {
+        of_zone(&network, "alarm-raised", "tripwire-unreadable").is_some()
+    });
     let told = of_zone(&network, "alarm-raised", "tripwire-unreadable").unwrap();
     assert_eq!(told["detail"]["severity"], "error", "{told}");
     assert!(told["detail"]["found"].as_str().unwrap().contains("cordon netd"), "{told}");
