@@ -11,7 +11,7 @@ use cordon::sim::{Dialect, Manner};
 use serde_json::{Value, json};
 
 use super::{
-    discovery::{DN, TDS, findable, found},
+    discovery::{DN, TDS, findable, found, found_all},
     network::{CAMERA, CORE, Camera, GATEWAY_CORE, Network, inside, must},
     wait_until,
 };
@@ -104,7 +104,7 @@ fn scope<'a>(device: &'a Value, kind: &str) -> &'a str {
 
 /// The address of each virtual camera as the library WSDiscovery finds it, by the name it gives itself.
 fn found_by_name(network: &Network, clients: &Path) -> BTreeMap<String, String> {
-    let found = found(network, clients, &[DN, "NetworkVideoTransmitter"]);
+    let found = found_all(network, clients, &[DN, "NetworkVideoTransmitter"], rows().len());
     let all: BTreeMap<String, String> = found
         .iter()
         .map(|it| {
