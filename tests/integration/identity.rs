@@ -8,6 +8,7 @@ use std::{
 
 use cordon::{
     clock::{Clock, SystemClock},
+    limits::{IDENTITY_LOOK_INTERVAL, IDENTITY_LOOK_SPREAD},
     sim::{Fault, RunningCamera},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -224,6 +225,14 @@ fn is_exchanged(camera: &RunningCamera, number: usize) {
     }
 }
 
+/// The first look of each camera comes within a minute. On a busy machine what it finds is known a while later; that is
+/// before the second look, which might find what the first did not.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(85);
+const _: () = {
+    let (interval, spread) = (IDENTITY_LOOK_INTERVAL.as_secs(), IDENTITY_LOOK_SPREAD.as_secs());
+    assert!(interval + spread < 60 && FIRST_LOOK_MAX.as_secs() < 2 * interval);
+};
+
 #[test]
 #[allow(clippy::print_stdout, reason = "how long it took is worth seeing")]
 fn twenty_swaps_are_found_within_a_minute_and_twenty_benign_changes_darken_none() {
@@ -239,7 +248,7 @@ fn twenty_swaps_are_found_within_a_minute_and_twenty_benign_changes_darken_none(
     for camera in SWAPPED..2 * SWAPPED {
         while served(&house, camera) {
             let took = clock.monotonic().saturating_sub(began);
-            assert!(took < Duration::from_secs(60), "the swap of camera {camera} was not found");
+            assert!(took < FIRST_LOOK_MAX, "the swap of camera {camera} was not found");
             crate::house::breathe();
         }
     }
