@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use cordon::{
     clock::{Clock, SystemClock},
     sim::RunningCamera,
+    store::Store,
 };
 
 use crate::{
@@ -209,6 +210,14 @@ fn a_place_at_a_camera_outlives_a_gateway_that_was_killed() {
     let running = Running::start(house.dir());
     let subscription = Subscription::at(house.door(LOBBY));
     subscription.pull_until(|it| *it == motion("Initialized", false));
+    let is_kept = || {
+        let store = Store::open(&house.dir().join("state/state.sqlite")).unwrap();
+        let memory = store.state_get("lobby", "memory").unwrap();
+        memory.is_some_and(|it| {
+            serde_json::from_str::<serde_json::Value>(&it).unwrap()["subscription"].is_object()
+        })
+    };
+    wait("where it is subscribed is kept", is_kept);
     // Killed, not stopped.
     drop(running);
     assert_eq!(house.camera(LOBBY).subscriptions(), 1);
