@@ -20,8 +20,9 @@ use cordon::{
 use serde_json::Value;
 
 use crate::{
-    client::{self, tds_with, trt, trt_with, within},
+    client::{self, Reply, tds_with, trt, trt_with, within},
     house::{ADMIN, House, LOBBY, records_of},
+    lateness::Lateness,
     process::{Running, SAID},
     watch::{alarms, wait_until},
 };
@@ -172,7 +173,7 @@ fn a_hanging_state_folder_holds_nobody_up() {
     assert_eq!(known.status, 200, "{}", known.text());
 
     disk.freeze();
-    let clock = SystemClock::new();
+    let (clock, lateness) = (SystemClock::new(), Lateness::measured());
     let timed = |service: &str, body: &str| {
         let begun = clock.monotonic();
         let reply = client::ask(door, service, ADMIN, body);
@@ -187,13 +188,15 @@ fn a_hanging_state_folder_holds_nobody_up() {
         let (stopped, again) = (timed("ptz", &stop), timed("media", &stream("RTSP")));
         (refused.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>(), stopped, again)
     });
+    let late = lateness.of(THREADS_OF_A_COMMAND);
     for (reply, took) in &refused {
         assert_eq!((reply.status, &*reply.fault()), (500, "Receiver/ter:Action"), "{}", reply.text());
-        assert!(*took < 4 * STORE_WAIT_TIME_MAX, "{took:?}");
+        assert!(*took < 4 * STORE_WAIT_TIME_MAX + late, "{took:?}, on a machine that is {late:?} late");
     }
     assert_eq!(stopped.0.status, 200, "{}", stopped.0.text());
     assert_eq!(again.0.element("Uri"), known.element("Uri"), "{}", again.0.text());
-    assert!(stopped.1.max(again.1) < 2 * STORE_WAIT_TIME_MAX, "{:?} {:?}", stopped.1, again.1);
+    let took = stopped.1.max(again.1);
+    assert!(took < 2 * STORE_WAIT_TIME_MAX + late, "{took:?}, on a machine that is {late:?} late");
     disk.mend();
     wait_until("the state database is well", || client::ask(door, "media", ADMIN, &snapshot).status == 200);
     running.stop();
@@ -208,9 +211,30 @@ fn a_hanging_state_folder_holds_nobody_up() {
     assert!(store.state_get("lobby", "memory").unwrap().is_some());
 }
 
-/// What a command takes beside that, on a machine where much else goes on.
+/// What a command takes beside that.
 const ASKING_TIME_MAX: Duration = Duration::from_millis(800);
+/// From who asks to who serves, to who writes the log, and back.
+const THREADS_OF_A_COMMAND: u32 = 4;
 const _: () = assert!(AUDIT_WAIT_TIME_MAX.as_millis() < 1_000);
+
+/// A command that can be told from others.
+fn hostname(number: u32) -> String {
+    tds_with("SetHostname", &format!("<x:Name>disk-{number}-end</x:Name>"))
+}
+
+/// How many commands were done before one was refused, which, and how long it took. A full disk still has room in the last
+/// block of a file.
+fn passed_until_refused(name: &str, door: SocketAddr) -> (u32, Reply, Duration) {
+    let clock = SystemClock::new();
+    for passed in 0..500 {
+        let begun = clock.monotonic();
+        let reply = client::ask(door, "device", ADMIN, &hostname(passed));
+        if reply.status != 200 {
+            return (passed, reply, clock.monotonic() - begun);
+        }
+    }
+    panic!("{name}: nothing is refused");
+}
 
 fn check(case: &Case) -> bool {
     let name = case.name;
@@ -230,19 +254,10 @@ fn check(case: &Case) -> bool {
     assert_eq!(readiness(house.admin()).0, 200, "{name}");
 
     (case.breaks)(&mut disk);
-    let clock = SystemClock::new();
-    let hostname = |number: u32| tds_with("SetHostname", &format!("<x:Name>disk-{number}-end</x:Name>"));
-    let mut passed = 0;
-    // A full disk still has room in the last block of a file.
-    let (refused, took) = loop {
-        assert!(passed < 500, "{name}: nothing is refused");
-        let begun = clock.monotonic();
-        let reply = client::ask(door, "device", ADMIN, &hostname(passed));
-        if reply.status != 200 {
-            break (reply, clock.monotonic() - begun);
-        }
-        passed += 1;
-    };
+    let lateness = Lateness::measured();
+    let (passed, refused, took) = passed_until_refused(name, door);
+    let late = lateness.of(THREADS_OF_A_COMMAND);
+    drop(lateness);
     assert_eq!(
         (refused.status, &*refused.fault()),
         (500, "Receiver/ter:Action"),
@@ -250,7 +265,8 @@ fn check(case: &Case) -> bool {
         refused.text()
     );
     // What the gateway waits for its log is less than a second; the rest is this machine's.
-    assert!(took < AUDIT_WAIT_TIME_MAX + ASKING_TIME_MAX, "{name}: {took:?}");
+    let most = AUDIT_WAIT_TIME_MAX + ASKING_TIME_MAX + late;
+    assert!(took < most, "{name}: {took:?}, on a machine that is {late:?} late");
     let (status, log) = readiness(house.admin());
     assert_eq!(status, 503, "{name}");
     assert!(log["note"].as_str().unwrap().contains(case.says), "{name}: {log}");

@@ -17,12 +17,18 @@ use jiff::SignedDuration;
 
 use crate::{
     house::{ADMIN, House, OPERATOR, VIEWER, breathe},
+    lateness::Lateness,
     playback,
     reload::{self, SIGNAL},
     streams::{CAMERAS, Player, address, address2},
     tls::Secured,
     tunnels::{self, Socket, Tunnel},
 };
+
+/// Who reloads wakes who serves the camera, who wakes whoever serves viewers over TLS and those who read.
+const THREADS_BETWEEN: u32 = 4;
+/// Packets that a viewer has of a second of a stream at most.
+const PACKETS_PER_SECOND_MAX: usize = 30;
 
 /// More than a stream has that ends in time: whoever reads so many after the end was due stops.
 const FRAMES_MAX: usize = 2_000;
@@ -121,6 +127,7 @@ fn viewers_survive_a_reload_and_go_when_policy_forbids_it() {
             breathe();
         }
     }
+    let lateness = Lateness::measured();
     let forbidden = [("User", "rtsp:PLAY"), ("Operator", "rtsp:TALK"), ("Administrator", "rtsp:REPLAY")];
     let forbidden: String = forbidden.map(|(role, operation)| reload::forbid(role, operation)).concat();
     reload::policies(house, "none", &forbidden);
@@ -129,13 +136,21 @@ fn viewers_survive_a_reload_and_go_when_policy_forbids_it() {
     let before: Vec<_> = viewers.iter().map(Watching::read).collect();
     let reloaded = CLOCK.monotonic();
     let count = viewers.len();
-    for (viewer, before) in viewers.drain(..).zip(before) {
+    let drained = viewers.drain(..).zip(before).map(|(viewer, before)| {
         let Watching { way, read, reader } = viewer;
         let took = reader.join().unwrap().saturating_sub(reloaded);
         let after = read.load(Ordering::Relaxed) - before;
         eprintln!("{way}: {after} packets and {took:.2?} after the reload");
-        // One second of ten pictures, key frames in three packets more, and what was on its way.
-        assert!(after < 60, "{way}: {after} packets after the reload");
+        (way, after)
+    });
+    let drained: Vec<_> = drained.collect();
+    let late = lateness.of(THREADS_BETWEEN);
+    eprintln!("this machine is {late:.2?} late at most");
+    for (way, after) in drained {
+        // One second of ten pictures, key frames in three packets more, and what was on its way: of what the reader is late,
+        // too.
+        let most = 60 + PACKETS_PER_SECOND_MAX * usize::try_from(late.as_millis()).unwrap() / 1_000;
+        assert!(after < most, "{way}: {after} packets after the reload");
     }
     let ended = |it: &serde_json::Value| {
         it["note"].as_str().is_some_and(|it| it.starts_with("policy does not permit it any more"))
@@ -152,7 +167,8 @@ fn viewers_survive_a_reload_and_go_when_policy_forbids_it() {
     let latest = ends.iter().map(|it| time(it).duration_since(in_force)).max().unwrap();
     let millis = latest.as_millis();
     eprintln!("the last of {count} lost the stream {millis} ms after the reload was on record");
-    assert!(latest <= SignedDuration::from_secs(1), "{latest:#}");
+    let late = SignedDuration::try_from(late).unwrap();
+    assert!(latest <= SignedDuration::from_secs(1) + late, "{latest:#}, on a machine that is {late:#} late");
 }
 
 /// One viewer of a camera on each transport there is, one who is heard, and one who has a recording played.

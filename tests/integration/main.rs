@@ -47,6 +47,7 @@ mod interface;
 mod isolation;
 mod process;
 mod joining;
+mod lateness;
 mod makers;
 mod mounts;
 mod mutate;
