@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
@@ -87,8 +87,9 @@ pub(super) fn serve(
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
-        let messenger = Messenger::new(&gateway);
-        let control = tokio::task::spawn_local(control(state_dir, reloader.requests(), messenger, stopped));
+        // So is the control socket open by then.
+        let control = open_control(&state_dir, reloader.requests(), Messenger::new(&gateway), stopped);
+        let control = tokio::task::spawn_local(control);
         on_ready(&gateway, &url).map_err(ServeError::Ready)?;
         loop {
             tokio::select! {
@@ -114,12 +115,18 @@ pub(super) fn serve(
     outcome
 }
 
-/// Serves the control socket. Without it the gateway serves on: a signal makes it reload too.
-async fn control(state_dir: PathBuf, requests: Requests, messenger: Messenger, stop: watch::Receiver<bool>) {
-    match Control::open(&state_dir) {
-        Ok(control) => control.serve(requests, messenger, stop).await,
+/// Opens the control socket: what serves it. Without it the gateway serves on: a signal makes it reload too.
+fn open_control(
+    state_dir: &Path,
+    requests: Requests,
+    messenger: Messenger,
+    stop: watch::Receiver<bool>,
+) -> Serving {
+    match Control::open(state_dir) {
+        Ok(control) => Box::pin(control.serve(requests, messenger, stop)),
         Err(error) => {
             tracing::error!(%error, "THE CONTROL SOCKET CANNOT BE OPENED in {}: `cordon reload` will not work", state_dir.display());
+            Box::pin(std::future::ready(()))
         }
     }
 }
@@ -150,5 +157,38 @@ async fn open_admin(
             let serving = http::serve(listener, service, Door::Admin, stopped);
             Ok((format!("unix:{}", path.display()), Box::pin(serving)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn whoever_is_told_that_the_gateway_is_ready_finds_its_control_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = [(); 3].map(|()| std::net::TcpListener::bind(("127.0.9.1", 0)).unwrap());
+        let [door, streams, admin] = held.map(|it| it.local_addr().unwrap().port());
+        let text = format!(
+            "[gateway]\nname = \"g\"\nstate_dir = \"state\"\nthreads = 1\n[listener]\nbind = \"127.0.9.1\"\n\
+             rtsp_port = {streams}\n[admin]\nlisten = \"127.0.9.1:{admin}\"\n[audit]\ndir = \"audit\"\n[[site]]\n\
+             name = \"s\"\nsensitive = false\n[[zone]]\nname = \"z\"\nisolation = \"none\"\nprefixes = \
+             [\"192.0.2.0/24\"]\n[[camera]]\nname = \"k\"\naddress = \"192.0.2.1\"\nvendor = \"Axis\"\nzone = \"z\"\n\
+             site = \"s\"\nlisten_port = {door}\nusername = \"u\"\npassword = {{ env = \"X\" }}\n"
+        );
+        let path = dir.path().join("cordon.toml");
+        fs::write(&path, text).unwrap();
+        let loaded = config::load(&path, &|_| Some("secret".to_owned())).unwrap();
+        let control = dir.path().join("state/control.sock");
+        let mut found = None;
+        let served = serve(loaded, Source::of(&path), |_, _| {
+            found = Some(UnixStream::connect(&control).map(drop));
+            Err(io::Error::other("seen"))
+        });
+        assert!(matches!(served, Err(ServeError::Ready(_))), "{served:?}");
+        found.unwrap().unwrap();
     }
 }
