@@ -408,7 +408,7 @@ mod tests {
 
     impl PinBook for Slow {
         fn pin(&self) -> Result<Option<Pin>, PinError> {
-            let told = self.0.lock().unwrap().recv_timeout(Duration::from_secs(5));
+            let told = self.0.lock().unwrap().recv_timeout(Duration::from_secs(60));
             told.map(|()| None).map_err(|error| PinError(error.to_string()))
         }
 

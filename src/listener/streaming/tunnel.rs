@@ -341,10 +341,19 @@ mod tests {
         guests: mpsc::Receiver<Guest>,
     }
 
+    /// Longer than anything takes here.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(200);
+
     impl Bench {
+        /// Where nobody waits in vain.
         fn new() -> Self {
+            Self::patient(LONG, LONG)
+        }
+
+        fn patient(pair_max: Duration, renewal_max: Duration) -> Self {
             let (way, guests) = mpsc::channel(2);
-            let pace = Pace { pair_max: Duration::from_millis(200), renewal_max: Duration::from_millis(200) };
+            let pace = Pace { pair_max, renewal_max };
             Self { tunnels: Tunnels { open: Rc::default(), pace }, way, guests }
         }
 
@@ -442,11 +451,12 @@ mod tests {
     #[tokio::test]
     async fn halves_do_not_wait_for_ever() {
         let work = async {
-            let mut bench = Bench::new();
+            let bench = Bench::patient(SHORT, LONG);
             let mut get = bench.open(false, SOURCE, false, "gate");
             welcomed(&mut get).await;
             assert_eq!(get.read(&mut [0; 4]).await.unwrap(), 0, "no POST came");
             assert!(bench.tunnels.open.borrow().is_empty());
+            let mut bench = Bench::patient(LONG, SHORT);
             let mut get = bench.open(false, SOURCE, false, "gate");
             welcomed(&mut get).await;
             let post = bench.open(true, SOURCE, false, "gate");
