@@ -117,7 +117,7 @@ struct Connection {
     refused: bool,
     session: Option<Session>,
     ticks: Interval,
-    /// Ticks since the client asked for something that was answered as it should.
+    /// Ticks that came on time since the client asked for something that was answered as it should.
     mute_ticks: u32,
     /// When the client gave a report, or began to hear, by the camera's own clock.
     reported: Duration,
@@ -263,8 +263,10 @@ impl Connection {
                     let packets = self.unwind();
                     self.stream.write_all(&packets).await?;
                 }
-                _ = self.ticks.tick(), if playing || pulled == Some(false) => {
-                    self.mute_ticks = self.mute_ticks.saturating_add(1);
+                due = self.ticks.tick(), if playing || pulled == Some(false) => {
+                    // Where the machine stood still, ticks come all at once, and nobody could say anything meanwhile.
+                    let on_time = due.elapsed() < Duration::from_millis(TICK_MILLISECONDS.into());
+                    self.mute_ticks = self.mute_ticks.saturating_add(u32::from(on_time));
                     self.hear_datagrams();
                     if self.is_over() {
                         return Ok(());
