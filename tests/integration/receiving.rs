@@ -148,7 +148,9 @@ fn a_viewer_has_the_cameras_own_time() {
             9 => reports.push(Rtcp::parse(&packet).unwrap().report.unwrap()),
             _ => {}
         }
-        if !pictures.is_empty() && reports.len() == 1 {
+        // Never so much that its camera seems to be silent, however many frames come at once.
+        let may_pass = clock.monotonic() < STREAM_SILENCE_MAX / 2;
+        if !pictures.is_empty() && reports.len() == 1 && may_pass {
             clock.advance(Duration::from_millis(100));
         }
     }

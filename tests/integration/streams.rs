@@ -163,6 +163,23 @@ impl Player {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Self::over(stream, address, login)
     }
+
+    /// The next frame that is not there yet: what came before is taken and forgotten.
+    pub fn fresh(&mut self) -> Option<(u8, Vec<u8>)> {
+        while !self.stream.buffer().is_empty() || self.is_something_there() {
+            drop(self.next()?);
+        }
+        self.frame()
+    }
+
+    fn is_something_there(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let there = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        // Of its end it hears when it waits.
+        there.is_ok_and(|there| there > 0)
+    }
 }
 
 impl<S: Read + Write> Player<S> {
@@ -391,12 +408,14 @@ fn one_session_at_the_camera_feeds_several_viewers() {
     let house = House::open();
     let (camera, profile) = CAMERAS[1];
     let address = address(&house, camera, profile);
-    let mut players: Vec<_> = (0..5).map(|_| Player::connect(&house, &address, VIEWER)).collect();
-    for player in &mut players {
+    let mut players = Vec::new();
+    for _ in 0..5 {
+        let mut player = Player::connect(&house, &address, VIEWER);
         let session = player.set_up();
         let playing = player.ask("PLAY", "", &format!("Session: {session}\r\n"));
         assert_eq!(playing.status, 200);
         begins_as_told(&playing, &address, &player.frame().unwrap().1);
+        players.push(player);
     }
     let asked = |method: &str| house.camera(camera).log().iter().filter(|it| it.method == method).count();
     assert_eq!((asked("PLAY"), asked("SETUP")), (1, 3));

@@ -215,12 +215,12 @@ fn who_asks_for_a_back_channel_and_only_watches_is_one_of_many() {
             player
         });
         assert_eq!(asked(&house, camera, "PLAY"), 1, "one session feeds both");
-        drop(watchers);
         // What was asked last counts.
         let mut player = Player::connect(&house, &at, VIEWER);
         assert!(player.ask("DESCRIBE", "", REQUIRE).body.contains("a=sendonly"));
         assert!(!player.ask("DESCRIBE", "", "").body.contains("a=sendonly"));
         assert_eq!(watch(&mut player, &[0]).0, 200);
+        drop(watchers);
         assert_eq!(asked(&house, camera, "PLAY"), 1, "the same");
     }
     house.stop();
@@ -307,10 +307,10 @@ fn a_talker_who_vanishes_gives_up_the_only_place() {
     let mut talker = Talker::open(&house, TRUSTED, OPERATOR);
     assert_eq!(talker.begin(), 200);
     let almost = STREAM_SESSION_TIMEOUT - Duration::from_secs(1);
-    pass(&clock, almost, || assert!(talker.player.frame().is_some()));
+    pass(&clock, almost, || assert!(talker.player.fresh().is_some()));
     talker.say(6, &rtp(0, 1, SOURCE, b"still here"));
     house.wait_for(|_| !house.camera(LOBBY).said().is_empty());
-    pass(&clock, almost, || assert!(talker.player.frame().is_some()));
+    pass(&clock, almost, || assert!(talker.player.fresh().is_some()));
     clock.advance(Duration::from_secs(2));
     while talker.player.next().is_some() {}
     let mut other = Talker::open(&house, TRUSTED, ADMIN);
