@@ -164,28 +164,14 @@ fn a_camera_that_gives_no_picture_is_asked_less_and_less_often() {
     let first = look(&house, LOBBY, VIEWER);
     let each = asked(&house, LOBBY);
     assert!(first.status == 502 && each > 0, "{}", first.text());
-    let (_, outcome) = told(&house, LOBBY, &first);
-    assert_eq!(outcome["what"], "failed");
-    let (fault, note) = (outcome["fault"].clone(), outcome["note"].as_str().unwrap().to_owned());
-    let mut spared = [0, 0];
-    for _ in 0..8 {
-        let at_the_door = client::send_with_digest(house.door(LOBBY), "GET", &target, VIEWER, "SHA-256", "");
-        let replies = [look(&house, LOBBY, ADMIN), at_the_door];
-        for (reply, spared) in replies.iter().zip(&mut spared) {
-            assert_eq!(reply.status, 502, "{}", reply.text());
-            let (intent, outcome) = told(&house, LOBBY, reply);
-            let seen = (&intent["operation"], &intent["decision"], &outcome["fault"]);
-            assert_eq!(
-                seen,
-                (&"http:Snapshot".into(), &"permitted".into(), &fault),
-                "decided, and named alike"
-            );
-            let told = outcome["note"].as_str().unwrap();
-            let again = format!("{note}, a moment ago; it is not asked again yet");
-            assert!(told == note || told == again, "{told}");
-            *spared += usize::from(told == again);
-        }
-    }
+    // One close upon the other, and judged later: a pause that is over for long enough begins at the shortest again.
+    let replies: Vec<_> = (0..8)
+        .flat_map(|_| {
+            let at_the_door =
+                client::send_with_digest(house.door(LOBBY), "GET", &target, VIEWER, "SHA-256", "");
+            [look(&house, LOBBY, ADMIN), at_the_door]
+        })
+        .collect();
     // The camera's one picture has two stories: that of its place, and that of the latest.
     let may = failures_within(clock.monotonic() - began);
     let (times, heard) = (asked(&house, LOBBY), house.operations(LOBBY));
@@ -193,6 +179,20 @@ fn a_camera_that_gives_no_picture_is_asked_less_and_less_often() {
     // Once by the client, and by the gateway whenever it asks for the latest anew.
     let learnt = heard.iter().filter(|it| *it == "trt:GetSnapshotUri").count();
     assert!(learnt <= 1 + may, "{learnt} times where it has its picture; {may} failures: {heard:?}");
+    let (_, outcome) = told(&house, LOBBY, &first);
+    assert_eq!(outcome["what"], "failed");
+    let (fault, note) = (outcome["fault"].clone(), outcome["note"].as_str().unwrap().to_owned());
+    let mut spared = [0, 0];
+    for (number, reply) in replies.iter().enumerate() {
+        assert_eq!(reply.status, 502, "{}", reply.text());
+        let (intent, outcome) = told(&house, LOBBY, reply);
+        let seen = (&intent["operation"], &intent["decision"], &outcome["fault"]);
+        assert_eq!(seen, (&"http:Snapshot".into(), &"permitted".into(), &fault), "decided, and named alike");
+        let told = outcome["note"].as_str().unwrap();
+        let again = format!("{note}, a moment ago; it is not asked again yet");
+        assert!(told == note || told == again, "{told}");
+        spared[number % 2] += usize::from(told == again);
+    }
     assert!(spared[0] > 0 && spared[1] > 0, "{spared:?}");
     house.camera(LOBBY).set_fault_of("GET", None);
     wait_until("a picture again", || look(&house, LOBBY, VIEWER).status == 200);
@@ -207,7 +207,7 @@ fn the_latest_picture_is_waited_for_once_and_not_question_by_question() {
     // What it gives is no picture: it may have it somewhere else by now.
     house.camera(LOBBY).set_fault_of("GET", Some(Fault::Status(503)));
     wait_until("no picture", || look(&house, LOBBY, VIEWER).status == 502);
-    let slow = Some(Fault::Slow(Duration::from_secs(11)));
+    let slow = Some(Fault::Slow(Duration::from_secs(15)));
     for operation in ["trt:GetProfiles", "trt:GetSnapshotUri", "GET"] {
         house.camera(LOBBY).set_fault_of(operation, slow.clone());
     }
@@ -228,8 +228,9 @@ fn the_latest_picture_is_waited_for_once_and_not_question_by_question() {
     assert_eq!(reply.status, 502, "{}", reply.text());
     let (_, outcome) = told(&house, LOBBY, &reply);
     assert_eq!(outcome["note"], "the camera did not answer in time", "{outcome}");
+    // One question after the other they would take three quarters of a minute.
     let in_all = Duration::from_secs(30);
-    assert!(took >= in_all && took < in_all + Duration::from_secs(3), "{took:?}");
+    assert!(took >= in_all && took < in_all + Duration::from_secs(10), "{took:?}");
     running.stop();
 }
 
