@@ -285,6 +285,10 @@ fn a_log_whose_first_lines_retention_deleted_is_accepted_by_another_implementati
             runtime.block_on(log.refusal(Intent::default())).unwrap();
         }
     }
+    // Whatever became durable together: what was announced last stands in a segment before the last.
+    for _ in 0..12 {
+        runtime.block_on(log.refusal(Intent::default())).unwrap();
+    }
     log.close().unwrap();
     let (key, folder) = (dir.path().join("public.key"), dir.path());
     let check = || python(&["log", text(folder), "--public-key", text(&key)]);
