@@ -144,7 +144,7 @@ pub fn try_ask(door: SocketAddr, service: &str, user: User, body: &str) -> Optio
     stream.write_all(&bytes).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
-    (!answer.is_empty()).then(|| read(&answer, &stream))
+    (!answer.is_empty()).then(|| parse(stream.local_addr().unwrap(), door, &answer))
 }
 
 /// Asks an operation without credentials.
@@ -219,11 +219,6 @@ pub fn receive_from(door: SocketAddr, mut stream: TcpStream) -> Reply {
     // The gateway has closed; whether it has gone already does not matter.
     let _ = stream.shutdown(Shutdown::Both);
     reply
-}
-
-/// What the bytes of a reply say.
-pub fn read(answer: &[u8], stream: &TcpStream) -> Reply {
-    parse(stream.local_addr().unwrap(), stream.peer_addr().unwrap(), answer)
 }
 
 /// The first reply of what came back on a connection, with everything after its head as its body.

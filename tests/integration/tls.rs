@@ -147,10 +147,12 @@ pub fn connect(
 }
 
 pub fn send(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> Reply {
+    // A connection that has been reset does not know its other end any more.
+    let [source, door] = [stream.sock.local_addr(), stream.sock.peer_addr()].map(Result::unwrap);
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("an end that TLS vouches for");
-    client::read(&answer, &stream.sock)
+    client::parse(source, door, &answer)
 }
 
 /// All addresses of an answer.

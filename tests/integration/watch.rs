@@ -12,6 +12,7 @@ use cordon::{
     clock::{Clock, SystemClock},
 };
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use crate::{
     client::{self, Reply, tds, tds_with, trt},
@@ -201,8 +202,10 @@ fn priority(record: &Value) -> String {
 #[test]
 fn a_camera_that_cannot_be_reached_is_one_alarm_however_often_it_is_asked() {
     let mut house = House::open();
-    // A port of the camera's address at which nobody is.
-    let gone = TcpListener::bind((house.camera(LOBBY).address().ip(), 0)).unwrap().local_addr().unwrap();
+    // A port of the camera's address at which nobody is, nor comes to be: cameras of other tests have this address, too.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind(SocketAddr::new(house.camera(LOBBY).address().ip(), 0)).unwrap();
+    let gone = held.local_addr().unwrap();
     house.enrol(LOBBY, gone);
     house.restart();
     for _ in 0..3 {
