@@ -546,7 +546,9 @@ impl CameraStream {
             self.wire.send(&Method::Teardown, &uri, &fields).await.ok()?;
             self.wire.shut().await.ok()
         };
-        let _ = timeout(CAMERA_CONNECT_TIME_MAX, goodbye).await;
+        if let Ok(Some(())) = timeout(CAMERA_CONNECT_TIME_MAX, goodbye).await {
+            self.wire.see_off().await;
+        }
     }
 
     /// Whether it was opened at this address.

@@ -68,6 +68,10 @@ pub const STREAM_GROUP_TIME_MAX: Duration = Duration::from_secs(10);
 pub const STREAM_KEY_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stream plays on that nobody watches.
 pub const STREAM_LINGER: Duration = Duration::from_secs(5);
+/// How long a camera that was told goodbye is waited for to go, too.
+pub const STREAM_GOODBYE_TIME_MAX: Duration = Duration::from_secs(1);
+/// What it may send meanwhile: more than was on its way.
+pub const STREAM_GOODBYE_BYTES_MAX: usize = 1024 * 1024;
 /// How long a stream that was described waits for being played.
 pub const STREAM_DESCRIBED_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a viewer's session that does not play lives without a sign of life.

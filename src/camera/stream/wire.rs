@@ -29,8 +29,8 @@ use crate::{
     clock::Entropy,
     hatch::{Packets, Segment},
     limits::{
-        CAMERA_CONNECT_TIME_MAX, STREAM_READ_BYTES, STREAM_REDIRECTS_MAX, STREAM_WAITING_BYTES_MAX,
-        STREAM_WAITING_PACKETS_MAX,
+        CAMERA_CONNECT_TIME_MAX, STREAM_GOODBYE_BYTES_MAX, STREAM_GOODBYE_TIME_MAX, STREAM_READ_BYTES,
+        STREAM_REDIRECTS_MAX, STREAM_WAITING_BYTES_MAX, STREAM_WAITING_PACKETS_MAX,
     },
     rtsp::{Decoder, Field, Method, Peer, Received, Response, Status, Writer},
 };
@@ -92,6 +92,22 @@ impl Wire {
     /// Says that nothing more is asked.
     pub(super) async fn shut(&mut self) -> Result<(), Failure> {
         self.line.shutdown().await.map_err(|_| Failure::Reset)
+    }
+
+    /// Takes what still comes until the camera has gone, too, or is not waited for any longer: a connection that ends with
+    /// something unread is reset, and a camera that hears of that first may never hear what it was told last.
+    pub(super) async fn see_off(&mut self) {
+        let mut came = 0;
+        let gone = async {
+            while came < STREAM_GOODBYE_BYTES_MAX {
+                self.buffer.clear();
+                if self.read().await.is_err() {
+                    return;
+                }
+                came += self.buffer.len();
+            }
+        };
+        let _ = timeout(STREAM_GOODBYE_TIME_MAX, gone).await;
     }
 
     /// One exchange, at the address that the camera sends on to if it does so: with the address that was asked in the end.
@@ -336,13 +352,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_is_left_goes_before_what_comes_next_and_holds_nothing_else() {
+    /// A connection, and the camera's end of it.
+    async fn met() -> (Wire, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let mut camera = accepted.unwrap().0;
-        let mut wire = Wire {
+        let wire = Wire {
             line: Line::Plain(stream.unwrap()),
             address,
             decoder: Decoder::new(Peer::Camera),
@@ -352,6 +367,42 @@ mod tests {
             login: Login { username: "gate".into(), password: Secret::new("secret".into()) },
             entropy: Arc::new(SystemEntropy),
         };
+        (wire, accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_camera_hears_goodbye_whatever_it_sent_meanwhile() {
+        let (mut wire, mut camera) = met().await;
+        camera.write_all(&[b'x'; 10_000]).await.unwrap();
+        let leaving = async move {
+            wire.send(&Method::Teardown, "rtsp://c/1", &[]).await.unwrap();
+            wire.shut().await.unwrap();
+            wire.see_off().await;
+        };
+        let hearing = async move {
+            let mut heard = String::new();
+            camera.read_to_string(&mut heard).await.expect("no reset");
+            camera.write_all(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n").await.unwrap();
+            heard
+        };
+        let ((), heard) = tokio::join!(leaving, hearing);
+        assert!(heard.starts_with("TEARDOWN rtsp://c/1 RTSP/1.0\r\nCSeq: 1\r\n"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_camera_that_does_not_go_is_left() {
+        let (mut silent, _camera) = met().await;
+        let (mut endless, mut camera) = met().await;
+        let sending = tokio::spawn(async move { while camera.write_all(&[b'x'; 100_000]).await.is_ok() {} });
+        let left = async { tokio::join!(silent.see_off(), endless.see_off()) };
+        timeout(60 * STREAM_GOODBYE_TIME_MAX, left).await.expect("it is waited for for ever");
+        drop(endless);
+        sending.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_left_goes_before_what_comes_next_and_holds_nothing_else() {
+        let (mut wire, mut camera) = met().await;
         let frame = [&[b'$', 0, 0, 4][..], b"1234"].concat();
         let (mut left, mut came) = (Vec::new(), Vec::new());
         // Each time all but the last three bytes of what is there by now is taken.
