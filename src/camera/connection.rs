@@ -634,6 +634,7 @@ mod tests {
             (clock, 200, soap, "", Failure::Empty),
             (clock, 200, "text/html", "<html></html>", Failure::NotSoap(200)),
             (clock, 503, "text/html", "<html></html>", Failure::BadStatus(503)),
+            (clock, 500, "text/html", TIME, Failure::BadStatus(500)),
             (clock, 500, soap, TIME, Failure::BadStatus(500)),
             (clock, 200, soap, "<s:Envelope>", Failure::Malformed("it is not XML the gateway reads".into())),
         ] {
@@ -642,8 +643,12 @@ mod tests {
         }
         let judged = judge_soap(&tables, other, &answer(200, soap, TIME));
         assert_eq!(judged.err(), Some(Failure::WrongAnswer("GetSystemDateAndTimeResponse".into())));
+        for body in [TIME, &TIME.replace("http://www.onvif.org/ver10/device/wsdl", "urn:other")] {
+            let judged = judge_soap(&tables, clock, &answer(200, "text/html", body));
+            assert!(matches!(judged, Ok(Answered::Document(..))), "called a web page: {body}");
+        }
         let named = TIME.replace("http://www.onvif.org/ver10/device/wsdl", "http://10.0.0.9/\u{9b}\u{202e}");
-        let judged = judge_soap(&tables, clock, &answer(200, soap, &named));
+        let judged = judge_soap(&tables, other, &answer(200, soap, &named));
         let told = Some(Failure::WrongAnswer("GetSystemDateAndTimeResponse".into()));
         assert_eq!(judged.err(), told, "a namespace is any text, and may be an address");
         let denied = judge_soap(&tables, clock, &answer(400, soap, DENIED));
