@@ -17,6 +17,7 @@ pub(super) const FILES: &[(&str, &str)] = files!(
     "analyticsdevice.wsdl"
     "appmgmt.wsdl"
     "authenticationbehavior.wsdl"
+    "axt.xsd"
     "bd.xsd"
     "credential.wsdl"
     "d.xsd"

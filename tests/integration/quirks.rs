@@ -206,6 +206,42 @@ const QUIRKS: &[Quirk] = &[
         expected: Answer(&["<tt:Uri>rtsp://127.0.4."], &["repair: Uri"]),
     },
     Quirk {
+        name: "a region in a rule, as the interface has it in a file of its own",
+        asked: "tan:GetRules",
+        status: 200,
+        said: "<tan:GetRulesResponse><tan:Rule Name='r' Type='tt:MotionRegionDetector'><tt:Parameters>\
+               <tt:ElementItem Name='MotionRegion'><x:MotionRegionConfig Armed='true' Sensitivity='0.5' \
+               xmlns:x='http://www.onvif.org/ver20/analytics'><tt:Polygon><tt:Point x='0' y='0'/><tt:Point x='1' y='0'/>\
+               <tt:Point x='1' y='1'/></tt:Polygon><x:PresetToken>p</x:PresetToken></x:MotionRegionConfig></tt:ElementItem>\
+               </tt:Parameters></tan:Rule></tan:GetRulesResponse>",
+        expected: Answer(
+            &[
+                "<axt:MotionRegionConfig Armed=\"true\" Sensitivity=\"0.5\"><tt:Polygon>",
+                "<axt:PresetToken>p</axt:PresetToken>",
+            ],
+            &[],
+        ),
+    },
+    Quirk {
+        name: "what the parameters of a rule may be",
+        asked: "tan:GetRuleOptions",
+        status: 200,
+        said: "<tan:GetRuleOptionsResponse><tan:RuleOptions Name='Sensitivity'><tt:IntRange><tt:Min>0</tt:Min>\
+               <tt:Max>100</tt:Max></tt:IntRange></tan:RuleOptions><tan:RuleOptions Name='Class'><tt:StringItems>\
+               <tt:Item>Human</tt:Item></tt:StringItems></tan:RuleOptions><tan:RuleOptions Name='Region'>\
+               <x:MotionRegionConfigOptions xmlns:x='http://www.onvif.org/ver20/analytics'><x:PolygonSupport>true\
+               </x:PolygonSupport></x:MotionRegionConfigOptions></tan:RuleOptions><tan:RuleOptions Name='Other'>\
+               <v:Own xmlns:v='urn:v'>http://10.1.1.1/</v:Own></tan:RuleOptions></tan:GetRuleOptionsResponse>",
+        expected: Answer(
+            &[
+                "<tt:IntRange><tt:Min>0</tt:Min><tt:Max>100</tt:Max></tt:IntRange>",
+                "<tt:StringItems><tt:Item>Human</tt:Item></tt:StringItems>",
+                "<axt:PolygonSupport>true</axt:PolygonSupport>",
+            ],
+            &["drop: Own", "incomplete: RuleOptions/*"],
+        ),
+    },
+    Quirk {
         name: "a picture by RTSP",
         asked: "trt:GetSnapshotUri",
         status: 200,
@@ -413,6 +449,7 @@ fn whole(said: &str) -> String {
     }
     let spaces = "<s:Body xmlns:tds='http://www.onvif.org/ver10/device/wsdl' \
                   xmlns:tptz='http://www.onvif.org/ver20/ptz/wsdl' \
+                  xmlns:tan='http://www.onvif.org/ver20/analytics/wsdl' \
                   xmlns:trt='http://www.onvif.org/ver10/media/wsdl' xmlns:tt='http://www.onvif.org/ver10/schema'>";
     client::envelope("", said).replace("<s:Body>", spaces)
 }

@@ -55,6 +55,29 @@ fn a_wildcard_takes_no_more_than_it_says() {
 }
 
 #[test]
+fn a_rule_may_hold_a_region_of_motion_and_nothing_a_maker_adds() {
+    let rule = |inside: &str| {
+        let text = format!(
+            "<m:CreateRules xmlns:m='http://www.onvif.org/ver20/analytics/wsdl' \
+             xmlns:tt='http://www.onvif.org/ver10/schema' xmlns:x='http://www.onvif.org/ver20/analytics'>\
+             <m:ConfigurationToken>c</m:ConfigurationToken><m:Rule Name='r' Type='tt:MotionRegionDetector'><tt:Parameters>\
+             <tt:ElementItem Name='MotionRegion'>{inside}</tt:ElementItem></tt:Parameters></m:Rule></m:CreateRules>"
+        );
+        request("tan:CreateRules", &text)
+    };
+    let region = |inside: &str| {
+        format!(
+            "<x:MotionRegionConfig Sensitivity='0.5'><tt:Polygon>{inside}</tt:Polygon></x:MotionRegionConfig>"
+        )
+    };
+    let point = "<tt:Point x='0' y='0'/>";
+    let made = written(&rule(&region(&point.repeat(3))).unwrap());
+    assert!(made.contains("<axt:MotionRegionConfig Sensitivity=\"0.5\"><tt:Polygon><tt:Point"), "{made}");
+    assert!(matches!(rule(&region("<x:Own/>")), Err(Refusal::UnknownElement(_))));
+    assert!(matches!(rule("<x:MotionRegionConfigOptions/>"), Err(Refusal::UnknownElement(_))));
+}
+
+#[test]
 fn requests_are_strict_and_the_place_is_named() {
     let ntp = |inside: &str| request("tds:SetNTP", &format!("<SetNTP {DEVICE}>{inside}</SetNTP>"));
     let manual = "<NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>10.0.0.9</tt:IPv4Address></NTPManual>";
