@@ -165,8 +165,9 @@ impl Mender {
         let mut rest = text;
         while let Some((before, from)) = rest.find('&').and_then(|at| rest.split_at_checked(at)) {
             self.text.push_str(before);
-            let name = from.get(1..).and_then(|it| it.split_once(';')).map(|(name, _)| name);
-            let name = name.filter(|it| it.len() <= NAME_BYTES_MAX);
+            // Looked for no further than it may stand: else many ampersands would each be looked behind to the end.
+            let end = from.bytes().take(NAME_BYTES_MAX + 2).position(|byte| byte == b';');
+            let name = end.and_then(|end| from.get(1..end));
             let length = match name {
                 // A name that is none of XML's would be an entity, and those the reader refuses.
                 Some(name) if xml::reference(name).is_some() || xml::is_ncname(name) => {
