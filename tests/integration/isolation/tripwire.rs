@@ -9,13 +9,13 @@ use std::{
 use cordon::{
     clock::{Clock, SystemClock},
     ids::ZoneId,
-    isolation::{Attempts, Netd},
+    isolation::{Attempts, Netd, NetdError},
     limits::ATTEMPTS_PER_SET_MAX,
 };
 use serde_json::Value;
 
 use super::{
-    SECONDS_MAX, events,
+    PATIENCE, SECONDS_MAX, events,
     network::{GATEWAY, GATEWAY6, HOSTILE, Network, inside, must},
     wait_until, wait_up_to,
 };
@@ -58,17 +58,23 @@ fn on_record(network: &Network, zone: usize) -> (BTreeMap<String, u64>, u64) {
 
 /// What the kernel counted, by source, and in all, as soon as netd says it: a reading may fail where much goes on.
 fn counted(network: &Network) -> (BTreeMap<String, u64>, u64) {
-    let mut told = None;
-    wait_until("what was counted is told", || {
-        told = attempts(network);
-        told.is_some()
-    });
-    summed(&told.unwrap())
+    let clock = SystemClock::new();
+    loop {
+        match asked(network) {
+            Ok(counted) => return summed(&counted),
+            Err(error) => assert!(clock.monotonic() < PATIENCE, "{error}"),
+        }
+        crate::house::breathe();
+    }
 }
 
 /// What netd says of it, if it does.
 fn attempts(network: &Network) -> Option<Attempts> {
-    Netd::at(&network.netd_socket()).attempts(&ZoneId::new(&network.zone(0)).unwrap()).ok()
+    asked(network).ok()
+}
+
+fn asked(network: &Network) -> Result<Attempts, NetdError> {
+    Netd::at(&network.netd_socket()).attempts(&ZoneId::new(&network.zone(0)).unwrap())
 }
 
 fn summed(attempts: &Attempts) -> (BTreeMap<String, u64>, u64) {
