@@ -190,7 +190,6 @@ fn what_is_forbidden_is_refused_on_the_next_request_of_an_open_connection() {
         let loss = format!("client `vms-viewer` loses at camera `{camera}`: trt:GetProfiles");
         assert!(report.cuts.contains(&loss), "{:#?}", report.cuts);
     }
-    let mut open = Open::to(house.door(LOBBY));
     // At the other front doors, where only the way makes a difference, and in a named network.
     let more = r#"
         @id("own.video") forbid (principal in Role::"User", action == Action::"rtsp:PLAY", resource);
@@ -209,6 +208,7 @@ fn what_is_forbidden_is_refused_on_the_next_request_of_an_open_connection() {
         assert!(cuts.iter().any(|it| it == told), "{told}\n{cuts:#?}");
     }
     house.write(&with_policies(&text, "less"));
+    let mut open = Open::to(house.door(LOBBY));
     assert_eq!(open.ask(VIEWER, "media", &trt("GetProfiles")).unwrap().0, 200, "a preview changes nothing");
     reloader.reload(&SIGNAL, None).unwrap();
     let (status, body) = open.ask(VIEWER, "media", &trt("GetProfiles")).unwrap();
