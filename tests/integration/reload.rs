@@ -61,9 +61,7 @@ impl Open {
     fn receive(&mut self) -> Option<(u16, String)> {
         let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") {
-            if self.0.read(&mut byte).ok()? == 0 {
-                return None;
-            }
+            self.0.read_exact(&mut byte).ok()?;
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
