@@ -1,13 +1,13 @@
 //! Puts right what some cameras write for XML, where there is one reading of it.
 //!
-//! Only answers come here that the reader refused. What comes out is read again, with all checks: nothing in here
+//! Only what cameras say comes here, and only what the reader refused. What comes out is read again, with all checks: nothing in here
 //! decides what passes. Letters may be lost, never markup found: a byte that is no character becomes U+FFFD, and what
 //! opens no tag or reference is text.
 
 use std::borrow::Cow;
 
 use super::xml::{self, XmlError};
-use crate::limits::XML_MENDED_BYTES_MAX;
+use crate::limits::{XML_ATTRIBUTES_MAX, XML_MENDED_BYTES_MAX};
 
 /// A text put right, and what was.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn mend(bytes: &[u8], refused: Option<&XmlError>) -> Option<Mended> {
     }
     let mut mender = Mender { text: String::with_capacity(bytes.len() + 64), repairs: Vec::new() };
     let document = mender.document(bytes);
-    let text = mender.characters(document)?;
+    let text = mender.characters(document).filter(|it| it.len() <= XML_MENDED_BYTES_MAX)?;
     mender.markup(&text);
     let Mender { text, repairs } = mender;
     (!repairs.is_empty() && text.len() <= XML_MENDED_BYTES_MAX).then_some(Mended { text, repairs })
@@ -76,12 +76,14 @@ impl Mender {
                 let character = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '\u{FFFD}' };
                 Cow::Owned(bytes.iter().map(character).collect())
             }
-            (_, Ok(text)) => Cow::Borrowed(text),
+            (declared, Ok(text)) if declared.as_deref().is_none_or(|it| xml::is_read_as_utf8(it, text)) => {
+                Cow::Borrowed(text)
+            }
             (declared, Err(_)) if declared.as_deref().is_none_or(xml::is_utf8) => {
                 self.note(BYTES);
                 Cow::Owned(String::from_utf8_lossy(bytes).into_owned())
             }
-            (_, Err(_)) => return None,
+            _ => return None,
         };
         if !xml::has_only_xml_characters(&text) {
             self.note(CHARACTERS);
@@ -106,6 +108,9 @@ impl Mender {
                 }
             }
             rest = after;
+            if self.text.len() > XML_MENDED_BYTES_MAX {
+                return;
+            }
         }
         self.references(rest);
     }
@@ -124,13 +129,16 @@ impl Mender {
     fn tag(&mut self, piece: &str) {
         const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
         let before = (self.text.len(), self.repairs.len());
-        let inside = piece.trim_start_matches('<').trim_end_matches('>');
+        // One that the text ends in has no end.
+        let Some(inside) = piece.strip_prefix('<').and_then(|it| it.strip_suffix('>')) else {
+            return self.text.push_str(piece);
+        };
         let (inside, end) = inside.strip_suffix('/').map_or((inside, ">"), |it| (it, "/>"));
         let (name, mut rest) = inside.split_once(SPACE).unwrap_or((inside, ""));
         self.text.push('<');
         self.text.push_str(name);
         let mut given: Vec<&str> = Vec::new();
-        loop {
+        for _ in 0..=XML_ATTRIBUTES_MAX {
             let trimmed = rest.trim_start_matches(SPACE);
             if trimmed.is_empty() {
                 return self.text.push_str(end);
@@ -141,8 +149,6 @@ impl Mender {
             }
             if given.contains(&name) {
                 self.note(TWICE);
-            } else if given.len() > crate::limits::XML_ATTRIBUTES_MAX {
-                break;
             } else {
                 given.push(name);
                 let quote = if value.contains('"') { '\'' } else { '"' };
@@ -160,23 +166,25 @@ impl Mender {
 
     /// Text or the value of an attribute, with every ampersand that begins nothing written as one.
     fn references(&mut self, text: &str) {
-        /// The longest: `&#x10FFFF;` with zeros before.
-        const NAME_BYTES_MAX: usize = 12;
+        let in_name = |it: char| it == '#' || xml::is_name_character(it);
         let mut rest = text;
         while let Some((before, from)) = rest.find('&').and_then(|at| rest.split_at_checked(at)) {
             self.text.push_str(before);
-            // Looked for no further than it may stand: else many ampersands would each be looked behind to the end.
-            let end = from.bytes().take(NAME_BYTES_MAX + 2).position(|byte| byte == b';');
-            let name = end.and_then(|end| from.get(1..end));
+            if self.text.len() > XML_MENDED_BYTES_MAX {
+                return;
+            }
+            let after = from.strip_prefix('&').unwrap_or(from);
+            let name = after.find(|it| !in_name(it)).and_then(|at| after.split_at_checked(at));
+            let name = name.filter(|(_, then)| then.starts_with(';')).map(|(name, _)| name);
             let length = match name {
-                // A name that is none of XML's would be an entity, and those the reader refuses.
-                Some(name) if xml::reference(name).is_some() || xml::is_ncname(name) => {
-                    self.text.extend(["&", name, ";"]);
-                    name.len() + 2
-                }
-                Some(name) if is_number(name) => {
+                Some(name) if names_no_character(name) => {
                     self.note(CHARACTERS);
                     self.text.push('\u{FFFD}');
+                    name.len() + 2
+                }
+                // A name that is none of XML's would be an entity, and those the reader refuses.
+                Some(name) if number(name).is_some() || xml::is_ncname(name) => {
+                    self.text.extend(["&", name, ";"]);
                     name.len() + 2
                 }
                 _ => {
@@ -230,11 +238,18 @@ fn first_attribute(text: &str) -> Option<(&str, &str, &str)> {
     Some((name.trim_end(), value, after))
 }
 
-/// A reference to a character by its number, which XML may not have.
-fn is_number(name: &str) -> bool {
-    let digits = |text: &str, of: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(of);
-    name.strip_prefix("#x").is_some_and(|it| digits(it, u8::is_ascii_hexdigit))
-        || name.strip_prefix('#').is_some_and(|it| digits(it, u8::is_ascii_digit))
+/// The digits of a reference by number, and to which base.
+fn number(name: &str) -> Option<(&str, u32)> {
+    let digits = name.strip_prefix('#')?;
+    let (digits, base) = digits.strip_prefix('x').map_or((digits, 10), |digits| (digits, 16));
+    (!digits.is_empty() && digits.chars().all(|it| it.is_digit(base))).then_some((digits, base))
+}
+
+/// Whether it is a reference by number to what XML has no character for.
+fn names_no_character(name: &str) -> bool {
+    let Some((digits, base)) = number(name) else { return false };
+    let number = u32::from_str_radix(digits.trim_start_matches('0'), base).ok();
+    !number.and_then(char::from_u32).is_some_and(xml::is_character)
 }
 
 #[cfg(test)]
@@ -256,7 +271,7 @@ mod tests {
                 BYTES,
             ),
             (b"<a>b\x01</a>", "<a>b\u{FFFD}</a>", CHARACTERS),
-            (b"<a b='&#x7;'>&#0;</a>", "<a b=\"\u{FFFD}\">\u{FFFD}</a>", CHARACTERS),
+            (b"<a b='&#x7;'>&#0;&#x0000110000;</a>", "<a b=\"\u{FFFD}\">\u{FFFD}\u{FFFD}</a>", CHARACTERS),
             (b"<a b='?c=1&d=2'>&e=f;&amp;&</a>", "<a b=\"?c=1&amp;d=2\">&amp;e=f;&amp;&amp;</a>", AMPERSAND),
             (b"<a><+08>-8</a>", "<a>&lt;+08>-8</a>", LESS_THAN),
             (b"<a b='1'c=\"'2'\"/>", "<a b=\"1\" c=\"'2'\"/>", CLOSE),
@@ -276,6 +291,10 @@ mod tests {
             b"<a>b</c>",
             b"<a b=1>c</a>",
             b"<a>&b;</a>",
+            b"<a>&a-name-that-is-long;</a>",
+            b"<a>&#x0000000041;</a>",
+            b"<?xml version='1.0' encoding='ibm037'?><a>&</a>",
+            b"<?xml version='1.0' encoding='iso-2022-jp'?><a>\x1b$B<&\x1b(B</a>",
             b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>b</a>",
             b"<a><![CDATA[&b<]]><!-- & --><?c &?></a>",
             b"<?xml version='1.0' encoding='ibm037'?><a>\xce</a>",
@@ -284,6 +303,7 @@ mod tests {
         for bytes in untouched {
             assert_eq!(mended(bytes), None, "{}", String::from_utf8_lossy(bytes));
         }
+        assert_eq!(mended(b"\0<a/"), Some(("<a/".to_owned(), vec![PADDING])), "no tag is closed");
         let long = [b"<a>&".as_slice(), &vec![b' '; XML_MENDED_BYTES_MAX], b"</a>"].concat();
         assert_eq!(mended(&long), None, "too long");
         let grows = [b"<a>".as_slice(), &vec![b'&'; XML_MENDED_BYTES_MAX / 2], b"</a>"].concat();

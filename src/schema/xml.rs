@@ -654,6 +654,11 @@ pub(super) fn holds_ascii(declared: &str) -> bool {
     is_one_of(declared, &HOLD_ASCII)
 }
 
+/// Whether what is UTF-8 and says that it is in an encoding is read as UTF-8.
+pub(super) fn is_read_as_utf8(declared: &str, text: &str) -> bool {
+    is_utf8(declared) || is_utf8_all_the_same(declared, text)
+}
+
 /// Whether a name of an encoding is that of UTF-8.
 pub(super) fn is_utf8(declared: &str) -> bool {
     declared.eq_ignore_ascii_case("utf-8") || declared.eq_ignore_ascii_case("utf8")
