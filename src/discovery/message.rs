@@ -161,7 +161,9 @@ pub fn read(bytes: &[u8]) -> Result<Message, MessageError> {
     let as_it_is = utf8(bytes).map_err(MessageError::from).and_then(read_text);
     match &as_it_is {
         Err(MessageError::Xml(refused)) => {
-            mend(bytes, Some(refused)).and_then(|it| read_text(&it.text).ok()).map_or(as_it_is, Ok)
+            let mended = mend(bytes, Some(refused)).and_then(|it| read_text(&it.text).ok());
+            // Only what cameras say is put right: who asks is told what he did wrong.
+            mended.filter(|it| matches!(it.body, Body::Devices(..))).map_or(as_it_is, Ok)
         }
         _ => as_it_is,
     }
@@ -432,6 +434,16 @@ mod tests {
         let read = read(&bytes).unwrap();
         let [device] = read.devices() else { panic!("{read:?}") };
         assert_eq!(device.scopes, ["onvif://www.onvif.org/name/T\u{FFFD}r"]);
+    }
+
+    #[test]
+    fn what_a_client_asks_is_not_put_right() {
+        let ask = |name: &str| {
+            let scopes = format!("<d:Probe><d:Scopes>onvif://www.onvif.org/name/{name}</d:Scopes></d:Probe>");
+            read(hello(&scopes).as_bytes())
+        };
+        assert!(matches!(ask("a").unwrap().body, Body::Probe(_)));
+        assert!(matches!(ask("a&b"), Err(MessageError::Xml(_))), "{:?}", ask("a&b"));
     }
 
     #[test]
