@@ -177,6 +177,22 @@ words!(
     }
 );
 
+impl AddressEffect {
+    /// Whether an answer says by it where something is at the camera: the gateway goes to the enrolled host for it, whatever
+    /// host it names.
+    pub fn is_at_the_camera(self) -> bool {
+        matches!(
+            self,
+            Self::Service
+                | Self::Stream
+                | Self::Snapshot
+                | Self::Upload
+                | Self::Download
+                | Self::Subscription
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -306,14 +306,13 @@ fn check_address(
         AddressKind::Ipv4 => (address::parse_ipv4(text).is_some(), "IPv4 address"),
         AddressKind::Ipv6 => (address::parse_ipv6_lenient(text).is_some(), "IPv6 address"),
         AddressKind::HostName => (address::is_host(text), "host name"),
-        AddressKind::Uri => (text.is_empty() || address::is_uri_reference(text), "URI"),
+        AddressKind::Uri => (text.is_empty() || address::is_uri_reference(text), URI),
         AddressKind::Mac => (is_mac(text), "hardware address"),
     };
     // An empty value names nobody: cameras write it for "none", clients to clear a setting.
     if !fits && !text.is_empty() {
-        let repaired = (judgement == Judgement::Tolerant && kind == AddressKind::Uri)
-            .then(|| repaired_uri(text))
-            .flatten();
+        let escaped = || Some(text.replace(' ', "%20")).filter(|it| address::is_uri_reference(it));
+        let repaired = (judgement == Judgement::Tolerant && kind == AddressKind::Uri).then(escaped).flatten();
         let Some(repaired) = repaired else { return Err(ValueError::Address(what)) };
         checked.text = Cow::Owned(repaired);
         checked.repaired = true;
@@ -325,13 +324,13 @@ fn check_address(
     Ok(())
 }
 
-/// A camera's URI with blanks escaped. One whose authority nobody can read (`http://:80/`, `rtsp:///`, two ports) says all
-/// the same where it leads at the camera, and the gateway goes to no other host: it names nobody then.
-fn repaired_uri(text: &str) -> Option<String> {
-    let escaped = text.replace(' ', "%20");
-    if address::is_uri_reference(&escaped) {
-        return Some(escaped);
-    }
+/// What a URI is called that is none.
+pub const URI: &str = "URI";
+
+/// The URI of something at the camera, whose authority nobody can read (`http://:80/`, `rtsp:///`, two ports): it names
+/// nobody then, and says all the same where it leads there.
+pub fn without_host(text: &str) -> Option<String> {
+    let escaped = text.trim_matches([' ', '\t', '\r', '\n']).replace(' ', "%20");
     let (scheme, rest) = escaped.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end)?;
@@ -593,7 +592,6 @@ mod tests {
     #[test]
     fn an_address_whose_authority_nobody_can_read_names_nobody() {
         for (text, repaired) in [
-            ("http://192.0.2.1/a b", Some("http://192.0.2.1/a%20b")),
             ("rtsp://192.0.2.1:554:8554/a?b=1&c", Some("rtsp://0.0.0.0:8554/a?b=1&c")),
             ("http://:80/onvif", Some("http://0.0.0.0:80/onvif")),
             ("http:///onvif", Some("http://0.0.0.0/onvif")),
@@ -601,7 +599,7 @@ mod tests {
             ("http://[fe80::1%eth0]?x", Some("http://0.0.0.0?x")),
             ("http://:80/\"", None),
         ] {
-            assert_eq!(repaired_uri(text).as_deref(), repaired, "{text}");
+            assert_eq!(without_host(text).as_deref(), repaired, "{text}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::schema::{
     deviation::{DeviationKind, Deviations},
+    facts::AddressEffect,
     simple::{self, Checked, Judgement, ValueError},
     tables::{Content, NamespaceId, Node, NodeId, NodeKind, Tables, TypeId},
     xml::{Attribute, ExpandedName, SpaceId, XML, XmlEvent, XmlReader},
@@ -168,10 +169,10 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
         if repaired {
             self.assembler.deviate(DeviationKind::Repair, format!("@{local} (namespace)"));
         }
-        let Some(Node { content: Content::Simple(id), occurs, .. }) = self.tables().node(node) else {
+        let Some(Node { content: Content::Simple(id), occurs, effect, .. }) = self.tables().node(node) else {
             return Ok(());
         };
-        match self.value(*id, &attribute.value, format_args!("@{local}")) {
+        match self.value((*id, *effect), &attribute.value, format_args!("@{local}")) {
             Ok(text) => self.assembler.attribute(node, &text),
             Err(refusal) if !self.assembler.is_tolerant() => Err(refusal),
             Err(Refusal::Value(path, ValueError::Address(what))) if occurs.min > 0 => {
@@ -204,13 +205,23 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
     /// Judges a text by its type and gives it back as the document holds it.
     fn value<'v>(
         &mut self,
-        id: TypeId,
+        (id, effect): (TypeId, AddressEffect),
         text: &'v str,
         last: fmt::Arguments<'_>,
     ) -> Result<Cow<'v, str>, Refusal> {
         let tables = self.tables();
-        let checked = simple::check(tables, id, text, self.assembler.judgement)
-            .map_err(|error| Refusal::Value(self.assembler.path(last), error))?;
+        let checked = match simple::check(tables, id, text, self.assembler.judgement) {
+            Err(ValueError::Address(simple::URI))
+                if self.assembler.is_tolerant() && effect.is_at_the_camera() =>
+            {
+                let repaired = simple::without_host(text).map(Cow::Owned);
+                repaired
+                    .map(|text| Checked { text, repaired: true, unlisted: false })
+                    .ok_or(ValueError::Address(simple::URI))
+            }
+            checked => checked,
+        };
+        let checked = checked.map_err(|error| Refusal::Value(self.assembler.path(last), error))?;
         let Checked { text, repaired, unlisted } = checked;
         if repaired {
             self.assembler.deviate(DeviationKind::Repair, last);
@@ -253,7 +264,7 @@ impl<'a, 't, 'x> Reading<'a, 't, 'x> {
         if self.assembler.is_nil() {
             return self.assembler.close().map(|_| ());
         }
-        match self.value(id, &text, format_args!("")) {
+        match self.value((id, declared.effect), &text, format_args!("")) {
             Ok(text) => {
                 self.assembler.set_text(&text);
                 self.assembler.close().map(|_| ())

@@ -78,6 +78,32 @@ fn a_rule_may_hold_a_region_of_motion_and_nothing_a_maker_adds() {
 }
 
 #[test]
+fn an_unreadable_host_is_no_matter_at_the_camera_and_is_one_elsewhere() {
+    let uri = |host: &str| {
+        format!(
+            "<m:GetSnapshotUriResponse xmlns:m='http://www.onvif.org/ver20/media/wsdl'><m:Uri>http://{host}/p.jpg</m:Uri>\
+             </m:GetSnapshotUriResponse>"
+        )
+    };
+    let (document, deviations) = answer("tr2:GetSnapshotUri", &uri("192.0.2.1:80:80")).unwrap();
+    assert!(written(&document).contains(">http://0.0.0.0:80/p.jpg<"), "{}", written(&document));
+    assert_eq!(names(&deviations), [(DeviationKind::Repair, "GetSnapshotUriResponse/Uri")]);
+    // What a camera sends to is another place with each name, and nobody's if its name is nobody's.
+    let storage = |host: &str| {
+        format!(
+            "<GetStorageConfigurationsResponse {DEVICE}><StorageConfigurations token='s'><Data type='NFS'><LocalPath>/</LocalPath>\
+             <StorageUri>nfs://{host}/r</StorageUri></Data></StorageConfigurations></GetStorageConfigurationsResponse>"
+        )
+    };
+    let told = |host: &str| answer("tds:GetStorageConfigurations", &storage(host)).unwrap();
+    assert!(written(&told("nas.example").0).contains("nfs://nas.example/r"));
+    let (document, deviations) = told("nas-\u{fc}.example");
+    assert!(!written(&document).contains("StorageUri"), "{}", written(&document));
+    let [(DeviationKind::Drop, path)] = names(&deviations)[..] else { panic!("{deviations:?}") };
+    assert!(path.ends_with("StorageConfigurations/Data/Stor"), "{path}, cut at 64 characters");
+}
+
+#[test]
 fn requests_are_strict_and_the_place_is_named() {
     let ntp = |inside: &str| request("tds:SetNTP", &format!("<SetNTP {DEVICE}>{inside}</SetNTP>"));
     let manual = "<NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>10.0.0.9</tt:IPv4Address></NTPManual>";
