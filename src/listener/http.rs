@@ -743,7 +743,8 @@ mod tests {
             far.read_to_end(&mut taken).await.unwrap();
             assert!(taken.len() <= 1_024, "{} bytes of 20,480 after the reply was given up", taken.len());
         };
-        check(vec![Ok(near)], Answers(Some(20_480)), client).await;
+        let serving = check(vec![Ok(near)], Answers(Some(20_480)), client);
+        timeout(Duration::from_secs(60), serving).await.expect("it is never cut off");
     }
 
     #[tokio::test]

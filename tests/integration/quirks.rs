@@ -185,6 +185,14 @@ const QUIRKS: &[Quirk] = &[
         expected: Fault("Receiver/ter:Action", "not SOAP (HTTP status 200)"),
     },
     Quirk {
+        name: "an entity that nobody declared, and a bare ampersand",
+        asked: "tptz:GetPresets",
+        status: 200,
+        said: "<tptz:GetPresetsResponse><tptz:Preset token='1'><tt:Name>&somebodys-own;&</tt:Name></tptz:Preset>\
+               </tptz:GetPresetsResponse>",
+        expected: Fault("Receiver/ter:Action", "it leaves its interface definition"),
+    },
+    Quirk {
         name: "an answer in the namespace of another service",
         asked: "tds:GetRelayOutputs",
         status: 200,
