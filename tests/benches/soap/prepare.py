@@ -95,14 +95,14 @@ def camera(port, varying, hosts):
     return "\n".join(server)
 
 
-def nginx(work, name, http, modules="", connections=4096):
+def nginx(work, name, http, modules="", connections=4096, files=None):
     folders = "".join(
         f"{kind}_temp_path {work}/{name}-{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     text = (
         f"{modules}worker_processes 1;\npid {work}/{name}.pid;\nerror_log {work}/{name}-error.log warn;\n"
-        f"worker_rlimit_nofile {2 * connections};\nevents {{ worker_connections {connections}; }}\nhttp {{\naccess_log off;\nkeepalive_requests 100000000;\n{folders}{http}\n}}\n"
+        f"worker_rlimit_nofile {files or 2 * connections};\nevents {{ worker_connections {connections}; }}\nhttp {{\naccess_log off;\nkeepalive_requests 100000000;\n{folders}{http}\n}}\n"
     )
     with open(f"{work}/{name}.conf", "w", encoding="utf-8") as out:
         out.write(text)
