@@ -330,10 +330,6 @@ impl Server {
             let differs = core_leg::look()?.is_none_or(|it| !differing(&listed, &it).is_empty());
             let changed = differs && before.as_ref() == Some(&interfaces);
             if changed {
-                tracing::warn!(
-                    ?interfaces,
-                    "the rules that count on the core side were changed; they are loaded again"
-                );
                 // Before they count again: whoever asks between the two would be told of no change at all.
                 self.state().core.trouble = Some("somebody changed the rules that count".to_owned());
             }
@@ -345,7 +341,13 @@ impl Server {
         let mut state = self.state();
         match looked {
             Ok((interfaces, changed)) => {
-                state.core.mended += u64::from(changed);
+                if changed {
+                    tracing::warn!(
+                        ?interfaces,
+                        "the rules that count on the core side were changed; set right"
+                    );
+                    state.core.mended += 1;
+                }
                 (state.core.interfaces, state.core.trouble) = (Some(interfaces), None);
             }
             Err(error) => state.core.trouble = Some(in_full(error)),

@@ -1,12 +1,12 @@
 //! Puts right what some cameras write for XML, where there is one reading of it.
 //!
-//! Only what cameras say comes here, and only what the reader refused. What comes out is read again, with all checks: nothing in here
-//! decides what passes. Letters may be lost, never markup found: a byte that is no character becomes U+FFFD, and what
-//! opens no tag or reference is text.
+//! Only what cameras say comes here, where the reader refused it or did not find what was looked for. What comes out is
+//! read again, with all checks: nothing in here decides what passes. Letters may be lost, never markup found: a byte that
+//! is no character becomes U+FFFD, and what opens no tag or reference is text.
 
 use std::borrow::Cow;
 
-use super::xml::{self, XmlError};
+use super::xml::{self, SPACE, XmlError};
 use crate::limits::{XML_ATTRIBUTES_MAX, XML_MENDED_BYTES_MAX};
 
 /// A text put right, and what was.
@@ -55,7 +55,6 @@ impl Mender {
 
     /// The bytes between those that pad them: some send the end of a string along, or the rest of a buffer.
     fn document<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let is_padding = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
         let from = bytes.iter().position(|it| !is_padding(it)).unwrap_or(bytes.len());
         let to = bytes.iter().rposition(|it| !is_padding(it)).map_or(from, |it| it + 1);
@@ -64,7 +63,7 @@ impl Mender {
         if before.contains(&0) || after.contains(&0) {
             self.note(PADDING);
         }
-        document
+        document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document)
     }
 
     /// The bytes as characters of XML. Which character a byte beyond ASCII is, is only known of UTF-8 that is declared as
@@ -127,7 +126,6 @@ impl Mender {
 
     /// A start tag, attribute by attribute; as it is where it has another form.
     fn tag(&mut self, piece: &str) {
-        const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
         let before = (self.text.len(), self.repairs.len());
         // One that the text ends in has no end.
         let Some(inside) = piece.strip_prefix('<').and_then(|it| it.strip_suffix('>')) else {
@@ -143,7 +141,7 @@ impl Mender {
             if trimmed.is_empty() {
                 return self.text.push_str(end);
             }
-            let Some((name, value, after)) = first_attribute(trimmed) else { break };
+            let Some((name, value, after)) = xml::first_attribute(trimmed) else { break };
             if !given.is_empty() && trimmed.len() == rest.len() {
                 self.note(CLOSE);
             }
@@ -227,17 +225,6 @@ fn length_of_markup(text: &str) -> usize {
     }
 }
 
-/// `name="value"` and what follows it.
-fn first_attribute(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, after) = text.split_once('=')?;
-    let after = after.trim_start();
-    let (value, after) = match after.strip_prefix('"') {
-        Some(value) => value.split_once('"')?,
-        None => after.strip_prefix('\'')?.split_once('\'')?,
-    };
-    Some((name.trim_end(), value, after))
-}
-
 /// The digits of a reference by number, and to which base.
 fn number(name: &str) -> Option<(&str, u32)> {
     let digits = name.strip_prefix('#')?;
@@ -270,6 +257,7 @@ mod tests {
                 "<?xml version=\"1.0\"?><a>\u{FFFD}\u{FFFD}</a>",
                 BYTES,
             ),
+            (b"\0\xef\xbb\xbf<a>b</a>", "<a>b</a>", PADDING),
             (b"<a>b\x01</a>", "<a>b\u{FFFD}</a>", CHARACTERS),
             (b"<a b='&#x7;'>&#0;&#x0000110000;</a>", "<a b=\"\u{FFFD}\">\u{FFFD}\u{FFFD}</a>", CHARACTERS),
             (b"<a b='?c=1&d=2'>&e=f;&amp;&</a>", "<a b=\"?c=1&amp;d=2\">&amp;e=f;&amp;&amp;</a>", AMPERSAND),

@@ -584,7 +584,6 @@ fn declared_prefix(name: &str) -> Option<&str> {
 
 /// Cuts ` a="1" b='2'` into names and raw values.
 fn split_attributes<'x>(mut rest: &'x str, into: &mut Vec<(&'x str, &'x str)>) -> Option<()> {
-    const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
     loop {
         if rest.is_empty() {
             return Some(());
@@ -597,15 +596,24 @@ fn split_attributes<'x>(mut rest: &'x str, into: &mut Vec<(&'x str, &'x str)>) -
             // Past the limit the caller refuses; what is left need not be cut.
             return if into.len() > XML_ATTRIBUTES_MAX { Some(()) } else { None };
         }
-        let (name, after) = trimmed.split_once('=')?;
-        let after = after.trim_start_matches(SPACE);
-        let (value, after) = match after.strip_prefix('"') {
-            Some(value) => value.split_once('"')?,
-            None => after.strip_prefix('\'')?.split_once('\'')?,
-        };
-        into.push((name.trim_end_matches(SPACE), value));
+        let (name, value, after) = first_attribute(trimmed)?;
+        into.push((name, value));
         rest = after;
     }
+}
+
+/// White space of markup (XML 1.0 §2.3).
+pub(super) const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// The name and the raw value of `name="value"`, and what follows it.
+pub(super) fn first_attribute(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, after) = text.split_once('=')?;
+    let after = after.trim_start_matches(SPACE);
+    let (value, after) = match after.strip_prefix('"') {
+        Some(value) => value.split_once('"')?,
+        None => after.strip_prefix('\'')?.split_once('\'')?,
+    };
+    Some((name.trim_end_matches(SPACE), value, after))
 }
 
 /// A value with references resolved and white space made spaces (XML 1.0 §3.3.3).
